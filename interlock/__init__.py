@@ -1,0 +1,3 @@
+"""interlock: nothing risky moves until every guard is closed."""
+
+__version__ = "0.1.0"

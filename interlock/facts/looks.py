@@ -1,0 +1,180 @@
+"""What can be looked at on a host? A closed set of read-only looks, so that one probe answers all of them in one round trip.
+
+`interlock.observe.<family>` says which looks a subject needs; the probe (`interlock/observe/probe.py`) answers; `HostFacts` keeps the answers, frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from interlock.errors import CouldNotLook
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ReadFile:
+    """The bytes of one regular file; more than `limit` bytes is a failed look, never a truncated answer."""
+
+    path: str
+    limit: int = field(default=4 * 1024 * 1024, compare=False)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stat:
+    """`lstat` of one path, and where it really leads (`realpath`). A path that does not exist is an answer (`present` False), not a failure."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mounts:
+    """The host's mount table: mountinfo read once, device numbers of the sources, and the links below /dev/disk/by-*."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class User:
+    """The uid of a user name on that host; an unknown name is an answer (None)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Walk:
+    """Every entry below a directory, itself included, without following links and without leaving its file system's mount boundaries unseen."""
+
+    root: str
+
+
+Look = ReadFile | Stat | Mounts | User | Walk
+
+
+class Entry(NamedTuple):
+    """One directory entry. `mode` is the full st_mode; sizes in bytes, `mtime` in whole seconds since the epoch (UTC).
+
+    `acl` is the text of an access ACL that grants more than the mode's owner bits show, else empty: an ACL needs group bits to take effect (they are
+    its mask), so it is only read where one of them is set (acl(5), "correspondence between ACL entries and file permission bits").
+    """
+
+    name: str
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime: int
+    links: int
+    acl: str = ""
+
+
+class Listing(NamedTuple):
+    """One directory of a walk: its path, its own entry (name empty), and its entries. `error` is set when it could not be listed (then no entries).
+
+    Directories among `entries` have a listing of their own in the same walk.
+    """
+
+    directory: str
+    itself: Entry
+    entries: list[Entry]
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatAnswer:
+    """What `Stat` saw. `device` is `major:minor` of st_dev after following links, `realpath` where the path leads; both empty when absent."""
+
+    present: bool
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+    mtime: int = 0
+    device: str = ""
+    realpath: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MountsAnswer:
+    """What `Mounts` saw. `mountinfo` is the raw text; `devices` maps each mount source and each link target below /dev to its `major:minor` (st_rdev);
+    `links` maps `by-label/state` and the like to the device path that it leads to."""
+
+    mountinfo: bytes
+    devices: Mapping[str, str]
+    links: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedLook:
+    """The look could not be made: the errno name or a word (`timeout`, `too-large`), and the system's text."""
+
+    code: str
+    text: str
+
+
+Answer = bytes | StatAnswer | MountsAnswer | int | None | FailedLook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """All that was seen of one host in one round trip, frozen. `taken_at` RFC 3339 UTC; `user` is who looked (`root`, `deploy`).
+
+    Every accessor raises `CouldNotLook`, naming the path and what would help, when the look failed or was never made.
+    """
+
+    host: str
+    taken_at: str
+    user: str
+    answers: Mapping[Look, Answer]
+    walks: Callable[[str], Iterator[Listing]]
+    replayed: bool = False
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a file."""
+        answer = self._answer(ReadFile(path), path)
+        assert isinstance(answer, bytes)
+        return answer
+
+    def stat(self, path: str) -> StatAnswer:
+        """The lstat of a path, present or not."""
+        answer = self._answer(Stat(path), path)
+        assert isinstance(answer, StatAnswer)
+        return answer
+
+    def mounts(self) -> MountsAnswer:
+        """The mount table as read."""
+        answer = self._answer(Mounts(), "/proc/self/mountinfo")
+        assert isinstance(answer, MountsAnswer)
+        return answer
+
+    def uid(self, name: str) -> int | None:
+        """The uid of a user, None when that host knows no such name."""
+        answer = self._answer(User(name), f"user {name}")
+        assert answer is None or isinstance(answer, int)
+        return answer
+
+    def walk(self, root: str) -> Iterator[Listing]:
+        """The directories below `root`, top down, streamed. The first listing is `root` itself."""
+        return self.walks(root)
+
+    def _answer(self, look: Look, what: str) -> Answer:
+        try:
+            answer = self.answers[look]
+        except KeyError:
+            raise CouldNotLook(f"{what} was not looked at", where=self.host, why="these facts were taken for other checks", remedy="observe again") from None
+        if isinstance(answer, FailedLook):
+            raise CouldNotLook(f"{what} could not be looked at: {answer.text}", where=self.host, why=f"looked as {self.user}", remedy=remedy_for(answer.code, self.user))
+        return answer
+
+
+def remedy_for(code: str, user: str) -> str:
+    """What an operator can do about a failed look; `code` is an errno name or a probe's word."""
+    match code:
+        case "EACCES" | "EPERM":
+            return f"let {user} read it, or set `become: sudo -n` for this host"
+        case "ENOENT":
+            return "create it, or correct the path in the site file"
+        case "too-large":
+            return "point the site file at a smaller file"
+        case "timeout":
+            return "raise the host's `timeout`, or look why the path hangs (a dead network mount?)"
+        case _:
+            return "look at the path on the host"
