@@ -54,6 +54,7 @@ class Entry(NamedTuple):
 
     `acl` is the text of an access ACL that grants more than the mode's owner bits show, else empty: an ACL needs group bits to take effect (they are
     its mask), so it is only read where one of them is set (acl(5), "correspondence between ACL entries and file permission bits").
+    `target` is what a symbolic link says, empty for everything else.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Entry(NamedTuple):
     mtime: int
     links: int
     acl: str = ""
+    target: str = ""
 
 
 class Listing(NamedTuple):

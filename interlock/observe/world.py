@@ -1,0 +1,73 @@
+"""What do fixtures, scan and the runner look through? One `World` a run: the site, its tree of files, and the facts of its hosts.
+
+A family's `observe` module registers an `Observer` for each of its guardrails: what the one probe per host must bring, and how its answers become the
+noun that the judgement takes. Nothing else needs to know a family.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from interlock.config.models import Site
+from interlock.errors import CouldNotLook
+from interlock.facts.looks import HostFacts, Look
+from interlock.observe.tree import Tree
+from interlock.verdicts import Guardrail, Subject, When
+
+LIVE_GATES = frozenset({When.PREFLIGHT, When.DRILL, When.POSTFLIGHT, When.APPLY})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything that may be looked at in one run. `hosts` holds an error instead of facts for a host that could not be reached."""
+
+    site: Site
+    gates: frozenset[When]
+    tree: Tree
+    hosts: Mapping[str, HostFacts | CouldNotLook]
+    environ: Mapping[str, str]
+
+    @property
+    def live(self) -> bool:
+        """True when this run looks at the running system, not at files alone."""
+        return bool(self.gates & LIVE_GATES)
+
+    def host(self, name: str) -> HostFacts:
+        """The facts of a host. Raises `CouldNotLook` when there are none."""
+        facts = self.hosts.get(name)
+        if facts is None:
+            raise CouldNotLook(f"host {name} was not observed", where=name, remedy="observe again, with this host among the site's hosts")
+        if isinstance(facts, CouldNotLook):
+            raise CouldNotLook(facts.what, where=facts.where, why=facts.why, remedy=facts.remedy) from facts
+        return facts
+
+
+def _no_looks(_site: Site, _subject: Subject) -> Iterable[Look]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observer:
+    """How one guardrail's facts are had: `looks` for the probe of the subject's host, `see` to make the noun. `see` raises `CouldNotLook`."""
+
+    see: Callable[[World, Subject], Any]
+    looks: Callable[[Site, Subject], Iterable[Look]] = _no_looks
+
+
+def observer(guardrail: Guardrail) -> Observer:
+    """The observer of a guardrail, from the module named after its family."""
+    module = importlib.import_module(f"interlock.observe.{guardrail.family}")
+    found: Observer = module.OBSERVERS[guardrail.id]
+    return found
+
+
+def looks_for(site: Site, wanted: Iterable[tuple[Guardrail, Subject]]) -> dict[str, frozenset[Look]]:
+    """What each host's probe must bring for these subjects, so that one round trip is enough. Hosts with nothing to look at are left out."""
+    looks: dict[str, set[Look]] = {}
+    for guardrail, subject in wanted:
+        for look in observer(guardrail).looks(site, subject):
+            looks.setdefault(subject.host, set()).add(look)
+    return {host: frozenset(found) for host, found in looks.items()}
