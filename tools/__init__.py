@@ -1,0 +1,1 @@
+"""What builds, shows and measures the project; none of it is shipped."""

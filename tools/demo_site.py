@@ -1,0 +1,225 @@
+"""How does examples/platform become a site of this machine? A private copy in examples/platform/run, with state on a disk that every user has.
+
+    python -m tools.demo_site            lay it out where it is missing (`make site`)
+    python -m tools.demo_site --fresh    lay it out anew; the reports of earlier runs stay
+
+The site is healthy: every guardrail of a preflight holds. Nothing is started. State lies in memory (/dev/shm, a real tmpfs mount), so that a mount guardrail has
+a real disk to look at without root; `tools.demo` starts PostgreSQL and the app beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = ROOT / "examples" / "platform"
+RUN = EXAMPLE / "run"
+PEOPLE = ("planner", "approver")
+KEPT = "reports"
+OLD_RELEASE, NEW_RELEASE = "2026.11.1", "2026.11.2"
+ROOM_FOR_POSTGRES_BYTES = 150_000_000
+
+
+class DemoError(Exception):
+    """The demo cannot go on here; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoSite:
+    """The demo site of this machine. `run` is its folder; `memory` the private folder on the memory disk `disk`; `port` the app's, on loopback."""
+
+    run: Path
+    disk: Path
+    memory: Path
+    port: int
+
+    @property
+    def state(self) -> Path:
+        """STATE_DIR of the app."""
+        return self.memory / "state"
+
+    @property
+    def backups(self) -> Path:
+        """Where the backups of the module `ledger` lie."""
+        return self.run / "backups" / "ledger"
+
+    @property
+    def servers(self) -> Path:
+        """Where PostgreSQL keeps its data and sockets: in memory when there is room, else below /tmp; short, for a socket's path is at most 107 bytes."""
+        free = os.statvfs(self.memory)
+        if free.f_bavail * free.f_frsize > ROOM_FOR_POSTGRES_BYTES:
+            return self.memory / "pg"
+        return Path(f"/tmp/{self.memory.name}-pg")  # noqa: S108, made by `private_folder`, which refuses anybody else's
+
+
+def memory_disk() -> Path:
+    """A tmpfs mount that an ordinary user may write to. Raises DemoError when this machine has none."""
+    candidates = (Path("/dev/shm").resolve(), Path(f"/run/user/{os.getuid()}"))  # noqa: S108, private folders are made below it
+    mounted = {}
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        mounted[before.split()[4]] = after.split()[0]
+    for candidate in candidates:
+        if mounted.get(str(candidate)) == "tmpfs" and os.access(candidate, os.W_OK):
+            return candidate
+    raise DemoError(
+        "no disk in memory: neither /dev/shm nor /run/user/<uid> is a tmpfs mount that you may write to\n"
+        "  why: the demo's state disk must be a real mount, or its mount guardrail would look at nothing\n"
+        "  remedy: mount -t tmpfs tmpfs /dev/shm (as root, or with --tmpfs /dev/shm for a container)"
+    )
+
+
+def private_folder(path: Path, mode: int = 0o700) -> Path:
+    """`path`, made with `mode`, or found as a folder that is ours and that nobody else may write to. Raises DemoError otherwise."""
+    try:
+        path.mkdir(mode=mode)
+    except FileExistsError:
+        seen = path.lstat()
+        if path.is_symlink() or not path.is_dir() or seen.st_uid != os.getuid() or seen.st_mode & 0o022:
+            raise DemoError(f"{path} is not a private folder of yours: remove it") from None
+    path.chmod(mode)
+    return path
+
+
+def find() -> DemoSite | None:
+    """The site that was laid out here before, or None when there is none or its memory was emptied (by a reboot)."""
+    try:
+        kept = json.loads((RUN / ".site.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    site = DemoSite(run=RUN, disk=Path(kept["disk"]), memory=Path(kept["memory"]), port=kept["port"])
+    return site if site.state.is_dir() else None
+
+
+def lay_out() -> DemoSite:
+    """A fresh, healthy demo site in place of whatever is there; the reports of earlier runs stay."""
+    disk = memory_disk()
+    memory = disk / f"interlock-{os.getuid()}-{zlib.crc32(bytes(RUN)):08x}"
+    # root's servers run as nobody, who must pass through to his own private folders
+    private_folder(memory, 0o711 if os.getuid() == 0 else 0o700)
+    site = DemoSite(run=RUN, disk=disk, memory=memory, port=_free_port())
+    shutil.rmtree(site.state, ignore_errors=True)
+    private_folder(RUN)
+    for old in RUN.iterdir():
+        if old.name != KEPT:
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+    _copy_tree(site)
+    _render_site_file(site)
+    _make_state(site)
+    _make_instances(site)
+    _make_keys(site)
+    _make_backups(site)
+    (RUN / ".site.json").write_text(json.dumps({"disk": str(disk), "memory": str(memory), "port": site.port}))
+    return site
+
+
+def remove() -> None:
+    """Take away the site, its memory and its reports."""
+    site = find()
+    if site:
+        for folder in (site.memory, site.servers):
+            shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(RUN, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _copy_tree(site: DemoSite) -> None:
+    shutil.copytree(EXAMPLE, site.run, dirs_exist_ok=True, ignore=shutil.ignore_patterns("run", "__pycache__", "*.in"))
+
+
+def _render_site_file(site: DemoSite) -> None:
+    text = (EXAMPLE / "interlock.yaml.in").read_text()
+    owner = pwd.getpwuid(os.getuid()).pw_name
+    for name, value in {"RUN": site.run, "STATE": site.state, "DISK": site.disk, "OWNER": owner, "PORT": site.port}.items():
+        text = text.replace(f"@{name}@", str(value))
+    (site.run / "interlock.yaml").write_text(text)
+
+
+def _make_state(site: DemoSite) -> None:
+    for folder in (site.state, site.state / "receipts", site.state / "statements"):
+        private_folder(folder)
+
+
+def _make_instances(site: DemoSite) -> None:
+    """What the release before this one left on the instances."""
+    for instance in ("main", "spare"):
+        folder = site.run / "instances" / instance
+        folder.mkdir(parents=True)
+        for canonical in ("nginx.conf", "app.env"):
+            agreed = (EXAMPLE / "canonical" / instance / canonical).read_text()
+            (folder / canonical).write_text(agreed.replace(NEW_RELEASE, OLD_RELEASE))
+        (folder / "app.env").chmod(0o640)
+    shutil.copyfile(EXAMPLE / "canonical" / "prometheus.yml", site.run / "instances" / "main" / "prometheus.yml")
+
+
+def _make_keys(site: DemoSite) -> None:
+    """Two throw-away people: one plans, one approves."""
+    folder = private_folder(site.run / "keys")
+    allowed = []
+    for person in PEOPLE:
+        key = folder / person
+        subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"{person}@platform", "-f", str(key)), check=True, capture_output=True, timeout=30)
+        kind, public, _ = key.with_suffix(".pub").read_text().split()
+        allowed.append(f'{person}@platform namespaces="interlock" {kind} {public}\n')
+    (folder / "allowed_signers").write_text("".join(allowed))
+
+
+def _make_backups(site: DemoSite) -> None:
+    """Three nights of class E archives, as the backup job left them: private from the first byte."""
+    folder = site.backups
+    folder.mkdir(parents=True)
+    for private in (folder.parent, folder):
+        private.chmod(0o700)
+    tonight = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0)
+    for nights in (3, 2, 1):
+        taken = tonight - timedelta(days=nights)
+        target = folder / f"ledger-{taken:%Y%m%dT%H%M%SZ}.tar.gz"
+        with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as archive:
+            for number in range(1, 4):
+                receipt = json.dumps({"id": number, "account": "alice", "amount": 100 * number}).encode()
+                member = tarfile.TarInfo(f"receipts/{number:08d}.json")
+                member.size, member.mode, member.mtime = len(receipt), 0o600, int(taken.timestamp())
+                archive.addfile(member, io.BytesIO(receipt))
+        os.utime(target, (taken.timestamp(), taken.timestamp()))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Lay the site out, or leave the one that is there."""
+    parser = argparse.ArgumentParser(description="Lay out the demo site in examples/platform/run.")
+    parser.add_argument("--fresh", action="store_true", help="lay it out anew also when it is there")
+    parser.add_argument("--remove", action="store_true", help="take it away instead, reports included")
+    given = parser.parse_args(argv)
+    try:
+        if given.remove:
+            remove()
+        elif given.fresh or find() is None:
+            site = lay_out()
+            print(f"site: laid out in {site.run.relative_to(ROOT)}, state in {site.state}")
+    except DemoError as error:
+        print(f"site: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
