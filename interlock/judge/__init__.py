@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import pkgutil
+from collections.abc import Iterable, Iterator
 from functools import cache
 
-from interlock.verdicts import Guardrail
+from interlock.errors import CouldNotLook
+from interlock.verdicts import Detail, Guardrail, HeldRun, Judgement, Outcome, Streamed
 
 
 @cache
@@ -23,3 +26,17 @@ def catalogue() -> tuple[Guardrail, ...]:
 def guardrail(name: str) -> Guardrail | None:
     """The guardrail of that id, None when there is none."""
     return next((known for known in catalogue() if known.id == name), None)
+
+
+def guarded(judgement: Judgement) -> Judgement:
+    """The same judgement, whose details end with an unproven one where looking failed half way: what was found broken until then stays broken."""
+    if isinstance(judgement, Streamed):
+        return dataclasses.replace(judgement, details=_until_it_fails(judgement.details))
+    return judgement
+
+
+def _until_it_fails(details: Iterable[Detail | HeldRun]) -> Iterator[Detail | HeldRun]:
+    try:
+        yield from details
+    except CouldNotLook as error:
+        yield Detail(what="", outcome=Outcome.UNPROVEN, kind="could-not-look", message=str(error))

@@ -1,0 +1,80 @@
+"""Which pairs of guardrail and subject must have an answer? Computed from the site, the catalogue and the action, before anything is collected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from interlock.config.models import HEADLINE_FAMILIES, Action, Site
+from interlock.errors import UsageError
+from interlock.verdicts import NONE_DECLARED, Guardrail, Outcome, Pair, Severity, Subject, When
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """One pair that the gate counts. `shuts` is False for a severity that only informs."""
+
+    pair: Pair
+    host: str
+    severity: Severity
+    shuts: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absence:
+    """What a guardrail without any subject comes to: not_applicable with the reason, or unproven when nobody gave one."""
+
+    outcome: Outcome
+    message: str
+    remedy: str = ""
+
+
+def asked(site: Site, catalogue: Iterable[Guardrail], gates: frozenset[When], action: str | None) -> tuple[Guardrail, ...]:
+    """The guardrails that these gates ask, for `action` (its own `gate:`) or, without one, all of them. Raises UsageError for an action that the site lacks."""
+    wanted = _action(site, action).gate if action is not None else None
+    return tuple(
+        guardrail
+        for guardrail in catalogue
+        if guardrail.when & gates and (wanted is None or guardrail.id in wanted or guardrail.family in wanted)
+    )
+
+
+def _action(site: Site, name: str) -> Action:
+    try:
+        return site.actions[name]
+    except KeyError:
+        known = ", ".join(site.actions) or "none"
+        raise UsageError(f"this site has no action {name}", where=site.source, why=f"its actions: {known}", remedy="add it below `actions:`") from None
+
+
+def expected(site: Site, guardrail: Guardrail, subject: Subject) -> Expected:
+    """One pair, with what the site says of its severity."""
+    severity = subject.severity or guardrail.severity
+    return Expected(pair=Pair(guardrail.id, subject.id), host=subject.host, severity=severity, shuts=severity.at_least(site.gate.shut_at))
+
+
+def required(site: Site, guardrails: Sequence[Guardrail], gates: frozenset[When]) -> tuple[Expected, ...]:
+    """Every pair that must have a verdict, sorted; a guardrail without a subject has the one pair `none-declared`."""
+    pairs = []
+    for guardrail in guardrails:
+        subjects = guardrail.subjects_when(site, gates) or (Subject(name=NONE_DECLARED),)
+        pairs += [expected(site, guardrail, subject) for subject in subjects]
+    return tuple(sorted(pairs, key=lambda one: one.pair))
+
+
+def absence(site: Site, guardrail: Guardrail, catalogue: Iterable[Guardrail]) -> Absence:
+    """What to say of a guardrail that has no subject here.
+
+    A headline family must have a subject or a line `not_used: {family: reason}`: what nobody declared is not thereby absent. A discovered site has no such lines.
+    """
+    family = guardrail.family
+    if family in site.not_used:
+        return Absence(outcome=Outcome.NOT_APPLICABLE, message=f"{family} is not used here: {site.not_used[family]}")
+    used = any(other.family == family and other.subjects(site) for other in catalogue)
+    if family not in HEADLINE_FAMILIES or used or not site.source:
+        return Absence(outcome=Outcome.NOT_APPLICABLE, message=f"{site.source or 'this tree'} declares nothing for {guardrail.id}")
+    return Absence(
+        outcome=Outcome.UNPROVEN,
+        message=f"{site.source} neither declares {family} nor says why not",
+        remedy=f"declare `{family}:`, or write `not_used: {{{family}: <reason>}}`",
+    )

@@ -1,0 +1,281 @@
+"""One gate run from site to record: what plugin and command line share. `interlock.plugin` lets pytest do the judging in between.
+
+    run = GateRun.begin(request, environ)     site, waivers, required set: before anything is collected
+    run.observe(environ)                      one round trip per host, or a replayed file
+    run.add(verdict)                          as pytest reports them
+    run.finish()                              the record, and the evidence folder
+"""
+
+from __future__ import annotations
+
+import getpass
+import platform
+import secrets
+import socket
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interlock import __version__
+from interlock.checking import Case, NotHeld, NotProven
+from interlock.config.load import find_site, load_site
+from interlock.config.models import LOCAL, Site
+from interlock.config.waivers import load_waivers
+from interlock.errors import ConfigError, CouldNotLook, EvidenceError
+from interlock.evidence.details import DetailWriter
+from interlock.evidence.record import verdict_from_json, verdict_to_json
+from interlock.facts.looks import HostFacts
+from interlock.gate.decision import Open, Shut, decide, worst
+from interlock.gate.required import Absence, Expected, absence, asked, expected, required
+from interlock.gate.waivers import Waivers, judge_waivers
+from interlock.judge import catalogue
+from interlock.observe.own_checks import OwnCheck, own_checks
+from interlock.observe.tree import Tree
+from interlock.observe.world import LIVE_GATES, World, looks_for
+from interlock.verdicts import (
+    Broken,
+    Detail,
+    Guardrail,
+    Held,
+    Judgement,
+    Outcome,
+    Pair,
+    Place,
+    Severity,
+    Subject,
+    Tally,
+    Unproven,
+    Verdict,
+    When,
+    fingerprint,
+    settle,
+)
+
+
+def utc_now() -> datetime:
+    """Now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def rfc3339(moment: datetime) -> str:
+    """`2026-11-20T21:00:00Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRequest:
+    """What is asked of a gate run. `site` None: found upwards from `start`. `nonce` is echoed in the record, so that its asker knows that it is fresh."""
+
+    gates: frozenset[When]
+    start: Path
+    site: Path | None = None
+    action: str | None = None
+    facts: Path | None = None
+    nonce: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class GateRun:
+    """The state of one gate run. Verdicts are added as they come; everything else is settled at `begin`."""
+
+    request: GateRequest
+    site: Site
+    guardrails: tuple[Guardrail, ...]
+    own: tuple[OwnCheck, ...]
+    waivers: Waivers
+    started: datetime
+    spool: Path
+    id: str
+    verdicts: list[Verdict] = field(default_factory=list)
+    details: dict[Pair, Path] = field(default_factory=dict)
+    own_collected: dict[str, set[str]] = field(default_factory=dict)
+    hosts: Mapping[str, HostFacts | CouldNotLook] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, request: GateRequest, environ: Mapping[str, str]) -> GateRun:
+        """Load the site and its waivers and compute what is required. Raises ConfigError, UsageError or WaiverError before anything is looked at."""
+        path = request.site or find_site(request.start)
+        if path is None:
+            raise ConfigError(
+                "no interlock.yaml here or in a folder above", where=str(request.start), remedy="run it in the site's folder, name one with --site FILE, or make one"
+            )
+        site, started = load_site(path, environ), utc_now()
+        guardrails = asked(site, catalogue(), request.gates, request.action)
+        own = tuple(one for one in own_checks(site.root / "checks") if one.when & request.gates)
+        own_ids = frozenset(one.guardrail for one in own)
+        waivers = judge_waivers(load_waivers(site.root / site.waivers), catalogue(), own_ids, started)
+        gate = "-".join(sorted(request.gates))
+        return cls(
+            request=request,
+            site=site,
+            guardrails=guardrails,
+            own=own,
+            waivers=waivers,
+            started=started,
+            spool=_spool(site),
+            id=f"{started:%Y%m%dT%H%M%SZ}-{request.action or gate}-{secrets.token_hex(3)}",
+        )
+
+    @property
+    def replayed(self) -> bool:
+        """True when facts come from a file."""
+        return self.request.facts is not None
+
+    def required(self) -> tuple[Expected, ...]:
+        """Every pair that must have a verdict: the catalogue's, and those of the site's own checks with the subjects that were collected."""
+        pairs = list(required(self.site, self.guardrails, self.request.gates))
+        for own in self.own:
+            for subject in sorted(self.own_collected.get(own.guardrail) or {own.subject}):
+                severity = Severity.HIGH
+                pairs.append(Expected(pair=Pair(own.guardrail, subject), host="local", severity=severity, shuts=severity.at_least(self.site.gate.shut_at)))
+        return tuple(sorted(set(pairs), key=lambda one: one.pair))
+
+    def expected(self, guardrail: Guardrail, subject: Subject) -> Expected:
+        """One pair as the site sees it."""
+        return expected(self.site, guardrail, subject)
+
+    def absence(self, guardrail: Guardrail) -> Absence:
+        """What a guardrail without a subject comes to here."""
+        return absence(self.site, guardrail, catalogue())
+
+    def observe(self, environ: Mapping[str, str]) -> None:
+        """Have the facts of every host that a required subject needs: one round trip each, or replayed from a file. Unreachable hosts are kept as errors."""
+        if self.replayed:
+            from interlock.observe.facts_file import load
+
+            assert self.request.facts is not None
+            self.hosts = load(self.request.facts)
+            return
+        if not self.request.gates & LIVE_GATES:
+            return
+        from interlock.observe.hosts import observe
+
+        wanted = [(guardrail, subject) for guardrail in self.guardrails for subject in guardrail.subjects_when(self.site, self.request.gates)]
+        self.hosts = observe(self.site, looks_for(self.site, wanted), self.spool)
+
+    def world(self, environ: Mapping[str, str]) -> World:
+        """What fixtures look through."""
+        return World(site=self.site, gates=self.request.gates, tree=Tree(self.site.root), hosts=self.hosts, environ=environ)
+
+    def taken_at(self, host: str) -> str:
+        """When the facts of a host were observed; for a judgement from files, when the run began."""
+        facts = self.hosts.get(host)
+        return facts.taken_at if isinstance(facts, HostFacts) else rfc3339(self.started)
+
+    def decision(self) -> Open | Shut:
+        """Open or shut, on what was added until now."""
+        return decide(self.required(), worst(self.verdicts), waiver_problems=self.waivers.problems, replayed=self.replayed)
+
+
+    def add(self, verdict: Mapping[str, Any], details: Path) -> None:
+        """Keep one verdict, as its item reported it in JSON, and the file of its details."""
+        found = verdict_from_json(verdict)
+        self.verdicts.append(found)
+        self.details[found.pair] = details
+
+
+def open_case(run: GateRun, key: tuple[str, str], name: str) -> Case:
+    """A case whose details are streamed to a file of the run, with the waivers that name its pair."""
+    pair, path = Pair(*key), run.spool / f"details-{name}.jsonl"
+    return Case(sink=DetailWriter(path, pair, waive=run.waivers.covering(pair)), path=path)
+
+
+def settle_test(case: Case, raised: BaseException | None, *, own: bool, none_declared: bool) -> None:
+    """Say what a check came to from what it raised, where it did not settle that itself. Everything unforeseen is unproven."""
+    if case.settled is not None and (raised is None or isinstance(raised, NotHeld | NotProven)):
+        return
+    match raised:
+        case pytest.skip.Exception() if none_declared:
+            case.skipped = str(raised)
+            return
+        case pytest.skip.Exception():
+            judgement: Judgement = Unproven(f"was skipped: {raised}", remedy="let it run: a skip hides inside green")
+        case CouldNotLook():
+            judgement = Unproven(str(raised), remedy=raised.remedy)
+        case NotProven():
+            judgement = Unproven(str(raised))
+        case AssertionError() if own:
+            judgement = Broken(str(raised) or "an assertion failed", kind="assertion")
+        case None if own:
+            judgement = Held("passed")
+        case None:
+            judgement = Unproven("the check judged nothing", remedy="end it with assert_held(...)")
+        case _:
+            judgement = Unproven(f"the check itself failed: {type(raised).__name__}: {raised}", remedy="this is a fault of the check, not of the system")
+    case.settled = settle(judgement, case.sink)
+
+
+def settle_teardown(case: Case, raised: BaseException | None) -> None:
+    """What fails after the check leaves it unproven at best."""
+    if raised is None:
+        return
+    failure = Detail(what="teardown", outcome=Outcome.UNPROVEN, kind="teardown", message=f"its teardown failed: {type(raised).__name__}: {raised}")
+    settled = case.settled or settle(Unproven(failure.message), case.sink)
+    settled.tally.add(case.sink.detail(failure))
+    case.settled = replace(settled, outcome=settled.tally.outcome, message=f"{settled.message}; {failure.message}")
+
+
+def conclude(run: GateRun, key: tuple[str, str], guardrail: Guardrail | None, subject: Subject | None, case: Case) -> dict[str, Any]:
+    """The verdict of one item, as JSON. Closes its file of details."""
+    pair, writer = Pair(*key), case.sink
+    assert isinstance(writer, DetailWriter)
+    counts = writer.close()
+    host = subject.host if subject is not None else LOCAL
+    severity = run.expected(guardrail, subject).severity if guardrail is not None and subject is not None else Severity.HIGH
+    settled = case.settled
+    verdict = Verdict(
+        guardrail=pair.guardrail,
+        subject=pair.subject,
+        host=host,
+        outcome=settled.outcome if settled else Outcome.NOT_APPLICABLE,
+        severity=severity,
+        message=settled.message if settled else case.skipped,
+        remedy=settled.remedy if settled else "",
+        where=_places(pair, settled.tally) if settled else (),
+        details=counts,
+        taken_at=run.taken_at(host),
+        duration=round(time.monotonic() - case.began, 6),
+        attempts=case.attempts,
+        waivers=tuple(sorted(writer.waivers_used)),
+    )
+    return verdict_to_json(verdict)
+
+
+def _places(pair: Pair, tally: Tally) -> tuple[Place, ...]:
+    """Where the broken details are; the unproven ones when none is broken."""
+    seen = tally.broken_seen or tally.unproven_seen
+    return tuple(Place(file=detail.file, line=detail.line, key=fingerprint(pair, detail), message=detail.message) for detail in seen)
+
+
+def _spool(site: Site) -> Path:
+    """A private folder below the site's reports for what is streamed during the run; removed at its end."""
+    reports = site.root / site.reports
+    try:
+        reports.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=".spool-", dir=reports))
+    except OSError as error:
+        raise EvidenceError(
+            f"evidence cannot be written below {reports}: {error.strerror}", where=site.source, remedy="let this user write there, or set `reports:` to another folder"
+        ) from error
+
+
+def host_and_user() -> tuple[str, str]:
+    """Who runs this, for the record."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return socket.gethostname(), user
+
+
+def versions() -> dict[str, str]:
+    """The versions that a record names."""
+    import importlib.metadata
+
+    return {"interlock": __version__, "python": platform.python_version(), "pytest": importlib.metadata.version("pytest")}

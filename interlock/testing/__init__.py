@@ -1,0 +1,64 @@
+"""Public test aids: prove that a guardrail bites, through real pytest.
+
+    ran = run_check(folder, "preflight")
+    assert ran.outcome("backups.mode_0600") is Outcome.BROKEN
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from interlock.evidence.record import Record
+from interlock.verdicts import Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRun:
+    """A gate run of real pytest that has ended. `record` is None when it left none; `folder` is its evidence."""
+
+    exit_code: int
+    output: str
+    record: Record | None
+    folder: Path | None
+
+    def verdicts(self, guardrail: str) -> tuple[Verdict, ...]:
+        """The verdicts of one guardrail, in the record's order."""
+        assert self.record is not None, self.output
+        return tuple(verdict for verdict in self.record.verdicts if verdict.guardrail == guardrail)
+
+    def outcome(self, guardrail: str) -> Outcome:
+        """The outcome of a guardrail that has one subject here. Raises AssertionError when it has none or several."""
+        found = self.verdicts(guardrail)
+        assert len(found) == 1, f"{guardrail}: {found}\n{self.output}"
+        return found[0].outcome
+
+    def broken(self) -> set[str]:
+        """The ids of all guardrails that are broken."""
+        assert self.record is not None, self.output
+        return {verdict.guardrail for verdict in self.record.verdicts if verdict.outcome is Outcome.BROKEN}
+
+
+def run_check(folder: Path, gate: str, *arguments: str, environ: Mapping[str, str] | None = None) -> CheckRun:
+    """Run `pytest -m <gate>` in `folder`, which holds an interlock.yaml, in a process of its own; newest evidence below `folder`/reports is read back.
+
+    `environ` is added to this process's environment, from which pytest's own variables are taken out.
+    """
+    from interlock.evidence.folder import load_record
+
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_CORE")) and name != "PYTHONDONTWRITEBYTECODE"}
+    before = _runs(folder)
+    argv = (sys.executable, "-m", "pytest", "-m", gate, "-p", "no:cacheprovider", "-p", "no:randomly", *arguments)
+    done = subprocess.run(argv, cwd=folder, env={**clean, **(environ or {})}, capture_output=True, text=True, errors="replace", timeout=120, check=False)
+    new = sorted(_runs(folder) - before)
+    record = load_record(new[-1]) if new else None
+    return CheckRun(exit_code=done.returncode, output=done.stdout + done.stderr, record=record, folder=new[-1] if new else None)
+
+
+def _runs(folder: Path) -> set[Path]:
+    reports = folder / "reports"
+    return {path for path in reports.iterdir() if not path.name.startswith(".") and path.is_dir()} if reports.is_dir() else set()

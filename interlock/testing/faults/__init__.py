@@ -1,0 +1,66 @@
+"""What would make each guardrail turn broken? A healthy site in a folder, and one seeded fault: `interlock selftest` and our own tests use the same ones.
+
+A family's module holds `FAULTS: tuple[Fault, ...]`; every guardrail of the catalogue has at least one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from interlock.verdicts import When
+
+UNREACHABLE = {"ssh": {"destination": "nobody@127.0.0.1", "port": 1}, "timeout": 5}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One guardrail proven both ways. `healthy(folder)` writes a whole site that holds; `seed(folder)` breaks one thing in it, so that exactly this guardrail
+    turns broken with a detail of this `kind`; `blind(folder)` makes a healthy site's subject impossible to look at."""
+
+    guardrail: str
+    describe: str
+    kind: str
+    gate: When
+    healthy: Callable[[Path], None]
+    seed: Callable[[Path], None]
+    blind: Callable[[Path], None]
+
+
+def all_faults() -> tuple[Fault, ...]:
+    """The faults of every family, sorted by guardrail and description."""
+    found: list[Fault] = []
+    for module in pkgutil.iter_modules(__path__):
+        found += importlib.import_module(f"{__name__}.{module.name}").FAULTS
+    return tuple(sorted(found, key=lambda fault: (fault.guardrail, fault.describe)))
+
+
+def write_site(folder: Path, site: Mapping[str, Any]) -> None:
+    """Write `interlock.yaml` with every headline family that `site` leaves out declared as not used."""
+    families = ("mounts", "state_dir", "backups", "parity", "templates", "automation")
+    declared = {"mounts": "mounts" in site, "backups": "modules" in site, "templates": "templates" in site}
+    not_used = {family: "this folder proves another guardrail" for family in families if not declared.get(family)}
+    (folder / "interlock.yaml").write_text(yaml.safe_dump({"interlock": 1, "site": "proof", "not_used": not_used, **site}, sort_keys=False))
+
+
+def read_site(folder: Path) -> dict[str, Any]:
+    """The site file of a folder as plain data."""
+    site: dict[str, Any] = yaml.safe_load((folder / "interlock.yaml").read_text())
+    return site
+
+
+def move_to_unreachable_host(folder: Path, *keys: str) -> None:
+    """Blind a live subject: let the noun at this path of the site file lie on a host that no one answers on."""
+    site = read_site(folder)
+    noun = site
+    for key in keys:
+        noun = noun[key]
+    noun["host"] = "gone"
+    site["hosts"] = {"gone": UNREACHABLE}
+    (folder / "interlock.yaml").write_text(yaml.safe_dump(site, sort_keys=False))

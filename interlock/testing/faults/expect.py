@@ -1,0 +1,75 @@
+"""Entries below `expect:` that stop holding."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from interlock.testing.faults import Fault, move_to_unreachable_host, read_site, write_site
+from interlock.verdicts import When
+
+
+def _site(entry: Callable[[Path], dict[str, Any]]) -> Callable[[Path], None]:
+    return lambda folder: write_site(folder, {"expect": {"entry": entry(folder)}})
+
+
+def _rewrite(*keys: str, value: Any) -> Callable[[Path], None]:
+    """Change one value of the entry in the site file."""
+
+    def seed(folder: Path) -> None:
+        site = read_site(folder)
+        noun = site["expect"]["entry"]
+        for key in keys[:-1]:
+            noun = noun[key]
+        noun[keys[-1]] = value
+        (folder / "interlock.yaml").write_text(yaml.safe_dump(site, sort_keys=False))
+
+    return seed
+
+
+def _file(folder: Path) -> dict[str, Any]:
+    path = folder / "token"
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    return {"file": {"path": str(path), "mode": "0600"}}
+
+
+def _free_port(_folder: Path) -> dict[str, Any]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    return {"port": {"address": f"127.0.0.1:{port}", "listening": False}}
+
+
+FAULTS = (
+    Fault(
+        guardrail="expect.file",
+        describe="a token file that others can read",
+        kind="mode",
+        gate=When.PREFLIGHT,
+        healthy=_site(_file),
+        seed=lambda folder: (folder / "token").chmod(0o644),
+        blind=lambda folder: move_to_unreachable_host(folder, "expect", "entry"),
+    ),
+    Fault(
+        guardrail="expect.port",
+        describe="a service that should listen and does not",
+        kind="silent",
+        gate=When.PREFLIGHT,
+        healthy=_site(_free_port),
+        seed=_rewrite("port", "listening", value=True),
+        blind=_rewrite("port", "address", value="no-such-host.invalid:80"),
+    ),
+    Fault(
+        guardrail="expect.command",
+        describe="a command that fails",
+        kind="exit",
+        gate=When.PREFLIGHT,
+        healthy=_site(lambda _folder: {"command": {"run": ["true"]}}),
+        seed=_rewrite("command", "run", value=["false"]),
+        blind=_rewrite("command", "run", value=["no-such-program-anywhere"]),
+    ),
+)
