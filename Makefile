@@ -58,9 +58,9 @@ golden: setup ## write the golden files anew; read the difference before you com
 	$(IN_VENV) INTERLOCK_GOLDEN=write python -m pytest tests -k golden -p no:randomly
 	git --no-pager diff --stat -- tests/golden
 
-docs: setup ## the documentation, built into docs/site
+docs: setup ## the documentation, built into build/docs
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/docs.txt
-	$(IN_VENV) mkdocs build --strict --config-file docs/mkdocs.yml
+	$(IN_VENV) mkdocs build --strict
 
 lock: ## requirements/*.txt anew; `make lock UPGRADE=--upgrade` takes newer versions
 	sh tools/lock.sh $(UPGRADE)
@@ -76,5 +76,5 @@ changelog: ## what the next release will say
 
 clean: ## take away what was made here, the demo site and its reports included; the venv stays
 	@if [ -x "$(BIN)/python" ]; then $(IN_VENV) python -m tools.demo_site --remove; fi
-	rm -rf dist build docs/site .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf dist build .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
