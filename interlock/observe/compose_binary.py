@@ -1,0 +1,107 @@
+"""Which docker compose is here, and what does it make of these files? The program itself resolves and merges; nobody else does it right.
+
+`config` needs no daemon and no network. `tools/fetch_compose.py` brings a pinned one where the machine has none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from interlock.errors import CouldNotLook
+
+PROGRAM = "docker-compose"
+NAMED_BY = "INTERLOCK_COMPOSE"
+SYSTEM_PLUGINS = tuple(f"{prefix}/cli-plugins" for prefix in ("/usr/local/lib/docker", "/usr/local/libexec/docker", "/usr/lib/docker", "/usr/libexec/docker"))
+OLDEST_MAJOR = 2  # version 1 was another program, with another idea of merging
+ASKING_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Docker Compose refused the files; `why` is what it printed."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """The files as Docker Compose resolves and merges them. Literal `$` is `$$` in it; values of the environment are in it, so it is not shown."""
+
+    project: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compose:
+    """A docker compose that answers; `version` as it prints it, `2.40.3`."""
+
+    path: str
+    version: str
+
+    def config(self, files: Sequence[str], *, directory: Path, environ: Mapping[str, str], timeout_s: float = 60) -> Model | Refused:
+        """The model of `files` (below `directory`, later ones override earlier ones), all profiles included.
+
+        `environ` is the whole environment, which variables are taken from beside the `.env` of `directory`. Raises CouldNotLook when it does not answer.
+        """
+        chosen = tuple(part for file in files for part in ("--file", file))
+        done = _run((self.path, *chosen, "--profile", "*", "config", "--format", "json"), directory=directory, environ=environ, timeout_s=timeout_s)
+        if done.returncode != 0:  # the code differs between versions
+            return Refused(done.stderr.decode("utf-8", "replace").strip())
+        try:
+            return Model(project=json.loads(done.stdout))
+        except ValueError as error:
+            raise CouldNotLook(f"{self.path} printed no JSON", where=str(directory), why=str(error), remedy="use docker compose 2.26 or newer") from error
+
+
+def find_compose(environ: Mapping[str, str]) -> Compose | None:
+    """The docker compose to ask: the one that INTERLOCK_COMPOSE names, else docker's plugin, else one on PATH, else the one that set-up unpacked.
+
+    None when there is none. Raises CouldNotLook when the one that INTERLOCK_COMPOSE names does not answer: it is never silently another.
+    """
+    if named := environ.get(NAMED_BY):
+        found = _asked(named, environ)
+        if found is None:
+            raise CouldNotLook(f"{named} is no docker compose {OLDEST_MAJOR} or newer", where=NAMED_BY, remedy=f"correct {NAMED_BY}, or unset it")
+        return found
+    answers = (_asked(candidate, environ) for candidate in _candidates(environ))
+    return next((compose for compose in answers if compose), None)
+
+
+def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
+    """Programs that are there and can be run, in the order of preference."""
+    own = environ.get("DOCKER_CONFIG") or os.path.join(environ.get("HOME", "/nonexistent"), ".docker")  # noqa: PTH118, a plain string for the folders below
+    for folder in (f"{own}/cli-plugins", *SYSTEM_PLUGINS, *environ.get("PATH", "").split(os.pathsep), *_unpacked()):
+        if folder and (program := shutil.which(PROGRAM, path=folder)):
+            yield program
+
+
+def _unpacked() -> Iterator[str]:
+    """Beside the virtual environment that runs this, or in the checkout."""
+    for place in (Path(sys.prefix).parent, Path(__file__).parents[2]):
+        yield str(place / ".setup" / "bin")
+
+
+def _asked(program: str, environ: Mapping[str, str]) -> Compose | None:
+    try:
+        done = _run((program, "version", "--short"), directory=Path("/"), environ=environ, timeout_s=ASKING_S)
+    except CouldNotLook:
+        return None
+    version = re.fullmatch(r"v?((\d+)\.\S+)", done.stdout.decode("utf-8", "replace").strip())
+    if done.returncode != 0 or version is None or int(version[2]) < OLDEST_MAJOR:
+        return None
+    return Compose(path=program, version=version[1])
+
+
+def _run(argv: tuple[str, ...], *, directory: Path, environ: Mapping[str, str], timeout_s: float) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(argv, cwd=directory, env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CouldNotLook(f"{argv[0]} does not answer", where=str(directory), why=str(error), remedy=f"run it by hand: {' '.join(argv)}") from error
