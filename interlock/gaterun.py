@@ -18,17 +18,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from interlock import __version__
-from interlock.checking import Case, NotHeld, NotProven
 from interlock.config.load import find_site, load_site
 from interlock.config.models import LOCAL, Site
 from interlock.config.waivers import load_waivers
 from interlock.errors import ConfigError, CouldNotLook, EvidenceError
-from interlock.evidence.details import DetailWriter
 from interlock.evidence.record import verdict_from_json, verdict_to_json
 from interlock.facts.looks import HostFacts
 from interlock.gate.decision import Open, Shut, decide, worst
@@ -56,6 +52,9 @@ from interlock.verdicts import (
     fingerprint,
     settle,
 )
+
+if TYPE_CHECKING:
+    from interlock.checking import Case
 
 
 def utc_now() -> datetime:
@@ -129,7 +128,7 @@ class GateRun:
 
     def required(self) -> tuple[Expected, ...]:
         """Every pair that must have a verdict: the catalogue's, and those of the site's own checks with the subjects that were collected."""
-        pairs = list(required(self.site, self.guardrails, self.request.gates))
+        pairs = list(required_of(self.site, self.request))
         for own in self.own:
             for subject in sorted(self.own_collected.get(own.guardrail) or {own.subject}):
                 severity = Severity.HIGH
@@ -180,14 +179,26 @@ class GateRun:
         self.details[found.pair] = details
 
 
+def required_of(site: Site, request: GateRequest) -> tuple[Expected, ...]:
+    """The pairs of the catalogue that a request requires of a site."""
+    return required(site, asked(site, catalogue(), request.gates, request.action), request.gates)
+
+
 def open_case(run: GateRun, key: tuple[str, str], name: str) -> Case:
     """A case whose details are streamed to a file of the run, with the waivers that name its pair."""
+    from interlock.checking import Case
+    from interlock.evidence.details import DetailWriter
+
     pair, path = Pair(*key), run.spool / f"details-{name}.jsonl"
     return Case(sink=DetailWriter(path, pair, waive=run.waivers.covering(pair)), path=path)
 
 
 def settle_test(case: Case, raised: BaseException | None, *, own: bool, none_declared: bool) -> None:
     """Say what a check came to from what it raised, where it did not settle that itself. Everything unforeseen is unproven."""
+    import pytest
+
+    from interlock.checking import NotHeld, NotProven
+
     if case.settled is not None and (raised is None or isinstance(raised, NotHeld | NotProven)):
         return
     match raised:
@@ -223,6 +234,8 @@ def settle_teardown(case: Case, raised: BaseException | None) -> None:
 
 def conclude(run: GateRun, key: tuple[str, str], guardrail: Guardrail | None, subject: Subject | None, case: Case) -> dict[str, Any]:
     """The verdict of one item, as JSON. Closes its file of details."""
+    from interlock.evidence.details import DetailWriter
+
     pair, writer = Pair(*key), case.sink
     assert isinstance(writer, DetailWriter)
     counts = writer.close()

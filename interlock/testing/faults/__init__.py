@@ -22,7 +22,8 @@ UNREACHABLE = {"ssh": {"destination": "nobody@127.0.0.1", "port": 1}, "timeout":
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """One guardrail proven both ways. `healthy(folder)` writes a whole site that holds; `seed(folder)` breaks one thing in it, so that exactly this guardrail
-    turns broken with a detail of this `kind`; `blind(folder)` makes a healthy site's subject impossible to look at."""
+    turns broken with a detail of this `kind`; `blind(folder)` makes a healthy site's subject impossible to look at. `needs` names the environment variables
+    without which it cannot be proven here (a database of the right kind)."""
 
     guardrail: str
     describe: str
@@ -31,6 +32,7 @@ class Fault:
     healthy: Callable[[Path], None]
     seed: Callable[[Path], None]
     blind: Callable[[Path], None]
+    needs: tuple[str, ...] = ()
 
 
 def all_faults() -> tuple[Fault, ...]:

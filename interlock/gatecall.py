@@ -1,0 +1,105 @@
+"""A gate run that trusts nobody: starts pytest in a scrubbed environment with a pinned configuration, then demands a complete, fresh, valid record.
+
+pytest exits 0 for runs that looked at nothing, and a test can end the process with any code; so neither its exit code nor its output decides here.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from interlock.config.models import Site
+from interlock.errors import EvidenceError, GateShut
+from interlock.evidence.folder import load_record
+from interlock.evidence.record import Record
+from interlock.gaterun import GateRequest, required_of
+from interlock.observe.own_checks import own_checks
+from interlock.verdicts import When
+
+SCRUBBED = ("PYTEST_", "PYTHONDONTWRITEBYTECODE", "PYTHONOPTIMIZE", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONWARNINGS", "COV_CORE")
+PINNED = Path(__file__).with_name("gate_pytest.ini")
+NEWEST = 50  # evidence folders that are searched for our nonce
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateAnswer:
+    """A gate run that left a record which is complete, ours and unaltered. `output` is what pytest printed."""
+
+    record: Record
+    folder: Path
+    output: str
+
+
+def run_gate(site: Site, gate: When, *, action: str | None, facts: Path | None, environ: Mapping[str, str], timeout: float = 3600) -> GateAnswer:
+    """Run one gate of a site. Raises GateShut(10) when no complete record of this very run is there afterwards, EvidenceError when evidence failed."""
+    nonce = secrets.token_hex(16)
+    argv = _argv(site, gate, action, facts, nonce)
+    try:
+        done = subprocess.run(
+            argv, cwd=site.root, env=_scrubbed(environ), capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise GateShut(f"the {gate} gate did not end within {timeout:.0f} s", code=10, remedy="look which check hangs: run `pytest -m preflight` yourself") from error
+    output = done.stdout + done.stderr
+    folder = _folder_of(nonce, site.root / site.reports)
+    if folder is None:
+        raise _no_record(gate, done.returncode, output)
+    record = load_record(folder)
+    _demand_complete(site, gate, action, record)
+    return GateAnswer(record=record, folder=folder, output=output)
+
+
+def _argv(site: Site, gate: When, action: str | None, facts: Path | None, nonce: str) -> tuple[str, ...]:
+    plugins = ["-p", "interlock.plugin"] + (["-p", "testinfra.plugin"] if own_checks(site.root / "checks") and _installed("testinfra") else [])
+    argv = [sys.executable, "-m", "pytest", "-c", str(PINNED), "--rootdir", str(site.root), *plugins, "-m", gate.value, "--site", str(site.root / site.source)]
+    argv += ["--for", action] if action is not None else []
+    argv += ["--facts", str(facts)] if facts is not None else []
+    return (*argv, "--interlock-nonce", nonce)
+
+
+def _installed(name: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(name) is not None
+
+
+def _scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what would steer pytest or Python; plugins are named, never found."""
+    clean = {name: value for name, value in environ.items() if not name.startswith(SCRUBBED)}
+    return {**clean, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+
+def _folder_of(nonce: str, reports: Path) -> Path | None:
+    """The evidence folder of the run that was given this nonce."""
+    if not reports.is_dir():
+        return None
+    names = sorted((name for name in os.listdir(reports) if not name.startswith(".")), reverse=True)
+    for name in names[:NEWEST]:
+        try:
+            if load_record(reports / name).run.nonce == nonce:
+                return reports / name
+        except EvidenceError:
+            continue
+    return None
+
+
+def _no_record(gate: When, code: int, output: str) -> Exception:
+    tail = "\n".join(output.strip().splitlines()[-15:])
+    if code == EvidenceError.exit_code:
+        return EvidenceError(f"the {gate} gate could not write its evidence", why=tail)
+    return GateShut(f"the {gate} gate left no record (pytest ended with {code})", code=10, why=tail, remedy="mend what stopped it; without a record nothing is proven")
+
+
+def _demand_complete(site: Site, gate: When, action: str | None, record: Record) -> None:
+    """The record answers for every pair that we compute ourselves, whatever it says was required."""
+    request = GateRequest(gates=frozenset({gate}), start=site.root, action=action)
+    wanted = {(one.pair.guardrail, one.pair.subject) for one in required_of(site, request)}
+    missing = wanted - {(one.guardrail, one.subject) for one in record.required}
+    if missing:
+        first = sorted(missing)[0]
+        raise GateShut(f"the record does not account for {first[0]} [{first[1]}] and {len(missing) - 1} more", code=10, remedy="run the gate again; report this if it stays")

