@@ -3,13 +3,14 @@
     python -m tools.demo_site            lay it out where it is missing (`make site`)
     python -m tools.demo_site --fresh    lay it out anew; the reports of earlier runs stay
 
-The site is healthy: every guardrail of a preflight holds. Nothing is started. State lies in memory (/dev/shm, a real tmpfs mount), so that a mount guardrail has
-a real disk to look at without root; `tools.demo` starts PostgreSQL and the app beside it.
+The site is healthy: every guardrail of a preflight holds. Nothing is started. State lies in memory (/dev/shm, a real tmpfs mount), so that a mount
+guardrail has a real disk to look at without root; `tools.demo` starts PostgreSQL and the app beside it.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import io
 import json
 import os
@@ -20,7 +21,8 @@ import subprocess
 import sys
 import tarfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,7 +33,7 @@ RUN = EXAMPLE / "run"
 PEOPLE = ("planner", "approver")
 KEPT = "reports"
 OLD_RELEASE, NEW_RELEASE = "2026.11.1", "2026.11.2"
-ROOM_FOR_POSTGRES_BYTES = 150_000_000
+ROOM_FOR_POSTGRES_BYTES = 200_000_000
 
 
 class DemoError(Exception):
@@ -59,11 +61,11 @@ class DemoSite:
 
     @property
     def servers(self) -> Path:
-        """Where PostgreSQL keeps its data and sockets: in memory when there is room, else below /tmp; short, for a socket's path is at most 107 bytes."""
-        free = os.statvfs(self.memory)
-        if free.f_bavail * free.f_frsize > ROOM_FOR_POSTGRES_BYTES:
+        """Where PostgreSQL keeps its data and sockets: in memory when that disk is big enough, else below /tmp. Short: a socket's path has 107 bytes."""
+        disk = os.statvfs(self.disk)
+        if disk.f_blocks * disk.f_frsize > ROOM_FOR_POSTGRES_BYTES:
             return self.memory / "pg"
-        return Path(f"/tmp/{self.memory.name}-pg")  # noqa: S108, made by `private_folder`, which refuses anybody else's
+        return Path(f"/tmp/{self.memory.name}-pg")  # noqa: S108, `private_folder` makes it, and refuses anybody else's
 
 
 def memory_disk() -> Path:
@@ -95,26 +97,43 @@ def private_folder(path: Path, mode: int = 0o700) -> Path:
     return path
 
 
-def find() -> DemoSite | None:
-    """The site that was laid out here before, or None when there is none or its memory was emptied (by a reboot)."""
+def memory_of(run: Path) -> Path:
+    """The private folder in memory that belongs to the site in `run`, made where it is missing."""
+    # root's servers run as nobody, who must pass through to his own private folders
+    return private_folder(memory_disk() / f"interlock-{os.getuid()}-{zlib.crc32(bytes(run)):08x}", 0o711 if os.getuid() == 0 else 0o700)
+
+
+@contextmanager
+def alone(run: Path) -> Iterator[None]:
+    """Nobody else lays out or uses the site in `run` meanwhile. Raises DemoError when somebody does."""
+    folder = os.open(memory_of(run), os.O_RDONLY | os.O_DIRECTORY)
     try:
-        kept = json.loads((RUN / ".site.json").read_text())
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise DemoError(f"another demo is using {run}: wait until it has ended") from None
+    finally:
+        os.close(folder)
+
+
+def find(run: Path) -> DemoSite | None:
+    """The site that was laid out in `run` before, or None when there is none or its memory was emptied (by a reboot)."""
+    try:
+        kept = json.loads((run / ".site.json").read_text())
     except (FileNotFoundError, ValueError):
         return None
-    site = DemoSite(run=RUN, disk=Path(kept["disk"]), memory=Path(kept["memory"]), port=kept["port"])
+    site = DemoSite(run=run, disk=Path(kept["disk"]), memory=Path(kept["memory"]), port=kept["port"])
     return site if site.state.is_dir() else None
 
 
-def lay_out() -> DemoSite:
+def lay_out(run: Path) -> DemoSite:
     """A fresh, healthy demo site in place of whatever is there; the reports of earlier runs stay."""
-    disk = memory_disk()
-    memory = disk / f"interlock-{os.getuid()}-{zlib.crc32(bytes(RUN)):08x}"
-    # root's servers run as nobody, who must pass through to his own private folders
-    private_folder(memory, 0o711 if os.getuid() == 0 else 0o700)
-    site = DemoSite(run=RUN, disk=disk, memory=memory, port=_free_port())
-    shutil.rmtree(site.state, ignore_errors=True)
-    private_folder(RUN)
-    for old in RUN.iterdir():
+    memory = memory_of(run)
+    site = DemoSite(run=run, disk=memory.parent, memory=memory, port=_free_port())
+    for old in (site.state, site.servers):
+        shutil.rmtree(old, ignore_errors=True)
+    private_folder(run)
+    for old in run.iterdir():
         if old.name != KEPT:
             shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
     _copy_tree(site)
@@ -123,17 +142,14 @@ def lay_out() -> DemoSite:
     _make_instances(site)
     _make_keys(site)
     _make_backups(site)
-    (RUN / ".site.json").write_text(json.dumps({"disk": str(disk), "memory": str(memory), "port": site.port}))
+    (run / ".site.json").write_text(json.dumps({"disk": str(site.disk), "memory": str(memory), "port": site.port}))
     return site
 
 
-def remove() -> None:
+def remove(run: Path) -> None:
     """Take away the site, its memory and its reports."""
-    site = find()
-    if site:
-        for folder in (site.memory, site.servers):
-            shutil.rmtree(folder, ignore_errors=True)
-    shutil.rmtree(RUN, ignore_errors=True)
+    shutil.rmtree(memory_of(run), ignore_errors=True)
+    shutil.rmtree(run, ignore_errors=True)
 
 
 def _free_port() -> int:
@@ -194,7 +210,8 @@ def _make_backups(site: DemoSite) -> None:
     for nights in (3, 2, 1):
         taken = tonight - timedelta(days=nights)
         target = folder / f"ledger-{taken:%Y%m%dT%H%M%SZ}.tar.gz"
-        with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as archive:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as archive:
             for number in range(1, 4):
                 receipt = json.dumps({"id": number, "account": "alice", "amount": 100 * number}).encode()
                 member = tarfile.TarInfo(f"receipts/{number:08d}.json")
@@ -208,13 +225,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Lay out the demo site in examples/platform/run.")
     parser.add_argument("--fresh", action="store_true", help="lay it out anew also when it is there")
     parser.add_argument("--remove", action="store_true", help="take it away instead, reports included")
+    parser.add_argument("--run", type=Path, default=RUN, metavar="FOLDER", help="where to lay it out (default: examples/platform/run)")
     given = parser.parse_args(argv)
+    run: Path = given.run.resolve()
     try:
-        if given.remove:
-            remove()
-        elif given.fresh or find() is None:
-            site = lay_out()
-            print(f"site: laid out in {site.run.relative_to(ROOT)}, state in {site.state}")
+        with alone(run):
+            if given.remove:
+                remove(run)
+            elif given.fresh or find(run) is None:
+                print(f"site: laid out in {run}, state in {lay_out(run).state}")
     except DemoError as error:
         print(f"site: {error}", file=sys.stderr)
         return 1

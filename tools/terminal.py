@@ -59,6 +59,7 @@ class Shell:
     limit_s: float = 120
     show: Callable[[str], None] = field(default_factory=lambda: _show)
     _terminal: int = -1
+    _held: str = ""  # a prompt is shown when something is typed after it: two terminals share one screen here
     _process: subprocess.Popen[bytes] | None = None
     _decoder: codecs.IncrementalDecoder = field(default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"))
 
@@ -103,6 +104,8 @@ class Shell:
 
         Raises ShownWrongError when it ends with another code than `exit_code` (None: any), or does not end.
         """
+        self.show(self._held)
+        self._held = ""
         self._keys(command + "\n")
         shown = ""
         for reply in replies:
@@ -135,9 +138,16 @@ class Shell:
             except OSError as error:  # EIO: the shell has gone
                 raise ShownWrongError(f"{self.who}'s shell ended before it showed {pattern.pattern!r}") from error
             text = self._decoder.decode(data).replace("\r\n", "\n")
-            self.show(text)
             seen += text
+            self._show_but_prompt(text)
         return seen
+
+    def _show_but_prompt(self, text: str) -> None:
+        """Show what came; hold back a last line that is, or may become, the prompt."""
+        begun, start = self._held + text, f"{self.who} ["
+        line = begun.rpartition("\n")[2]
+        self._held = line if line and (start.startswith(line) or line.startswith(start)) else ""
+        self.show(begun.removesuffix(self._held))
 
 
 def _interactive_shell() -> tuple[str, ...]:

@@ -1,0 +1,142 @@
+"""What is the main job of interlock, seen from the operator's chair? `make demo` shows it on a small real stack, in under a minute.
+
+Two people sit at two terminals, a planner and an approver. What they type and what they see is real: real shells, real PostgreSQL, the real command line.
+`tools.demo_site` lays the site out, `tools.demo_stack` starts what runs, `tools.terminal` types. At the end everything is stopped; the site and its reports stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from tools.demo_site import NEW_RELEASE, OLD_RELEASE, ROOT, RUN, DemoError, DemoSite, alone, lay_out
+from tools.demo_stack import Stack, running_stack
+from tools.postgres import PostgresError
+from tools.terminal import Reply, Shell, ShownWrongError
+
+WIDE_BACKUP_MODE = 0o644
+AGREED_LINE, DRIFTED_LINE = "proxy_read_timeout 30s;", "proxy_read_timeout 300s;"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Show it. 0 when everything went as the demo says; 1 with one message when something did not."""
+    parser = argparse.ArgumentParser(description="Show the main job of interlock on a small real stack.")
+    parser.add_argument("--run", type=Path, default=RUN, metavar="FOLDER", help="where the demo site is laid out (default: examples/platform/run)")
+    run: Path = parser.parse_args(argv).run.resolve()
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, _interrupted)
+    started = time.monotonic()
+    try:
+        with alone(run), running_stack(lay_out(run)) as stack:
+            show(stack)
+        tell(f"Everything is stopped again ({time.monotonic() - started:.0f} s). The site stays in {_shown(run)}: try `pytest -m preflight`.")
+    except (DemoError, PostgresError, ShownWrongError) as error:
+        print(f"\ndemo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ndemo: interrupted; everything is stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _interrupted(number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt(number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """What went wrong on the site since its last release."""
+
+    backup: Path
+    template: Path
+
+    @classmethod
+    def seed(cls, site: DemoSite) -> Faults:
+        """A backup copied under a wide umask, and a template edited without its canonical file."""
+        backup = max(site.backups.iterdir())
+        backup.chmod(WIDE_BACKUP_MODE)
+        template = site.run / "templates" / "nginx.conf"
+        text = template.read_text()
+        assert AGREED_LINE in text
+        template.write_text(text.replace(AGREED_LINE, DRIFTED_LINE))
+        return cls(backup=backup.relative_to(site.run), template=template.relative_to(site.run))
+
+
+def show(stack: Stack) -> None:
+    """The whole way, from a shut gate to verified evidence."""
+    site = stack.site
+    health, faults = stack.get("/health"), Faults.seed(site)
+    tell(
+        f"The ledger runs release {health['release']} at {stack.url}: {health['entries']} rows in PostgreSQL 16, receipts below {site.state}.",
+        "An empty PostgreSQL 18 stands beside it for a later move.",
+        f"Release {NEW_RELEASE} shall go out. Is the system fit for it?",
+    )
+    with ExitStack() as terminals:
+        planner, approver = (
+            terminals.enter_context(Shell(who=who, environ=stack.environ, folder=site.run)) for who in ("planner", "approver")
+        )
+        planner.type("interlock preflight --for release", exit_code=1)
+        tell("The gate is shut. The operator mends both; interlock itself never does.")
+        planner.type(f"chmod 0600 {faults.backup}")
+        planner.type(f"sed -i 's/{DRIFTED_LINE}/{AGREED_LINE}/' {faults.template}")
+        planner.type("interlock preflight --for release")
+        tell("Open. The planner resolves the release to exact bytes and commands, and signs what came out.")
+        plan = _plan_of(planner.type("interlock plan release --key keys/planner"))
+        tell("Another person reads the plan, and types the first characters of its digest.")
+        approver.type(f"interlock approve {plan} --key keys/approver", replies=[Reply(after=r"[:>] ?", say=_first_eight)])
+        tell("Now it may be applied: fresh gate, same live state, backup first, then each step with its journal.")
+        applied = planner.type(f"interlock apply {plan}")
+        _demand_release(stack)
+        evidence = _evidence_of(applied)
+        tell("What is left is evidence, which anybody can verify without this system.")
+        planner.type(f"interlock verify {evidence}")
+        planner.type(f"ls {evidence}")
+    tell(f"The report: {_shown(site.run / evidence / 'summary.md')}")
+
+
+def tell(*lines: str) -> None:
+    """What the narrator says, apart from what the terminals show."""
+    print("\n" + "\n".join(f"# {line}" for line in lines), flush=True)
+
+
+def _plan_of(shown: str) -> str:
+    found = re.findall(r"\S*plans/\S+", shown)
+    if not found:
+        raise ShownWrongError("`interlock plan` named no plan")
+    return str(found[-1]).rstrip(".,)`")
+
+
+def _first_eight(shown: str) -> str:
+    found = re.search(r"sha256:([0-9a-f]{8})", shown)
+    if found is None:
+        raise ShownWrongError("`interlock approve` showed no digest")
+    return found[1]
+
+
+def _evidence_of(shown: str) -> Path:
+    found = re.findall(r"\S*reports/(\S+?-release-[0-9a-f]{6})", shown)
+    if not found:
+        raise ShownWrongError("`interlock apply` named no evidence")
+    return Path("reports", str(found[-1]))
+
+
+def _demand_release(stack: Stack) -> None:
+    release = stack.get("/health")["release"]
+    if release != NEW_RELEASE:
+        raise ShownWrongError(f"apply ended with 0, and the app runs {release} instead of {NEW_RELEASE} (before: {OLD_RELEASE})")
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
