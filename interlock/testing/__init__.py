@@ -19,12 +19,13 @@ from interlock.verdicts import Outcome, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRun:
-    """A gate run of real pytest that has ended. `record` is None when it left none; `folder` is its evidence."""
+    """A gate run of real pytest that has ended. `record` is None when it left none; `folder` is its evidence; `kinds` are those of its details."""
 
     exit_code: int
     output: str
     record: Record | None
     folder: Path | None
+    kinds: frozenset[str] = frozenset()
 
     def verdicts(self, guardrail: str) -> tuple[Verdict, ...]:
         """The verdicts of one guardrail, in the record's order."""

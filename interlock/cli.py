@@ -1,0 +1,301 @@
+"""The command line: arguments become one frozen request, a module does the work, and the exit code is the decision (DESIGN.md's table).
+
+Nothing is decided here. Commands import what they need when they run: `interlock guardrails` must not pay for PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from interlock import __version__
+from interlock.errors import ConfigError, EvidenceError, GateShut, InterlockError, UsageError
+
+if TYPE_CHECKING:
+    from interlock.config.models import Site
+    from interlock.evidence.record import Record
+
+FORMATS = ("text", "json", "markdown", "sarif", "junit")
+INTERRUPTED = 130
+INTERNAL_FAULT = 11  # our own fault proves nothing: unproven
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with our exit code for a wrong command line."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Say what is wrong and where help is, and leave with 64."""
+        self.print_usage(sys.stderr)
+        raise UsageError(message, remedy=f"see `{self.prog} --help`")
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. Every error is one message on stderr; a traceback only with INTERLOCK_DEBUG=1."""
+    try:
+        request = parser().parse_args(argv)
+        command: Callable[[argparse.Namespace], int] = request.command
+        return command(request)
+    except GateShut as error:
+        return _say(error, error.code)
+    except InterlockError as error:
+        return _say(error, error.exit_code)
+    except KeyboardInterrupt:
+        print("interlock: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return INTERNAL_FAULT
+    except Exception as error:
+        if os.environ.get("INTERLOCK_DEBUG") == "1":
+            raise
+        fault = InterlockError(f"a fault of interlock itself: {type(error).__name__}: {error}", remedy="set INTERLOCK_DEBUG=1, run it again, and report what it prints")
+        return _say(fault, INTERNAL_FAULT)
+
+
+def _say(error: InterlockError, code: int) -> int:
+    print(f"interlock: {error}", file=sys.stderr)
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line, one function a command."""
+    top = Parser(prog="interlock", description="Nothing risky moves until every guard is closed: checks, plans, approvals and evidence for self-hosted systems.")
+    top.add_argument("--version", action="version", version=f"interlock {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    _judging(commands)
+    _acting(commands)
+    _evidence(commands)
+    _describing(commands)
+    return top
+
+
+def _add(commands: argparse._SubParsersAction[Parser], name: str, text: str, command: Callable[[argparse.Namespace], int], *, site: bool = True) -> Parser:
+    added: Parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    added.set_defaults(command=command)
+    if site:
+        added.add_argument("--site", metavar="FILE", type=Path, help="the site file (default: interlock.yaml here or in a folder above)")
+    return added
+
+
+def _format(command: Parser) -> None:
+    command.add_argument("--format", choices=FORMATS, default="text", help="what to print (default: text)")
+    command.add_argument("--output", metavar="FILE", type=Path, help="write it to FILE instead of standard output")
+
+
+def _judging(commands: argparse._SubParsersAction[Parser]) -> None:
+    scan = _add(commands, "scan", "judge the files of a tree: no configuration, no daemon, no network", _scan)
+    scan.add_argument("path", nargs="?", type=Path, default=Path(), metavar="PATH", help="the tree (default: here)")
+    _format(scan)
+    for gate, text in (("preflight", "judge the live system before an action"), ("postflight", "judge the live system after an action"), ("drill", "rehearse")):
+        command = _add(commands, gate, text, _gate)
+        command.set_defaults(gate=gate)
+        command.add_argument("--for", dest="action", metavar="ACTION", help="gate this action (default: everything that any action needs)")
+        command.add_argument("--facts", metavar="FILE", type=Path, help="judge saved facts; such a gate never opens")
+        command.add_argument("--verbose", action="store_true", help="print pytest's own output too")
+        _format(command)
+    facts = _add(commands, "facts", "look at the live system once and save what was seen", _facts)
+    facts.add_argument("--output", metavar="FILE", type=Path, required=True, help="where to save it (0600; it may hold secrets)")
+
+
+def _acting(commands: argparse._SubParsersAction[Parser]) -> None:
+    plan = _add(commands, "plan", "resolve an action to steps with every input, and write the plan to be approved", _plan)
+    plan.add_argument("action", nargs="?", metavar="ACTION", help="an action of the site")
+    plan.add_argument("--show", metavar="PLAN", help="show a plan in words and as a diff instead")
+    approve = _add(commands, "approve", "show a plan, ask for its digest, and sign it with your SSH key", _approve)
+    approve.add_argument("plan", metavar="PLAN")
+    approve.add_argument("--key", metavar="FILE", type=Path, help="your SSH key (default: the agent's, or ~/.ssh/id_ed25519)")
+    for name, text, command in (
+        ("apply", "run an approved plan: lock, gate, fingerprint, backups, steps, postflight, evidence", _apply),
+        ("resume", "finish a plan that was interrupted", _resume),
+        ("rollback", "undo a plan that was interrupted or failed", _rollback),
+    ):
+        _add(commands, name, text, command).add_argument("plan", metavar="PLAN")
+    status = _add(commands, "status", "one screen: lock holder, last action and how far, ages, the exact next command", _status)
+    status.add_argument("--in", dest="ahead", metavar="TIME", default="0s", help="say what will have expired by then, like 4h")
+
+
+def _evidence(commands: argparse._SubParsersAction[Parser]) -> None:
+    report = _add(commands, "report", "print the evidence of a run", _report)
+    report.add_argument("run", nargs="?", type=Path, metavar="RUN", help="a run folder (default: the newest)")
+    _format(report)
+    verify = _add(commands, "verify", "prove offline that evidence is whole, and say what it proves", _verify, site=False)
+    verify.add_argument("run", type=Path, metavar="RUN", help="a run folder, or a copy of one")
+
+
+def _describing(commands: argparse._SubParsersAction[Parser]) -> None:
+    guardrails = _add(commands, "guardrails", "the catalogue: what is checked, when, and why", _guardrails, site=False)
+    guardrails.add_argument("guardrail", nargs="?", metavar="ID", help="one guardrail in full")
+    guardrails.add_argument("--format", choices=("text", "json"), default="text", help="what to print (default: text)")
+    _add(commands, "schema", "the JSON Schema of interlock.yaml", _schema, site=False)
+    doctor = _add(commands, "doctor", "which guardrails will be unproven here, and the exact line that changes it", _doctor)
+    doctor.add_argument("--for", dest="action", metavar="ACTION", help="for this action's gate only")
+    selftest = _add(commands, "selftest", "prove that each guardrail bites: seed its fault in a throw-away site", _selftest, site=False)
+    selftest.add_argument("guardrail", nargs="*", metavar="ID", help="only these (default: all)")
+
+
+# ---- judging
+
+
+def _site(request: argparse.Namespace) -> Site:
+    from interlock.config.load import find_site, load_site
+    from interlock.judge import catalogue
+
+    path = request.site or find_site(Path.cwd())
+    if path is None:
+        raise ConfigError("no interlock.yaml here or in a folder above", where=str(Path.cwd()), remedy="run it in the site's folder, or name one with --site FILE")
+    known = {name for guardrail in catalogue() for name in (guardrail.id, guardrail.family)}
+    return load_site(path, os.environ, known=frozenset(known))
+
+
+def _scan(request: argparse.Namespace) -> int:
+    from interlock.scan import scan
+
+    record, details = scan(request.path, os.environ, request.site)
+    _print(request, record, details)
+    return record.exit_code
+
+
+def _gate(request: argparse.Namespace) -> int:
+    from interlock.evidence.details import details_of
+    from interlock.gatecall import run_gate
+    from interlock.verdicts import When
+
+    facts = request.facts.absolute() if request.facts else None
+    answer = run_gate(_site(request), When(request.gate), action=request.action, facts=facts, environ=os.environ)
+    if request.verbose:
+        print(answer.output, file=sys.stderr)
+    _print(request, answer.record, details_of(answer.folder / "details.jsonl"), folder=answer.folder)
+    return answer.record.exit_code
+
+
+def _facts(request: argparse.Namespace) -> int:
+    from interlock.gaterun import observe_all
+
+    count = observe_all(_site(request), request.output, os.environ)
+    print(f"{request.output}: {count} host{'s' if count != 1 else ''} looked at; judge it with `interlock preflight --facts {request.output}`", file=sys.stderr)
+    return 0
+
+
+def _print(request: argparse.Namespace, record: Record, details: object, folder: Path | None = None) -> None:
+    """One record in the asked format, to the terminal or whole into a file."""
+    from interlock.report import render, write_output
+
+    text = render(record, details, request.format, folder=folder, to_terminal=request.output is None)
+    if request.output is not None:
+        write_output(request.output, text)
+    else:
+        for chunk in text:
+            sys.stdout.write(chunk)
+
+
+# ---- acting
+
+
+def _plan(request: argparse.Namespace) -> int:
+    from interlock import runner
+
+    site = _site(request)
+    if request.show is not None:
+        print(runner.show(site, request.show))
+    elif request.action is None:
+        raise UsageError("which action?", why=f"this site has {', '.join(site.actions) or 'none'}", remedy="name one: interlock plan ACTION")
+    else:
+        print(runner.plan(site, request.action, os.environ))
+    return 0
+
+
+def _approve(request: argparse.Namespace) -> int:
+    from interlock import runner
+
+    print(runner.approve(_site(request), request.plan, request.key, os.environ))
+    return 0
+
+
+def _apply(request: argparse.Namespace) -> int:
+    from interlock import runner
+
+    return runner.apply(_site(request), request.plan, os.environ)
+
+
+def _resume(request: argparse.Namespace) -> int:
+    from interlock import runner
+
+    return runner.resume(_site(request), request.plan, os.environ)
+
+
+def _rollback(request: argparse.Namespace) -> int:
+    from interlock import runner
+
+    return runner.rollback(_site(request), request.plan, os.environ)
+
+
+def _status(request: argparse.Namespace) -> int:
+    from interlock import runner
+    from interlock.config.models import parse_duration
+
+    try:
+        ahead = parse_duration(request.ahead)
+    except ValueError as error:
+        raise UsageError(f"--in: {error}") from error
+    print(runner.status(_site(request), ahead))
+    return 0
+
+
+# ---- evidence
+
+
+def _report(request: argparse.Namespace) -> int:
+    from interlock.report import newest_run, open_run
+
+    folder = request.run or newest_run(_site(request))
+    record, details = open_run(folder)
+    _print(request, record, details, folder=folder)
+    return 0
+
+
+def _verify(request: argparse.Namespace) -> int:
+    from interlock.report import verify
+
+    text, whole = verify(request.run)
+    print(text)
+    return 0 if whole else EvidenceError.exit_code
+
+
+# ---- describing
+
+
+def _guardrails(request: argparse.Namespace) -> int:
+    from interlock.describe import catalogue_text
+
+    print(catalogue_text(request.guardrail, request.format))
+    return 0
+
+
+def _schema(_request: argparse.Namespace) -> int:
+    from interlock.config.schema import site_schema_text
+
+    print(site_schema_text(), end="")
+    return 0
+
+
+def _doctor(request: argparse.Namespace) -> int:
+    from interlock.doctor import doctor
+
+    text, ready = doctor(_site(request), request.action, os.environ)
+    print(text)
+    return 0 if ready else 11
+
+
+def _selftest(request: argparse.Namespace) -> int:
+    from interlock.selftest import selftest
+
+    return selftest(tuple(request.guardrail), sys.stdout)

@@ -1,0 +1,94 @@
+"""Does each guardrail bite? Each is shown its seeded fault in a throw-away site, through real pytest: healthy, broken for the seeded reason and nothing else
+with it, unproven when it cannot look."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TextIO
+
+from interlock.errors import UsageError
+from interlock.evidence.details import details_of
+from interlock.judge import catalogue
+from interlock.testing import CheckRun, run_check
+from interlock.testing.faults import Fault, all_faults
+from interlock.verdicts import Outcome
+
+
+def selftest(wanted: tuple[str, ...], out: TextIO) -> int:
+    """Prove the wanted guardrails, or all, and print a line for each. Returns 0 when every one was proven, else 1, or 11 when one could not be."""
+    known = {guardrail.id for guardrail in catalogue()}
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise UsageError(f"there is no guardrail {unknown[0]}", remedy="see `interlock guardrails` for the ids")
+    faults = [fault for fault in all_faults() if not wanted or fault.guardrail in wanted]
+    failures = unprovable = 0
+    for fault in faults:
+        missing = [name for name in fault.needs if name not in os.environ]
+        if missing:
+            unprovable += 1
+            print(f"UNPROVEN  {fault.guardrail}: {fault.describe}: set {' and '.join(missing)}", file=out)
+            continue
+        problem = prove(fault)
+        failures += bool(problem)
+        print(f"{'FAILED  ' if problem else 'proven  '}  {fault.guardrail}: {problem or fault.describe}", file=out, flush=True)
+    for guardrail in sorted((set(wanted) or known) - {fault.guardrail for fault in faults}):
+        failures += 1
+        print(f"FAILED    {guardrail}: has no seeded fault", file=out)
+    print(f"{len(faults) - failures - unprovable} proven, {failures} failed, {unprovable} unproven", file=out)
+    return 1 if failures else 11 if unprovable else 0
+
+
+def prove(fault: Fault) -> str:
+    """Empty when the guardrail held, turned broken alone and for the seeded reason, and was unproven when blind; else what went wrong."""
+    return _healthy(fault) or _seeded(fault) or _blind(fault)
+
+
+def _run(fault: Fault, *changes: str) -> CheckRun:
+    folder = Path(tempfile.mkdtemp(prefix="interlock-proof-"))
+    try:
+        fault.healthy(folder)
+        for change in changes:
+            (fault.seed if change == "seed" else fault.blind)(folder)
+        ran = run_check(folder, fault.gate)
+        if ran.folder is not None:
+            kinds = {line["kind"] for line in details_of(ran.folder / "details.jsonl")() if isinstance(line, dict) and "kind" in line}
+            return CheckRun(exit_code=ran.exit_code, output=ran.output, record=ran.record, folder=None, kinds=frozenset(kinds))
+        return ran
+    finally:
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """The folder, and what a fault keeps elsewhere: it names that in a file `remove`."""
+    elsewhere = folder / "remove"
+    if elsewhere.exists():
+        path = Path(elsewhere.read_text())
+        path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _healthy(fault: Fault) -> str:
+    ran = _run(fault)
+    if ran.exit_code != 0 or any(verdict.outcome is not Outcome.HELD for verdict in ran.verdicts(fault.guardrail)):
+        return f"a healthy site does not pass (exit {ran.exit_code}):\n{ran.output}"
+    return ""
+
+
+def _seeded(fault: Fault) -> str:
+    ran = _run(fault, "seed")
+    if ran.exit_code != 1 or ran.broken() != {fault.guardrail}:
+        return f"seeded with `{fault.describe}`, broken is {sorted(ran.broken())} (exit {ran.exit_code}):\n{ran.output}"
+    if fault.kind not in ran.kinds:
+        return f"seeded with `{fault.describe}`, it is broken for {sorted(ran.kinds)}, not for {fault.kind}"
+    return ""
+
+
+def _blind(fault: Fault) -> str:
+    ran = _run(fault, "blind")
+    outcomes = {verdict.outcome for verdict in ran.verdicts(fault.guardrail)}
+    if ran.exit_code != 11 or Outcome.UNPROVEN not in outcomes:
+        return f"it cannot look, and says {sorted(outcomes)} (exit {ran.exit_code}):\n{ran.output}"
+    return ""
