@@ -41,7 +41,8 @@ class User:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Walk:
-    """Every entry below a directory, itself included, without following links and without leaving its file system's mount boundaries unseen."""
+    """Every entry below a directory, itself included, without following links, `root` among them. What is mounted below it is walked too, and its
+    listings say so by their `device`."""
 
     root: str
 
@@ -52,8 +53,9 @@ Look = ReadFile | Stat | Mounts | User | Walk
 class Entry(NamedTuple):
     """One directory entry. `mode` is the full st_mode; sizes in bytes, `mtime` in whole seconds since the epoch (UTC).
 
-    `acl` is the text of an access ACL that grants more than the mode's owner bits show, else empty: an ACL needs group bits to take effect (they are
-    its mask), so it is only read where one of them is set (acl(5), "correspondence between ACL entries and file permission bits").
+    `acl` is the text of an extended ACL, as setfacl takes it but with numbers for names (`user::rw-,user:1000:r--,group::---,mask::r--,other::---`),
+    else empty: an ACL needs group bits to take effect (they are its mask), so it is only read where one of them is set (acl(5), "correspondence
+    between ACL entries and file permission bits"). A directory's default ACL, which new files inherit, is always read: its entries begin `default:`.
     `target` is what a symbolic link says, empty for everything else.
     """
 
@@ -69,20 +71,26 @@ class Entry(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """One directory of a walk: its path, its own entry (name empty), and its entries. `error` is set when it could not be listed (then no entries).
+    """One directory of a walk: its path, its own entry (name empty), and its entries. `error` is set when it could not be listed (then no entries);
+    it is an errno name or a word, a colon and the system's text.
 
-    Directories among `entries` have a listing of their own in the same walk.
+    Directories among `entries` have a listing of their own later in the same walk. A large directory comes in several listings, one after the other, so
+    that a walk never holds more than some thousand entries. `device` is `major:minor` of the file system that the directory is on. `vanished` are
+    names that were there and then were not; `.` is the directory itself, gone before it could be entered.
     """
 
     directory: str
     itself: Entry
     entries: list[Entry]
     error: str = ""
+    device: str = ""
+    vanished: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatAnswer:
-    """What `Stat` saw. `device` is `major:minor` of st_dev after following links, `realpath` where the path leads; both empty when absent."""
+    """What `Stat` saw: the path itself, links not followed. `device` is `major:minor` of st_dev after following links, `realpath` where the path leads;
+    both empty when absent, and `device` empty for a link that leads nowhere."""
 
     present: bool
     mode: int = 0
@@ -106,7 +114,7 @@ class MountsAnswer:
 
 @dataclass(frozen=True, slots=True)
 class FailedLook:
-    """The look could not be made: the errno name or a word (`timeout`, `too-large`), and the system's text."""
+    """The look could not be made: the errno name or a word (`timeout`, `too-large`, `not-regular`, `no-tool`, `unsettled`), and the system's text."""
 
     code: str
     text: str
@@ -117,7 +125,8 @@ Answer = bytes | StatAnswer | MountsAnswer | int | None | FailedLook
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """All that was seen of one host in one round trip, frozen. `taken_at` RFC 3339 UTC; `user` is who looked (`root`, `deploy`).
+    """All that was seen of one host in one round trip, frozen. `taken_at` is RFC 3339 UTC by our own clock, from before the first look; `user` is who
+    looked (`root`, `deploy`). `answers` has a `FailedLook` for a walk whose root could not be walked; the listings of the others come from `walks`.
 
     Every accessor raises `CouldNotLook`, naming the path and what would help, when the look failed or was never made.
     """
@@ -154,7 +163,10 @@ class HostFacts:
         return answer
 
     def walk(self, root: str) -> Iterator[Listing]:
-        """The directories below `root`, top down, streamed. The first listing is `root` itself."""
+        """The directories below `root`, top down, streamed. The first listing is `root` itself. Each call streams anew."""
+        answer = self.answers.get(Walk(root))
+        if isinstance(answer, FailedLook):
+            raise self._failed(answer, root)
         return self.walks(root)
 
     def _answer(self, look: Look, what: str) -> Answer:
@@ -163,20 +175,29 @@ class HostFacts:
         except KeyError:
             raise CouldNotLook(f"{what} was not looked at", where=self.host, why="these facts were taken for other checks", remedy="observe again") from None
         if isinstance(answer, FailedLook):
-            raise CouldNotLook(f"{what} could not be looked at: {answer.text}", where=self.host, why=f"looked as {self.user}", remedy=remedy_for(answer.code, self.user))
+            raise self._failed(answer, what)
         return answer
+
+    def _failed(self, failed: FailedLook, what: str) -> CouldNotLook:
+        return CouldNotLook(
+            f"{what} could not be looked at: {failed.text}", where=self.host, why=f"looked as {self.user}", remedy=remedy_for(failed.code, self.user)
+        )
+
+
+_REMEDIES = {
+    "ENOENT": "create it, or correct the path in the site file",
+    "ENOTDIR": "correct the path in the site file",
+    "ELOOP": "name the place that the link leads to in the site file",
+    "not-regular": "correct the path in the site file",
+    "too-large": "point the site file at a smaller file",
+    "timeout": "raise the host's `timeout`, or look why the path hangs (a dead network mount?)",
+    "no-tool": "install python3 on the host",
+    "unsettled": "observe again when nothing writes there, or install python3 on the host",
+}
 
 
 def remedy_for(code: str, user: str) -> str:
     """What an operator can do about a failed look; `code` is an errno name or a probe's word."""
-    match code:
-        case "EACCES" | "EPERM":
-            return f"let {user} read it, or set `become: sudo -n` for this host"
-        case "ENOENT":
-            return "create it, or correct the path in the site file"
-        case "too-large":
-            return "point the site file at a smaller file"
-        case "timeout":
-            return "raise the host's `timeout`, or look why the path hangs (a dead network mount?)"
-        case _:
-            return "look at the path on the host"
+    if code in ("EACCES", "EPERM"):
+        return f"let {user} read it, or set `become: sudo -n` for this host"
+    return _REMEDIES.get(code, "look at the path on the host")

@@ -1,0 +1,119 @@
+"""What does a file of the site's tree say? `Tree` reads for judgements from files alone, each file at most once, and never out of the tree."""
+
+# Names are text with surrogates and questions are about links themselves: os, not pathlib.
+# ruff: noqa: PTH116, PTH118
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from interlock.errors import CouldNotLook
+from interlock.observe import probe
+
+SIZE_LIMIT = 4 * 1024 * 1024
+SKIPPED = frozenset({".git", ".hg", ".svn", ".interlock", ".venv", ".tox", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__", "node_modules"})
+
+
+class MissingFile(CouldNotLook):
+    """The tree has no such file; unlike one that is there and cannot be read."""
+
+
+class Tree:
+    """The files below `root`, by paths relative to it (`/` between the parts, names that are not UTF-8 by `surrogateescape`).
+
+    What was read is kept, so that a file judged by ten guardrails is opened once and says the same to all of them.
+    """
+
+    def __init__(self, root: Path, *, limit: int = SIZE_LIMIT) -> None:
+        self.root = root
+        self._limit = limit
+        self._real_root = os.path.realpath(root)
+        self._contents: dict[str, bytes | CouldNotLook] = {}
+        self._listings: dict[str, tuple[str, ...]] = {}
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one regular file of at most `limit` bytes; links are followed as long as they stay in the tree.
+
+        Raises `MissingFile` when it is not there, `CouldNotLook` when it is and cannot be read: a directory, a FIFO, too large, no permission, a link
+        that leads out.
+        """
+        real = self._inside(path)
+        if real not in self._contents:
+            self._contents[real] = self._read(real, path)
+        content = self._contents[real]
+        if isinstance(content, CouldNotLook):
+            raise type(content)(content.what, where=content.where, why=content.why, remedy=content.remedy)
+        return content
+
+    def exists(self, path: str) -> bool:
+        """True when there is a file or directory of that name. Raises `CouldNotLook` when that cannot be seen, or is a link that leads out."""
+        try:
+            os.stat(self._inside(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        return True
+
+    def listing(self, below: str = "") -> tuple[str, ...]:
+        """Every regular file below a folder of the tree, sorted, links to files among them, without what version control, package managers and caches
+        keep (`SKIPPED`). Linked folders are not entered, so no loop is; a folder that is not there has no files. Raises `CouldNotLook` when one cannot be
+        listed: a part is not the whole.
+        """
+        if below not in self._listings:
+            self._listings[below] = tuple(sorted(self._files(below.strip("/"))))
+        return self._listings[below]
+
+    def _inside(self, path: str) -> str:
+        """Where a path leads. Raises `CouldNotLook` when that is out of the tree."""
+        if "\0" in path:
+            raise CouldNotLook(f"{path!r} is no path", where=str(self.root), why="it holds a NUL", remedy="correct the path")
+        real = os.path.realpath(os.path.join(self._real_root, path))
+        if real != self._real_root and not real.startswith(self._real_root.rstrip("/") + "/"):
+            raise CouldNotLook(
+                f"{path} leads out of the tree, to {real}", where=path, why=f"what is judged must lie in {self.root}", remedy="copy the file into the tree"
+            )
+        return real
+
+    def _read(self, real: str, path: str) -> bytes | CouldNotLook:
+        try:
+            return probe.look_read(os.fsencode(real), self._limit)
+        except (FileNotFoundError, NotADirectoryError):
+            return MissingFile(f"{path} is not there", where=path, why=f"looked in {self.root}", remedy="add the file, or correct the path")
+        except probe.CouldNot as could_not:
+            return CouldNotLook(f"{path} could not be read: {could_not.text}", where=path, remedy="put a regular file of a sensible size there")
+        except OSError as error:
+            return _unreadable(path, error)
+
+    def _files(self, below: str) -> Iterator[str]:
+        folders = [below]
+        while folders:
+            folder = folders.pop()
+            prefix = f"{folder}/" if folder else ""
+            try:
+                with os.scandir(self._inside(folder)) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            if entry.name not in SKIPPED:
+                                folders.append(prefix + entry.name)
+                        elif entry.is_file(follow_symlinks=False) or (entry.is_symlink() and _is_regular(entry)):
+                            yield prefix + entry.name
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise _unreadable(folder or str(self.root), error) from error
+
+
+def _is_regular(link: os.DirEntry[str]) -> bool:
+    """Whether a link leads to a regular file; one that leads nowhere, or round in circles, is no file."""
+    try:
+        return stat.S_ISREG(link.stat().st_mode)
+    except OSError:
+        return False
+
+
+def _unreadable(path: str, error: OSError) -> CouldNotLook:
+    return CouldNotLook(f"{path} could not be read: {error.strerror}", where=path, remedy="let this user read it, or judge a clean checkout")
