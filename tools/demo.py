@@ -1,7 +1,8 @@
 """What is the main job of interlock, seen from the operator's chair? `make demo` shows it on a small real stack, in under a minute.
 
 Two people sit at two terminals, a planner and an approver. What they type and what they see is real: real shells, real PostgreSQL, the real command line.
-`tools.demo_site` lays the site out, `tools.demo_stack` starts what runs, `tools.terminal` types. At the end everything is stopped; the site and its reports stay.
+`tools.demo_site` lays the site out, `tools.demo_stack` starts what runs, `tools.terminal` types. At the end everything is stopped; the site and its
+reports stay.
 """
 
 from __future__ import annotations

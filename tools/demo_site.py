@@ -65,12 +65,12 @@ class DemoSite:
         disk = os.statvfs(self.disk)
         if disk.f_blocks * disk.f_frsize > ROOM_FOR_POSTGRES_BYTES:
             return self.memory / "pg"
-        return Path(f"/tmp/{self.memory.name}-pg")  # noqa: S108, `private_folder` makes it, and refuses anybody else's
+        return Path(f"/tmp/{self.memory.name}-pg")
 
 
 def memory_disk() -> Path:
     """A tmpfs mount that an ordinary user may write to. Raises DemoError when this machine has none."""
-    candidates = (Path("/dev/shm").resolve(), Path(f"/run/user/{os.getuid()}"))  # noqa: S108, private folders are made below it
+    candidates = (Path("/dev/shm").resolve(), Path(f"/run/user/{os.getuid()}"))
     mounted = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         before, _, after = line.partition(" - ")

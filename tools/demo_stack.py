@@ -42,16 +42,21 @@ class Stack:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What the operator's shells have: their way to the programs, and the reference to the database that the site file names."""
-        kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        looks = {"TERM": os.environ.get("TERM", "dumb")} if sys.stdout.isatty() else {"TERM": "dumb", "NO_COLOR": "1"}
-        return {**kept, **looks, "PATH": path, "LEDGER_DSN": self.source.dsn("ledger"), "PYTHONDONTWRITEBYTECODE": "1"}
+        """What the operator's shells have, the reference to the database that the site file names among it."""
+        return {**operator_environ(), "LEDGER_DSN": self.source.dsn("ledger")}
 
     def get(self, path: str) -> Any:
         """What the app answers, as JSON."""
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:
             return json.load(answer)
+
+
+def operator_environ() -> dict[str, str]:
+    """The environment of an operator who just logged in, with the venv's programs first; nothing of a CI runner's or of a test's."""
+    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    looks = {"TERM": os.environ.get("TERM", "dumb")} if sys.stdout.isatty() else {"TERM": "dumb", "NO_COLOR": "1"}
+    return {**kept, **looks, "PATH": path}
 
 
 @contextmanager
