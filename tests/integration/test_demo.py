@@ -214,8 +214,8 @@ def test_a_fresh_checkout_shows_the_demo_to_an_ordinary_user(needed: None, tmp_p
 
 def copy_checkout(target: Path) -> None:
     """The files of this checkout that git knows, or would know."""
-    listed = subprocess.run(("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"), cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in listed.split("\0"):
+    listed = subprocess.run(("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"), cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in listed.stdout.split("\0"):
         if name and (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
@@ -224,7 +224,8 @@ def copy_checkout(target: Path) -> None:
 def runnable_python(user: Sequence[str]) -> str:
     """A Python that this user may run: root's own may lie in root's home."""
     question = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"
-    for candidate in (os.path.realpath(sys.executable), *(shutil.which(name, path="/usr/local/bin:/usr/bin") for name in ("python3", "python3.13", "python3.12", "python3.11"))):
+    names = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
+    for candidate in (os.path.realpath(sys.executable), *(shutil.which(name, path="/usr/local/bin:/usr/bin") for name in names)):
         if candidate and subprocess.run((*user, candidate, "-c", question), capture_output=True, check=False).returncode == 0:
             return candidate
     pytest.skip("no Python 3.11 with venv that an ordinary user may run")
