@@ -1,17 +1,33 @@
 """What does a site file say? The frozen nouns of `interlock.yaml`, checked once at the border by pydantic (`interlock.config.load` reads them).
 
-Paths are kept as written; `Site.root` is the directory that relative ones start from. Durations are seconds, sizes bytes, modes `FileMode`.
+Paths are normalised but stay relative where they were; `Site.root` is the directory that relative ones start from. Durations are seconds, sizes
+bytes, modes permission bits. The descriptions here are the one source of the JSON Schema (`interlock.config.schema`) and of error messages.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    Strict,
+    WithJsonSchema,
+    WrapSerializer,
+    model_validator,
+)
 
 from interlock.verdicts import Severity
 
@@ -19,78 +35,196 @@ SCHEMA_VERSION = 1
 LOCAL = "local"
 HEADLINE_FAMILIES = ("mounts", "state_dir", "backups", "parity", "templates", "automation")
 
-_DURATION = re.compile(r"(\d+)\s*(s|m|h|d)")
-_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+# The digits are bounded so that every duration fits any clock and timer; the longest is about 32 years.
+_DURATION = re.compile(r"([0-9]{1,9})s|([0-9]{1,7})m|([0-9]{1,5})h|([0-9]{1,4})d")
+_UNIT_SECONDS = (1, 60, 3600, 86400)
+_LONGEST_SECONDS = 999_999_999
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+
+class WrongValueError(ValueError):
+    """A value that is of the right type and still wrong. `remedy` says what to write instead."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}: {remedy}")
+        self.what = what
+        self.remedy = remedy
+
+
+def check_version(value: object) -> object:
+    """The number 1 itself: `true`, `1.0` and `"1"` are not it."""
+    if type(value) is not int or value != SCHEMA_VERSION:
+        raise WrongValueError(f"{_shown(value)} is no version of this format that this interlock reads", f"write interlock: {SCHEMA_VERSION}")
+    return value
 
 
 def parse_duration(value: object) -> int:
-    """Seconds from `90`, `90s`, `5m`, `4h` or `30d`. Raises ValueError for anything else."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    """Seconds from `90`, `90s`, `5m`, `4h` or `30d`. Raises WrongValueError for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LONGEST_SECONDS:
         return value
     if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
-        return int(match[1]) * _UNIT_SECONDS[match[2]]
-    raise ValueError(f"{value!r} is no duration: write seconds, or a number and s, m, h or d, like 4h")
+        return next(int(digits) * seconds for digits, seconds in zip(match.groups(), _UNIT_SECONDS, strict=True) if digits)
+    raise WrongValueError(f"{_shown(value)} is no duration", "write seconds, or a number and s, m, h or d, like 4h")
+
+
+def check_positive(value: int) -> int:
+    """A time limit of nothing would refuse everything."""
+    if value < 1:
+        raise WrongValueError("0 is no time limit", "write at least 1s")
+    return value
 
 
 def parse_mode(value: object) -> int:
-    """Permission bits from the text `0600`. Raises ValueError otherwise: an unquoted 0600 in YAML is the number 384."""
+    """Permission bits from the text `0600`. Raises WrongValueError otherwise: an unquoted 0600 in YAML is the number 384."""
     if isinstance(value, str) and re.fullmatch("0[0-7]{3}", value):
         return int(value, 8)
-    raise ValueError(f'{value!r} is no file mode: write it in quotes as 0 and three octal digits, like "0600"')
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0o777:
+        raise WrongValueError(f"without quotes this is the number {value}, and no file mode", f'write the mode in quotes, like "{value:04o}"')
+    raise WrongValueError(f"{_shown(value)} is no file mode", 'write it in quotes as 0 and three octal digits, like "0600"')
+
+
+def show_mode(mode: int) -> str:
+    """`0600`: a mode as operators write it."""
+    return f"{mode:04o}"
 
 
 def check_name(value: str) -> str:
     """A name is what an operator can type: letters, digits, dot, dash, underscore."""
     if not _NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is no name: use letters, digits, dot, dash and underscore, at most 63, starting with a letter or digit")
+        raise WrongValueError(f"{_shown(value)} is no name", "use letters, digits, dot, dash and underscore, at most 63, starting with a letter or digit")
     return value
 
 
 def check_absolute(value: str) -> str:
     """An absolute path without `..`: what a probe looks at must not depend on where it starts."""
-    if not value.startswith("/") or ".." in value.split("/"):
-        raise ValueError(f"{value!r} is no absolute path without '..'")
-    return value.rstrip("/") or "/"
+    parts = _path_parts(value)
+    if not value.startswith("/") or ".." in parts:
+        raise WrongValueError(f"{_shown(value)} is no absolute path without '..'", "write the whole path, from / on")
+    return "/" + "/".join(parts)
 
 
 def check_relative(value: str) -> str:
     """A path inside the site's folder: relative, no `..`."""
-    if not value or value.startswith("/") or ".." in value.split("/"):
-        raise ValueError(f"{value!r} is no path inside the site's folder: write it relative, without '..'")
+    parts = _path_parts(value)
+    if not parts or value.startswith("/") or ".." in parts:
+        raise WrongValueError(f"{_shown(value)} is no path inside the site's folder", "write it relative to the folder of the site file, without '..'")
+    return "/".join(parts)
+
+
+def check_family(value: str) -> str:
+    """A headline family: the one that a site must use, or say why not."""
+    if value not in HEADLINE_FAMILIES:
+        raise WrongValueError(f"{_shown(value)} is no headline family", f"it is one of {', '.join(HEADLINE_FAMILIES)}")
     return value
 
 
-Name = Annotated[str, AfterValidator(check_name)]
-Seconds = Annotated[int, BeforeValidator(parse_duration)]
-FileMode = Annotated[int, BeforeValidator(parse_mode)]
-AbsolutePath = Annotated[str, AfterValidator(check_absolute)]
-TreePath = Annotated[str, AfterValidator(check_relative)]
-Argv = Annotated[tuple[str, ...], Field(min_length=1)]
+def check_printable(value: str) -> str:
+    """Text that can be an argument or a path: the kernel ends it at a NUL."""
+    if "\0" in value:
+        raise WrongValueError("a NUL character stands in this text", "remove the \\0")
+    return value
+
+
+def check_json(value: object) -> object:
+    """A value that JSON can say: an answer can never equal another."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise WrongValueError(f"{value} is nothing that JSON can hold", "write a number, text, true, false or null")
+    return value
+
+
+def check_no_repeats(values: tuple[Item, ...]) -> tuple[Item, ...]:
+    """Each item once: a repeated one is a slip, and often stands where another was meant."""
+    repeated = next((value for index, value in enumerate(values) if value in values[:index]), None)
+    if repeated is not None:
+        raise WrongValueError(f"{_shown(repeated)} stands here twice", "name each once")
+    return values
+
+
+def _path_parts(value: str) -> list[str]:
+    if _CONTROL.search(value):
+        raise WrongValueError(f"{_shown(value)} holds a control character", "write the path without it")
+    return [part for part in value.split("/") if part not in ("", ".")]
+
+
+def _shown(value: object) -> str:
+    """A value as a message may show it: short."""
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def _to_plain(value: Mapping[str, Any], to_plain: SerializerFunctionWrapHandler) -> Any:
+    return to_plain(dict(value))
+
+
+def _nothing() -> MappingProxyType[str, Any]:
+    return MappingProxyType({})
+
+
+_NAME_SCHEMA = {"type": "string", "pattern": f"^{_NAME.pattern}$"}
+_SECONDS_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": _LONGEST_SECONDS}, {"type": "string", "pattern": f"^({_DURATION.pattern})$"}]}
+_TIMEOUT_SCHEMA = {
+    "anyOf": [{"type": "integer", "minimum": 1, "maximum": _LONGEST_SECONDS}, {"type": "string", "pattern": f"^(?!0+[smhd])({_DURATION.pattern})$"}]
+}
+_ABSOLUTE_SCHEMA = {"type": "string", "pattern": r"^(?!.*/\.\.(/|$))/[^\x00-\x1f\x7f]*$"}
+_RELATIVE_SCHEMA = {"type": "string", "pattern": r"^(?!/)(?!(.*/)?\.\.(/|$))(?!(\.?/)*\.?$)[^\x00-\x1f\x7f]+$"}
+
+Name = Annotated[str, AfterValidator(check_name), WithJsonSchema(_NAME_SCHEMA)]
+Seconds = Annotated[int, BeforeValidator(parse_duration), WithJsonSchema(_SECONDS_SCHEMA)]
+Timeout = Annotated[int, BeforeValidator(parse_duration), AfterValidator(check_positive), WithJsonSchema(_TIMEOUT_SCHEMA)]
+FileMode = Annotated[
+    int,
+    BeforeValidator(parse_mode),
+    PlainSerializer(show_mode, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": "^0[0-7]{3}$"}),
+]
+AbsolutePath = Annotated[str, AfterValidator(check_absolute), WithJsonSchema(_ABSOLUTE_SCHEMA)]
+TreePath = Annotated[str, AfterValidator(check_relative), WithJsonSchema(_RELATIVE_SCHEMA)]
+Text = Annotated[str, AfterValidator(check_printable), Field(min_length=1)]
+Whole = Annotated[int, Strict()]
+Flag = Annotated[bool, Strict()]
+Names = Annotated[tuple[Name, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)]
+Argv = Annotated[tuple[Annotated[str, AfterValidator(check_printable)], ...], Field(min_length=1)]
+Family = Annotated[str, AfterValidator(check_family), WithJsonSchema({"type": "string", "enum": list(HEADLINE_FAMILIES)})]
+Json = Annotated[Any, AfterValidator(check_json)]
+Table = Annotated[Mapping[Name, Value], AfterValidator(MappingProxyType), WrapSerializer(_to_plain)]
+"""Named things: immutable, keyed by a name that an operator can type."""
+
+
+def exactly_one(*keys: str) -> Callable[[dict[str, Any]], None]:
+    """For a JSON Schema: of these properties exactly one is given."""
+
+    def extra(schema: dict[str, Any]) -> None:
+        schema["oneOf"] = [{"required": [key]} for key in keys]
+
+    return extra
 
 
 class Noun(BaseModel):
     """The base of every noun of a site file: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, hide_input_in_errors=True, defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class Ssh(Noun):
     """How to reach a host: our own ssh argv is made of this, nothing is taken from the operator's habits but `config_file`."""
 
-    destination: str = Field(min_length=1, pattern=r"^[^-\s][^\s]*$", description="host, or user@host")
-    port: int = Field(default=22, ge=1, le=65535)
-    identity_file: str | None = None
-    known_hosts: str | None = None
-    config_file: str | None = Field(default=None, description="an ssh_config to read; none is read otherwise but the user's own")
+    destination: str = Field(min_length=1, pattern=r"^[^-\s][^\s]*$", description="Where to log in: host, or user@host.", examples=["deploy@app1.example.net"])
+    port: Whole = Field(default=22, ge=1, le=65535, description="The TCP port of its sshd.")
+    identity_file: Text | None = Field(default=None, description="The private key to log in with; ssh's own choice when not given.")
+    known_hosts: Text | None = Field(default=None, description="The file that vouches for the host's key; ssh's own when not given.")
+    config_file: Text | None = Field(default=None, description="An ssh_config to read; none is read otherwise but the user's own.")
 
 
 class Host(Noun):
     """A machine that facts come from and steps run on. Without `ssh` it is this machine."""
 
-    ssh: Ssh | None = None
-    become: Literal["sudo -n"] | None = Field(default=None, description="run the one read-only probe as root")
-    timeout: Seconds = 30
+    ssh: Ssh | None = Field(default=None, description="How to reach it; without it the host is this machine.")
+    become: Literal["sudo -n"] | None = Field(default=None, description="Run the one read-only probe as root.")
+    timeout: Timeout = Field(default=30, description="How long the probe may take.")
 
 
 class Disk(Noun):
@@ -99,11 +233,13 @@ class Disk(Noun):
     `device` is `LABEL=x`, `UUID=x`, `PARTUUID=x`, `PARTLABEL=x`, a path below /dev, or the literal source of a mount without a device (`tmpfs`, `nas:/export`).
     """
 
-    host: Name = LOCAL
-    path: AbsolutePath
-    mountpoint: AbsolutePath | None = None
-    device: str = Field(min_length=1)
-    fstype: str | None = None
+    host: Name = Field(default=LOCAL, description="The host that it is mounted on.")
+    path: AbsolutePath = Field(description="The directory that the stack uses.")
+    mountpoint: AbsolutePath | None = Field(default=None, description="Where the disk is mounted; `path` itself when not given.")
+    device: Text = Field(
+        description="LABEL=x, UUID=x, PARTUUID=x, PARTLABEL=x, a path below /dev, or the literal source of a mount without a device (tmpfs, nas:/export)."
+    )
+    fstype: Text | None = Field(default=None, description="The file system type that it must have; any when not given.")
 
     @property
     def mounted_at(self) -> str:
@@ -113,14 +249,16 @@ class Disk(Noun):
     @model_validator(mode="after")
     def _path_below_mountpoint(self) -> Disk:
         if self.mountpoint and self.mountpoint != "/" and not (self.path + "/").startswith(self.mountpoint + "/"):
-            raise ValueError(f"path {self.path} is not below mountpoint {self.mountpoint}")
+            raise WrongValueError(
+                f"path {self.path} is not below mountpoint {self.mountpoint}", "name the mount that holds the path, or leave `mountpoint` out"
+            )
         return self
 
 
 class Mounts(Noun):
     """The disks of the stack."""
 
-    state: Disk
+    state: Disk = Field(description="The disk that state lives on.")
 
 
 class BackupClass(StrEnum):
@@ -135,11 +273,20 @@ class Module(Noun):
     `owner` is the one user who may own the backup files; `paths` the directories that its archive holds.
     """
 
-    backup_class: BackupClass = Field(alias="class", default=BackupClass.E)
-    host: Name = LOCAL
-    paths: tuple[AbsolutePath, ...] = Field(min_length=1)
-    backups: AbsolutePath
-    owner: Name
+    backup_class: BackupClass = Field(alias="class", default=BackupClass.E, description="How it is backed up: E is an archive of its directories.")
+    host: Name = Field(default=LOCAL, description="The host that it runs on.")
+    paths: Annotated[tuple[AbsolutePath, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)] = Field(
+        description="The directories that its archive holds."
+    )
+    backups: AbsolutePath = Field(description="The directory that its backup files lie in, on its host.")
+    owner: Name = Field(description="The one user who may own the backup files.")
+
+    @model_validator(mode="after")
+    def _backups_outside_paths(self) -> Module:
+        inside = next((path for path in self.paths if (self.backups + "/").startswith(path.rstrip("/") + "/")), None)
+        if inside is not None:
+            raise WrongValueError(f"the backups in {self.backups} lie inside {inside}, which they are made of", "keep them in a directory outside `paths`")
+        return self
 
 
 class RendererName(StrEnum):
@@ -152,13 +299,17 @@ class RendererName(StrEnum):
 class Header(Noun):
     """The part at the top of a rendered file that may differ from the canonical one: its first `lines`, or all up to and with the line that is `marker`."""
 
-    lines: int | None = Field(default=None, ge=1, le=100)
-    marker: str | None = Field(default=None, min_length=1)
+    model_config = ConfigDict(json_schema_extra=exactly_one("lines", "marker"))
+
+    lines: Whole | None = Field(default=None, ge=1, le=100, description="How many lines at the top may differ.")
+    marker: Text | None = Field(default=None, description="The line that ends the part that may differ.")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Header:
         if (self.lines is None) == (self.marker is None):
-            raise ValueError("a header is either `lines` or `marker`")
+            raise WrongValueError(
+                f"a header is either `lines` or `marker`; this one is {'neither' if self.lines is None else 'both'}", "give exactly one of them"
+            )
         return self
 
 
@@ -168,13 +319,13 @@ class Template(Noun):
     `template` and `canonical` are paths inside the site's folder; both may hold `{instance}`. `target` is the path below the instance's directory.
     """
 
-    template: TreePath
-    renderer: RendererName = RendererName.SUBSTITUTE
-    canonical: TreePath
-    target: TreePath
-    mode: FileMode = 0o644
-    header: Header | None = None
-    instances: tuple[Name, ...] | None = Field(default=None, description="which instances; all when not given")
+    template: TreePath = Field(description="The template, inside the site's folder; {instance} stands for the instance's name.")
+    renderer: RendererName = Field(default=RendererName.SUBSTITUTE, description="How it becomes bytes: copied as it is, or with ${VAR} substituted.")
+    canonical: TreePath = Field(description="The file that the rendering must equal, inside the site's folder; {instance} stands for the instance's name.")
+    target: TreePath = Field(description="Where the rendering is written, below the instance's directory.")
+    mode: FileMode = Field(default=0o644, description="The mode of the written file.")
+    header: Header | None = Field(default=None, description="The part at the top that may differ.")
+    instances: Names | None = Field(default=None, description="Which instances it is rendered for; all when not given.")
 
 
 class Instance(Noun):
@@ -183,124 +334,151 @@ class Instance(Noun):
     `values` may refer to the environment with `${VAR}`; `env_file` is a file inside the site's folder whose keys are values too, `values` win.
     """
 
-    host: Name = LOCAL
-    directory: AbsolutePath
-    values: Mapping[str, str] = Field(default_factory=dict)
-    env_file: TreePath | None = None
+    host: Name = Field(default=LOCAL, description="The host that it runs on.")
+    directory: AbsolutePath = Field(description="Its directory on that host.")
+    # Not in repr: values may hold secrets from the environment, and a repr ends up in tracebacks and test reports.
+    values: Annotated[Mapping[Text, Annotated[str, AfterValidator(check_printable)]], AfterValidator(MappingProxyType), WrapSerializer(_to_plain)] = Field(
+        default_factory=_nothing, repr=False, description="What its templates are rendered with; ${VAR} is taken from the environment, $$ is a dollar sign."
+    )
+    env_file: TreePath | None = Field(default=None, description="A file inside the site's folder whose keys are values too; `values` win.")
 
 
 class Compose(Noun):
     """The compose files of the stack, as paths inside the site's folder."""
 
-    files: tuple[TreePath, ...] = Field(min_length=1)
+    files: Annotated[tuple[TreePath, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)] = Field(
+        description="The compose files, base first."
+    )
 
 
 class ExpectFile(Noun):
     """A file must be there, and be so."""
 
-    path: AbsolutePath
-    mode: FileMode | None = None
-    owner: Name | None = None
-    contains: str | None = None
+    path: AbsolutePath = Field(description="The file on the host.")
+    mode: FileMode | None = Field(default=None, description="The mode that it must have.")
+    owner: Name | None = Field(default=None, description="The user who must own it.")
+    contains: Text | None = Field(default=None, description="Text that must stand in it.")
 
 
 class ExpectPort(Noun):
     """A TCP port must answer, or must not."""
 
-    address: str = Field(pattern=r"^\[?[^\s\]]+\]?:\d{1,5}$")
-    listening: bool = True
+    address: str = Field(
+        pattern=r"^(\[[0-9A-Fa-f:.%]+\]|[^\s\[\]:]+):(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})$",
+        description="Host and port, as seen from the host that the expectation is for.",
+        examples=["127.0.0.1:5432"],
+    )
+    listening: Flag = Field(default=True, description="false: nothing may answer there.")
 
 
 class ExpectHttp(Noun):
     """An HTTP GET must be answered so. `json` maps dotted paths to the value that must stand there."""
 
-    url: str = Field(pattern=r"^https?://\S+$")
-    status: int = Field(default=200, ge=100, le=599)
-    contains: str | None = None
-    json_values: Mapping[str, Any] = Field(alias="json", default_factory=dict)
+    url: str = Field(pattern=r"^https?://\S+$", description="The address to GET.", examples=["http://127.0.0.1:8080/health"])
+    status: Whole = Field(default=200, ge=100, le=599, description="The status that must come back.")
+    contains: Text | None = Field(default=None, description="Text that must stand in the answer.")
+    json_values: Annotated[Mapping[Text, Json], AfterValidator(MappingProxyType), WrapSerializer(_to_plain)] = Field(
+        alias="json", default_factory=_nothing, description="Dotted paths into the JSON answer, and the value that must stand at each."
+    )
 
 
 class ExpectCommand(Noun):
     """A read-only command must end so; it is run as argv, never through a shell."""
 
-    run: Argv
-    exit: int = 0
-    stdout_contains: str | None = None
+    run: Argv = Field(description="The program and its arguments, each by itself.")
+    exit: Whole = Field(default=0, ge=0, le=255, description="The exit code that it must end with.")
+    stdout_contains: Text | None = Field(default=None, description="Text that must stand in its output.")
 
 
 class ExpectSql(Noun):
     """A query in a read-only transaction must return exactly `value` as its single cell. The DSN comes from the environment variable `dsn_env`."""
 
-    dsn_env: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    query: str = Field(min_length=1)
-    value: str | int | bool | None
+    dsn_env: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="The environment variable that holds the DSN.", examples=["APP_DSN"])
+    query: Text = Field(description="The query; its answer is a single cell.")
+    value: str | Whole | Flag | None = Field(description="What the cell must hold: text, a whole number, true, false, or null.")
+
+
+EXPECTATIONS = ("file", "port", "http", "command", "sql")
 
 
 class Expect(Noun):
     """One rule of the operator's own: exactly one of file, port, http, command, sql."""
 
-    file: ExpectFile | None = None
-    port: ExpectPort | None = None
-    http: ExpectHttp | None = None
-    command: ExpectCommand | None = None
-    sql: ExpectSql | None = None
-    host: Name = LOCAL
-    when: tuple[Literal["preflight", "postflight"], ...] = Field(default=("preflight", "postflight"), min_length=1)
-    severity: Severity = Severity.HIGH
-    attempts: int = Field(default=1, ge=1, le=1000)
-    every: Seconds = 1
-    timeout: Seconds = 10
+    model_config = ConfigDict(json_schema_extra=exactly_one(*EXPECTATIONS))
+
+    file: ExpectFile | None = Field(default=None, description="A file must be there.")
+    port: ExpectPort | None = Field(default=None, description="A TCP port must answer.")
+    http: ExpectHttp | None = Field(default=None, description="An HTTP GET must be answered.")
+    command: ExpectCommand | None = Field(default=None, description="A read-only command must end so.")
+    sql: ExpectSql | None = Field(default=None, description="A query must return a value.")
+    host: Name = Field(default=LOCAL, description="The host that it is looked at from.")
+    when: Annotated[
+        tuple[Literal["preflight", "postflight"], ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)
+    ] = Field(default=("preflight", "postflight"), description="The gates that it belongs to.")
+    severity: Severity = Field(default=Severity.HIGH, description="How grave it is when it does not hold.")
+    attempts: Whole = Field(default=1, ge=1, le=1000, description="How often to look before it counts as broken.")
+    every: Seconds = Field(default=1, description="How long to wait between two looks.")
+    timeout: Timeout = Field(default=10, description="How long one look may take.")
 
     @property
     def kind(self) -> str:
         """Which of the five it is."""
-        return next(kind for kind in ("file", "port", "http", "command", "sql") if getattr(self, kind) is not None)
+        return self.given()[0]
+
+    def given(self) -> list[str]:
+        """The kinds that are given; a valid expectation has one."""
+        return [kind for kind in EXPECTATIONS if getattr(self, kind) is not None]
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Expect:
-        given = [kind for kind in ("file", "port", "http", "command", "sql") if getattr(self, kind) is not None]
-        if len(given) != 1:
-            raise ValueError(f"an expectation is exactly one of file, port, http, command, sql; this one is {' and '.join(given) or 'none'}")
+        if len(self.given()) != 1:
+            these = " and ".join(self.given()) or "none"
+            raise WrongValueError(f"an expectation is exactly one of {', '.join(EXPECTATIONS)}; this one is {these}", "give exactly one of them")
         return self
 
 
 class BackupStep(Noun):
     """Archive the named modules, verified before the next step."""
 
-    modules: tuple[Name, ...] = Field(min_length=1)
+    modules: Names = Field(description="The modules to back up.")
 
 
 class WriteFilesStep(Noun):
     """Write the rendered bytes of these templates to their targets on these instances (all when not given)."""
 
-    templates: tuple[Name, ...] = Field(min_length=1)
-    instances: tuple[Name, ...] | None = None
+    templates: Names = Field(description="The templates to write.")
+    instances: Names | None = Field(default=None, description="The instances to write them for; all of each template when not given.")
 
 
 class CommandStep(Noun):
     """Run one program. `undo` reverses it, `done` exits 0 when it need not run (again)."""
 
-    run: Argv
-    undo: Argv | None = None
-    done: Argv | None = None
-    host: Name = LOCAL
-    directory: AbsolutePath | None = None
-    timeout: Seconds = 300
+    run: Argv = Field(description="The program and its arguments, each by itself; there is no shell.")
+    undo: Argv | None = Field(default=None, description="What reverses it, run when a later step fails.")
+    done: Argv | None = Field(default=None, description="Exits 0 when it need not run (again).")
+    host: Name = Field(default=LOCAL, description="The host that it runs on.")
+    directory: AbsolutePath | None = Field(default=None, description="The directory that it runs in.")
+    timeout: Timeout = Field(default=300, description="How long it may take.")
 
 
 class VerifyStep(Noun):
     """Judge these expectations now, and stop the action when one does not hold."""
 
-    expect: tuple[Name, ...] = Field(min_length=1)
+    expect: Names = Field(description="The expectations that must hold before the next step.")
+
+
+STEPS = ("backup", "write-files", "command", "verify")
 
 
 class Step(Noun):
     """One step of an action: exactly one kind."""
 
-    backup: BackupStep | None = None
-    write_files: WriteFilesStep | None = Field(default=None, alias="write-files")
-    command: CommandStep | None = None
-    verify: VerifyStep | None = None
+    model_config = ConfigDict(json_schema_extra=exactly_one(*STEPS))
+
+    backup: BackupStep | None = Field(default=None, description="Archive modules.")
+    write_files: WriteFilesStep | None = Field(default=None, alias="write-files", description="Write rendered files.")
+    command: CommandStep | None = Field(default=None, description="Run a program.")
+    verify: VerifyStep | None = Field(default=None, description="Judge expectations.")
 
     @property
     def kind(self) -> str:
@@ -309,13 +487,14 @@ class Step(Noun):
 
     def given(self) -> list[str]:
         """The kinds that are given; a valid step has one."""
-        parts = {"backup": self.backup, "write-files": self.write_files, "command": self.command, "verify": self.verify}
+        parts = dict(zip(STEPS, (self.backup, self.write_files, self.command, self.verify), strict=True))
         return [kind for kind, part in parts.items() if part is not None]
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Step:
         if len(self.given()) != 1:
-            raise ValueError(f"a step is exactly one of backup, write-files, command, verify; this one is {' and '.join(self.given()) or 'none'}")
+            these = " and ".join(self.given()) or "none"
+            raise WrongValueError(f"a step is exactly one of {', '.join(STEPS)}; this one is {these}", "give exactly one, and make a step of each other")
         return self
 
 
@@ -329,48 +508,74 @@ class ApprovalKind(StrEnum):
 class Action(Noun):
     """A change that the runner can make. `gate` names the families or guardrails that must be closed for it; not given: all of them."""
 
-    steps: tuple[Step, ...] = Field(min_length=1)
-    gate: tuple[str, ...] | None = None
-    approval: ApprovalKind = ApprovalKind.SIGNATURE
-    timeout: Seconds = 3600
+    steps: tuple[Step, ...] = Field(min_length=1, description="What is done, in this order.")
+    gate: Annotated[tuple[Text, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)] | None = Field(
+        default=None, description="The families or guardrails that must be closed for it; all when not given."
+    )
+    approval: ApprovalKind = Field(default=ApprovalKind.SIGNATURE, description="Who must agree: signers of the plan, or the operator at the terminal.")
+    timeout: Timeout = Field(default=3600, description="How long the whole action may take.")
 
 
 class Approval(Noun):
     """Whose signatures count, how many are needed and how long they last. `self_approval` not given: only while one principal is allowed."""
 
-    allowed_signers: str
-    required: int = Field(default=1, ge=1, le=10)
-    valid_for: Seconds = 4 * 3600
-    self_approval: bool | None = None
+    allowed_signers: Text = Field(description="The ssh allowed_signers file with the people whose signatures count.")
+    required: Whole = Field(default=1, ge=1, le=10, description="How many of them must sign a plan.")
+    valid_for: Timeout = Field(default=4 * 3600, description="How long a signature lasts.")
+    self_approval: Flag | None = Field(default=None, description="May the planner sign the plan? Not given: only while one principal is allowed.")
 
 
 class Gate(Noun):
     """What shuts the gate: every guardrail at least this grave."""
 
-    shut_at: Severity = Severity.HIGH
+    shut_at: Severity = Field(default=Severity.HIGH, description="The least grave severity that shuts the gate.")
 
 
 class Site(Noun):
-    """All that an `interlock.yaml` says. `root` is its directory, `source` the file (empty when the site was discovered from a tree)."""
+    """All that an `interlock.yaml` says."""
 
-    interlock: Literal[1]
-    site: Name
-    hosts: Mapping[Name, Host] = Field(default_factory=dict)
-    mounts: Mounts | None = None
-    modules: Mapping[Name, Module] = Field(default_factory=dict)
-    instances: Mapping[Name, Instance] = Field(default_factory=dict)
-    templates: Mapping[Name, Template] = Field(default_factory=dict)
-    compose: Compose | None = None
-    expect: Mapping[Name, Expect] = Field(default_factory=dict)
-    not_used: Mapping[str, str] = Field(default_factory=dict)
-    gate: Gate = Gate()
-    approval: Approval | None = None
-    actions: Mapping[Name, Action] = Field(default_factory=dict)
-    waivers: TreePath = "waivers.yaml"
-    reports: str = "reports"
-    root: Path = Field(default=Path("."), exclude=True, json_schema_extra={"x-internal": True})
-    source: str = Field(default="", exclude=True, json_schema_extra={"x-internal": True})
-    digest: str = Field(default="", exclude=True, json_schema_extra={"x-internal": True})
+    interlock: Annotated[Literal[1], BeforeValidator(check_version)] = Field(description="The version of this file's format.")
+    site: Name = Field(description="The name of the site, as reports show it.")
+    hosts: Table[Host] = Field(default_factory=_nothing, description="The machines; `local` is this one and need not be declared.")
+    mounts: Mounts | None = Field(default=None, description="The disks of the stack.")
+    modules: Table[Module] = Field(default_factory=_nothing, description="The stateful parts of the stack, and their backups.")
+    instances: Table[Instance] = Field(default_factory=_nothing, description="The running copies of the stack.")
+    templates: Table[Template] = Field(default_factory=_nothing, description="The files that are rendered for each instance.")
+    compose: Compose | None = Field(default=None, description="The compose files of the stack.")
+    expect: Table[Expect] = Field(default_factory=_nothing, description="The site's own expectations; each is a guardrail.")
+    not_used: Annotated[Mapping[Family, Text], AfterValidator(MappingProxyType), WrapSerializer(_to_plain)] = Field(
+        default_factory=_nothing, description="Headline families that this site does not use, each with the reason."
+    )
+    gate: Gate = Field(default_factory=Gate, description="What shuts the gate.")
+    approval: Approval | None = Field(default=None, description="Whose signatures count.")
+    actions: Table[Action] = Field(default_factory=_nothing, description="The changes that the runner can make.")
+    waivers: TreePath = Field(default="waivers.yaml", description="The waiver file, inside the site's folder.")
+    reports: Text = Field(default="reports", description="The directory that evidence is written to; relative to the site's folder unless absolute.")
+
+    _root: Path = PrivateAttr(default=Path())
+    _source: str = PrivateAttr(default="")
+    _digest: str = PrivateAttr(default="")
+
+    @property
+    def root(self) -> Path:
+        """The directory that relative paths start from: that of the site file."""
+        return self._root
+
+    @property
+    def source(self) -> str:
+        """The site file as it was named; empty when the site was discovered from a tree."""
+        return self._source
+
+    @property
+    def digest(self) -> str:
+        """`sha256:<hex>` of the site file's bytes; empty when there is no file."""
+        return self._digest
+
+    def placed(self, root: Path, *, source: str = "", digest: str = "") -> Site:
+        """The same site, said to lie in `root`. The loader does this; a site file cannot say where it is."""
+        site = self.model_copy()
+        site._root, site._source, site._digest = root, source, digest
+        return site
 
     def host(self, name: str) -> Host:
         """A host by name; `local` is always there."""
