@@ -14,10 +14,10 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
 
 setup: ## the venv, locked dependencies, a compose binary: all that the tests need
-	@python=$$(PYTHON="$(PYTHON)" sh tools/python.sh) && "$$python" tools/setup.py --for test
+	@python=$$(PYTHON="$(PYTHON)" sh tools/python.sh) && PYTHON="$(PYTHON)" "$$python" tools/setup.py --for test
 
 setup-demo:
-	@python=$$(PYTHON="$(PYTHON)" sh tools/python.sh) && "$$python" tools/setup.py --for demo
+	@python=$$(PYTHON="$(PYTHON)" sh tools/python.sh) && PYTHON="$(PYTHON)" "$$python" tools/setup.py --for demo
 
 setup-system: ## as root on Debian or Ubuntu: the packages that some tests use
 	apt-get install --yes --no-install-recommends openssh-server acl zstd util-linux mount

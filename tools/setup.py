@@ -112,14 +112,15 @@ def venv(place: Place) -> str:
         return ""
     say(f"making a virtual environment of Python {platform.python_version()} in {place.venv}")
     run((sys.executable, "-m", "venv", "--clear", str(place.venv)), "make a virtual environment")
-    for name in ("dependencies", "project"):
+    for name in ("dependencies", "project", "wheelhouse"):
         place.stamp(name).unlink(missing_ok=True)
     return "venv"
 
 
 def works(place: Place) -> bool:
-    """Whether the venv's interpreter starts, is new enough and has pip."""
-    question = "import sys, importlib.util as u; sys.exit(sys.version_info < (3, 11) or u.find_spec('pip') is None)"
+    """Whether the venv's interpreter starts, is new enough, has pip, and is of the version that was named with `make PYTHON=...`, if one was."""
+    fits = f"sys.version_info[:2] == {sys.version_info[:2]}" if os.environ.get("PYTHON") else "sys.version_info >= (3, 11)"
+    question = f"import sys, importlib.util as u; sys.exit(not ({fits} and u.find_spec('pip')))"
     try:
         return subprocess.run((place.python, "-c", question), capture_output=True, timeout=60, check=False).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
