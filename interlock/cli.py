@@ -165,7 +165,6 @@ def _scan(request: argparse.Namespace) -> int:
 
 
 def _gate(request: argparse.Namespace) -> int:
-    from interlock.evidence.details import details_of
     from interlock.gatecall import run_gate
     from interlock.verdicts import When
 
@@ -173,8 +172,8 @@ def _gate(request: argparse.Namespace) -> int:
     answer = run_gate(_site(request), When(request.gate), action=request.action, facts=facts, environ=os.environ)
     if request.verbose:
         print(answer.output, file=sys.stderr)
-    _print(request, answer.record, details_of(answer.folder / "details.jsonl"), folder=answer.folder)
-    return answer.record.exit_code
+    _print(request, answer.run.record, answer.run.details, folder=answer.run.path)
+    return answer.run.record.exit_code
 
 
 def _facts(request: argparse.Namespace) -> int:
@@ -254,11 +253,11 @@ def _status(request: argparse.Namespace) -> int:
 
 
 def _report(request: argparse.Namespace) -> int:
-    from interlock.report import newest_run, open_run
+    from interlock.evidence.folder import load_run
+    from interlock.report import newest_run
 
-    folder = request.run or newest_run(_site(request))
-    record, details = open_run(folder)
-    _print(request, record, details, folder=folder)
+    run = load_run(request.run) if request.run else newest_run(_site(request))
+    _print(request, run.record, run.details, folder=run.path)
     return 0
 
 

@@ -5,17 +5,17 @@ pytest exits 0 for runs that looked at nothing, and a test can end the process w
 
 from __future__ import annotations
 
-import os
 import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from interlock.config.models import Site
 from interlock.errors import EvidenceError, GateShut
-from interlock.evidence.folder import load_record
+from interlock.evidence.folder import LoadedRun, load_run, runs
 from interlock.evidence.record import Record
 from interlock.gaterun import GateRequest, required_of
 from interlock.observe.own_checks import own_checks
@@ -30,8 +30,7 @@ NEWEST = 50  # evidence folders that are searched for our nonce
 class GateAnswer:
     """A gate run that left a record which is complete, ours and unaltered. `output` is what pytest printed."""
 
-    record: Record
-    folder: Path
+    run: LoadedRun
     output: str
 
 
@@ -46,12 +45,12 @@ def run_gate(site: Site, gate: When, *, action: str | None, facts: Path | None, 
     except subprocess.TimeoutExpired as error:
         raise GateShut(f"the {gate} gate did not end within {timeout:.0f} s", code=10, remedy="look which check hangs: run `pytest -m preflight` yourself") from error
     output = done.stdout + done.stderr
-    folder = _folder_of(nonce, site.root / site.reports)
-    if folder is None:
+    run = _run_of(nonce, site.root / site.reports)
+    if run is None:
         raise _no_record(gate, done.returncode, output)
-    record = load_record(folder)
-    _demand_complete(site, gate, action, record)
-    return GateAnswer(record=record, folder=folder, output=output)
+    _demand_whole(run)
+    _demand_complete(site, gate, action, run.record)
+    return GateAnswer(run=run, output=output)
 
 
 def _argv(site: Site, gate: When, action: str | None, facts: Path | None, nonce: str) -> tuple[str, ...]:
@@ -74,17 +73,15 @@ def _scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
     return {**clean, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
-def _folder_of(nonce: str, reports: Path) -> Path | None:
-    """The evidence folder of the run that was given this nonce."""
-    if not reports.is_dir():
-        return None
-    names = sorted((name for name in os.listdir(reports) if not name.startswith(".")), reverse=True)
-    for name in names[:NEWEST]:
+def _run_of(nonce: str, reports: Path) -> LoadedRun | None:
+    """The evidence of the run that was given this nonce."""
+    for path in islice(runs(reports), NEWEST):
         try:
-            if load_record(reports / name).run.nonce == nonce:
-                return reports / name
+            run = load_run(path)
         except EvidenceError:
             continue
+        if run.record.run.nonce == nonce:
+            return run
     return None
 
 

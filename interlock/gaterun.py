@@ -25,7 +25,7 @@ from interlock.config.load import find_site, load_site
 from interlock.config.models import LOCAL, Site
 from interlock.config.waivers import load_waivers
 from interlock.errors import ConfigError, CouldNotLook, EvidenceError
-from interlock.evidence.record import verdict_from_json, verdict_to_json
+from interlock.evidence.record import places, rfc3339, verdict_from_json, verdict_to_json
 from interlock.facts.looks import HostFacts
 from interlock.gate.decision import Open, Shut, decide, worst
 from interlock.gate.required import Absence, Expected, absence, asked, expected, required
@@ -42,14 +42,11 @@ from interlock.verdicts import (
     Judgement,
     Outcome,
     Pair,
-    Place,
     Severity,
     Subject,
-    Tally,
     Unproven,
     Verdict,
     When,
-    fingerprint,
     settle,
 )
 
@@ -58,13 +55,8 @@ if TYPE_CHECKING:
 
 
 def utc_now() -> datetime:
-    """Now, aware, in UTC."""
-    return datetime.now(UTC)
-
-
-def rfc3339(moment: datetime) -> str:
-    """`2026-11-20T21:00:00Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Now, aware, in UTC, to the second."""
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,20 +242,14 @@ def conclude(run: GateRun, key: tuple[str, str], guardrail: Guardrail | None, su
         severity=severity,
         message=settled.message if settled else case.skipped,
         remedy=settled.remedy if settled else "",
-        where=_places(pair, settled.tally) if settled else (),
+        where=places(pair, settled.tally) if settled else (),
         details=counts,
         taken_at=run.taken_at(host),
         duration=round(time.monotonic() - case.began, 6),
         attempts=case.attempts,
-        waivers=tuple(sorted(writer.waivers_used)),
+        waivers=writer.waivers,
     )
     return verdict_to_json(verdict)
-
-
-def _places(pair: Pair, tally: Tally) -> tuple[Place, ...]:
-    """Where the broken details are; the unproven ones when none is broken."""
-    seen = tally.broken_seen or tally.unproven_seen
-    return tuple(Place(file=detail.file, line=detail.line, key=fingerprint(pair, detail), message=detail.message) for detail in seen)
 
 
 def _spool(site: Site) -> Path:

@@ -132,9 +132,8 @@ class Session:
         return path.is_relative_to(self.run.site.root / "checks")
 
     def guardrail_of(self, function: object, path: Path) -> Guardrail | None:
-        """The guardrail that a check function is bound to."""
-        found = getattr(function, "interlock_guardrail", None)
-        return found if found is not None and (self.ours(path) or self.own(path)) else None
+        """The guardrail that one of interlock's own check functions is bound to."""
+        return getattr(function, "interlock_guardrail", None) if self.ours(path) else None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:

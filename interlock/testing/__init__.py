@@ -49,15 +49,20 @@ def run_check(folder: Path, gate: str, *arguments: str, environ: Mapping[str, st
 
     `environ` is added to this process's environment, from which pytest's own variables are taken out.
     """
-    from interlock.evidence.folder import load_record
+    from interlock.evidence.details import read_details
+    from interlock.evidence.folder import load_run
 
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_CORE")) and name != "PYTHONDONTWRITEBYTECODE"}
     before = _runs(folder)
     argv = (sys.executable, "-m", "pytest", "-m", gate, "-p", "no:cacheprovider", "-p", "no:randomly", *arguments)
     done = subprocess.run(argv, cwd=folder, env={**clean, **(environ or {})}, capture_output=True, text=True, errors="replace", timeout=120, check=False)
     new = sorted(_runs(folder) - before)
-    record = load_record(new[-1]) if new else None
-    return CheckRun(exit_code=done.returncode, output=done.stdout + done.stderr, record=record, folder=new[-1] if new else None)
+    output = done.stdout + done.stderr
+    if not new:
+        return CheckRun(exit_code=done.returncode, output=output, record=None, folder=None)
+    run = load_run(new[-1])
+    kinds = {line["kind"] for line in read_details(run.path / "details.jsonl") if "kind" in line}
+    return CheckRun(exit_code=done.returncode, output=output, record=run.record, folder=run.path, kinds=frozenset(kinds))
 
 
 def _runs(folder: Path) -> set[Path]:
