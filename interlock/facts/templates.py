@@ -1,0 +1,136 @@
+"""What does a template come to for one instance, and what lies at its canonical file? The nouns of rendering; `interlock.render` makes them.
+
+Two files are compared as bytes. Everything that is shown of a rendered file goes through `Rendered.shown_lines`: a value that came from the environment or
+from an env file is written there as the name of its variable, `${DB_PASSWORD}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from interlock.facts.differences import lines_of
+from interlock.facts.looks import StatAnswer
+from interlock.facts.substitution import Piece
+
+HIDDEN = b"***"
+SHORTEST_FOUND = 4  # bytes: shorter values stand in every other line by chance
+LONGEST_HEADER = 100  # lines; a marker further down would exempt most of the file
+LINE_NOT_SHOWN = b"(this line holds a value of the environment and is not shown)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """Values that must not be shown: `names` of the variables that hold one, `texts` the values themselves, `always` those that came from the environment.
+
+    `texts` includes `always`. Nothing of it is in `repr`.
+    """
+
+    names: frozenset[str] = frozenset()
+    texts: frozenset[str] = field(default=frozenset(), repr=False)
+    always: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def hide(self, line: bytes) -> bytes:
+        """A line of some other file with every secret in it hidden; the whole line where it holds one that is too short to be found for certain."""
+        for secret in sorted(_parts(self.texts), key=len, reverse=True):
+            if len(secret) >= SHORTEST_FOUND:
+                line = line.replace(secret, HIDDEN)
+        return LINE_NOT_SHOWN if any(secret in line for secret in _parts(self.always) if len(secret) < SHORTEST_FOUND) else line
+
+
+def _parts(texts: frozenset[str]) -> set[bytes]:
+    """The lines of all secrets: what they are looked for in is a line too."""
+    return {line.strip() for text in texts for line in text.encode("utf-8", "surrogateescape").splitlines() if line.strip()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """One template rendered for one instance: the exact `content`, and where it goes.
+
+    `template` and `instance` are names of the site; `target` is the absolute path on `host`, to be written with permission bits `mode`; `canonical` is the
+    path of the canonical file inside the site's folder; `keys` names the values that went into it, sorted.
+    """
+
+    template: str
+    instance: str
+    content: bytes = field(repr=False)
+    mode: int
+    host: str
+    target: str
+    canonical: str
+    keys: tuple[str, ...]
+    pieces: tuple[Piece, ...] = field(default=(), repr=False)  # none for a copied file
+    secrets: Secrets = Secrets()
+
+    def shown_lines(self) -> list[bytes]:
+        """The lines of `content`, as many, with the names of the variables where their secret values stand."""
+        if not self.secrets.names.intersection(self.keys):
+            return lines_of(self.content)
+        return lines_of(b"".join(self._shown()))
+
+    def _shown(self) -> Iterator[bytes]:
+        for piece in self.pieces:
+            text = piece.text
+            if piece.name in self.secrets.names:
+                text = "\n".join(f"${{{piece.name}}}" if part else "" for part in text.split("\n"))
+            yield text.encode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotRendered:
+    """A template that cannot be rendered, for a reason that lies in the files of the site: `kind` is stable, `file` inside the site's folder."""
+
+    kind: str
+    message: str
+    remedy: str
+    file: str
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """The top of a file that may differ: its first `lines`, or everything up to and with the line `marker`; exactly one of them is set."""
+
+    lines: int | None = None
+    marker: bytes | None = None
+
+    def end(self, data: bytes) -> int | None:
+        """The offset at which the header of a file ends. None when the file has no line that is the marker among its first hundred."""
+        at = 0
+        for number, line in enumerate(lines_of(data)[:LONGEST_HEADER], start=1):
+            at += len(line)
+            if number == self.lines or (self.marker is not None and line.rstrip(b"\r\n") == self.marker):
+                return at
+        return at if self.lines is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canonical:
+    """The file that a rendered one must equal, as it lies in the site's folder."""
+
+    path: str
+    content: bytes = field(repr=False)
+    executable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What lies where a rendered file is written to: `seen`, or why nobody could see it."""
+
+    path: str
+    seen: StatAnswer | None
+    could_not: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateInstance:
+    """One template of one instance, with everything that its judgement needs. `canonical` is None when there is no such file; `target` when nobody asked."""
+
+    name: str
+    rendered: Rendered | NotRendered
+    canonical_path: str
+    canonical: Canonical | None
+    mode: int
+    header: Header | None = None
+    target: Target | None = None

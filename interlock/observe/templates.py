@@ -1,0 +1,105 @@
+"""How are a rendered file, its canonical file and its target had? Rendering is `interlock.render`'s; the files come from the site's folder."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterable, Mapping
+
+from interlock.config.models import Header as DeclaredHeader
+from interlock.config.models import Instance, Site, Template
+from interlock.errors import ConfigError, CouldNotLook
+from interlock.facts.looks import Look, Stat
+from interlock.facts.substitution import SubstitutionError
+from interlock.facts.templates import Canonical, Header, NotRendered, Rendered, Target, TemplateInstance
+from interlock.observe.tree import MissingFile
+from interlock.observe.world import Observer, World
+from interlock.render import render_instance
+from interlock.verdicts import Subject
+
+
+def template_instance(world: World, subject: Subject) -> TemplateInstance:
+    """A template of one instance: rendered, beside its canonical file and, on a live system, what lies at its target. Raises `CouldNotLook`."""
+    name, instance_name, template, instance = _declared(world.site, subject)
+    canonical_path = template.canonical.replace("{instance}", instance_name)
+    return TemplateInstance(
+        name=subject.name,
+        rendered=_rendered(world, name, instance_name, template),
+        canonical_path=canonical_path,
+        canonical=_canonical(world, canonical_path),
+        mode=template.mode,
+        header=_header(template.header),
+        target=_target(world, subject.host, _target_path(template, instance, instance_name)) if world.live else None,
+    )
+
+
+def _looks(site: Site, subject: Subject) -> Iterable[Look]:
+    if "/" not in subject.name:
+        return ()
+    _, instance_name, template, instance = _declared(site, subject)
+    return (Stat(_target_path(template, instance, instance_name)),)
+
+
+def _declared(site: Site, subject: Subject) -> tuple[str, str, Template, Instance]:
+    """Template and instance of a subject, `nginx/main`. Raises `CouldNotLook` for a template that is declared for no instance."""
+    name, _, instance_name = subject.name.partition("/")
+    if not instance_name:
+        raise CouldNotLook(
+            f"template {name} is rendered for no instance",
+            where=site.source,
+            why="there is nothing to compare",
+            remedy="declare an instance, or remove the template",
+        )
+    return name, instance_name, site.templates[name], site.instances[instance_name]
+
+
+def _target_path(template: Template, instance: Instance, instance_name: str) -> str:
+    return posixpath.join(instance.directory, template.target.replace("{instance}", instance_name))
+
+
+def _rendered(world: World, name: str, instance_name: str, template: Template) -> Rendered | NotRendered:
+    path = template.template.replace("{instance}", instance_name)
+    try:
+        world.tree.read(path)
+    except MissingFile as error:
+        return NotRendered(kind="template-missing", message=error.what, remedy=f"add {path}, or correct `template` in the site file", file=path)
+    try:
+        return render_instance(world.site, name, instance_name, world.tree, world.environ)
+    except SubstitutionError as error:
+        file, line = (path, error.place.line) if error.where.startswith(f"{path}:") else ("", None)
+        return NotRendered(kind=error.fault.value, message=_in_one_line(error), remedy=error.remedy, file=file, line=line)
+    except ConfigError as error:
+        return NotRendered(kind="values", message=_in_one_line(error), remedy=error.problems[0].remedy or f"correct what {name} is rendered with", file=path)
+
+
+def _in_one_line(error: ConfigError) -> str:
+    """The first problem, where it is, and why."""
+    problem = error.problems[0]
+    why = f" ({problem.why})" if problem.why else ""
+    return f"{problem.where}: {problem.what}{why}"
+
+
+def _canonical(world: World, path: str) -> Canonical | None:
+    try:
+        content = world.tree.read(path)
+    except MissingFile:
+        return None
+    mode = os.stat(world.tree.root / path).st_mode  # noqa: PTH116, read above: it is in the tree
+    return Canonical(path=path, content=content, executable=bool(mode & 0o111))
+
+
+def _header(declared: DeclaredHeader | None) -> Header | None:
+    if declared is None:
+        return None
+    return Header(lines=declared.lines, marker=declared.marker.encode() if declared.marker is not None else None)
+
+
+def _target(world: World, host: str, path: str) -> Target:
+    """An unreachable host does not hide what was found in the files."""
+    try:
+        return Target(path=path, seen=world.host(host).stat(path))
+    except CouldNotLook as error:
+        return Target(path=path, seen=None, could_not=f"{error.what} ({error.why})" if error.why else error.what, remedy=error.remedy)
+
+
+OBSERVERS: Mapping[str, Observer] = {"templates.byte_equivalent": Observer(looks=_looks, see=template_instance)}
