@@ -181,8 +181,12 @@ def look_mounts() -> "dict[str, Any]":
 def mount_source(line: "bytes") -> "bytes":
     """The source of a line of mountinfo, octal escapes undone; empty when the line has none."""
     fields = line.partition(b" - ")[2].split(b" ")
-    source = fields[1] if len(fields) > 1 else b""
-    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match.group(1), 8) & 0xFF]), source)
+    return unescape(fields[1]) if len(fields) > 1 else b""
+
+
+def unescape(text: "bytes") -> "bytes":
+    """The octal escapes of mountinfo and getfacl undone: a backslash and three digits are one byte."""
+    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match.group(1), 8) & 0xFF]), text)
 
 
 def _disk_links(top: "bytes") -> "Iterator[tuple[bytes, bytes]]":
@@ -240,20 +244,26 @@ class _Level:
         os.close(self.descriptor)
 
 
+def look_root(root: "bytes") -> "os.stat_result":
+    """Where a walk can begin. Raises `CouldNot`."""
+    try:
+        seen = os.lstat(root)
+    except OSError as error:
+        raise CouldNot.because(error) from None
+    if stat.S_ISLNK(seen.st_mode):
+        raise CouldNot("ELOOP", "it is a symbolic link, and a walk follows none")
+    if not stat.S_ISDIR(seen.st_mode):
+        raise CouldNot("ENOTDIR", f"it is {_kind(seen.st_mode)}, not a directory")
+    return seen
+
+
 def walk(root: "bytes", kind: "Any" = tuple) -> "Generator[tuple[Any, ...], None, None]":
     """Every directory below `root`, top down, as `(directory, itself, entries, error, device, vanished)`: the fields of `Listing`.
 
     Entries are made with `kind`, a tuple or a named tuple in the order of `Entry`. Raises `CouldNot` when `root` is not there or no directory; all that
     goes wrong below it is said in the `error` of a listing. A link swapped in for a directory between two calls is not followed.
     """
-    try:
-        seen = os.lstat(root)
-        if stat.S_ISLNK(seen.st_mode):
-            raise CouldNot("ELOOP", "it is a symbolic link, and a walk follows none")
-        if not stat.S_ISDIR(seen.st_mode):
-            raise CouldNot("ENOTDIR", f"it is {_kind(seen.st_mode)}, not a directory")
-    except OSError as error:
-        raise CouldNot.because(error) from None
+    seen = look_root(root)
     path = to_text(root)
     try:
         levels = [_enter(path, root, None, seen.st_uid, kind)]
@@ -541,6 +551,7 @@ _LOOKS = {
     "stat": lambda path: {"stat": look_stat(to_bytes(path))},
     "mounts": lambda: {"mounts": look_mounts()},
     "user": lambda name: {"uid": look_user(name)},
+    "walk": lambda root: {"walked": look_root(to_bytes(root)) and 0},  # in process a walk begins when somebody walks
 }  # type: dict[str, Callable[..., dict[str, Any]]]
 
 
