@@ -70,7 +70,7 @@ def read_listings(path: Path, count: int, *, where: str, offset: int = 0) -> Ite
             stream.seek(offset)
             for _ in range(count):
                 yield wire.listing_from_json(json.loads(stream.readline().rstrip(b",\n")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CouldNotLook("a walk that was kept in a file cannot be read", where=where, why=f"{path}: {error}", remedy="observe again") from error
 
 
@@ -274,5 +274,5 @@ class _ShellDialect:
 def _json(line: bytes) -> Any:
     try:
         return json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Garbage(f"a line that is no JSON: {line!r:.200}") from error
