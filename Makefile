@@ -59,7 +59,7 @@ golden: setup ## write the golden files anew; read the difference before you com
 	git --no-pager diff --stat -- tests/golden
 
 docs: setup ## the documentation, built into build/docs
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/docs.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --requirement requirements/docs.txt
 	$(IN_VENV) mkdocs build --strict
 
 lock: ## requirements/*.txt anew; `make lock UPGRADE=--upgrade` takes newer versions

@@ -7,8 +7,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT INT TERM
 
 "$python" -m venv "$work/venv"
-"$work/venv/bin/python" -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$work/dist" "$root"
-"$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$work"/dist/interlock-*.whl
+"$work/venv/bin/python" -m pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir "$work/dist" "$root"
+"$work/venv/bin/python" -m pip install -qq --disable-pip-version-check "$work"/dist/interlock-*.whl
 
 mkdir "$work/site"
 cd "$work/site"
