@@ -1,0 +1,216 @@
+"""What has changed since the gate was last open? The first thing that an operator asks of a gate that is shut.
+
+Verdicts first, then what they were judged from: waivers, site, versions, and the facts of the hosts (mounts, files, users).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import assert_never
+
+from interlock.errors import CouldNotLook
+from interlock.evidence.record import Record
+from interlock.evidence.wording import GRAVITY, number, outcome_in_words
+from interlock.facts.looks import Answer, FailedLook, HostFacts, Look, Mounts, MountsAnswer, ReadFile, Stat, StatAnswer, User, Walk
+from interlock.facts.mounts import Mount, MountTable
+from interlock.verdicts import Outcome, Pair, Verdict
+
+Facts = Mapping[str, HostFacts | CouldNotLook]
+
+# File systems that come and go with containers, sessions and the kernel's own business.
+_FLEETING = frozenset(
+    (
+        *("autofs", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs", "fuse.portal", "fusectl", "hugetlbfs", "mqueue"),
+        *("nsfs", "overlay", "proc", "pstore", "ramfs", "rpc_pipefs", "securityfs", "squashfs", "sysfs", "tmpfs", "tracefs"),
+    )
+)
+
+
+def changes(previous: Record, current: Record, previous_facts: Facts | None = None, current_facts: Facts | None = None) -> tuple[str, ...]:
+    """Short sentences, the gravest first; none when nothing changed that a record or its facts show."""
+    told = [*_outcomes(previous, current), *_findings(previous, current), *_grounds(previous, current)]
+    if previous_facts is not None and current_facts is not None:
+        for host in sorted(previous_facts.keys() | current_facts.keys()):
+            told += [f"{host}: {sentence}" for sentence in _host(previous_facts.get(host), current_facts.get(host))]
+    return tuple(told)
+
+
+# ---- verdicts
+
+
+def _outcomes(previous: Record, current: Record) -> Iterator[str]:
+    before, now = _all_outcomes(previous), _all_outcomes(current)
+    changed = [pair for pair in sorted(before.keys() | now.keys()) if before.get(pair) is not now.get(pair)]
+    for pair in sorted(changed, key=lambda pair: _gravity(now.get(pair))):
+        was, is_now = before.get(pair), now.get(pair)
+        if is_now is None:
+            assert was is not None
+            yield f"{pair} is not asked any more: it was {outcome_in_words(was)}"
+        elif was is None:
+            yield f"{pair} is new: {outcome_in_words(is_now)}{_because(current, pair)}"
+        else:
+            yield f"{pair} was {outcome_in_words(was)}, now {outcome_in_words(is_now)}{_because(current, pair)}"
+
+
+def _all_outcomes(record: Record) -> dict[Pair, Outcome]:
+    return {one.pair: Outcome.NOT_RUN for one in record.without_verdict} | {verdict.pair: verdict.outcome for verdict in record.verdicts}
+
+
+def _gravity(outcome: Outcome | None) -> int:
+    return GRAVITY.index(outcome) if outcome is not None else len(GRAVITY)
+
+
+def _because(record: Record, pair: Pair) -> str:
+    verdict = record.by_pair.get(pair)
+    return f": {verdict.message}" if verdict and verdict.message else ""
+
+
+def _findings(previous: Record, current: Record) -> Iterator[str]:
+    """Same outcome, other findings: new failures below a pair that was bad before, or other words for one that is not."""
+    for pair, verdict in current.by_pair.items():
+        old = previous.by_pair.get(pair)
+        if old is None or old.outcome is not verdict.outcome:
+            continue
+        known = {place.key for place in old.where}
+        new = [place for place in verdict.where if place.key not in known]
+        if new:
+            yield f"{pair} is still {outcome_in_words(verdict.outcome)}, with {number(len(new), 'new detail')}: {new[0].message}"
+        elif not verdict.where and verdict.message != old.message:
+            yield f"{pair}: {_was_now(old, verdict)}"
+
+
+def _was_now(old: Verdict, new: Verdict) -> str:
+    return f"was “{old.message}”, now “{new.message}”"
+
+
+# ---- what the verdicts stand on
+
+
+def _grounds(previous: Record, current: Record) -> Iterator[str]:
+    old, new = previous.waiver_by_id, current.waiver_by_id
+    yield from (f"waiver {name} is used now: {new[name].reason}" for name in sorted(new.keys() - old.keys()))
+    yield from (f"waiver {name} is used no more" for name in sorted(old.keys() - new.keys()))
+    for name in sorted(current.not_used.keys() ^ previous.not_used.keys()):
+        yield f"{name} is declared as not used now: {current.not_used[name]}" if name in current.not_used else f"{name} is declared as not used no more"
+    if previous.target.sha256 != current.target.sha256:
+        yield f"{current.target.file or 'the site file'} changed"
+    if (was := previous.target.git) != (is_now := current.target.git) and was and is_now:
+        dirty = ", with uncommitted changes" if is_now.dirty else ""
+        yield f"the site's folder was at commit {was.commit[:12]}, now {is_now.commit[:12]}{dirty}"
+    for name, was_text, now_text in (
+        ("interlock", previous.run.interlock, current.run.interlock),
+        ("the host that judged", previous.run.host, current.run.host),
+        ("the user who judged", previous.run.user, current.run.user),
+    ):
+        if was_text != now_text:
+            yield f"{name} was {was_text}, now {now_text}"
+
+
+# ---- facts
+
+
+def _host(before: HostFacts | CouldNotLook | None, now: HostFacts | CouldNotLook | None) -> Iterator[str]:
+    if now is None or before is None:
+        yield "is not looked at any more" if now is None else "is looked at for the first time"
+    elif isinstance(now, CouldNotLook):
+        if not isinstance(before, CouldNotLook):
+            yield f"could be looked at before, now not: {now.what}"
+    elif isinstance(before, CouldNotLook):
+        yield "can be looked at again"
+    else:
+        for look in sorted(before.answers.keys() & now.answers.keys(), key=repr):
+            yield from _answer(look, before.answers[look], now.answers[look])
+
+
+def _answer(look: Look, before: Answer, now: Answer) -> Iterator[str]:
+    if before == now:
+        return
+    if isinstance(now, FailedLook) or isinstance(before, FailedLook):
+        yield f"{_name(look)} {_could(now)}"
+        return
+    match look:
+        case Mounts():
+            assert isinstance(before, MountsAnswer)
+            assert isinstance(now, MountsAnswer)
+            yield from _mounts(before, now)
+        case Stat(path):
+            assert isinstance(before, StatAnswer)
+            assert isinstance(now, StatAnswer)
+            yield from (f"{path} {sentence}" for sentence in _stat(before, now))
+        case ReadFile(path):
+            assert isinstance(before, bytes)
+            assert isinstance(now, bytes)
+            yield f"{path} changed: {len(before)} bytes ({_short(before)}) before, {len(now)} ({_short(now)}) now"
+        case User(name):
+            assert not isinstance(before, bytes)
+            assert not isinstance(now, bytes)
+            yield f"user {name} was uid {before}, now {now}"
+        case Walk():
+            return  # what a walk found is told by the verdicts that were made of it
+        case _:
+            assert_never(look)
+
+
+def _name(look: Look) -> str:
+    match look:
+        case Mounts():
+            return "the mount table"
+        case Stat(path) | ReadFile(path):
+            return path
+        case User(name):
+            return f"user {name}"
+        case Walk(root):
+            return root
+        case _:
+            assert_never(look)
+
+
+def _could(now: Answer) -> str:
+    return f"cannot be looked at any more: {now.text}" if isinstance(now, FailedLook) else "can be looked at again"
+
+
+def _short(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()[:8]}"
+
+
+def _mounts(before: MountsAnswer, now: MountsAnswer) -> Iterator[str]:
+    old, new = _visible_mounts(before), _visible_mounts(now)
+    for mountpoint in sorted(old.keys() | new.keys()):
+        was, is_now = old.get(mountpoint), new.get(mountpoint)
+        if was is None:
+            assert is_now is not None
+            yield f"{is_now} is new"
+        elif is_now is None:
+            yield f"{was} is gone"
+        elif _identity(was) != _identity(is_now):
+            yield f"{mountpoint} showed {_identity(was)}, now {_identity(is_now)}"
+
+
+def _visible_mounts(answer: MountsAnswer) -> dict[str, Mount]:
+    """The topmost mount of each mountpoint: the last entry covers those before it."""
+    try:
+        table = MountTable.parse(answer.mountinfo, where="mountinfo")
+    except CouldNotLook:
+        return {}
+    return {mount.mountpoint: mount for mount in table.mounts if mount.fstype not in _FLEETING}
+
+
+def _identity(mount: Mount) -> str:
+    below = "" if mount.root == "/" else f" below {mount.root}"
+    return f"{mount.source}{below} ({mount.fstype}, {'ro' if 'ro' in mount.options else 'rw'})"
+
+
+def _stat(before: StatAnswer, now: StatAnswer) -> Iterator[str]:
+    if before.present != now.present:
+        yield "is there now" if now.present else "is gone"
+        return
+    for name, was, is_now in (
+        ("mode", f"{before.mode & 0o7777:04o}", f"{now.mode & 0o7777:04o}"),
+        ("uid", before.uid, now.uid),
+        ("gid", before.gid, now.gid),
+        ("device", before.device, now.device),
+        ("real path", before.realpath, now.realpath),
+    ):
+        if was != is_now:
+            yield f"had {name} {was}, now {is_now}"

@@ -1,0 +1,125 @@
+"""How does a run look to a code scanner? SARIF 2.1.0: a result for each broken, unproven or waived detail that lies in a file of the tree.
+
+`partialFingerprints` holds the detail's key, so that a finding is the same finding when other lines move; waived ones carry their suppression. What is no
+file of the tree (a path on a host, a row of a database) is no result: the run says how many were left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, assert_never
+from urllib.parse import quote
+
+from interlock.evidence.details import DetailLine, Details, HeldLines, by_verdict
+from interlock.evidence.record import Record
+from interlock.evidence.visible import visible
+from interlock.evidence.wording import number, tally_in_words
+from interlock.verdicts import Guardrail, Outcome, Severity, Verdict
+
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+FINGERPRINT = "interlock/v1"
+
+
+def render(record: Record, details: Details, catalogue: Iterable[Guardrail] = ()) -> Iterator[str]:
+    """One log with one run, piece by piece. `catalogue` lends the rules their titles and rationales."""
+    rules = _rules(record, {guardrail.id: guardrail for guardrail in catalogue})
+    index = {rule["id"]: at for at, rule in enumerate(rules)}
+    driver = {"name": "interlock", "version": record.run.interlock, "rules": rules}
+    yield f'{{"$schema":{_json(_SCHEMA)},"version":"2.1.0","runs":[{{"tool":{{"driver":{_json(driver)}}},"columnKind":"unicodeCodePoints","results":['
+    separator, elsewhere = "", 0
+    for verdict, lines in by_verdict(record.verdicts, details()):
+        for found in lines:
+            if isinstance(found, HeldLines) or found["outcome"] == Outcome.HELD:
+                continue
+            if not _in_tree(found.get("file", "")):
+                elsewhere += 1
+                continue
+            yield separator + "\n" + _json(_result(record, verdict, found, index))
+            separator = ","
+    yield f'\n],"invocations":[{_json(_invocation(record, elsewhere))}],"properties":{_json(_properties(record))}}}]}}\n'
+
+
+def _rules(record: Record, catalogue: dict[str, Guardrail]) -> list[dict[str, Any]]:
+    by_id: dict[str, Verdict] = {}
+    for verdict in record.verdicts:
+        by_id.setdefault(verdict.guardrail, verdict)
+    return [_rule(verdict, catalogue.get(name)) for name, verdict in sorted(by_id.items())]
+
+
+def _rule(verdict: Verdict, known: Guardrail | None) -> dict[str, Any]:
+    title = known.title if known else f"guardrail {verdict.guardrail}"
+    remedy = known.remedy if known else verdict.remedy
+    help_text = "\n\n".join(part for part in (known.rationale if known else "", f"Remedy: {remedy}" if remedy else "") if part)
+    return {
+        "id": visible(verdict.guardrail),
+        "shortDescription": {"text": visible(title)},
+        "help": {"text": visible(help_text.replace("\n\n", " ")) or visible(title)},
+        "defaultConfiguration": {"level": _level(verdict.severity)},
+        "properties": {"severity": verdict.severity, "tags": [verdict.guardrail.partition(".")[0]]},
+    }
+
+
+def _level(severity: Severity) -> str:
+    match severity:
+        case Severity.CRITICAL | Severity.HIGH:
+            return "error"
+        case Severity.MEDIUM:
+            return "warning"
+        case Severity.LOW:
+            return "note"
+        case _:
+            assert_never(severity)
+
+
+def _in_tree(file: str) -> bool:
+    """A path relative to the scanned tree; an absolute one lies on some host."""
+    return bool(file) and not file.startswith("/") and ".." not in file.split("/")
+
+
+def _result(record: Record, verdict: Verdict, line: DetailLine, index: dict[str, int]) -> dict[str, Any]:
+    # An unproven finding keeps the level of its guardrail: what nobody could look at must not be quieter than what was seen.
+    said = line["message"] if line["outcome"] == Outcome.BROKEN else f"{line['outcome']}: {line['message']}"
+    place: dict[str, Any] = {"artifactLocation": {"uri": quote(line["file"].encode("utf-8", "surrogateescape"), safe="/"), "uriBaseId": "%SRCROOT%"}}
+    if line.get("line", 0) > 0:
+        place["region"] = {"startLine": line["line"]}
+    result: dict[str, Any] = {
+        "ruleId": visible(verdict.guardrail),
+        "ruleIndex": index[visible(verdict.guardrail)],
+        "level": _level(verdict.severity),
+        "message": {"text": visible(f"{said}. Remedy: {verdict.remedy}" if verdict.remedy else said)},
+        "locations": [{"physicalLocation": place}],
+        "partialFingerprints": {FINGERPRINT: line.get("key", "")},
+        "properties": {"subject": visible(verdict.subject), "outcome": line["outcome"], "kind": visible(line.get("kind", "")), "what": visible(line["what"])},
+    }
+    if line["outcome"] == Outcome.WAIVED:
+        result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": visible(_justification(record, line))}]
+    return result
+
+
+def _justification(record: Record, line: DetailLine) -> str:
+    waiver = record.waiver_by_id.get(line.get("waiver", ""))
+    if waiver is None:
+        return f"waiver {line.get('waiver', '')}"
+    return f"waiver {waiver.id} until {waiver.expires_at}: {waiver.reason} (owner {waiver.owner}, approved by {waiver.approver}, {waiver.ticket})"
+
+
+def _invocation(record: Record, elsewhere: int) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "executionSuccessful": record.exit_code in (0, 1),
+        "exitCode": record.exit_code,
+        "startTimeUtc": record.run.started,
+        "endTimeUtc": record.run.ended,
+    }
+    notes = [f"the gate is {record.decision}: {tally_in_words(record)}"]
+    notes += [f"{number(elsewhere, 'finding')} in no file of this tree: see the run's details"] if elsewhere else []
+    found["toolExecutionNotifications"] = [{"level": "note", "message": {"text": visible(note)}} for note in notes]
+    return found
+
+
+def _properties(record: Record) -> dict[str, Any]:
+    return {"decision": record.decision, "run": record.run.id, "recordSha256": record.digest, "detailsSha256": record.details.sha256}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,179 @@
+"""What does an operator read on a terminal? The decision for pytest's summary (`gate_text`), and every verdict of a run (`render`, for `--format text`).
+
+Made for 80 columns. Each outcome has a symbol and a word, so that colour says nothing that is not said without it; NO_COLOR and terminals that know ASCII
+alone are kept to (`Style.of`).
+"""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from interlock.evidence.details import Details
+from interlock.evidence.record import Decision, Record, family
+from interlock.evidence.visible import clipped, visible
+from interlock.evidence.wording import asked_for, number, outcome_in_words, tally_in_words
+from interlock.gate.decision import Reason
+from interlock.verdicts import Outcome, Pair, Verdict
+
+REASONS_SHOWN = 5
+CHANGES_SHOWN = 10
+PLACES_SHOWN = 5
+_MESSAGE_BYTES = 600
+_WIDEST, _NARROWEST = 100, 40
+_WORD_COLUMN = 15  # the longest outcome in words, and a blank
+
+_BOLD, _RED, _YELLOW, _CYAN, _DIM, _RESET = "\x1b[1m", "\x1b[1;31m", "\x1b[33m", "\x1b[36m", "\x1b[2m", "\x1b[0m"
+_SYMBOLS: Mapping[Outcome, tuple[str, str, str]] = {  # Unicode, ASCII, colour
+    Outcome.HELD: ("✔", "+", _CYAN),
+    Outcome.BROKEN: ("✘", "X", _RED),
+    Outcome.UNPROVEN: ("?", "?", _YELLOW),
+    Outcome.NOT_RUN: ("!", "!", _RED),
+    Outcome.WAIVED: ("W", "W", _YELLOW),
+    Outcome.NOT_APPLICABLE: ("-", "-", _DIM),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """What a terminal can show. `width` in columns."""
+
+    width: int = 80
+    color: bool = False
+    ascii_only: bool = False
+
+    @classmethod
+    def of(cls, stream: TextIO, environ: Mapping[str, str]) -> Style:
+        """What this stream can show. Colour only on a terminal that is not dumb, and never with NO_COLOR (https://no-color.org)."""
+        terminal = stream.isatty()
+        try:
+            "✔✘".encode(stream.encoding or "ascii")
+            ascii_only = False
+        except (UnicodeEncodeError, LookupError):
+            ascii_only = True
+        width = shutil.get_terminal_size((80, 24)).columns if terminal else 80
+        color = terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+        return cls(width=max(_NARROWEST, min(width, _WIDEST)), color=color, ascii_only=ascii_only)
+
+    def painted(self, text: str, color: str) -> str:
+        """The text in a colour, where there are colours."""
+        return f"{color}{text}{_RESET}" if self.color else text
+
+    def mark(self, outcome: Outcome) -> str:
+        """Symbol and word of an outcome, as wide for each of them."""
+        symbol, plain, color = _SYMBOLS[outcome]
+        word = outcome_in_words(outcome)
+        return self.painted(f"{plain if self.ascii_only else symbol} {word}", color) + " " * (_WORD_COLUMN - len(word))
+
+    def wrapped(self, text: str, indent: int, lead: str = "") -> list[str]:
+        """One text, made visible, as lines no wider than the terminal (a longer word stays whole: a path is copied). `lead` stands before the first."""
+        shown = clipped(visible(text), _MESSAGE_BYTES)
+        if self.ascii_only:
+            shown = shown.encode("ascii", "backslashreplace").decode("ascii")
+        return textwrap.wrap(
+            shown, self.width, initial_indent=" " * indent + lead, subsequent_indent=" " * (indent + len(lead)), break_long_words=False, break_on_hyphens=False
+        )
+
+
+PLAIN = Style()
+
+
+def gate_text(record: Record, changes: Sequence[str], next_command: str, style: Style = PLAIN) -> str:
+    """The gate in one screen: when shut, what changed since it was last open, then at most five reasons with their remedies, then the one next command."""
+    lines = [*_decision(record, style)]
+    if record.decision is Decision.SHUT:
+        lines += _changes(changes, style)
+        for reason in record.reasons[:REASONS_SHOWN]:
+            lines += _reason(record, reason, style)
+        left = len(record.reasons) - REASONS_SHOWN
+        lines += [f"  and {number(left, 'more reason')}: see record.json"] if left > 0 else []
+    lines += _loud(record, style)
+    if next_command:
+        lines += ["", f"next: {style.painted(visible(next_command), _BOLD)}"]
+    return "\n".join(lines)
+
+
+def render(record: Record, _details: Details, style: Style = PLAIN) -> Iterator[str]:
+    """Every verdict, by family; then the decision and what belongs to no pair."""
+    last = ""
+    for verdict in record.verdicts:
+        if family(verdict.guardrail) != last:
+            last = family(verdict.guardrail)
+            yield f"{style.painted(visible(last), _BOLD)}\n"
+        yield "\n".join(_verdict(verdict, style)) + "\n"
+    for one in record.without_verdict:
+        yield f"  {style.mark(Outcome.NOT_RUN)}{visible(one.guardrail)} {visible(one.subject)}\n"
+    yield "\n" if record.verdicts or record.without_verdict else ""
+    lines = [*_decision(record, style)]
+    for reason in record.reasons:
+        if not reason.guardrail or reason.code not in (1, 10, 11):
+            lines += _reason(record, reason, style)
+    yield "\n".join([*lines, *_loud(record, style)]) + "\n"
+
+
+def _decision(record: Record, style: Style) -> Iterator[str]:
+    is_open = record.decision is Decision.OPEN
+    word = style.painted("OPEN" if is_open else "SHUT", _CYAN if is_open else _RED)
+    yield f"{word} (exit code {record.exit_code}): {visible(asked_for(record))} of site {visible(record.target.site)}"
+    yield from style.wrapped(tally_in_words(record), 2)
+
+
+def _changes(changes: Sequence[str], style: Style) -> list[str]:
+    if not changes:
+        return []
+    lines = ["changed since the gate was last open:"]
+    for change in changes[:CHANGES_SHOWN]:
+        lines += style.wrapped(change, 2, "- ")
+    left = len(changes) - CHANGES_SHOWN
+    return [*lines, f"  and {number(left, 'more change')}"] if left > 0 else lines
+
+
+def _reason(record: Record, reason: Reason, style: Style) -> list[str]:
+    verdict = record.by_pair.get(Pair(reason.guardrail, reason.subject))
+    outcome = {1: Outcome.BROKEN, 10: Outcome.NOT_RUN, 11: Outcome.UNPROVEN}.get(reason.code)
+    about = " ".join(visible(name) for name in (reason.guardrail, reason.subject) if name)
+    grave = f" ({verdict.severity})" if verdict else ""
+    title = style.mark(outcome) if outcome else style.painted(_KINDS.get(reason.code, f"exit code {reason.code}").ljust(_WORD_COLUMN + 2), _RED)
+    lines = [f"  {title}{about}{grave}".rstrip(), *style.wrapped(reason.text, 4)]
+    return lines + style.wrapped(reason.remedy, 4, "remedy: ")
+
+
+_KINDS: Mapping[int, str] = {12: "waiver", 13: "approval", 14: "stale", 15: "locked"}
+
+
+def _loud(record: Record, style: Style) -> Iterator[str]:
+    """What every summary says, open or shut: what is waived, replayed, and not used."""
+    for waiver in record.waivers:
+        said = f"{waiver.guardrail} {waiver.subject} until {waiver.expires_at}: {waiver.reason} (waiver {waiver.id}, owner {waiver.owner}, {waiver.ticket})"
+        yield from _painted_first(style.wrapped(said, 0, "WAIVED "), "WAIVED", style)
+    if record.replayed:
+        said = "these facts come from a file: this says nothing of the system as it is now"
+        yield from _painted_first(style.wrapped(said, 0, "REPLAYED "), "REPLAYED", style)
+    for name, why in sorted(record.not_used.items()):
+        yield from style.wrapped(f"{name}: {why}", 0, "not used: ")
+
+
+def _painted_first(lines: list[str], word: str, style: Style) -> list[str]:
+    return [style.painted(word, _YELLOW) + lines[0].removeprefix(word), *lines[1:]]
+
+
+def _verdict(verdict: Verdict, style: Style) -> list[str]:
+    _, _, rule = verdict.guardrail.partition(".")
+    tries = f", {verdict.attempts} tries" if verdict.attempts > 1 else ""
+    lines = [f"  {style.mark(verdict.outcome)}{visible(rule or verdict.guardrail)} {visible(verdict.subject)}{_grave(verdict)}{tries}"]
+    lines += style.wrapped(verdict.message, 4)
+    if verdict.outcome in (Outcome.BROKEN, Outcome.UNPROVEN):
+        told = [place for place in verdict.where if place.message not in verdict.message]
+        for place in told[:PLACES_SHOWN]:
+            at = f"{place.file}:{place.line}: " if place.line else ""
+            lines += style.wrapped(at + place.message, 6, "- ")
+        left = verdict.details.broken + verdict.details.unproven - min(len(told), PLACES_SHOWN)
+        lines += [f"      and {left:,} more: see details.jsonl"] if told and left > 0 else []
+    return lines + style.wrapped(verdict.remedy, 4, "remedy: ")
+
+
+def _grave(verdict: Verdict) -> str:
+    return "" if verdict.outcome in (Outcome.HELD, Outcome.NOT_APPLICABLE) else f" ({verdict.severity})"
