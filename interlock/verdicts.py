@@ -302,7 +302,7 @@ def _details(judgement: Judgement) -> Iterable[Detail | HeldRun]:
 def fingerprint(pair: Pair, detail: Detail) -> str:
     """The stable key of a failure: 16 hex digits of a sha256 over guardrail, subject, what and kind. The same fault keeps it when other lines move."""
     text = "\0".join((pair.guardrail, pair.subject, detail.what, detail.kind))
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
