@@ -26,7 +26,7 @@ class NotHeld(AssertionError):
     """The guardrail is broken: pytest shows a failure."""
 
 
-class NotProven(Exception):  # noqa: N818 - an outcome, not an error of the program
+class NotProven(Exception):
     """The guardrail could not be judged: pytest shows an error, and a required pair stays shut."""
 
 

@@ -17,6 +17,7 @@ from interlock.errors import ConfigError, EvidenceError, GateShut, InterlockErro
 
 if TYPE_CHECKING:
     from interlock.config.models import Site
+    from interlock.evidence.details import Details
     from interlock.evidence.record import Record
 
 FORMATS = ("text", "json", "markdown", "sarif", "junit")
@@ -57,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("INTERLOCK_DEBUG") == "1":
             raise
-        fault = InterlockError(f"a fault of interlock itself: {type(error).__name__}: {error}", remedy="set INTERLOCK_DEBUG=1, run it again, and report what it prints")
+        fault = InterlockError(
+            f"a fault of interlock itself: {type(error).__name__}: {error}", remedy="set INTERLOCK_DEBUG=1, run it again, and report what it prints"
+        )
         return _say(fault, INTERNAL_FAULT)
 
 
@@ -68,7 +71,9 @@ def _say(error: InterlockError, code: int) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line, one function a command."""
-    top = Parser(prog="interlock", description="Nothing risky moves until every guard is closed: checks, plans, approvals and evidence for self-hosted systems.")
+    top = Parser(
+        prog="interlock", description="Nothing risky moves until every guard is closed: checks, plans, approvals and evidence for self-hosted systems."
+    )
     top.add_argument("--version", action="version", version=f"interlock {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     _judging(commands)
@@ -151,7 +156,9 @@ def _site(request: argparse.Namespace) -> Site:
 
     path = request.site or find_site(Path.cwd())
     if path is None:
-        raise ConfigError("no interlock.yaml here or in a folder above", where=str(Path.cwd()), remedy="run it in the site's folder, or name one with --site FILE")
+        raise ConfigError(
+            "no interlock.yaml here or in a folder above", where=str(Path.cwd()), remedy="run it in the site's folder, or name one with --site FILE"
+        )
     known = {name for guardrail in catalogue() for name in (guardrail.id, guardrail.family)}
     return load_site(path, os.environ, known=frozenset(known))
 
@@ -166,13 +173,17 @@ def _scan(request: argparse.Namespace) -> int:
 
 def _gate(request: argparse.Namespace) -> int:
     from interlock.gatecall import run_gate
+    from interlock.report import gate_screen
     from interlock.verdicts import When
 
     facts = request.facts.absolute() if request.facts else None
     answer = run_gate(_site(request), When(request.gate), action=request.action, facts=facts, environ=os.environ)
     if request.verbose:
         print(answer.output, file=sys.stderr)
-    _print(request, answer.run.record, answer.run.details, folder=answer.run.path)
+    if request.format == "text" and request.output is None:
+        sys.stdout.write(gate_screen(answer.run))
+    else:
+        _print(request, answer.run.record, answer.run.details)
     return answer.run.record.exit_code
 
 
@@ -184,11 +195,11 @@ def _facts(request: argparse.Namespace) -> int:
     return 0
 
 
-def _print(request: argparse.Namespace, record: Record, details: object, folder: Path | None = None) -> None:
+def _print(request: argparse.Namespace, record: Record, details: Details) -> None:
     """One record in the asked format, to the terminal or whole into a file."""
     from interlock.report import render, write_output
 
-    text = render(record, details, request.format, folder=folder, to_terminal=request.output is None)
+    text = render(record, details, request.format, to_terminal=request.output is None)
     if request.output is not None:
         write_output(request.output, text)
     else:
@@ -257,7 +268,7 @@ def _report(request: argparse.Namespace) -> int:
     from interlock.report import newest_run
 
     run = load_run(request.run) if request.run else newest_run(_site(request))
-    _print(request, run.record, run.details, folder=run.path)
+    _print(request, run.record, run.details)
     return 0
 
 

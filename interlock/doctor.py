@@ -37,7 +37,11 @@ def doctor(site: Site, action: str | None, environ: Mapping[str, str]) -> tuple[
     """The report, and whether everything that the gates ask can be looked at from here."""
     unproven = list(_unproven(site, action, environ))
     tools = list(_missing_tools(site))
-    lines = [f"{len(unproven)} of the guardrails that {site.site} asks will be unproven here:", *map(str, unproven)] if unproven else [f"Everything that {site.site} asks can be looked at from here."]
+    lines = (
+        [f"{len(unproven)} of the guardrails that {site.site} asks will be unproven here:", *map(str, unproven)]
+        if unproven
+        else [f"Everything that {site.site} asks can be looked at from here."]
+    )
     lines += ["", "Commands that will not work yet:", *map(str, tools)] if tools else []
     return "\n".join(lines), not unproven
 
@@ -81,7 +85,9 @@ def _missing_tools(site: Site) -> Iterator[Lack]:
     if any(host.ssh for host in site.hosts.values()) and shutil.which("ssh") is None:
         yield Lack(what="every host with ssh", why="there is no ssh", remedy="apt-get install openssh-client")
     if (site.root / "checks").is_dir() and not _importable("testinfra"):
-        yield Lack(what="checks/", why="testinfra is not installed: your checks have no `host` fixture", remedy=f"{sys.executable} -m pip install 'interlock[hosts]'")
+        yield Lack(
+            what="checks/", why="testinfra is not installed: your checks have no `host` fixture", remedy=f"{sys.executable} -m pip install 'interlock[hosts]'"
+        )
 
 
 def _importable(name: str) -> bool:

@@ -17,6 +17,7 @@ from interlock.config.models import Site
 from interlock.errors import EvidenceError, GateShut
 from interlock.evidence.folder import LoadedRun, load_run, runs
 from interlock.evidence.record import Record
+from interlock.evidence.verify import verify_run
 from interlock.gaterun import GateRequest, required_of
 from interlock.observe.own_checks import own_checks
 from interlock.verdicts import When
@@ -40,10 +41,20 @@ def run_gate(site: Site, gate: When, *, action: str | None, facts: Path | None, 
     argv = _argv(site, gate, action, facts, nonce)
     try:
         done = subprocess.run(
-            argv, cwd=site.root, env=_scrubbed(environ), capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=timeout, check=False
+            argv,
+            cwd=site.root,
+            env=_scrubbed(environ),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise GateShut(f"the {gate} gate did not end within {timeout:.0f} s", code=10, remedy="look which check hangs: run `pytest -m preflight` yourself") from error
+        raise GateShut(
+            f"the {gate} gate did not end within {timeout:.0f} s", code=10, remedy="look which check hangs: run `pytest -m preflight` yourself"
+        ) from error
     output = done.stdout + done.stderr
     run = _run_of(nonce, site.root / site.reports)
     if run is None:
@@ -89,7 +100,16 @@ def _no_record(gate: When, code: int, output: str) -> Exception:
     tail = "\n".join(output.strip().splitlines()[-15:])
     if code == EvidenceError.exit_code:
         return EvidenceError(f"the {gate} gate could not write its evidence", why=tail)
-    return GateShut(f"the {gate} gate left no record (pytest ended with {code})", code=10, why=tail, remedy="mend what stopped it; without a record nothing is proven")
+    return GateShut(
+        f"the {gate} gate left no record (pytest ended with {code})", code=10, why=tail, remedy="mend what stopped it; without a record nothing is proven"
+    )
+
+
+def _demand_whole(run: LoadedRun) -> None:
+    """What was written is what was decided: digests, counts and the decision itself, recomputed."""
+    verification = verify_run(run.path)
+    if not verification.holds:
+        raise EvidenceError("the record of this run does not verify", where=str(run.path), why=str(verification), remedy="run the gate again")
 
 
 def _demand_complete(site: Site, gate: When, action: str | None, record: Record) -> None:
@@ -99,4 +119,8 @@ def _demand_complete(site: Site, gate: When, action: str | None, record: Record)
     missing = wanted - {(one.guardrail, one.subject) for one in record.required}
     if missing:
         first = sorted(missing)[0]
-        raise GateShut(f"the record does not account for {first[0]} [{first[1]}] and {len(missing) - 1} more", code=10, remedy="run the gate again; report this if it stays")
+        raise GateShut(
+            f"the record does not account for {first[0]} [{first[1]}] and {len(missing) - 1} more",
+            code=10,
+            remedy="run the gate again; report this if it stays",
+        )

@@ -1,31 +1,29 @@
 """One gate run from site to record: what plugin and command line share. `interlock.plugin` lets pytest do the judging in between.
 
-    run = GateRun.begin(request, environ)     site, waivers, required set: before anything is collected
-    run.observe(environ)                      one round trip per host, or a replayed file
-    run.add(verdict)                          as pytest reports them
-    run.finish()                              the record, and the evidence folder
+run = GateRun.begin(request, environ)     site, waivers, required set: before anything is collected
+run.observe(environ)                      one round trip per host, or a replayed file
+run.add(verdict)                          as pytest reports them
+
+`interlock.recording` makes the record and the run folder of it.
 """
 
 from __future__ import annotations
 
-import getpass
-import platform
 import secrets
-import socket
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from interlock import __version__
 from interlock.config.load import find_site, load_site
 from interlock.config.models import LOCAL, Site
 from interlock.config.waivers import load_waivers
 from interlock.errors import ConfigError, CouldNotLook, EvidenceError
 from interlock.evidence.record import places, rfc3339, verdict_from_json, verdict_to_json
+from interlock.evidence.redact import Redactor
 from interlock.facts.looks import HostFacts
 from interlock.gate.decision import Open, Shut, decide, worst
 from interlock.gate.required import Absence, Expected, absence, asked, expected, required
@@ -82,6 +80,7 @@ class GateRun:
     waivers: Waivers
     started: datetime
     spool: Path
+    redactor: Redactor
     id: str
     verdicts: list[Verdict] = field(default_factory=list)
     details: dict[Pair, Path] = field(default_factory=dict)
@@ -94,7 +93,9 @@ class GateRun:
         path = request.site or find_site(request.start)
         if path is None:
             raise ConfigError(
-                "no interlock.yaml here or in a folder above", where=str(request.start), remedy="run it in the site's folder, name one with --site FILE, or make one"
+                "no interlock.yaml here or in a folder above",
+                where=str(request.start),
+                remedy="run it in the site's folder, name one with --site FILE, or make one",
             )
         site, started = load_site(path, environ), utc_now()
         guardrails = asked(site, catalogue(), request.gates, request.action)
@@ -110,6 +111,7 @@ class GateRun:
             waivers=waivers,
             started=started,
             spool=_spool(site),
+            redactor=Redactor(declared_secrets(site, environ)),
             id=f"{started:%Y%m%dT%H%M%SZ}-{request.action or gate}-{secrets.token_hex(3)}",
         )
 
@@ -163,7 +165,6 @@ class GateRun:
         """Open or shut, on what was added until now."""
         return decide(self.required(), worst(self.verdicts), waiver_problems=self.waivers.problems, replayed=self.replayed)
 
-
     def add(self, verdict: Mapping[str, Any], details: Path) -> None:
         """Keep one verdict, as its item reported it in JSON, and the file of its details."""
         found = verdict_from_json(verdict)
@@ -171,9 +172,30 @@ class GateRun:
         self.details[found.pair] = details
 
 
+def observe_all(site: Site, output: Path, environ: Mapping[str, str]) -> int:
+    """Look at everything that a live gate of this site would, and save it, walks and all. Returns how many hosts were asked."""
+    from interlock.observe.facts_file import save
+    from interlock.observe.hosts import observe
+
+    wanted = [(guardrail, subject) for guardrail in catalogue() for subject in guardrail.subjects_when(site, LIVE_GATES)]
+    with tempfile.TemporaryDirectory(prefix="interlock-facts-") as spool:
+        hosts = observe(site, looks_for(site, wanted), Path(spool))
+        save(output, hosts, site)
+    return len(hosts)
+
+
 def required_of(site: Site, request: GateRequest) -> tuple[Expected, ...]:
     """The pairs of the catalogue that a request requires of a site."""
     return required(site, asked(site, catalogue(), request.gates, request.action), request.gates)
+
+
+def declared_secrets(site: Site, environ: Mapping[str, str]) -> Iterator[str]:
+    """The values that the site takes from the environment: what must never reach a record."""
+    for entry in site.expect.values():
+        if entry.sql is not None:
+            yield environ.get(entry.sql.dsn_env, "")
+    for instance in site.instances.values():
+        yield from (instance.values[name] for name in instance.from_environment)
 
 
 def open_case(run: GateRun, key: tuple[str, str], name: str) -> Case:
@@ -182,7 +204,7 @@ def open_case(run: GateRun, key: tuple[str, str], name: str) -> Case:
     from interlock.evidence.details import DetailWriter
 
     pair, path = Pair(*key), run.spool / f"details-{name}.jsonl"
-    return Case(sink=DetailWriter(path, pair, waive=run.waivers.covering(pair)), path=path)
+    return Case(sink=DetailWriter(path, pair, waive=run.waivers.covering(pair), redactor=run.redactor), path=path)
 
 
 def settle_test(case: Case, raised: BaseException | None, *, own: bool, none_declared: bool) -> None:
@@ -240,7 +262,7 @@ def conclude(run: GateRun, key: tuple[str, str], guardrail: Guardrail | None, su
         host=host,
         outcome=settled.outcome if settled else Outcome.NOT_APPLICABLE,
         severity=severity,
-        message=settled.message if settled else case.skipped,
+        message=run.redactor.redact(settled.message if settled else case.skipped),
         remedy=settled.remedy if settled else "",
         where=places(pair, settled.tally) if settled else (),
         details=counts,
@@ -260,21 +282,7 @@ def _spool(site: Site) -> Path:
         return Path(tempfile.mkdtemp(prefix=".spool-", dir=reports))
     except OSError as error:
         raise EvidenceError(
-            f"evidence cannot be written below {reports}: {error.strerror}", where=site.source, remedy="let this user write there, or set `reports:` to another folder"
+            f"evidence cannot be written below {reports}: {error.strerror}",
+            where=site.source,
+            remedy="let this user write there, or set `reports:` to another folder",
         ) from error
-
-
-def host_and_user() -> tuple[str, str]:
-    """Who runs this, for the record."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return socket.gethostname(), user
-
-
-def versions() -> dict[str, str]:
-    """The versions that a record names."""
-    import importlib.metadata
-
-    return {"interlock": __version__, "python": platform.python_version(), "pytest": importlib.metadata.version("pytest")}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from interlock.checking import Case
+    from interlock.evidence.folder import LoadedRun
     from interlock.observe.world import World
     from interlock.verdicts import Guardrail
 
@@ -79,7 +79,8 @@ class Session:
         self.config = config
         self.worker: dict[str, Any] | None = getattr(config, "workerinput", None)
         self.world: World | None = None
-        self.evidence: Path | None = None
+        self.evidence: LoadedRun | None = None
+        self.problem = ""
         self.exit_code: int | None = None
         self.counter = 0
         site, facts = config.getoption("--site"), config.getoption("interlock_facts")
@@ -211,7 +212,9 @@ class Session:
         from interlock.observe.facts_file import load
 
         hosts = load(path)
-        self.run.hosts = {name: dataclasses.replace(facts, replayed=self.run.replayed) if isinstance(facts, HostFacts) else facts for name, facts in hosts.items()}
+        self.run.hosts = {
+            name: dataclasses.replace(facts, replayed=self.run.replayed) if isinstance(facts, HostFacts) else facts for name, facts in hosts.items()
+        }
         assert self.worker is not None
         self.discard()
         self.run.spool = Path(self.worker["interlock_spool"])
@@ -274,13 +277,13 @@ class Session:
         case, raised = item.stash[CASE_KEY], call.excinfo.value if call.excinfo else None
         if call.when == "call" or (call.when == "setup" and raised is not None):
             settle_test(case, raised, own=key[0].startswith("own."), none_declared=key[1] == NONE_DECLARED)
-            report.interlock_outcome = case.outcome
+            report.interlock_outcome = case.outcome  # type: ignore[attr-defined]
         elif call.when == "teardown":
             settle_teardown(case, raised)
             subject = item.callspec.params.get("subject") if hasattr(item, "callspec") else None
             guardrail = self.guardrail_of(getattr(item, "function", None), item.path)
-            report.interlock_verdict = conclude(self.run, key, guardrail, subject, case)
-            report.interlock_details = str(case.path)
+            report.interlock_verdict = conclude(self.run, key, guardrail, subject, case)  # type: ignore[attr-defined]
+            report.interlock_details = str(case.path)  # type: ignore[attr-defined]
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -307,20 +310,21 @@ class Session:
         if self.worker is not None:
             self.config.workeroutput["interlock_collected"] = {name: sorted(subjects) for name, subjects in self.run.own_collected.items()}  # type: ignore[attr-defined]
             return
+        if self.config.option.collectonly:
+            self.discard()
+            self._end_with(session, exitstatus, self.run.decision().exit_code)
+            return
         from interlock.errors import EvidenceError
-        from interlock.gaterun import write_evidence
+        from interlock.recording import write_evidence
 
-        if not self.config.option.collectonly:
-            try:
-                self.evidence = write_evidence(self.run)
-            except EvidenceError as error:
-                self.problem = str(error)
-                self._end_with(session, exitstatus, error.exit_code)
-                return
-            finally:
-                self.discard()
-        self.discard()
-        self._end_with(session, exitstatus, self.run.decision().exit_code)
+        try:
+            self.evidence = write_evidence(self.run)
+            self._end_with(session, exitstatus, self.evidence.record.exit_code)
+        except EvidenceError as error:
+            self.problem = str(error)
+            self._end_with(session, exitstatus, error.exit_code)
+        finally:
+            self.discard()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -328,8 +332,6 @@ class Session:
         collected = getattr(node, "workeroutput", {}).get("interlock_collected", {})
         for name, subjects in collected.items():
             self.run.own_collected.setdefault(name, set()).update(subjects)
-
-    problem = ""
 
     def _end_with(self, session: pytest.Session, exitstatus: int | pytest.ExitCode, code: int) -> None:
         self.exit_code = code
@@ -344,11 +346,19 @@ class Session:
         """Which site, which gate, for which action."""
         request = self.run.request
         aim = f" for {request.action}" if request.action else ""
-        return [f"interlock: site {self.run.site.site} ({self.run.site.source}), gate {' and '.join(sorted(request.gates))}{aim}, {len(self.run.required())} required"]
+        return [
+            f"interlock: site {self.run.site.site} ({self.run.site.source}), gate {' and '.join(sorted(request.gates))}{aim}, {len(self.run.required())} required"
+        ]
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """The decision, from our own state: pytest hands this hook the status that it had before ours."""
-        from interlock.gaterun import decision_text
+        from interlock.evidence.text import Style
+        from interlock.recording import decision_text
 
         terminalreporter.section("interlock gate")
-        terminalreporter.write_line(decision_text(self.run, self.evidence, self.problem, collect_only=self.config.option.collectonly))
+        if self.evidence is not None:
+            terminalreporter.write_line(decision_text(self.evidence, Style.of(sys.stdout, os.environ)))
+        elif self.problem:
+            terminalreporter.write_line(f"SHUT (exit code {self.exit_code}): {self.problem}")
+        else:
+            terminalreporter.write_line(f"SHUT (exit code {self.exit_code}): nothing was judged, so nothing is proven")

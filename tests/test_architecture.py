@@ -28,7 +28,10 @@ LAYERS = {
 TOP = {"cli"}  # what nobody imports
 PURE = ("judge", "gate", "facts")
 IMPURE = {"os", "subprocess", "socket", "time", "shutil", "tempfile", "requests", "urllib", "psycopg", "docker", "threading", "random", "secrets"}
-FAMILY_FREE = [*(PACKAGE / "gate").glob("*.py"), *(PACKAGE / name for name in ("plugin.py", "runner.py", "gaterun.py", "gatecall.py", "checking.py", "verdicts.py"))]
+FAMILY_FREE = [
+    *(PACKAGE / "gate").glob("*.py"),
+    *(PACKAGE / name for name in ("plugin.py", "runner.py", "gaterun.py", "gatecall.py", "checking.py", "verdicts.py")),
+]
 
 
 def imports(path: Path) -> list[tuple[str, int]]:
@@ -57,7 +60,10 @@ def files_of(name: str) -> list[Path]:
 def test_imports_go_one_way(name: str) -> None:
     allowed = LAYERS[name] | {name, "__version__"}
     wrong = [
-        f"{path.relative_to(ROOT)}:{line} imports {module}" for path in files_of(name) for module, line in imports(path) if (target := part(module)) is not None and target not in allowed
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in files_of(name)
+        for module, line in imports(path)
+        if (target := part(module)) is not None and target not in allowed
     ]
     assert not wrong
 
@@ -82,13 +88,27 @@ def test_judging_touches_no_file_clock_environment_or_network(name: str) -> None
 def _is_impure_call(function: ast.expr) -> bool:
     if isinstance(function, ast.Name):
         return function.id in {"open", "input", "print", "exec", "eval"}
-    return isinstance(function, ast.Attribute) and function.attr in {"now", "utcnow", "today", "read_text", "read_bytes", "write_text", "write_bytes", "iterdir"}
+    return isinstance(function, ast.Attribute) and function.attr in {
+        "now",
+        "utcnow",
+        "today",
+        "read_text",
+        "read_bytes",
+        "write_text",
+        "write_bytes",
+        "iterdir",
+    }
 
 
 @pytest.mark.parametrize("folder", ["checks", "fixtures"])
 def test_checks_and_fixtures_import_only_the_package(folder: str) -> None:
     allowed = {"interlock", "pytest", "__future__", "collections"}
-    wrong = [f"{path.relative_to(ROOT)}:{line} imports {module}" for path in (ROOT / folder).glob("*.py") for module, line in imports(path) if module.split(".")[0] not in allowed]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in (ROOT / folder).glob("*.py")
+        for module, line in imports(path)
+        if module.split(".")[0] not in allowed
+    ]
     assert not wrong
 
 
@@ -134,7 +154,9 @@ def test_every_guardrail_has_a_check_a_fault_an_observer_and_a_paragraph() -> No
         assert observer(guardrail).see
         assert guardrail.id in proven, f"{guardrail.id} has no seeded fault"
         assert f"@check({guardrail.family}.{constant})" in (ROOT / "checks" / f"test_{guardrail.family}.py").read_text()
-        assert guardrail.id in (ROOT / "docs" / "guardrails" / f"{guardrail.family}.md").read_text(), f"docs/guardrails/{guardrail.family}.md says nothing of {guardrail.id}"
+        assert guardrail.id in (ROOT / "docs" / "guardrails" / f"{guardrail.family}.md").read_text(), (
+            f"docs/guardrails/{guardrail.family}.md says nothing of {guardrail.id}"
+        )
         assert guardrail.rationale
         assert guardrail.remedy
 

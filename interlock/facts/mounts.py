@@ -132,7 +132,9 @@ class MountTable:
         visited: set[int] = set()
         while current is not None and current.id not in visited:
             visited.add(current.id)
-            on_the_way = [child for child in children.get(current.id, ()) if is_below(path, child.mountpoint) and is_below(child.mountpoint, current.mountpoint)]
+            on_the_way = [
+                child for child in children.get(current.id, ()) if is_below(path, child.mountpoint) and is_below(child.mountpoint, current.mountpoint)
+            ]
             if not on_the_way:
                 return current
             current = min(on_the_way, key=lambda child: len(child.mountpoint))

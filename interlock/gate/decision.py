@@ -50,7 +50,9 @@ def decide(required: Sequence[Expected], verdicts: Mapping[Pair, Verdict], *, wa
     reasons = [reason for one in required if one.shuts and (reason := _reason(one, verdicts.get(one.pair))) is not None]
     reasons += waiver_problems
     if not required:
-        reasons.append(Reason(code=NOT_RUN, text="nothing is required: an empty gate proves nothing", remedy="declare what this site has in its interlock.yaml"))
+        reasons.append(
+            Reason(code=NOT_RUN, text="nothing is required: an empty gate proves nothing", remedy="declare what this site has in its interlock.yaml")
+        )
     if replayed:
         reasons.append(Reason(code=UNPROVEN, text="these facts are replayed from a file: they say nothing of the system now", remedy="run it without --facts"))
     return Shut(tuple(reasons)) if reasons else Open()

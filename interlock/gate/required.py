@@ -32,11 +32,7 @@ class Absence:
 def asked(site: Site, catalogue: Iterable[Guardrail], gates: frozenset[When], action: str | None) -> tuple[Guardrail, ...]:
     """The guardrails that these gates ask, for `action` (its own `gate:`) or, without one, all of them. Raises UsageError for an action that the site lacks."""
     wanted = _action(site, action).gate if action is not None else None
-    return tuple(
-        guardrail
-        for guardrail in catalogue
-        if guardrail.when & gates and (wanted is None or guardrail.id in wanted or guardrail.family in wanted)
-    )
+    return tuple(guardrail for guardrail in catalogue if guardrail.when & gates and (wanted is None or guardrail.id in wanted or guardrail.family in wanted))
 
 
 def _action(site: Site, name: str) -> Action:

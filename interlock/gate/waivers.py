@@ -53,7 +53,9 @@ def judge_waivers(waivers: Sequence[Waiver], catalogue: Sequence[Guardrail], own
             valid.append(waiver)
         else:
             text, remedy = fault
-            problems.append(Reason(code=WAIVER, guardrail=waiver.guardrail, subject=waiver.subject, text=f"waiver {waiver.id} (line {waiver.line}) {text}", remedy=remedy))
+            problems.append(
+                Reason(code=WAIVER, guardrail=waiver.guardrail, subject=waiver.subject, text=f"waiver {waiver.id} (line {waiver.line}) {text}", remedy=remedy)
+            )
     return Waivers(valid=tuple(valid), problems=tuple(problems))
 
 

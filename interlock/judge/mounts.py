@@ -49,7 +49,9 @@ def _wrong_device(disk: StateDisk, shown: Mount) -> tuple[str, str] | None:
     covered = [mount for mount in disk.table.stack_at(shown.mountpoint) if mount.id != shown.id]
     over = f", over {covered[-1].source}" if covered else ""
     if not _is_device(disk, shown, declared):
-        return "covered" if any(_is_device(disk, mount, declared) for mount in covered) else "wrong-device", f"{disk.path} shows {shown}{over}; expected {disk.device}"
+        return "covered" if any(
+            _is_device(disk, mount, declared) for mount in covered
+        ) else "wrong-device", f"{disk.path} shows {shown}{over}; expected {disk.device}"
     return None
 
 

@@ -39,7 +39,9 @@ def _entry(world: World, subject: Subject) -> Expect:
     entry = world.site.expect[subject.name]
     if entry.host != LOCAL and entry.kind != "file":
         raise CouldNotLook(
-            f"{entry.kind} expectations are looked at from this machine only", where=subject.name, remedy="run interlock on that host, or write a check of your own with its `host` fixture"
+            f"{entry.kind} expectations are looked at from this machine only",
+            where=subject.name,
+            remedy="run interlock on that host, or write a check of your own with its `host` fixture",
         )
     return entry
 
@@ -140,7 +142,9 @@ def see_command(world: World, subject: Subject) -> CommandSeen:
     except FileNotFoundError as error:
         raise CouldNotLook(f"there is no program {wanted.run[0]}", where=subject.name, remedy="install it, or correct `run`") from error
     except subprocess.TimeoutExpired as error:
-        raise CouldNotLook(f"{wanted.run[0]} did not end within {entry.timeout} s", where=subject.name, remedy="raise `timeout`, or look why it hangs") from error
+        raise CouldNotLook(
+            f"{wanted.run[0]} did not end within {entry.timeout} s", where=subject.name, remedy="raise `timeout`, or look why it hangs"
+        ) from error
     except OSError as error:
         raise CouldNotLook(f"{wanted.run[0]} could not be started: {error.strerror}", where=subject.name, remedy="correct `run`") from error
     return CommandSeen(
@@ -173,7 +177,9 @@ def see_sql(world: World, subject: Subject) -> SqlSeen:
             rows = tuple(tuple(row) for row in cursor.fetchmany(2)) if cursor.description else ()
     except psycopg.Error as error:
         detail = error.diag.message_primary or type(error).__name__
-        raise CouldNotLook(f"the database did not answer: {detail}", where=subject.name, remedy=f"look at the server, the rights of its user, and {wanted.dsn_env}") from error
+        raise CouldNotLook(
+            f"the database did not answer: {detail}", where=subject.name, remedy=f"look at the server, the rights of its user, and {wanted.dsn_env}"
+        ) from error
     return SqlSeen(query=wanted.query, rows=rows, value=wanted.value)
 
 

@@ -49,7 +49,10 @@ def own_checks(folder: Path) -> tuple[OwnCheck, ...]:
         except (SyntaxError, ValueError, OSError) as error:
             line = getattr(error, "lineno", None)
             raise ConfigError(
-                "this check cannot be read", where=f"{path}:{line}" if line else str(path), why=str(getattr(error, "msg", error)), remedy="mend the file, or take it out of checks/"
+                "this check cannot be read",
+                where=f"{path}:{line}" if line else str(path),
+                why=str(getattr(error, "msg", error)),
+                remedy="mend the file, or take it out of checks/",
             ) from error
         found += _checks(tree, path)
     return tuple(found)

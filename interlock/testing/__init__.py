@@ -1,7 +1,7 @@
 """Public test aids: prove that a guardrail bites, through real pytest.
 
-    ran = run_check(folder, "preflight")
-    assert ran.outcome("backups.mode_0600") is Outcome.BROKEN
+ran = run_check(folder, "preflight")
+assert ran.outcome("backups.mode_0600") is Outcome.BROKEN
 """
 
 from __future__ import annotations

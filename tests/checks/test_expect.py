@@ -49,6 +49,9 @@ def test_an_entry_that_only_informs_does_not_shut_the_gate(tmp_path: Path) -> No
 
 
 def test_an_entry_for_postflight_is_not_asked_before(tmp_path: Path) -> None:
-    write_site(tmp_path, {"expect": {"after": {"command": {"run": ["false"]}, "when": ["postflight"]}, "before": {"command": {"run": ["true"]}, "when": ["preflight"]}}})
+    write_site(
+        tmp_path,
+        {"expect": {"after": {"command": {"run": ["false"]}, "when": ["postflight"]}, "before": {"command": {"run": ["true"]}, "when": ["preflight"]}}},
+    )
     assert run_check(tmp_path, "preflight").exit_code == 0
     assert run_check(tmp_path, "postflight").exit_code == 1

@@ -22,7 +22,9 @@ INTERLOCK = (sys.executable, "-m", "interlock")
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """A site that holds: one expectation, one check of the operator's own."""
-    write_site(tmp_path, {"expect": {"true": {"command": {"run": ["true"]}}}, "actions": {"go": {"steps": [{"command": {"run": ["true"]}}], "approval": "operator"}}})
+    write_site(
+        tmp_path, {"expect": {"true": {"command": {"run": ["true"]}}}, "actions": {"go": {"steps": [{"command": {"run": ["true"]}}], "approval": "operator"}}}
+    )
     own(tmp_path, "def test_holds():\n    assert True\n")
     return tmp_path
 
@@ -34,7 +36,9 @@ def own(site: Path, text: str) -> None:
 
 def preflight(site: Path, *arguments: str, **environ: str) -> tuple[int, str]:
     """`interlock preflight`: the gate run that trusts nobody."""
-    done = subprocess.run([*INTERLOCK, "preflight", *arguments], cwd=site, env={**os.environ, **environ}, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [*INTERLOCK, "preflight", *arguments], cwd=site, env={**os.environ, **environ}, capture_output=True, text=True, timeout=120, check=False
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -127,7 +131,9 @@ def test_ending_pytest_with_zero_inside_a_check_is_shut(site: Path) -> None:
 def test_a_killed_run_is_not_green_and_leaves_nothing_half_written(site: Path) -> None:
     own(site, "import time\ndef test_holds():\n    time.sleep(60)\n")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    running = subprocess.Popen([sys.executable, "-m", "pytest", "-m", "preflight", "-p", "no:randomly"], cwd=site, env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-m", "preflight", "-p", "no:randomly"], cwd=site, env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     time.sleep(3)
     running.send_signal(signal.SIGTERM)
     assert running.wait(30) != 0

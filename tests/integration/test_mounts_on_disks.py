@@ -25,7 +25,14 @@ print(ran.exit_code, verdict.outcome if verdict else None, verdict.message if ve
 def judge_after(folder: Path, *commands: str, namespace: tuple[str, ...]) -> tuple[str, str, str]:
     """Run shell commands in a private mount namespace, then the gate of `folder` in the same one: exit code, outcome, message."""
     script = " && ".join([*commands, f'exec "{sys.executable}" -c "$RUN" "{folder}"'])
-    done = subprocess.run(["unshare", *namespace, "sh", "-c", script], env={"RUN": RUN, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        ["unshare", *namespace, "sh", "-c", script],
+        env={"RUN": RUN, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     code, outcome, message = done.stdout.strip().split("|", 2)
     return code, outcome, message

@@ -13,17 +13,40 @@ from interlock.facts.mounts import DeviceNames, Mount, MountTable, StateDisk, es
 from interlock.judge.mounts import judge_state_disk
 from interlock.verdicts import Broken, Held, Unproven
 
-ROOT = Mount(id=1, parent=0, device_number="254:0", root="/", mountpoint="/", options=("rw",), propagation=("shared:1",), fstype="ext4", source="/dev/vda", super_options=("rw",))
+ROOT = Mount(
+    id=1,
+    parent=0,
+    device_number="254:0",
+    root="/",
+    mountpoint="/",
+    options=("rw",),
+    propagation=("shared:1",),
+    fstype="ext4",
+    source="/dev/vda",
+    super_options=("rw",),
+)
 DATA = replace(ROOT, id=2, parent=1, device_number="8:16", mountpoint="/data", source="/dev/sdb")
 STATE = replace(ROOT, id=3, parent=2, device_number="8:32", mountpoint="/data/state", source="/dev/sdc")
 NAMES = DeviceNames(
-    numbers={"/dev/vda": "254:0", "/dev/sdb": "8:16", "/dev/sdc": "8:32"}, links={"by-label/state": "/dev/sdc", "by-uuid/1234-ABCD": "/dev/sdc", "by-label/my\\x20disk": "/dev/sdb"}
+    numbers={"/dev/vda": "254:0", "/dev/sdb": "8:16", "/dev/sdc": "8:32"},
+    links={"by-label/state": "/dev/sdc", "by-uuid/1234-ABCD": "/dev/sdc", "by-label/my\\x20disk": "/dev/sdb"},
 )
 
 
-def disk(*mounts: Mount, device: str = "LABEL=state", path: str = "/data/state", seen: str = "8:32", fstype: str | None = None, present: bool = True) -> StateDisk:
+def disk(
+    *mounts: Mount, device: str = "LABEL=state", path: str = "/data/state", seen: str = "8:32", fstype: str | None = None, present: bool = True
+) -> StateDisk:
     return StateDisk(
-        path=path, mountpoint=path, device=device, fstype=fstype, present=present, realpath=path, mountpoint_realpath=path, device_seen=seen, table=MountTable(mounts), names=NAMES
+        path=path,
+        mountpoint=path,
+        device=device,
+        fstype=fstype,
+        present=present,
+        realpath=path,
+        mountpoint_realpath=path,
+        device_seen=seen,
+        table=MountTable(mounts),
+        names=NAMES,
     )
 
 
@@ -116,7 +139,9 @@ def test_an_empty_table_cannot_be_looked_at(text: bytes) -> None:
         MountTable.parse(text, where="h")
 
 
-@pytest.mark.parametrize("line", [b"garbage", b"1 2 3:4 / / rw", b"x y 3:4 / / rw - ext4 /dev/a rw", b"1 2 nonsense / / rw - ext4 /dev/a rw", b"1 2 3:4 / / rw - ext4"])
+@pytest.mark.parametrize(
+    "line", [b"garbage", b"1 2 3:4 / / rw", b"x y 3:4 / / rw - ext4 /dev/a rw", b"1 2 nonsense / / rw - ext4 /dev/a rw", b"1 2 3:4 / / rw - ext4"]
+)
 def test_a_line_that_is_no_mountinfo_cannot_be_looked_at(line: bytes) -> None:
     with pytest.raises(CouldNotLook):
         MountTable.parse(line + b"\n", where="h")

@@ -51,7 +51,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 
     file: Path
 
-    def do_GET(self) -> None:  # noqa: N802 - the library's name
+    def do_GET(self) -> None:
         body = self.file.read_bytes()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))

@@ -1,0 +1,159 @@
+"""How does a finished gate run become its record and its run folder? And what is said of it on a terminal."""
+
+from __future__ import annotations
+
+import getpass
+import importlib.metadata
+import os
+import platform
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from interlock import __version__
+from interlock.errors import ConfigError, CouldNotLook
+from interlock.evidence.changes import changes
+from interlock.evidence.folder import LoadedRun, latest, latest_open
+from interlock.evidence.publish import Findings, write_run
+from interlock.evidence.record import (
+    Decision,
+    DetailsDigest,
+    FactsDigest,
+    Git,
+    Record,
+    Required,
+    Run,
+    Target,
+    UsedWaiver,
+    rfc3339,
+)
+from interlock.evidence.text import Style, gate_text
+from interlock.facts.looks import HostFacts, Walk
+from interlock.gate.decision import worst
+from interlock.gaterun import GateRun, utc_now
+from interlock.observe.facts_file import load, save
+from interlock.observe.git import head
+from interlock.verdicts import Verdict
+
+
+def write_evidence(run: GateRun) -> LoadedRun:
+    """Write the run folder of a finished gate run. Raises EvidenceError, with nothing half-visible left."""
+    reports, verdicts = run.site.root / run.site.reports, tuple(worst(run.verdicts).values())
+    hosts = {name: _without_walks(facts) for name, facts in run.hosts.items()}
+    findings = Findings(
+        verdicts=verdicts,
+        spools=run.details,
+        save_facts=(lambda path: save(path, hosts, run.site, redact=run.redactor.redact_bytes)) if hosts else None,
+    )
+    previous = latest(reports, run.site.site)
+    return write_run(reports, run.id, findings, lambda details, facts: _record(run, verdicts, details, facts, previous.digest if previous else None))
+
+
+def _without_walks(facts: HostFacts | CouldNotLook) -> HostFacts | CouldNotLook:
+    """What was seen of a host without its walks, whose every entry is a detail already."""
+    if isinstance(facts, CouldNotLook):
+        return facts
+    return replace(facts, answers={look: answer for look, answer in facts.answers.items() if not isinstance(look, Walk)})
+
+
+def _record(run: GateRun, verdicts: Sequence[Verdict], details: DetailsDigest, facts: FactsDigest, previous: str | None) -> Record:
+    used = {name for verdict in verdicts for name in verdict.waivers}
+    return Record.of(
+        run=_run(run),
+        target=target_of(run),
+        decision=run.decision(),
+        required=[Required(guardrail=one.pair.guardrail, subject=one.pair.subject, severity=one.severity, shuts=one.shuts) for one in run.required()],
+        verdicts=verdicts,
+        details=details,
+        facts=facts,
+        waivers=[
+            UsedWaiver(
+                id=waiver.id,
+                guardrail=waiver.guardrail,
+                subject=waiver.subject,
+                fingerprint=waiver.fingerprint,
+                reason=waiver.reason,
+                owner=waiver.owner,
+                ticket=waiver.ticket,
+                approver=waiver.approver,
+                expires_at=rfc3339(waiver.expires_at),
+                up_to=waiver.up_to,
+            )
+            for waiver in run.waivers.valid
+            if waiver.id in used
+        ],
+        not_used=run.site.not_used,
+        replayed=run.replayed,
+        previous=previous,
+    )
+
+
+def _run(run: GateRun) -> Run:
+    return Run(
+        id=run.id,
+        gates=tuple(sorted(run.request.gates)),
+        action=run.request.action,
+        nonce=run.request.nonce,
+        started=rfc3339(run.started),
+        ended=rfc3339(utc_now()),
+        host=socket.gethostname(),
+        user=user_name(),
+        interlock=__version__,
+        python=platform.python_version(),
+        pytest=importlib.metadata.version("pytest"),
+    )
+
+
+def user_name() -> str:
+    """Who runs this; a user without a name is its number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def target_of(run: GateRun) -> Target:
+    """What was judged."""
+    return Target(site=run.site.site, file=run.site.source, sha256=run.site.digest, git=_git(run))
+
+
+def _git(run: GateRun) -> Git | None:
+    found = head(run.site.root)
+    return Git(commit=found.commit, dirty=found.dirty) if found else None
+
+
+# ---- on a terminal
+
+
+def next_command(record: Record) -> str:
+    """The one command that an operator types next."""
+    aim = f" --for {record.run.action}" if record.run.action else ""
+    gate = record.run.gates[0]
+    if record.decision is Decision.OPEN:
+        return f"interlock plan {record.run.action}" if record.run.action and gate == "preflight" else ""
+    if any(reason.code == 11 for reason in record.reasons) and all(reason.code == 11 for reason in record.reasons) and not record.replayed:
+        return f"interlock doctor{aim}"
+    return f"mend the first reason, then: interlock {gate}{aim}"
+
+
+def changed_since_open(run: LoadedRun) -> Sequence[str]:
+    """What changed since the site's gate was last open, in short sentences; nothing when it never was."""
+    before = latest_open(run.path.parent, run.record.target.site)
+    if before is None or before.digest == run.digest:
+        return ()
+    return changes(before.record, run.record, _facts(before), _facts(run))
+
+
+def _facts(run: LoadedRun) -> Mapping[str, HostFacts | CouldNotLook] | None:
+    """The facts of a run, when it kept some that can still be read: what changed is a courtesy, and must not hide the decision."""
+    try:
+        return load(run.facts) if run.facts.exists() else None
+    except ConfigError:
+        return None
+
+
+def decision_text(run: LoadedRun, style: Style) -> str:
+    """The gate in one screen, and where the evidence lies."""
+    since = changed_since_open(run) if run.record.decision is Decision.SHUT else ()
+    text = gate_text(run.record, since, next_command(run.record), style)
+    return f"{text}\nevidence: {run.path}"
