@@ -224,13 +224,14 @@ def look_user(name: "str") -> "int | None":
 class _Level:
     """One directory that the walk is inside of."""
 
-    __slots__ = ("descriptor", "device", "itself", "path", "pending", "scan")
+    __slots__ = ("descriptor", "device", "itself", "listed", "path", "pending", "scan")
 
     def __init__(self, path: "str", descriptor: "int", device: "int", itself: "Any") -> "None":
         self.path = path
         self.descriptor = descriptor
         self.device = device
         self.itself = itself
+        self.listed = False
         self.pending = []  # type: list[Any]
         self.scan = _scan(descriptor)  # type: Any
 
@@ -282,7 +283,10 @@ def _descend(levels: "list[_Level]", kind: "Any") -> "Iterator[tuple[Any, ...]]"
     while levels:
         level = levels[-1]
         if level.scan is not None:
-            yield _read_chunk(level, kind)
+            listing = _read_chunk(level, kind)
+            if not level.listed or listing[2] or listing[3] or listing[5]:
+                level.listed = True
+                yield listing
         elif level.pending:
             entry = level.pending.pop()
             path = level.path + "/" + entry[0] if level.path != "/" else "/" + entry[0]
