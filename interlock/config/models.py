@@ -136,6 +136,13 @@ def check_json(value: object) -> object:
     return value
 
 
+def check_cell(value: object) -> object:
+    """What a single cell of a query can be compared with."""
+    if value is None or isinstance(value, str | int):
+        return value
+    raise WrongValueError(f"a cell is not compared with {type(value).__name__}", "write text, a whole number, true, false or null; cast the query to text")
+
+
 def check_no_repeats(values: tuple[Item, ...]) -> tuple[Item, ...]:
     """Each item once: a repeated one is a slip, and often stands where another was meant."""
     repeated = next((value for index, value in enumerate(values) if value in values[:index]), None)
@@ -395,7 +402,9 @@ class ExpectSql(Noun):
 
     dsn_env: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="The environment variable that holds the DSN.", examples=["APP_DSN"])
     query: Text = Field(description="The query; its answer is a single cell.")
-    value: str | Whole | Flag | None = Field(description="What the cell must hold: text, a whole number, true, false, or null.")
+    value: Annotated[str | Whole | Flag | None, BeforeValidator(check_cell)] = Field(
+        description="What the cell must hold: text, a whole number, true, false, or null."
+    )
 
 
 EXPECTATIONS = ("file", "port", "http", "command", "sql")

@@ -21,7 +21,7 @@ _MERGE = "<<"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class Stop(Exception):  # noqa: N818 (control flow, caught by the reader)
+class Stop(Exception):
     """A problem behind which nothing can be read."""
 
     def __init__(self, problem: Problem) -> None:

@@ -1,0 +1,152 @@
+"""Does everything that a site file names exist, and does nothing in it contradict itself? On plain data, so that it is told together with wrong types."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from interlock.config.models import HEADLINE_FAMILIES, LOCAL
+from interlock.config.refusal import Refusal, did_you_mean, dotted
+from interlock.config.yamltext import KeyPath
+
+ANY = "*"
+
+_REFERENCES: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("mounts", "state", "host"), "hosts", "host"),
+    (("modules", ANY, "host"), "hosts", "host"),
+    (("instances", ANY, "host"), "hosts", "host"),
+    (("expect", ANY, "host"), "hosts", "host"),
+    (("actions", ANY, "steps", ANY, "command", "host"), "hosts", "host"),
+    (("templates", ANY, "instances", ANY), "instances", "instance"),
+    (("actions", ANY, "steps", ANY, "write-files", "instances", ANY), "instances", "instance"),
+    (("actions", ANY, "steps", ANY, "write-files", "templates", ANY), "templates", "template"),
+    (("actions", ANY, "steps", ANY, "backup", "modules", ANY), "modules", "module"),
+    (("actions", ANY, "steps", ANY, "verify", "expect", ANY), "expect", "expectation"),
+)
+_DECLARED_BY = {"mounts": "mounts", "backups": "modules", "templates": "templates"}
+
+
+def crosscheck(data: Mapping[str, Any], known: Collection[str] | None, refusal: Refusal) -> None:
+    """Add to `refusal` what does not fit together. `data` may be wrong in any other way. `known` are the families and guardrails; None: not asked."""
+    for pattern, section, word in _REFERENCES:
+        _check_reference(data, pattern, section, word, refusal)
+    _check_places(data, "instances", "directory", refusal)
+    _check_places(data, "modules", "backups", refusal)
+    _check_local(data, refusal)
+    _check_templates(data, refusal)
+    _check_writes(data, refusal)
+    _check_approvals(data, refusal)
+    _check_not_used(data, refusal)
+    if known is not None:
+        _check_gates(data, known, refusal)
+
+
+def matches(data: Any, pattern: tuple[str, ...], above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Every path of `data` that fits, with its value. `*` stands for any key and any index."""
+    if not pattern:
+        yield above, data
+        return
+    step, rest = pattern[0], pattern[1:]
+    if isinstance(data, dict):
+        below: Any = data.items() if step == ANY else [(step, data[step])] if step in data else ()
+    else:
+        below = enumerate(data) if step == ANY and isinstance(data, list) else ()
+    for key, value in below:
+        yield from matches(value, rest, (*above, key))
+
+
+def _names(data: Mapping[str, Any], section: str) -> list[str]:
+    names = [str(path[-1]) for path, _ in matches(data, (section, ANY))]
+    return [*names, LOCAL] if section == "hosts" else names
+
+
+def _check_reference(data: Mapping[str, Any], pattern: tuple[str, ...], section: str, word: str, refusal: Refusal) -> None:
+    names = _names(data, section)
+    for path, name in matches(data, pattern):
+        if isinstance(name, str) and name not in names:
+            remedy = did_you_mean(name, names, f"declare it below `{section}`, or name one that is there")
+            refusal.at_value(path, f"{dotted(path)} names the {word} {name!r}, which the site does not have", remedy=remedy)
+
+
+def _check_places(data: Mapping[str, Any], section: str, key: str, refusal: Refusal) -> None:
+    """No two of a section share a directory on one host."""
+    first: dict[tuple[Any, str], KeyPath] = {}
+    for path, entry in matches(data, (section, ANY)):
+        if isinstance(entry, dict) and isinstance(place := entry.get(key), str):
+            host = entry.get("host", LOCAL)
+            other = first.setdefault((repr(host), _normal(place)), path)
+            if other != path:
+                what = f"{dotted((*path, key))} is the {key} of {dotted(other)} too, on the same host"
+                refusal.at_value((*path, key), what, why="what is written for one would be taken for the other's", remedy="give each a directory of its own")
+
+
+def _normal(path: str) -> str:
+    return "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
+def _check_local(data: Mapping[str, Any], refusal: Refusal) -> None:
+    for path, _ in matches(data, ("hosts", LOCAL, "ssh")):
+        refusal.at_key(path, f"{LOCAL} is this machine, and needs no ssh", remedy="give the other machine another name")
+
+
+def _check_templates(data: Mapping[str, Any], refusal: Refusal) -> None:
+    """Each template has an instance, and no two write the same file."""
+    instances = _names(data, "instances")
+    first: dict[tuple[str, str], KeyPath] = {}
+    for path, template in matches(data, ("templates", ANY)):
+        if not isinstance(template, dict):
+            continue
+        own = _instances_of(template, instances)
+        if own == []:
+            refusal.at_key(path, f"there is no instance to render {dotted(path)} for", remedy="declare one below `instances`")
+        target = template.get("target")
+        for instance in own if isinstance(target, str) else ():
+            other = first.setdefault((instance, _normal(str(target))), path)
+            if other != path:
+                what = f"{dotted((*path, 'target'))} is the target of {dotted(other)} too, on instance {instance}"
+                refusal.at_value((*path, "target"), what, remedy="give each its own target, or its own instances")
+
+
+def _instances_of(template: Mapping[str, Any], instances: list[str]) -> list[str]:
+    named = template.get("instances", instances)
+    return [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+
+
+def _check_writes(data: Mapping[str, Any], refusal: Refusal) -> None:
+    """A step that writes a template for an instance finds it rendered for it."""
+    instances = _names(data, "instances")
+    for path, step in matches(data, ("actions", ANY, "steps", ANY, "write-files")):
+        templates = [name for _, name in matches(step, ("templates", ANY)) if isinstance(name, str)]
+        rendered_for = {
+            name: _instances_of(entry, instances) for name in templates for _, entry in matches(data, ("templates", name)) if isinstance(entry, dict)
+        }
+        for place, instance in matches(step, ("instances", ANY), path):
+            missing = [name for name, own in rendered_for.items() if instance in instances and instance not in own]
+            if missing:
+                what = f"{dotted(place)}: {' and '.join(missing)} is not rendered for instance {instance}"
+                refusal.at_value(place, what, remedy=f"add it to templates.{missing[0]}.instances, or leave it out here")
+
+
+def _check_approvals(data: Mapping[str, Any], refusal: Refusal) -> None:
+    if "approval" in data:
+        return
+    for path, action in matches(data, ("actions", ANY)):
+        if isinstance(action, dict) and action.get("approval", "signature") == "signature":
+            what = f"{dotted(path)} must be approved by signature, and the site does not say whose counts"
+            refusal.at_key(path, what, remedy="add `approval:` with `allowed_signers:`, or set `approval: operator` for this action")
+
+
+def _check_not_used(data: Mapping[str, Any], refusal: Refusal) -> None:
+    for family in HEADLINE_FAMILIES:
+        section = _DECLARED_BY.get(family, "")
+        for path, _ in matches(data, ("not_used", family)):
+            if data.get(section):
+                what = f"not_used says that {family} is not used, and the site declares `{section}`"
+                refusal.at_key(path, what, remedy=f"remove the line, or `{section}`")
+
+
+def _check_gates(data: Mapping[str, Any], known: Collection[str], refusal: Refusal) -> None:
+    for path, name in matches(data, ("actions", ANY, "gate", ANY)):
+        if isinstance(name, str) and name not in known:
+            remedy = did_you_mean(name, sorted(known), "`interlock guardrails` lists them")
+            refusal.at_value(path, f"{dotted(path)} names {name!r}, which is neither a family nor a guardrail", remedy=remedy)
