@@ -1,0 +1,168 @@
+"""Where does a site keep its plans, approvals, journals and lock? In `.interlock/` beside its site file: private, and never cleaned up by us."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from interlock.act.private import private_folder, read_private, sync_folder, write_private
+from interlock.errors import EvidenceError, StaleError, UsageError
+from interlock.gate.canonical import canonical, digest
+from interlock.gate.plan import BLOBS, FILE, PLANNER, Plan
+
+FOLDER = ".interlock"
+_PLAN_LIMIT = 256 * 1024 * 1024
+_APPROVAL_LIMIT = 64 * 1024
+_DIGITS = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """The folders below `.interlock/`. `open` makes what is missing; everything in them is 0600 in 0700."""
+
+    folder: Path
+
+    @classmethod
+    def open(cls, root: Path) -> Self:
+        """Raises EvidenceError when they cannot be made, or are not this user's alone."""
+        folder = private_folder(root / FOLDER)
+        books = cls(folder=folder)
+        for inner in (books.plans, books.approvals, books.journals):
+            private_folder(inner)
+        return books
+
+    @property
+    def plans(self) -> Path:
+        """One folder for each plan."""
+        return self.folder / "plans"
+
+    @property
+    def approvals(self) -> Path:
+        """One folder for each plan that somebody approved."""
+        return self.folder / "approvals"
+
+    @property
+    def journals(self) -> Path:
+        """One folder for each action that was begun."""
+        return self.folder / "journal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPlan:
+    """A plan as it lies in its folder. `digest` is over the bytes that lie there."""
+
+    folder: Path
+    plan: Plan
+    digest: str
+
+    def blob(self, of: str) -> bytes:
+        """Content that lies beside the plan. Raises StaleError when it is gone or another."""
+        path = self.folder / BLOBS / of.removeprefix("sha256:")
+        try:
+            data = read_private(path, limit=_PLAN_LIMIT)
+        except (OSError, ValueError) as error:
+            raise StaleError("content of the plan is gone", where=str(path), why=str(error), remedy="make a new plan") from error
+        if digest(data) != of:
+            raise StaleError("content of the plan was changed", where=str(path), why=f"it comes to {digest(data)}", remedy="make a new plan")
+        return data
+
+
+def plan_name(action: str, plan_digest: str) -> str:
+    """The name of a plan's folder: `release-3fa94c1e5b60d2aa`."""
+    return f"{action}-{plan_digest.removeprefix('sha256:')[:16]}"
+
+
+def store_plan(books: Books, plan: Plan, blobs: Mapping[str, bytes], planner: Mapping[str, Any] | None) -> Path:
+    """Write a plan and its content, all or nothing. Returns the path of its plan.json. Raises EvidenceError."""
+    final = books.plans / plan_name(plan.action, plan.digest)
+    making = books.plans / f".{final.name}.{secrets.token_hex(4)}"
+    try:
+        try:
+            private_folder(making)
+            private_folder(making / BLOBS)
+            for of, data in blobs.items():
+                write_private(making / BLOBS / of.removeprefix("sha256:"), data)
+            if planner is not None:
+                write_private(making / PLANNER, canonical(planner) + b"\n")
+            write_private(making / FILE, plan.to_bytes())
+            making.rename(final)
+            sync_folder(books.plans)
+        except BaseException:
+            shutil.rmtree(making, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise EvidenceError(f"the plan cannot be written: {error.strerror}", where=str(final), remedy="make room, or let this user write there") from error
+    return final / FILE
+
+
+def load_plan(path: Path) -> StoredPlan:
+    """The plan in a folder, or the one whose plan.json `path` is. Raises UsageError when there is none, StaleError when it is not as it was written."""
+    file = path / FILE if path.is_dir() else path
+    try:
+        raw = read_private(file, limit=_PLAN_LIMIT)
+    except (OSError, ValueError) as error:
+        raise UsageError("there is no plan to read", where=str(file), why=str(error), remedy="name a folder below .interlock/plans, or make a plan") from error
+    stored = StoredPlan(folder=file.parent, plan=Plan.parse(raw, where=str(file)), digest=digest(raw))
+    if file.parent.name != plan_name(stored.plan.action, stored.digest):
+        raise StaleError("this plan was edited, or its folder renamed", where=str(file), why=f"it comes to {stored.digest}", remedy="make a new plan")
+    return stored
+
+
+def find_plan(books: Books, named: str) -> StoredPlan:
+    """The plan that an operator means: a path, a folder's name below plans/, or the first digits of its digest. Raises UsageError."""
+    path = Path(named)
+    if path.exists():
+        return load_plan(path)
+    digits = _DIGITS.fullmatch(named)
+    found = [folder for folder in _folders(books.plans) if folder.name == named or (digits and folder.name.rpartition("-")[2].startswith(digits[1][:16]))]
+    if len(found) == 1:
+        return load_plan(found[0])
+    several = ", ".join(folder.name for folder in found)
+    raise UsageError(
+        f"{named} names several plans: {several}" if found else f"there is no plan {named}",
+        where=str(books.plans),
+        remedy="name one by its path: interlock plan prints it",
+    )
+
+
+def _folders(parent: Path) -> Iterator[Path]:
+    with os.scandir(parent) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."))
+    return (parent / name for name in names)
+
+
+def signed(approval: Mapping[str, Any], signature: str) -> dict[str, Any]:
+    """An approval and its signature as one document."""
+    return {"approval": dict(approval), "signature": signature}
+
+
+def store_approval(books: Books, stored: StoredPlan, document: Mapping[str, Any], nonce: str) -> Path:
+    """Keep an approval. Raises EvidenceError."""
+    try:
+        folder = private_folder(books.approvals / stored.folder.name)
+        path = folder / f"{nonce}.json"
+        write_private(path, canonical(document) + b"\n")
+    except OSError as error:
+        raise EvidenceError(f"the approval cannot be written: {error.strerror}", where=str(books.approvals), remedy="make room") from error
+    return path
+
+
+def approval_files(books: Books, stored: StoredPlan) -> list[Path]:
+    """Every approval that lies there for a plan, sorted by name."""
+    folder = books.approvals / stored.folder.name
+    return sorted(folder.glob("*.json")) if folder.is_dir() else []
+
+
+def read_signed(path: Path) -> tuple[Any, str]:
+    """The approval and the signature of a file. Raises ValueError, or OSError, when it holds none."""
+    document = json.loads(read_private(path, limit=_APPROVAL_LIMIT))
+    if not isinstance(document, dict) or document.keys() != {"approval", "signature"} or not isinstance(document["signature"], str):
+        raise ValueError("it is no signed approval")
+    return document["approval"], document["signature"]

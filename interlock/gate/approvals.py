@@ -1,0 +1,185 @@
+"""Have enough people agreed to exactly this plan? The judgement; `interlock.observe.signatures` verifies, `interlock.act.signatures` signs.
+
+An approval is a signature over the plan's digest, a purpose, the signer's name, two times and a nonce. It is used up with its plan: a plan is applied at
+most once, and the journal remembers it. This guards against accidents and haste, not against somebody who holds the approver's key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from interlock.config.models import Approval as Rules
+from interlock.facts.signers import AllowedSigners, SignatureSeen
+from interlock.gate import moments
+from interlock.gate.canonical import canonical, is_digest
+
+SCHEMA = "interlock/approval/1"
+PURPOSE_APPLY = "apply"
+PURPOSE_PLAN = "plan"
+CLOCK_SKEW = timedelta(minutes=2)  # of two machines that both keep time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """What a human signs. Times are RFC 3339; `nonce` makes every approval another one."""
+
+    purpose: str
+    plan: str
+    action: str
+    site: str
+    principal: str
+    created: str
+    expires: str
+    nonce: str
+
+    def payload(self) -> bytes:
+        """The exact bytes that are signed."""
+        return canonical(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is kept in a file and in the record."""
+        return {
+            "schema": SCHEMA,
+            "purpose": self.purpose,
+            "plan": self.plan,
+            "action": self.action,
+            "site": self.site,
+            "principal": self.principal,
+            "created": self.created,
+            "expires": self.expires,
+            "nonce": self.nonce,
+        }
+
+    @classmethod
+    def from_json(cls, fields: Any) -> Self:
+        """Raises ValueError for anything that `to_json` did not write."""
+        names = ("purpose", "plan", "action", "site", "principal", "created", "expires", "nonce")
+        if not isinstance(fields, dict) or fields.get("schema") != SCHEMA or fields.keys() != {"schema", *names}:
+            raise ValueError(f"not the fields of {SCHEMA}")
+        if not all(isinstance(fields[name], str) for name in names):
+            raise ValueError("every field is text")
+        approval = cls(**{name: fields[name] for name in names})
+        moments.read(approval.created)
+        moments.read(approval.expires)
+        if not is_digest(approval.plan):
+            raise ValueError(f"{approval.plan!r} is no digest")
+        return approval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalSeen:
+    """One approval found beside the plan, and its signature. `where` names its file."""
+
+    where: str
+    approval: Approval
+    signature: SignatureSeen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForPlan:
+    """What the approvals must be for. `planner` is the person whose signature the plan carries, None when it carries none that verifies."""
+
+    digest: str
+    action: str
+    site: str
+    created: datetime
+    planner: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approved:
+    """Enough people agreed. `self_approved` must be shown loudly wherever this is reported."""
+
+    plan: str
+    approvals: tuple[Approval, ...]
+    self_approved: bool
+
+    @property
+    def principals(self) -> tuple[str, ...]:
+        """Who agreed, each once, sorted."""
+        return tuple(sorted({approval.principal for approval in self.approvals}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotApproved:
+    """Not enough people agreed; one reason for each approval that does not count, and what to do."""
+
+    reasons: tuple[str, ...]
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorPresent:
+    """The action asks for nobody's signature: the operator at the terminal is enough."""
+
+    user: str
+    host: str
+
+
+def judge_planner(plan_digest: str, seen: ApprovalSeen | None, signers: AllowedSigners) -> str | None:
+    """Who made the plan: the person whose valid signature with the purpose `plan` it carries, None without one."""
+    if seen is None or not seen.signature.valid or (seen.approval.purpose, seen.approval.plan) != (PURPOSE_PLAN, plan_digest):
+        return None
+    signer = signers.by_key(seen.signature.key)
+    if signer is None or signer.principal != seen.approval.principal or seen.signature.principal != signer.principal:
+        return None
+    return signer.principal
+
+
+def self_approval_allowed(rules: Rules, signers: AllowedSigners) -> bool:
+    """The site's word, or without one: only while there is a single person who could approve at all."""
+    return len(signers.principals) == 1 if rules.self_approval is None else rules.self_approval
+
+
+def judge_approvals(plan: ForPlan, seen: Sequence[ApprovalSeen], rules: Rules, signers: AllowedSigners, now: datetime) -> Approved | NotApproved:
+    """Count the people whose approval is valid for exactly this plan now. `now` is aware."""
+    alone = self_approval_allowed(rules, signers)
+    if plan.planner is None and not alone:
+        return NotApproved(
+            reasons=("the plan does not carry its planner's signature, so nobody can tell whether it was approved by its own planner",),
+            remedy="make the plan again with a key of allowed_signers (`interlock plan ACTION --key KEY`)",
+        )
+    valid: dict[str, Approval] = {}
+    reasons = []
+    for one in seen:
+        fault = _fault(plan, one, rules, signers, alone=alone, now=now)
+        if fault is None:
+            valid.setdefault(one.approval.principal, one.approval)
+        else:
+            reasons.append(f"{one.where}: {fault}")
+    if len(valid) < rules.required:
+        reasons.insert(0, _count_in_words(len(valid), rules.required))
+        return NotApproved(reasons=tuple(reasons), remedy="have it approved: `interlock approve PLAN`")
+    approvals = tuple(valid[principal] for principal in sorted(valid))
+    return Approved(plan=plan.digest, approvals=approvals, self_approved=plan.planner is None or plan.planner in valid)
+
+
+def _count_in_words(valid: int, needed: int) -> str:
+    found = "nobody has" if not valid else "one person has" if valid == 1 else f"{valid} people have"
+    return f"{found} validly approved this plan, and it needs {needed}"
+
+
+def _fault(plan: ForPlan, seen: ApprovalSeen, rules: Rules, signers: AllowedSigners, *, alone: bool, now: datetime) -> str | None:
+    """Why this approval does not count, None when it does."""
+    approval, signature = seen.approval, seen.signature
+    created, expires = moments.read(approval.created), moments.read(approval.expires)
+    signer = signers.by_key(signature.key) if signature.valid else None
+    faults = (
+        (approval.purpose != PURPOSE_APPLY, f"its purpose is {approval.purpose!r}, not {PURPOSE_APPLY!r}"),
+        (approval.plan != plan.digest, "it is for another plan"),
+        ((approval.action, approval.site) != (plan.action, plan.site), f"it is for {approval.action} of {approval.site}"),
+        (not signature.valid, f"its signature does not verify: {signature.why}"),
+        (
+            signature.principal != approval.principal or signer is None or signer.principal != approval.principal,
+            f"its signature is not that of {approval.principal}",
+        ),
+        (created > now + CLOCK_SKEW, f"it was made in the future, at {approval.created}"),
+        (created < plan.created - CLOCK_SKEW, f"it is older than the plan, from {approval.created}"),
+        (expires - created > timedelta(seconds=rules.valid_for), f"it lasts longer than the {moments.in_words(rules.valid_for)} that the site allows"),
+        (expires <= now, f"it expired at {approval.expires}"),
+        (not alone and approval.principal == plan.planner, f"{approval.principal} made the plan, and may not be the one who approves it"),
+    )
+    return next((text for bad, text in faults if bad), None)

@@ -1,0 +1,206 @@
+"""What does a plan say, in words and as a diff, to the human who is asked to approve it?
+
+Values of the environment and of env files are never shown: a line that holds one is shown with the name of its variable, before and after, and says when
+the value is another. What a file is now is read from the system, so the diff is of what would happen now, and says where the plan no longer fits.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from interlock.act.books import StoredPlan
+from interlock.act.files import open_below, see
+from interlock.act.outcome import StepFailed
+from interlock.config.models import ApprovalKind, Site
+from interlock.errors import InterlockError
+from interlock.evidence.redact import PATTERNS_ONLY
+from interlock.evidence.visible import visible
+from interlock.facts.differences import lines_of
+from interlock.facts.templates import Rendered, Secrets
+from interlock.gate import moments
+from interlock.gate.canonical import digest, short
+from interlock.gate.plan import BackupPlan, CommandPlan, FilePlan, FilesPlan, StepPlan, VerifyPlan, has_undo
+from interlock.observe.tree import Tree
+from interlock.render import render_instance
+
+ANOTHER = "  (another value)"
+DIFF_LINES = 400  # of one file; a longer diff is cut, and says so
+GROWTH = 0.2  # beyond this a change of size is pointed out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sides:
+    """A file before and after, as lines that may be shown; `fault` says why one side cannot be."""
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    fault: str = ""
+
+
+def plan_text(stored: StoredPlan, site: Site, environ: Mapping[str, str]) -> str:
+    """The whole plan: head, steps, diffs, what cannot be undone, and how to approve it."""
+    plan = stored.plan
+    lines = [
+        f"plan {short(stored.digest)}: {plan.action} of {plan.site.name}",
+        f"  digest   {stored.digest}",
+        f"  made     {plan.created_at} by {plan.made_by} on {plan.made_on}; to be applied before {plan.expires_at}",
+        f"  approval {'signatures of allowed_signers' if plan.approval is ApprovalKind.SIGNATURE else 'the operator at the terminal'}",
+        f"  stands on {len(plan.fingerprint)} observations of the live state; if one has changed by then, nothing is applied",
+        "",
+    ]
+    for number, step in enumerate(plan.steps, start=1):
+        lines += [f"step {number} of {len(plan.steps)}: {_title(step)}", *(f"  {line}" for line in _step(step, stored, site, environ)), ""]
+    lines += _last_words(plan.steps)
+    return "\n".join(visible(PATTERNS_ONLY.redact(line)) for line in lines)
+
+
+def _title(step: StepPlan) -> str:
+    match step:
+        case BackupPlan():
+            return f"back up {step.module} (class {step.backup_class})"
+        case FilesPlan():
+            due = [file for file in step.files if not file.unchanged]
+            return f"write {len(due)} of {len(step.files)} files" if due else f"write files: all {len(step.files)} are as they should be"
+        case CommandPlan():
+            return f"run {_argv(step.argv)}"
+        case VerifyPlan():
+            return f"verify {', '.join(step.expect)}"
+
+
+def _step(step: StepPlan, stored: StoredPlan, site: Site, environ: Mapping[str, str]) -> Iterator[str]:
+    match step:
+        case BackupPlan():
+            yield f"archive {', '.join(source.path for source in step.paths)} to {step.directory.path} ({step.compression}), readable by {step.owner} alone"
+            yield "undo: nothing to undo, the archive is only added"
+        case FilesPlan():
+            for file in step.files:
+                yield from _file(file, stored, site, environ)
+            yield "undo: every byte, mode and owner is put back, created files are removed"
+        case CommandPlan():
+            yield f"in {step.directory}, for at most {moments.in_words(step.timeout)}"
+            yield from (f"uses {file.path} {file.digest[:19]}..." for file in step.inputs)
+            yield f"not needed when this ends with 0: {_argv(step.done)}" if step.done else "no `done` check: after a crash a human must say whether it ended"
+            yield f"undo: {_argv(step.undo)}" if step.undo else "NO UNDO: what it does stays when a later step fails"
+        case VerifyPlan():
+            yield "undo: nothing to undo, it only looks"
+
+
+def _argv(argv: Sequence[str]) -> str:
+    return " ".join(part if re.fullmatch(r"[\w@%+=:,./-]+", part) else repr(part) for part in argv)
+
+
+def _last_words(steps: Sequence[StepPlan]) -> list[str]:
+    numbers = [str(number) for number, step in enumerate(steps, start=1) if not has_undo(step)]
+    if not numbers:
+        return ["Every step that changes something has an undo."]
+    return [f"Step {' and '.join(numbers)} cannot be undone: when a later step fails, the system is left half-changed."]
+
+
+# ---- files
+
+
+def _file(file: FilePlan, stored: StoredPlan, site: Site, environ: Mapping[str, str]) -> Iterator[str]:
+    if file.unchanged:
+        yield f"{file.target}: unchanged"
+        return
+    yield f"{file.target}: {_fate(file)}"
+    sides = _sides(file, stored, site, environ)
+    if sides.fault:
+        yield f"  cannot be shown: {sides.fault}"
+        return
+    diff = list(difflib.unified_diff(sides.before, sides.after, "now", "planned", lineterm="", n=3))
+    yield from (f"  {line}" for line in diff[:DIFF_LINES])
+    if len(diff) > DIFF_LINES:
+        yield f"  and {len(diff) - DIFF_LINES} more lines of this diff"
+
+
+def _fate(file: FilePlan) -> str:
+    new, old = file.new, file.old
+    if old is None:
+        return f"created, {new.size} bytes, {new.mode}"
+    parts = [f"{old.size} -> {new.size} bytes"]
+    if old.size and abs(new.size - old.size) > GROWTH * old.size:
+        parts.append(f"{'GROWS' if new.size > old.size else 'SHRINKS'} BY {abs(new.size - old.size) * 100 // old.size} %")
+    if old.mode != new.mode:
+        parts.append(f"mode {old.mode} -> {new.mode}")
+    return ", ".join(parts)
+
+
+def _sides(file: FilePlan, stored: StoredPlan, site: Site, environ: Mapping[str, str]) -> Sides:
+    try:
+        rendered = None if file.new.content == "blob" else render_instance(site, file.template, file.instance, Tree(site.root), environ)
+        content = stored.blob(file.new.digest) if rendered is None else rendered.content
+        if digest(content) != file.new.digest:
+            return Sides(fault="it no longer comes to the bytes that were planned; make a new plan")
+        now = _now(file)
+    except (InterlockError, StepFailed) as error:
+        return Sides(fault=str(error).replace("\n", "; "))
+    except OSError as error:
+        return Sides(fault=error.strerror or str(error))
+    if (digest(now) if now is not None else None) != (file.old.digest if file.old is not None else None):
+        return Sides(fault="the file was changed since the plan was made; make a new plan")
+    if rendered is None:
+        return Sides(before=_shown(lines_of(now or b"")), after=_shown(lines_of(content)))
+    return _masked(now or b"", rendered)
+
+
+def _now(file: FilePlan) -> bytes | None:
+    folder, name = os.path.split(file.target)
+    descriptor = open_below(file.directory, file.real, None, folder)
+    try:
+        seen = see(name, descriptor)
+    finally:
+        os.close(descriptor)
+    return seen.data if seen is not None else None
+
+
+def _shown(lines: Sequence[bytes]) -> tuple[str, ...]:
+    shown = tuple(line.decode("utf-8", "surrogateescape").rstrip("\n") for line in lines)
+    return shown if not lines or lines[-1].endswith(b"\n") else (*shown, "(no newline at the end)")
+
+
+def _masked(now: bytes, rendered: Rendered) -> Sides:
+    """Both sides with the names of variables in place of values. A line of today's file that could hold such a value is shown as its new line is."""
+    after = _shown(rendered.shown_lines())
+    known = [(line.pattern, line.text, shown) for line, shown in zip(_lines_with_values(rendered), after, strict=False) if line.pattern is not None]
+    before = tuple(_line_before(line, known, rendered.secrets) for line in _shown(lines_of(now)))
+    return Sides(before=before, after=after)
+
+
+def _line_before(line: str, known: Sequence[tuple[re.Pattern[str], str, str]], secrets: Secrets) -> str:
+    for pattern, text, shown in known:
+        if pattern.fullmatch(line):
+            return shown if line == text else shown + ANOTHER
+    return secrets.hide(line.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+
+
+@dataclass(slots=True)
+class _Line:
+    """One line of a rendered file: its text, and a pattern for the same line with other values (None when it holds no value)."""
+
+    text: str = ""
+    expression: str = ""
+    holds_value: bool = False
+
+    @property
+    def pattern(self) -> re.Pattern[str] | None:
+        return re.compile(self.expression) if self.holds_value else None
+
+
+def _lines_with_values(rendered: Rendered) -> list[_Line]:
+    """Every line of the rendered file, in order."""
+    lines = [_Line()]
+    for piece in rendered.pieces:
+        secret = piece.name in rendered.secrets.names
+        for index, part in enumerate(piece.text.split("\n")):
+            if index:
+                lines.append(_Line())
+            line = lines[-1]
+            line.text += part
+            line.expression += ".*" if secret else re.escape(part)
+            line.holds_value = line.holds_value or secret
+    return lines
