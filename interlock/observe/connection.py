@@ -32,7 +32,7 @@ BUDGET_SHARE = 0.8  # of the host's time that the probe itself may use, so that 
 # No quote, backslash or exclamation mark: this passes through the login shell of the other side, whichever it is (bash, dash, fish, csh).
 # What is on stdin serves both: a shell reads its commands up to `exit` and never sees the Python below; Python skips to the mark.
 # 126 and 127 are "cannot run it", also our own answer to a Python that is too old: then the shell takes over.
-_CHOOSE = (
+CHOOSE = (
     "for p in python3 /usr/libexec/platform-python; do command -v $p >/dev/null 2>&1 || continue; "
     '$p -I -S -c "import sys;sys.version_info<(3,6)and sys.exit(126);exec(sys.stdin.buffer.read().split(sys.argv[1].encode(),1)[1])" '
     f'"{MARK}"; c=$?; case $c in 126|127) ;; *) exit $c;; esac; done; exec sh -s'
@@ -42,7 +42,7 @@ _BECOME = 'if [ "$(id -u)" = 0 ]; then exec sh -c "$1"; else exec sudo -n -- sh 
 
 def remote_command(host: Host) -> str:
     """What ssh asks the other side's login shell to run; the same for every request, so it says nothing of what is looked at."""
-    return f"env LC_ALL=C sh -c '{_BECOME}' sh '{_CHOOSE}'" if host.become else f"env LC_ALL=C sh -c '{_CHOOSE}'"
+    return f"env LC_ALL=C sh -c '{_BECOME}' sh '{CHOOSE}'" if host.become else f"env LC_ALL=C sh -c '{CHOOSE}'"
 
 
 def ssh_argv(host: Host, ssh: Ssh, root: Path) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def ssh_argv(host: Host, ssh: Ssh, root: Path) -> tuple[str, ...]:
 
 def argv_for(host: Host, root: Path) -> tuple[str, ...]:
     """The one child process that looks at a host from outside this process: ssh, or sudo for this machine as root."""
-    return ssh_argv(host, host.ssh, root) if host.ssh else ("sudo", "-n", "--", "sh", "-c", _CHOOSE)
+    return ssh_argv(host, host.ssh, root) if host.ssh else ("sudo", "-n", "--", "sh", "-c", CHOOSE)
 
 
 def payload(looks: Sequence[Look], nonce: str, seconds: float) -> bytes:

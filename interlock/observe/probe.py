@@ -639,6 +639,7 @@ def main(request: "str") -> "None":
         return min(seconds / 3, until - time.monotonic())
 
     output = _Output()
+    sys.stdout.buffer.write(b"\n")  # a start file of the shell may have left a line open
     output.line(header(asked["nonce"]))
     walks = [(number, look) for number, look in enumerate(asked["looks"]) if look[0] == "walk"]
     quick = [(number, look) for number, look in enumerate(asked["looks"]) if look[0] != "walk"]

@@ -235,11 +235,12 @@ class ShellReply:
                 raise ValueError(f"no record of a walk: {kind}")
 
     def _end_walk(self, number: int, walked: _Walked, text: bytes) -> None:
-        code, _, complaints = text.partition(b" ")
+        code_text, _, complaints = text.partition(b" ")
+        code = int(code_text)
         unexplained = walked.unexplained(complaints)
         failed = failed_look(unexplained) if unexplained else walked.broken()
-        if failed is None and int(code) and not complaints:
-            failed = FailedLook("failed", f"find ended with {int(code)} and said nothing")
+        if failed is None and code and not complaints:
+            failed = FailedLook("failed", f"find ended with {code} and said nothing")
         self._walked = None
         if failed is None:
             for listing in walked.listings():
