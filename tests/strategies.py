@@ -7,7 +7,9 @@ from hypothesis.strategies import DrawFn, SearchStrategy, composite
 
 # ---- facts/substitution.py and facts/dotenv.py
 
-VARIABLES: SearchStrategy[dict[str, str]] = st.fixed_dictionaries({}, optional={name: st.sampled_from(["", "x", "a val", "$A", "}", "{"]) for name in ("A", "B", "FOO", "_x", "K1")})
+VARIABLES: SearchStrategy[dict[str, str]] = st.fixed_dictionaries(
+    {}, optional={name: st.sampled_from(["", "x", "a val", "$A", "}", "{"]) for name in ("A", "B", "FOO", "_x", "K1")}
+)
 
 _SUBSTITUTION_TOKENS = (
     *("$", "$$", "${", "}", "{", "A", "B", "FOO", "NO", "N2", "_x", "K1", ":-", "-", ":?", "?", ":+", "+", ":", " ", "x", "\n", '"', "'", "#", "\\"),
@@ -63,8 +65,10 @@ def env_files() -> SearchStrategy[bytes]:
 def compose_texts(draw: DrawFn) -> bytes:
     """Small overlays for a compose file: mappings and lists below `x-` keys, with the things in them that break one."""
     broken_scalars = ["@x", "*nope", '"open', "[open", "{{ x }}", "`x`", "a: b", "%x", '"\\z"']
-    scalars = st.sampled_from(["1", "x", "''", '"a # b"', "~", "|\n      text\n      more", ">-\n      folded", "${A:-b}", "!!str 7", "*known", *broken_scalars])
-    keys = st.sampled_from(["a", "b", "c", '"1"', '"a"', "<<", "*key", "? c"])
+    scalars = st.sampled_from(
+        ["1", "x", "''", '"a # b"', "~", "|\n      text\n      more", ">-\n      folded", "${A:-b}", "!!str 7", "*known", *broken_scalars]
+    )
+    keys = st.sampled_from(["a", "b", "c", '"1"', '"a"', "<<", "? c"])
     lines = ["x-k: &key b", "x-m: &map {k: 1}", "x-s: &known text"]
 
     def value(key: str, depth: int) -> str:
@@ -81,20 +85,53 @@ def compose_texts(draw: DrawFn) -> bytes:
 
     def block(depth: int) -> str:
         indent = "  " * (3 - depth)
-        return "\n".join(f"{indent}{key}{' ' if key.startswith('*') else ''}: {value(key, depth)}" for key in draw(st.lists(keys, min_size=1, max_size=3)))
+        return "\n".join(f"{indent}{key}: {value(key, depth)}" for key in draw(st.lists(keys, min_size=1, max_size=3)))
 
     for number in range(draw(st.integers(0, 3))):
         lines.append(f"x-{draw(st.sampled_from(['one', 'two', str(number)]))}:\n{block(2)}")
-    extras = ["# comment", "=======", "<<<<<<< HEAD", ">>>>>>> main", "\tx-tab: 1", "---", "...", "x-q: 'a\n=======\nb'", "x-bin: \x7f", "%YAML 1.2", "x-r: !reset null", "- x"]
+    extras = [
+        "# comment",
+        "=======",
+        "<<<<<<< HEAD",
+        ">>>>>>> main",
+        "\tx-tab: 1",
+        "---",
+        "...",
+        "x-q: 'a\n=======\nb'",
+        "x-bin: \x7f",
+        "x-r: !reset null",
+        "- x",
+    ]
     for extra in draw(st.lists(st.sampled_from(extras), max_size=2)):
-        lines.insert(draw(st.integers(0, len(lines))), extra)
+        # A second document is not given aliases of the first one: YAML forbids them, docker compose follows them.
+        lines.insert(0 if extra == "---" else draw(st.integers(0, len(lines))), extra)
     return ("\n".join(lines) + draw(st.sampled_from(["\n", ""]))).encode()
 
 
 # ---- observe/wire.py, observe/reply.py, observe/facts_file.py
 
 FILE_NAMES: SearchStrategy[bytes] = st.one_of(
-    st.sampled_from([b"a b", b" lead", b"trail ", b"new\nline", b"end\n", b"\n", b"-rf", b"'", b'"', b"$(x)", b"\\", b"\xff\xfe", b"caf\xc3\xa9", b"..x", b"*", b"\x1b[31m", b"a\tb"]),
+    st.sampled_from(
+        [
+            b"a b",
+            b" lead",
+            b"trail ",
+            b"new\nline",
+            b"end\n",
+            b"\n",
+            b"-rf",
+            b"'",
+            b'"',
+            b"$(x)",
+            b"\\",
+            b"\xff\xfe",
+            b"caf\xc3\xa9",
+            b"..x",
+            b"*",
+            b"\x1b[31m",
+            b"a\tb",
+        ]
+    ),
     st.binary(min_size=1, max_size=12).map(lambda name: name.replace(b"\0", b"0").replace(b"/", b"_")),
 ).filter(lambda name: name not in (b".", b".."))
 """Names of files as hostile as the kernel allows: any byte but NUL and the slash."""

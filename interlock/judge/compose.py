@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from itertools import count
 
 from interlock.config.models import Site
-from interlock.facts.compose import Break, ComposeText, Duplicate, Marker
-from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, When
+from interlock.config.yamltext import COMPOSE, Fault, KeyPath, Problem, YamlText, read_yaml, say_type
+from interlock.facts.compose import ComposeText
+from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
 SHOWN = 3  # findings that the one sentence names; the details name all
+LIMITS = (Fault.TOO_LARGE, Fault.TOO_DEEP, Fault.TOO_MANY_VALUES)  # of ours: no compose file comes near them, and nothing is proven about one that does
+_NEEDS_QUOTES = re.compile(r"[.\[\]\s]|^$")
 
 
 def compose_files(site: Site) -> Sequence[Subject]:
@@ -16,51 +21,57 @@ def compose_files(site: Site) -> Sequence[Subject]:
     return [Subject(name=path) for path in dict.fromkeys(site.compose.files)] if site.compose else []
 
 
-def judge_strict_parse(text: ComposeText) -> Held | Broken:
-    """Held when no key stands twice in a mapping, no conflict marker was left, and the file can be read to its end."""
-    findings = tuple(_findings(text))
-    if not findings:
-        return Held(f"{text.path} can be read to its end: {text.keys} keys, none twice, no conflict marker")
-    shown = "; ".join(finding.message for finding in findings[:SHOWN])
-    more = f"; and {len(findings) - SHOWN} more" if len(findings) > SHOWN else ""
-    return Broken(f"{text.path}: {shown}{more}", remedy=_remedy(text), kind=findings[0].kind, details=findings)
+def judge_strict_parse(file: ComposeText) -> Held | Broken | Unproven:
+    """Held when no key stands twice in a mapping, no conflict marker was left, and the file can be read to its end as docker compose reads it."""
+    read = read_yaml(file.content, COMPOSE)
+    details = tuple(_details(file.path, read))
+    broken = [detail for detail in details if detail.outcome is Outcome.BROKEN]
+    if broken:
+        return Broken(f"{file.path}: {_shown(broken)}", remedy=_remedy(file.path, read), kind=broken[0].kind, details=details)
+    if details:
+        return Unproven(f"{file.path}: {_shown(details)}", remedy="look whether this is a compose file at all", details=details)
+    return Held(f"{file.path} can be read to its end, has no key twice and no conflict marker" if read.documents else f"{file.path} is empty")
 
 
-def _findings(text: ComposeText) -> Iterator[Detail]:
-    """Markers, then keys, then the break; a break in a file with markers is their doing and goes without saying."""
-    for marker in text.markers:
-        yield _marker(text.path, marker)
-    for duplicate in text.duplicates:
-        yield _duplicate(text.path, duplicate)
-    if text.broken_off and not text.markers:
-        yield _broken_off(text.path, text.broken_off)
+def _shown(details: Sequence[Detail]) -> str:
+    more = f"; and {len(details) - SHOWN} more" if len(details) > SHOWN else ""
+    return "; ".join(detail.message for detail in details[:SHOWN]) + more
 
 
-def _marker(path: str, marker: Marker) -> Detail:
-    message = f"line {marker.line}: conflict marker {marker.text}"
-    return _detail(f"conflict {marker.conflict} {marker.text}", "conflict-marker", message, path, marker.line)
+def _details(path: str, read: YamlText) -> Iterator[Detail]:
+    markers = count(1)
+    for problem in read.problems:
+        match problem.kind:
+            case Fault.EMPTY:
+                continue  # an overlay that says nothing is none; a document that should be a mapping and is not is told below
+            case Fault.CONFLICT_MARKER:
+                yield _detail(path, problem, what=f"conflict marker {next(markers)}")
+            case _:
+                yield _detail(path, problem, what=dotted(problem.path) or problem.kind.value)
+    for number, document in enumerate(read.documents, start=1):
+        if not isinstance(document.data, dict):
+            line = document.root.at.line
+            message = f"line {line}: {say_type(document.data)} stands where a mapping with services, volumes and so on should"
+            yield Detail(what=f"document {number}", outcome=Outcome.BROKEN, kind="no-mapping", message=message, file=path, line=line)
 
 
-def _duplicate(path: str, duplicate: Duplicate) -> Detail:
-    *others, last = duplicate.lines
-    lines = f"{', '.join(map(str, others))} and {last}"
-    return _detail(duplicate.path, "duplicate-key", f"key {duplicate.path} stands on lines {lines}", path, last)
+def _detail(path: str, problem: Problem, *, what: str) -> Detail:
+    outcome = Outcome.UNPROVEN if problem.kind in LIMITS else Outcome.BROKEN
+    why = f" ({problem.why})" if problem.why else ""
+    key = f" ({what})" if problem.kind is Fault.DUPLICATE_KEY else why
+    message = f"line {problem.line}: {problem.message}{key}"
+    return Detail(what=what, outcome=outcome, kind=problem.kind.value, message=message, file=path, line=problem.line)
 
 
-def _broken_off(path: str, broken_off: Break) -> Detail:
-    return _detail("syntax", "syntax", f"line {broken_off.line}, column {broken_off.column}: {broken_off.why}", path, broken_off.line)
+def dotted(path: KeyPath) -> str:
+    """A key path as operators write it: `services.web.ports[0]`."""
+    parts = (f"[{step}]" if isinstance(step, int) else "." + (f'"{step}"' if _NEEDS_QUOTES.search(step) else step) for step in path)
+    return "".join(parts).removeprefix(".")
 
 
-def _detail(what: str, kind: str, message: str, path: str, line: int) -> Detail:
-    return Detail(what=what, outcome=Outcome.BROKEN, kind=kind, message=message, file=path, line=line)
-
-
-def _remedy(text: ComposeText) -> str:
-    if text.markers:
-        return f"finish the merge: choose between what stands on both sides of ======= in {text.path}, and take the marker lines out"
-    if text.duplicates:
-        return f"keep one of them in {text.path}; which one counts differs between programs"
-    return f"correct {text.path}; `docker compose -f {text.path} config --quiet` reads it as the deployment will"
+def _remedy(path: str, read: YamlText) -> str:
+    problem = next((problem for problem in read.problems if problem.kind is not Fault.EMPTY), None)
+    return f"{problem.remedy}, in {path}" if problem else f"write a mapping, or remove {path}"
 
 
 STRICT_PARSE = Guardrail(

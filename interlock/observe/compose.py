@@ -34,7 +34,7 @@ def _is_template(tree: Tree, path: str) -> bool:
 
 def compose_text(world: World, subject: Subject) -> ComposeText:
     """The text of the compose file that the subject names. Raises `CouldNotLook`."""
-    return ComposeText.parse(world.tree.read(subject.name), path=subject.name)
+    return ComposeText(path=subject.name, content=world.tree.read(subject.name))
 
 
 OBSERVERS: Mapping[str, Observer] = {"compose.strict_parse": Observer(see=compose_text)}
