@@ -29,11 +29,12 @@ def did_you_mean(name: str, known: Collection[str], otherwise: str) -> str:
 
 
 class Refusal:
-    """The faults of `file`. Truth value: is there any?"""
+    """The faults of `file`. Truth value: is there any? `error` is the class to raise."""
 
-    def __init__(self, file: str, positions: Positions) -> None:
+    def __init__(self, file: str, positions: Positions, error: type[ConfigError] = ConfigError) -> None:
         self._file = file
         self._positions = positions
+        self._error = error
         self._faults: list[tuple[Position, ConfigError]] = []
         self._values: set[KeyPath] = set()
 
@@ -67,8 +68,8 @@ class Refusal:
         errors = [error for _, error in sorted(self._faults, key=lambda fault: fault[0])]
         if len(errors) == 1:
             raise errors[0]
-        more = [ConfigError(f"{len(errors) - SHOWN} more faults are not shown", where=self._file)] if len(errors) > SHOWN else []
-        raise ConfigError(f"{self._file}: {len(errors)} faults", where=self._file, problems=(*errors[:SHOWN], *more))
+        more = [self._error(f"{len(errors) - SHOWN} more faults are not shown", where=self._file)] if len(errors) > SHOWN else []
+        raise self._error(f"{self._file}: {len(errors)} faults", where=self._file, problems=(*errors[:SHOWN], *more))
 
     def _add(self, at: Position, what: str, why: str, remedy: str) -> None:
-        self._faults.append((at, ConfigError(what, where=f"{self._file}:{at.line}:{at.column}", why=why, remedy=remedy)))
+        self._faults.append((at, self._error(what, where=f"{self._file}:{at.line}:{at.column}", why=why, remedy=remedy)))
