@@ -92,7 +92,7 @@ def _look(judge: Callable[[], Judgement]) -> Judgement:
     try:
         return judge()
     except CouldNotLook as error:
-        return Unproven(str(error), remedy=error.remedy)
+        return Unproven(error.sentence, remedy=error.remedy)
 
 
 def _conclude(case: Case, settled: Settled) -> None:

@@ -190,7 +190,7 @@ def _gate(request: argparse.Namespace) -> int:
 def _facts(request: argparse.Namespace) -> int:
     from interlock.gaterun import observe_all
 
-    count = observe_all(_site(request), request.output, os.environ)
+    count = observe_all(_site(request), request.output)
     print(f"{request.output}: {count} host{'s' if count != 1 else ''} looked at; judge it with `interlock preflight --facts {request.output}`", file=sys.stderr)
     return 0
 

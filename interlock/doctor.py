@@ -70,7 +70,7 @@ def _look(world: World, guardrail: Guardrail, subject: Subject) -> Lack | None:
     try:
         settled = settle(guarded(guardrail.judge(observer(guardrail).see(world, subject))), NullSink())
     except CouldNotLook as error:
-        return Lack(what=what, why=f"{error.where}: {error.what}" if error.where else error.what, remedy=error.remedy)
+        return Lack(what=what, why=error.sentence, remedy=error.remedy)
     if settled.tally.unproven:
         return Lack(what=what, why=settled.message, remedy=settled.remedy)
     return None

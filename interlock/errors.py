@@ -23,6 +23,12 @@ class InterlockError(Exception):
         self.why = why
         self.remedy = remedy
 
+    @property
+    def sentence(self) -> str:
+        """Where, what and why in one line, without the remedy, which a verdict keeps apart."""
+        said = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{said} ({self.why})" if self.why else said
+
     def __str__(self) -> str:
         lines = [f"{self.where}: {self.what}" if self.where else self.what]
         lines += [f"  why: {self.why}"] if self.why else []

@@ -1,7 +1,7 @@
 """One gate run from site to record: what plugin and command line share. `interlock.plugin` lets pytest do the judging in between.
 
 run = GateRun.begin(request, environ)     site, waivers, required set: before anything is collected
-run.observe(environ)                      one round trip per host, or a replayed file
+run.observe()                             one round trip per host, or a replayed file
 run.add(verdict)                          as pytest reports them
 
 `interlock.recording` makes the record and the run folder of it.
@@ -25,6 +25,7 @@ from interlock.errors import ConfigError, CouldNotLook, EvidenceError
 from interlock.evidence.record import places, rfc3339, verdict_from_json, verdict_to_json
 from interlock.evidence.redact import Redactor
 from interlock.facts.looks import HostFacts
+from interlock.facts.substitution import references
 from interlock.gate.decision import Open, Shut, decide, worst
 from interlock.gate.required import Absence, Expected, absence, asked, expected, required
 from interlock.gate.waivers import Waivers, judge_waivers
@@ -137,7 +138,7 @@ class GateRun:
         """What a guardrail without a subject comes to here."""
         return absence(self.site, guardrail, catalogue())
 
-    def observe(self, environ: Mapping[str, str]) -> None:
+    def observe(self) -> None:
         """Have the facts of every host that a required subject needs: one round trip each, or replayed from a file. Unreachable hosts are kept as errors."""
         if self.replayed:
             from interlock.observe.facts_file import load
@@ -172,7 +173,7 @@ class GateRun:
         self.details[found.pair] = details
 
 
-def observe_all(site: Site, output: Path, environ: Mapping[str, str]) -> int:
+def observe_all(site: Site, output: Path) -> int:
     """Look at everything that a live gate of this site would, and save it, walks and all. Returns how many hosts were asked."""
     from interlock.observe.facts_file import save
     from interlock.observe.hosts import observe
@@ -195,7 +196,8 @@ def declared_secrets(site: Site, environ: Mapping[str, str]) -> Iterator[str]:
         if entry.sql is not None:
             yield environ.get(entry.sql.dsn_env, "")
     for instance in site.instances.values():
-        yield from (instance.values[name] for name in instance.from_environment)
+        for text in instance.values.values():
+            yield from (environ.get(reference.name, "") for reference in references(text))
 
 
 def open_case(run: GateRun, key: tuple[str, str], name: str) -> Case:
@@ -222,7 +224,7 @@ def settle_test(case: Case, raised: BaseException | None, *, own: bool, none_dec
         case pytest.skip.Exception():
             judgement: Judgement = Unproven(f"was skipped: {raised}", remedy="let it run: a skip hides inside green")
         case CouldNotLook():
-            judgement = Unproven(str(raised), remedy=raised.remedy)
+            judgement = Unproven(raised.sentence, remedy=raised.remedy)
         case NotProven():
             judgement = Unproven(str(raised))
         case AssertionError() if own:

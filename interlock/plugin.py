@@ -186,7 +186,7 @@ class Session:
 
         try:
             if self.worker is None:
-                self.run.observe(os.environ)
+                self.run.observe()
             else:
                 self._facts_from_controller(Path(self.worker["interlock_facts"]))
         except InterlockError as error:

@@ -100,7 +100,7 @@ def _join(options: tuple[str, ...]) -> bytes:
 
 def is_below(path: str, directory: str) -> bool:
     """True when `path` is `directory` or lies below it; both absolute and without `..`."""
-    return path == directory or directory == "/" or path.startswith(directory + "/")
+    return directory in (path, "/") or path.startswith(directory + "/")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -64,13 +65,14 @@ def absence(site: Site, guardrail: Guardrail, catalogue: Iterable[Guardrail]) ->
     A headline family must have a subject or a line `not_used: {family: reason}`: what nobody declared is not thereby absent. A discovered site has no such lines.
     """
     family = guardrail.family
+    name = posixpath.basename(site.source) or "this tree"
     if family in site.not_used:
         return Absence(outcome=Outcome.NOT_APPLICABLE, message=f"{family} is not used here: {site.not_used[family]}")
     used = any(other.family == family and other.subjects(site) for other in catalogue)
     if family not in HEADLINE_FAMILIES or used or not site.source:
-        return Absence(outcome=Outcome.NOT_APPLICABLE, message=f"{site.source or 'this tree'} declares nothing for {guardrail.id}")
+        return Absence(outcome=Outcome.NOT_APPLICABLE, message=f"{name} declares nothing for {guardrail.id}")
     return Absence(
         outcome=Outcome.UNPROVEN,
-        message=f"{site.source} neither declares {family} nor says why not",
+        message=f"{name} neither declares {family} nor says why not",
         remedy=f"declare `{family}:`, or write `not_used: {{{family}: <reason>}}`",
     )

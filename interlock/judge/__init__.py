@@ -39,4 +39,4 @@ def _until_it_fails(details: Iterable[Detail | HeldRun]) -> Iterator[Detail | He
     try:
         yield from details
     except CouldNotLook as error:
-        yield Detail(what="", outcome=Outcome.UNPROVEN, kind="could-not-look", message=str(error))
+        yield Detail(what="", outcome=Outcome.UNPROVEN, kind="could-not-look", message=error.sentence)

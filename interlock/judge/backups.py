@@ -24,12 +24,16 @@ def modules_with_backups(site: Site) -> Sequence[Subject]:
 def judge_privacy(backups: ModuleBackups) -> Broken | Unproven | Streamed:
     """Held when every file is 0600 or stricter, every directory 0700 or stricter, all owned as declared, no ACL widens one and no link leads out."""
     if not backups.itself.present:
-        return Unproven(f"{backups.directory} does not exist: there is no backup to look at", remedy=f"install -d -m 0700 -o {backups.owner} {backups.directory}")
+        return Unproven(
+            f"{backups.directory} does not exist: there is no backup to look at", remedy=f"install -d -m 0700 -o {backups.owner} {backups.directory}"
+        )
     if stat.S_ISLNK(backups.itself.mode):
         why = f"{backups.directory} is a symbolic link to {backups.itself.realpath}"
         return Broken(why, kind="directory-is-a-link", remedy=f"declare {backups.itself.realpath} in the site file")
     if backups.owner_uid is None:
-        return Broken(f"no user {backups.owner} on this host, who should own {backups.directory}", kind="owner-unknown", remedy="correct `owner` in the site file")
+        return Broken(
+            f"no user {backups.owner} on this host, who should own {backups.directory}", kind="owner-unknown", remedy="correct `owner` in the site file"
+        )
     return Streamed(
         details=_privacy_details(backups, backups.owner_uid),
         says=lambda tally: _privacy_in_words(backups, tally),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from interlock.config.models import Site
-from interlock.facts.mounts import Mount, StateDisk
+from interlock.facts.mounts import Mount, StateDisk, is_below
 from interlock.verdicts import Broken, Guardrail, Held, Severity, Subject, Unproven, When
 
 ANONYMOUS_MAJOR = "0:"  # btrfs, overlay, NFS, tmpfs: the kernel makes the number up, it is not the block device's
@@ -37,6 +37,8 @@ def _wrong_mountpoint(disk: StateDisk, shown: Mount) -> tuple[str, str] | None:
     """A state directory on its parent file system, or below a mount that was put over it."""
     if shown.mountpoint == disk.mountpoint_realpath:
         return None
+    if not is_below(disk.realpath, disk.mountpoint_realpath):
+        return "leads-elsewhere", f"{disk.path} leads to {disk.realpath}, out of {disk.mountpoint}, and shows {shown}"
     if len(shown.mountpoint) > len(disk.mountpoint_realpath):
         return "another-mount-below", f"{disk.path} shows {shown}, a second mount below {disk.mountpoint}"
     return "not-mounted", f"{disk.path} shows {shown}: nothing is mounted at {disk.mountpoint}, so the state is written to its parent's disk"

@@ -106,7 +106,7 @@ def _diff(rendered: Rendered, canonical: Canonical, cut: Cut) -> Iterator[str]:
     """From the canonical file to the rendered one, without headers. What must not be shown is hidden on both sides."""
     old, new = lines_of(canonical.content[cut.right :]), lines_of(rendered.content[cut.left :])
     above_old, above_new = canonical.content.count(b"\n", 0, cut.right), rendered.content.count(b"\n", 0, cut.left)
-    shown_old, shown_new = [rendered.secrets.hide(line) for line in old], rendered.shown_lines()[above_new:]
+    shown_old, shown_new = rendered.secrets.hide(old), rendered.shown_lines()[above_new:]
     return unified_diff(Side(canonical.path, old, shown_old, above_old), Side(f"{rendered.template} for {rendered.instance}", new, shown_new, above_new))
 
 

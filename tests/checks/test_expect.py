@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,14 @@ def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: F
 
 
 @pytest.fixture
-def proof_dsn(component: Callable[[str], None], tmp_path_factory: pytest.TempPathFactory) -> object:
+def proof_dsn(component: Callable[[str], None]) -> Iterator[str]:
     component("postgres18")
     from tools.postgres import running
 
-    with running(18, tmp_path_factory.mktemp("pg") / "d") as server:
-        yield server.dsn()
+    with tempfile.TemporaryDirectory(prefix="il-pg-") as folder:
+        Path(folder).chmod(0o711)  # as root the server runs as nobody, who must be able to get there
+        with running(18, Path(folder) / "d") as server:
+            yield server.dsn()
 
 
 def test_an_entry_that_needs_time_says_how_many_tries_it_took(tmp_path: Path) -> None:

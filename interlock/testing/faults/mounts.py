@@ -34,8 +34,8 @@ def _seed(folder: Path) -> None:
 FAULTS = (
     Fault(
         guardrail="mounts.state_disk",
-        describe="the state directory lies on its parent's disk",
-        kind="not-mounted",
+        describe="the state directory leads to another disk",
+        kind="leads-elsewhere",
         gate=When.PREFLIGHT,
         healthy=_healthy,
         seed=_seed,
