@@ -8,39 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from interlock.facts.differences import lines_of
 from interlock.facts.looks import StatAnswer
 from interlock.facts.substitution import Piece
 
 HIDDEN = b"***"
-SHORTEST_FOUND = 4  # bytes: shorter values stand in every other line by chance
+SHORTEST_FOUND = 4  # of a secret, as `interlock.evidence.redact` has it: shorter ones stand in every other line by chance
 LONGEST_HEADER = 100  # lines; a marker further down would exempt most of the file
-LINE_NOT_SHOWN = b"(this line holds a value of the environment and is not shown)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:
-    """Values that must not be shown: `names` of the variables that hold one, `texts` the values themselves, `always` those that came from the environment.
-
-    `texts` includes `always`. Nothing of it is in `repr`.
-    """
+    """Values that must not be shown: the `names` of the variables that hold one, and the `texts` themselves."""
 
     names: frozenset[str] = frozenset()
     texts: frozenset[str] = field(default=frozenset(), repr=False)
-    always: frozenset[str] = field(default=frozenset(), repr=False)
 
     def hide(self, line: bytes) -> bytes:
-        """A line of some other file with every secret in it hidden; the whole line where it holds one that is too short to be found for certain."""
-        for secret in sorted(_parts(self.texts), key=len, reverse=True):
-            if len(secret) >= SHORTEST_FOUND:
-                line = line.replace(secret, HIDDEN)
-        return LINE_NOT_SHOWN if any(secret in line for secret in _parts(self.always) if len(secret) < SHORTEST_FOUND) else line
+        """A line of some other file with every secret in it hidden, but for those that are too short to be told from chance."""
+        for secret in _needles(self.texts):
+            line = line.replace(secret, HIDDEN)
+        return line
 
 
-def _parts(texts: frozenset[str]) -> set[bytes]:
-    """The lines of all secrets: what they are looked for in is a line too."""
-    return {line.strip() for text in texts for line in text.encode("utf-8", "surrogateescape").splitlines() if line.strip()}
+@lru_cache(maxsize=16)
+def _needles(texts: frozenset[str]) -> tuple[bytes, ...]:
+    """What to look for in a line: the lines of the secrets, the longest first, since one may hold another."""
+    parts = {part.strip() for text in texts for part in text.encode("utf-8", "surrogateescape").splitlines()}
+    return tuple(sorted((part for part in parts if len(part) >= SHORTEST_FOUND), key=lambda part: (-len(part), part)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,12 +122,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateInstance:
-    """One template of one instance, with everything that its judgement needs. `canonical` is None when there is no such file; `target` when nobody asked."""
+    """One template of one instance, with everything that its judgement needs. `canonical` is None when there is no such file; `target` when nobody asked.
+
+    `mode` is what a new file gets; `mode_stated` is False where the site leaves it to the file that is there.
+    """
 
     name: str
     rendered: Rendered | NotRendered
     canonical_path: str
     canonical: Canonical | None
     mode: int
+    mode_stated: bool = True
     header: Header | None = None
     target: Target | None = None

@@ -106,7 +106,7 @@ def _diff(rendered: Rendered, canonical: Canonical, cut: Cut) -> Iterator[str]:
     """From the canonical file to the rendered one, without headers. What must not be shown is hidden on both sides."""
     old, new = lines_of(canonical.content[cut.right :]), lines_of(rendered.content[cut.left :])
     above_old, above_new = canonical.content.count(b"\n", 0, cut.right), rendered.content.count(b"\n", 0, cut.left)
-    shown_old, shown_new = rendered.secrets.hide(old), rendered.shown_lines()[above_new:]
+    shown_old, shown_new = [rendered.secrets.hide(line) for line in old], rendered.shown_lines()[above_new:]
     return unified_diff(Side(canonical.path, old, shown_old, above_old), Side(f"{rendered.template} for {rendered.instance}", new, shown_new, above_new))
 
 
@@ -135,10 +135,10 @@ def _target(case: TemplateInstance) -> Iterator[Detail]:
         yield Detail(what="target", outcome=Outcome.HELD, message=f"{target.path} is not there yet", file=target.path)
     elif not stat.S_ISREG(seen.mode):
         yield _bad_target(case, target, "target-kind", f"{target.path} is no regular file but {_named(seen.mode)}")
-    elif stat.S_IMODE(seen.mode) != case.mode:
+    elif case.mode_stated and stat.S_IMODE(seen.mode) != case.mode:
         yield _bad_target(case, target, "target-mode", f"{target.path} is {stat.S_IMODE(seen.mode):04o}, declared is {case.mode:04o}")
     else:
-        yield Detail(what="target", outcome=Outcome.HELD, message=f"{target.path} is {case.mode:04o}", file=target.path)
+        yield Detail(what="target", outcome=Outcome.HELD, message=f"{target.path} is {stat.S_IMODE(seen.mode):04o}", file=target.path)
 
 
 def _bad_target(case: TemplateInstance, target: Target, kind: str, message: str) -> Detail:

@@ -28,6 +28,7 @@ def template_instance(world: World, subject: Subject) -> TemplateInstance:
         canonical_path=canonical_path,
         canonical=_canonical(world, canonical_path),
         mode=template.mode,
+        mode_stated="mode" in template.model_fields_set,
         header=_header(template.header),
         target=_target(world, subject.host, _target_path(template, instance, instance_name)) if world.live else None,
     )
