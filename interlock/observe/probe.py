@@ -52,7 +52,7 @@ _KINDS = {
 }
 
 
-class CouldNot(Exception):  # noqa: N818 (it is an answer, not a fault)
+class CouldNot(Exception):
     """A look that could not be made: `code` is an errno name or a word of ours, `text` says it to an operator."""
 
     def __init__(self, code: "str", text: "str") -> "None":
@@ -448,7 +448,7 @@ def parse_acl(raw: "bytes") -> "list[str]":
 # --- time --------------------------------------------------------------------------------------------------------------------------------------
 
 
-class Hung(Exception):  # noqa: N818
+class Hung(Exception):
     """An item did not come in time; the thread that makes it was left behind."""
 
 

@@ -23,7 +23,7 @@ OTHER_LIMIT = 32 * 1024 * 1024  # a mount table, and whatever else one look may 
 HEADER_START = b'{"interlock_probe"'
 
 
-class Garbage(Exception):  # noqa: N818 (the far side's fault, and a word that the message uses)
+class Garbage(Exception):
     """The far side said something that no probe says."""
 
 

@@ -117,9 +117,10 @@ class PrivateSshd:
             try:
                 with socket.create_connection((address, self.port), timeout=1) as connection:
                     connection.recv(4)
-                return
             except OSError:
                 time.sleep(0.02)
+            else:
+                return
         self.__exit__()
         raise RuntimeError(f"sshd did not start: {self.log.read_text(errors='replace') if self.log.exists() else 'no log'}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import stat
 from pathlib import Path
@@ -60,7 +61,7 @@ def heard(looks: tuple[Look, ...], pieces: list[bytes], folder: Path) -> Reply:
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
 @given(facts=looks_and_answers(), places=st.lists(st.integers(0, 10_000), max_size=8), noise=st.binary(max_size=50))
@@ -120,10 +121,8 @@ def test_a_farewell_after_the_trailer_is_ignored(tmp_path: Path) -> None:
 
 
 def test_noise_before_the_header_has_a_limit(tmp_path: Path) -> None:
-    answer = reply_to(LOOKS, tmp_path)
     with pytest.raises(Garbage, match="no answer"):
-        for _ in range(100):
-            answer.feed(b"y\n" * 1000)
+        heard(LOOKS, [b"y\n" * 1000] * 100, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -159,11 +158,8 @@ def test_a_look_without_an_answer_is_garbage(tmp_path: Path) -> None:
 
 def test_an_answer_that_never_ends_is_garbage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reply, "OTHER_LIMIT", 10_000)
-    answer = reply_to((User("root"),), tmp_path)
-    answer.feed(header())
     with pytest.raises(Garbage, match="never ends"):
-        for _ in range(100):
-            answer.feed(b"x" * 1000)
+        heard((User("root"),), [header(), *[b"x" * 1000] * 100], tmp_path)
 
 
 def test_a_walk_that_failed_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
