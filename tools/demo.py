@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from tools.demo_site import NEW_RELEASE, OLD_RELEASE, ROOT, RUN, DemoError, DemoSite, alone, lay_out
+from tools.demo_site import NEW_RELEASE, OLD_RELEASE, PEOPLE, ROOT, RUN, DemoError, DemoSite, alone, lay_out
 from tools.demo_stack import Stack, running_stack
 from tools.postgres import PostgresError
 from tools.terminal import Reply, Shell, ShownWrongError
@@ -82,7 +82,7 @@ def show(stack: Stack) -> None:
     )
     with ExitStack() as terminals:
         planner, approver = (
-            terminals.enter_context(Shell(who=who, environ=stack.environ, folder=site.run)) for who in ("planner", "approver")
+            terminals.enter_context(Shell(who=who, environ={**stack.environ, "HOME": str(site.run / "people" / who)}, folder=site.run)) for who in PEOPLE
         )
         planner.type("interlock preflight --for release", exit_code=1)
         tell("The gate is shut. The operator mends both; interlock itself never does.")
@@ -90,9 +90,9 @@ def show(stack: Stack) -> None:
         planner.type(f"sed -i 's/{DRIFTED_LINE}/{AGREED_LINE}/' {faults.template}")
         planner.type("interlock preflight --for release")
         tell("Open. The planner resolves the release to exact bytes and commands, and signs what came out.")
-        plan = _plan_of(planner.type("interlock plan release --key keys/planner"))
+        plan = _plan_of(planner.type("interlock plan release"))
         tell("Another person reads the plan, and types the first characters of its digest.")
-        approver.type(f"interlock approve {plan} --key keys/approver", replies=[Reply(after=r"[:>] ?", say=_first_eight)])
+        approver.type(f"interlock approve {plan}", replies=[Reply(after="digest: ", say=_first_eight)])
         tell("Now it may be applied: fresh gate, same live state, backup first, then each step with its journal.")
         applied = planner.type(f"interlock apply {plan}")
         _demand_release(stack)

@@ -22,7 +22,7 @@ import sys
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -118,18 +118,22 @@ def alone(run: Path) -> Iterator[None]:
 
 def find(run: Path) -> DemoSite | None:
     """The site that was laid out in `run` before, or None when there is none or its memory was emptied (by a reboot)."""
+    site = _kept(run)
+    return site if site is not None and site.state.is_dir() else None
+
+
+def _kept(run: Path) -> DemoSite | None:
     try:
         kept = json.loads((run / ".site.json").read_text())
     except (FileNotFoundError, ValueError):
         return None
-    site = DemoSite(run=run, disk=Path(kept["disk"]), memory=Path(kept["memory"]), port=kept["port"])
-    return site if site.state.is_dir() else None
+    return DemoSite(run=run, disk=Path(kept["disk"]), memory=Path(kept["memory"]), port=kept["port"])
 
 
 def lay_out(run: Path) -> DemoSite:
     """A fresh, healthy demo site in place of whatever is there; the reports of earlier runs stay."""
-    memory = memory_of(run)
-    site = DemoSite(run=run, disk=memory.parent, memory=memory, port=_free_port())
+    memory, before = memory_of(run), _kept(run)
+    site = DemoSite(run=run, disk=memory.parent, memory=memory, port=_free_port(before.port if before else 0))
     for old in (site.state, site.servers):
         shutil.rmtree(old, ignore_errors=True)
     private_folder(run)
@@ -152,11 +156,15 @@ def remove(run: Path) -> None:
     shutil.rmtree(run, ignore_errors=True)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_port(wanted: int) -> int:
+    """A free port on loopback: `wanted`, so that the site file stays the same between demos, unless somebody has it."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            free: int = probe.getsockname()[1]
+            return free
+    raise DemoError("there is no free port on 127.0.0.1")
 
 
 def _copy_tree(site: DemoSite) -> None:
@@ -189,15 +197,15 @@ def _make_instances(site: DemoSite) -> None:
 
 
 def _make_keys(site: DemoSite) -> None:
-    """Two throw-away people: one plans, one approves."""
-    folder = private_folder(site.run / "keys")
+    """Two throw-away people, each with a home and a key: one plans, one approves."""
+    people = private_folder(site.run / "people")
     allowed = []
     for person in PEOPLE:
-        key = folder / person
+        key = private_folder(private_folder(people / person) / ".ssh") / "id_ed25519"
         subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"{person}@platform", "-f", str(key)), check=True, capture_output=True, timeout=30)
         kind, public, _ = key.with_suffix(".pub").read_text().split()
         allowed.append(f'{person}@platform namespaces="interlock" {kind} {public}\n')
-    (folder / "allowed_signers").write_text("".join(allowed))
+    (people / "allowed_signers").write_text("".join(allowed))
 
 
 def _make_backups(site: DemoSite) -> None:

@@ -16,6 +16,6 @@ def test_every_module_has_a_runbook() -> None:
 
 def test_all_instances_are_on_one_release() -> None:
     """The spare is no spare when it would start another release."""
-    releases = {file.stem: re.findall(r"^APP_RELEASE=(.+)$", file.read_text(), re.MULTILINE) for file in sorted(SITE.glob("env/*.env"))}
-    assert releases, "no env file names a release"
+    releases = {file.parent.name: re.findall(r"^APP_RELEASE=(.+)$", file.read_text(), re.MULTILINE) for file in sorted(SITE.glob("canonical/*/app.env"))}
+    assert releases, "no instance has an app.env"
     assert len({tuple(found) for found in releases.values()}) == 1, f"different releases: {releases}"
