@@ -1,0 +1,58 @@
+"""Templates that drift from their canonical files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from interlock.testing.faults import Fault, move_to_unreachable_host, write_site
+from interlock.verdicts import When
+
+TEMPLATE = "# Rendered for ${INSTANCE}.\nserver_name ${SERVER_NAME};\nkeepalive ${KEEPALIVE:-65};\nlog_format '$$status';\n"
+CANONICAL = "# Rendered for main.\nserver_name app.example.org;\nkeepalive 65;\nlog_format '$status';\n"
+
+
+def _healthy(folder: Path) -> None:
+    for name in ("templates", "canonical", "live"):
+        (folder / name).mkdir()
+    (folder / "templates" / "nginx.conf").write_text(TEMPLATE)
+    (folder / "canonical" / "nginx.conf").write_text(CANONICAL)
+    (folder / "live" / "nginx.conf").write_text("# what an earlier release left here\n")
+    (folder / "live" / "nginx.conf").chmod(0o640)
+    (folder / "main.env").write_text("SERVER_NAME=app.example.org\n")
+    template = {"template": "templates/nginx.conf", "canonical": "canonical/nginx.conf", "target": "nginx.conf", "mode": "0640"}
+    instance = {"directory": str(folder / "live"), "values": {"INSTANCE": "main"}, "env_file": "main.env"}
+    write_site(folder, {"instances": {"main": instance}, "templates": {"nginx": template}})
+
+
+def _edit(path: str, old: str, new: str) -> Callable[[Path], None]:
+    def seed(folder: Path) -> None:
+        data = (folder / path).read_bytes()
+        (folder / path).write_bytes(data.replace(old.encode(), new.encode()))
+
+    return seed
+
+
+def _canonical_is_a_directory(folder: Path) -> None:
+    (folder / "canonical" / "nginx.conf").unlink()
+    (folder / "canonical" / "nginx.conf").mkdir()
+
+
+def _fault(
+    describe: str, kind: str, seed: Callable[[Path], None], *, gate: When = When.STATIC, blind: Callable[[Path], None] = _canonical_is_a_directory
+) -> Fault:
+    return Fault(guardrail="templates.byte_equivalent", describe=describe, kind=kind, gate=gate, healthy=_healthy, seed=seed, blind=blind)
+
+
+FAULTS = (
+    _fault("a template edited without its canonical file", "content", _edit("templates/nginx.conf", "keepalive", "keepalive_timeout")),
+    _fault("a canonical file saved with other line ends", "line-ends", _edit("canonical/nginx.conf", "\n", "\r\n")),
+    _fault("a variable that the instance does not define", "undefined-variable", _edit("main.env", "SERVER_NAME", "SERVER_NAMES")),
+    _fault(
+        "a live file whose mode somebody changed",
+        "target-mode",
+        lambda folder: (folder / "live" / "nginx.conf").chmod(0o644),
+        gate=When.PREFLIGHT,
+        blind=lambda folder: move_to_unreachable_host(folder, "instances", "main"),
+    ),
+)
