@@ -1,0 +1,136 @@
+"""Which of the files that a script makes are backups, and how private was each at its birth? The book that both followers keep, shell and Python.
+
+`interlock.facts.backup_shell` and `backup_python` know in which order things happen; this knows what follows from it.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from interlock.facts.backup_tools import Made, Making
+from interlock.facts.backup_writers import BackupWrite, Care, Unread, WriterScript, below, goes_back, is_a_file, is_backup_of_state, is_secret_file, says_backup
+
+
+@dataclass(slots=True, kw_only=True)
+class Standing:
+    """What is in force at one point of a script. `umask` is True when it is private, False when it is not, None when nothing set it."""
+
+    umask: bool | None = None
+    umask_line: int = 0
+    private: set[str] = field(default_factory=set)
+    doubt: bool = False  # a umask may stand in text that could not be read
+
+    def covers(self, path: str) -> bool:
+        """True when a path, or a directory above it, was made private before."""
+        at = path
+        while at not in ("", "/", "."):
+            if at in self.private:
+                return True
+            at = posixpath.dirname(at)
+        return False
+
+
+@dataclass(slots=True, kw_only=True)
+class _Found:
+    """One write; `paths` are the names that its file had and has."""
+
+    write: BackupWrite
+    paths: set[str]
+
+
+@dataclass(slots=True, kw_only=True)
+class Ledger:
+    """The backups of one script. `name` is its path."""
+
+    name: str
+    found: dict[tuple[str, str, str, int], _Found] = field(default_factory=dict)
+    unread: dict[int, Unread] = field(default_factory=dict)
+
+    def made(self, made: Made, path: str, sources: Iterable[str], *, line: int, scope: str, standing: Standing) -> None:
+        """A file comes into being at `path`, made from `sources`: a backup, the next name of one, or nothing to us."""
+        sources = tuple(sources)
+        from_private = bool(sources) and all(standing.covers(source) for source in sources)
+        known = [found for found in self.found.values() if not found.paths.isdisjoint(sources)]
+        if known and made.making is not Making.CREATED:
+            for found in known:
+                found.paths.add(path)
+        if known or not is_a_file(made.target.path) or not self._is_backup(made, scope):
+            if made.making.from_source and from_private:
+                standing.private.add(path)
+            return
+        if standing.doubt:
+            self.unread[line] = Unread(line=line, why="lines before it could not be read, and a umask may stand in them")
+            return
+        care, because = _care(made, path, standing, from_private=from_private)
+        if care is Care.PRIVATE:
+            standing.private.add(path)
+        self._record(BackupWrite(target=made.target.written, tool=made.content.tool, scope=scope, line=line, care=care, because=because), path)
+
+    def _is_backup(self, made: Made, scope: str) -> bool:
+        content = made.content
+        if content.dump:
+            return True
+        inside_a_backup = (says_backup(scope) or says_backup(posixpath.basename(self.name))) and not goes_back(scope)
+        if content.archive:
+            return says_backup(made.target.names) or inside_a_backup
+        if made.making.from_source and is_secret_file(content.source):
+            return False
+        return is_backup_of_state(content.source, made.target, inside_a_backup=inside_a_backup)
+
+    def _record(self, write: BackupWrite, path: str) -> None:
+        key = (write.scope, write.tool, write.target, write.line)
+        before = self.found.setdefault(key, _Found(write=write, paths={path}))
+        before.paths.add(path)
+        if write.care.worse_than(before.write.care):
+            before.write = write
+
+    def mode_set(self, path: str, line: int, standing: Standing, *, private: bool, recursive: bool) -> None:
+        """A mode is set on a path: it counts for what is written there later, and tells on what was written before."""
+        if private:
+            standing.private.add(path)
+        else:
+            standing.private.discard(path)
+        for found in self.found.values():
+            exact = any(_matches(path, one) for one in found.paths)
+            if found.write.line > line or not (exact or any(below(one, path) for one in found.paths)):
+                continue
+            care = _after_mode(found.write.care, private=private, reaches=exact or recursive)
+            if care is not found.write.care:
+                after = " comes after the write" if care is Care.CHMOD_AFTER else ""
+                found.write = replace(found.write, care=care, because=f"the chmod of line {line}{after}")
+
+    def script(self) -> WriterScript:
+        """What was found, in the order of the lines."""
+        writes = sorted((found.write for found in self.found.values()), key=lambda write: (write.line, write.target, write.tool))
+        return WriterScript(path=self.name, writes=tuple(writes), unread=tuple(self.unread[line] for line in sorted(self.unread)))
+
+
+def _care(made: Made, path: str, standing: Standing, *, from_private: bool) -> tuple[Care, str]:
+    if made.private:
+        return Care.PRIVATE, f"{made.content.tool} makes it so"
+    # what keeps the mode of its source puts it over the mode of a file that was there; only the directory helps
+    if standing.covers(path if made.making.heeds_umask else posixpath.dirname(path)):
+        return Care.PRIVATE, "its directory, or the file before it, was made private"
+    if made.making.from_source and from_private:
+        return Care.PRIVATE, "its source is private"
+    if made.making.heeds_umask and standing.umask:
+        return Care.PRIVATE, f"under the umask of line {standing.umask_line}"
+    if made.making is Making.MOVED:
+        return Care.MODE_INHERITED, "it keeps the mode that its source had"
+    return Care.NO_UMASK, "no umask is set before it, and its directory is not made private"
+
+
+def _after_mode(care: Care, *, private: bool, reaches: bool) -> Care:
+    """What a write comes to when a mode is set later; `reaches`: on the file itself, not only on its directory."""
+    if private:
+        if care is Care.NO_UMASK:
+            return Care.CHMOD_AFTER
+        return Care.PRIVATE if care in (Care.MODE_INHERITED, Care.WIDENED) else care
+    return Care.WIDENED if reaches and care in (Care.PRIVATE, Care.CHMOD_AFTER) else care
+
+
+def _matches(pattern: str, path: str) -> bool:
+    return pattern == path or (any(mark in pattern for mark in "*?") and fnmatch.fnmatchcase(path, pattern.replace("[", "[[]")))

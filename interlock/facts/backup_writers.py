@@ -1,0 +1,197 @@
+"""Which lines of a script or program write a backup, and with which mode does the file come into being? The nouns, and the words that give a backup away.
+
+`interlock.facts.backup_shell` and `backup_python` find the writes; `find_writers` chooses between them. Nothing here is run: a write that cannot be
+followed (a command in a variable, a destination from elsewhere) is left out rather than guessed at.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+UNKNOWN = re.compile("⟨[^⟩]*⟩")  # stands in a followed path for what only running it would tell
+
+
+class Care(StrEnum):
+    """How private a backup is at the moment when its file comes into being; the order is from good to bad. The values are the kinds of findings."""
+
+    PRIVATE = "private"
+    CHMOD_AFTER = "chmod-after"  # readable while it is written, tightened afterwards
+    MODE_INHERITED = "mode-inherited"  # moved here with whatever mode it had
+    WIDENED = "widened"  # made private, then opened up
+    NO_UMASK = "no-umask"  # whatever the caller's umask is, usually 0644
+
+    def worse_than(self, other: Care) -> bool:
+        """True when this is the graver finding of the two."""
+        order = list(Care)
+        return order.index(self) > order.index(other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupWrite:
+    """One place that creates a backup: `target` as it is written there, `tool` what writes it, `scope` the function around it (or empty).
+
+    `because` says what was seen, as the end of a sentence: `umask 077 on line 3`.
+    """
+
+    target: str
+    tool: str
+    scope: str
+    line: int
+    care: Care
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A stretch that could not be read in a file that writes backups: nothing can be said about it."""
+
+    line: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterScript:
+    """One script or program, and every backup that it writes, in the order of its lines."""
+
+    path: str
+    writes: tuple[BackupWrite, ...]
+    unread: tuple[Unread, ...] = ()
+
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
+_BACKUP = frozenset({"backup", "backups", "bak", "baks", "bkp", "bkup", "dump", "dumps", "snapshot", "snapshots", "broken", "corrupt", "corrupted", "preserved"})
+_BACKUP_INSIDE = re.compile("backup|snapshot|sqldump|dbdump|pgdump|mysqldump|premigrat|preupgrade|precutover|prerestore")
+_BEFORE_WHAT = frozenset({"migrate", "migration", "migrations", "upgrade", "update", "cutover", "restore", "cloud", "apply", "deploy", "change"})
+_STATE = frozenset("db dbs wal rdb aof pg sql env accounts auth cookie cookies vmail maildir tfstate etcd ldap ldif pgdump sqldump kdbx".split())
+_STATE_INSIDE = re.compile("sqlite|duckdb|postgres|pgdata|mysql|mariadb|mongo|redis|vault|secret|passw|credential|token|keystore|database|privkey")
+_STATE_AT_THE_END = frozenset("data state volume volumes users sessions storage uploads media mail system key keys".split())  # too common in the directories above
+_SECRET_FILE = re.compile(r"secret|credential|token|passw|privkey|keystore|(?<![a-z])(key|keys|kek|pem|ssh|gnupg|shadow)(?![a-z])", re.IGNORECASE)
+_NOT_SECRET = re.compile(r"\.(md|html?|css|js|ts|tsx|py|sh|rb|go|rs|php|java|svg|png|jpe?g|gif|txt|patch|diff|rst|vue|scss|lock|mod|sum|crt|csr|pub)\b|(?<![a-z])(full)?(chain|cert)\.pem\b", re.IGNORECASE)
+_SETTINGS = re.compile(r"\.(ya?ml|conf|cfg|ini|toml|json|xml|cnf|properties|service|timer|rules|list)\b", re.IGNORECASE)
+_BACK_AGAIN = frozenset({"restore", "restored", "restores", "rollback", "recover", "recovery", "import", "load", "prune", "rotate", "clean", "cleanup", "verify", "list"})
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a name, in lower case: `preMigrate_db.bak` is pre, migrate, db, bak."""
+    return tuple(word.lower() for word in _WORD.findall(text))
+
+
+def says_backup(text: str) -> bool:
+    """True when a path or a name says that it is a backup, a dump, or something preserved from before."""
+    words = words_of(text)
+    if any(word in _BACKUP or _BACKUP_INSIDE.search(word) for word in words):
+        return True
+    return any(first == "pre" and second in _BEFORE_WHAT for first, second in zip(words, words[1:], strict=False))
+
+
+def says_state(text: str) -> bool:
+    """True when one of the paths or names in a text says that there is state or a secret in it."""
+    if any(word in _STATE or _STATE_INSIDE.search(word) for word in words_of(text)):
+        return True
+    return any(word in _STATE_AT_THE_END for one in text.split() for word in words_of(one.rstrip("/⟩").rpartition("/")[2]))
+
+
+def is_secret_file(text: str) -> bool:
+    """True for names of keys and credentials: such a file is 0600 by custom, and permissions.secret_file_0600 is about it."""
+    return _SECRET_FILE.search(text) is not None
+
+
+def goes_back(text: str) -> bool:
+    """True for names of what reads backups instead of making them: restore, prune, verify."""
+    return any(word in _BACK_AGAIN for word in words_of(text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """A path as far as reading can follow it: `path` with known variables put in and `⟨name⟩` for the others, `written` as it stands in the file.
+
+    `hints` are other texts that say what it is, such as a variable's default.
+    """
+
+    path: str
+    written: str
+    hints: str = ""
+
+    @property
+    def names(self) -> str:
+        """All that names it, for `says_backup` and `says_state`."""
+        return f"{self.path} {self.written} {self.hints}"
+
+    @property
+    def directory_names(self) -> str:
+        """The same without its last component."""
+        return f"{_directory(self.path)} {_directory(self.written)} {_directory(self.hints)}"
+
+
+def _directory(path: str) -> str:
+    """The path's directory; a path that ends in a slash or is one unknown name is a directory itself."""
+    return path if path.endswith("/") or UNKNOWN.fullmatch(path) else path.rpartition("/")[0]
+
+
+def is_backup_of_state(source: str, target: Followed, *, inside_a_backup: bool) -> bool:
+    """True when a copy of what `source` names at `target` is a backup of state, not of a document, a program or somebody's settings.
+
+    What goes to a directory of backups counts whatever it is, when the script or function around it says that it makes backups (`inside_a_backup`).
+    """
+    if not says_backup(target.names) or says_backup(source):
+        return False
+    plain = UNKNOWN.sub("/", source)
+    if _NOT_SECRET.search(plain) or _NOT_SECRET.search(UNKNOWN.sub("/", target.path)):
+        return False
+    if inside_a_backup and says_backup(target.directory_names):
+        return True
+    return says_state(plain if _SETTINGS.search(plain) else f"{source} {target.names}")
+
+
+def below(path: str, ancestor: str) -> bool:
+    """True when `path` is `ancestor` or lies below it; both as followed, with what is unknown standing for itself."""
+    return path == ancestor or path.startswith(ancestor.rstrip("/") + "/")
+
+
+def is_a_file(path: str) -> bool:
+    """False for what leaves no file behind on this host: devices, the standard streams, another host, a bucket."""
+    if path in ("", "-") or path.startswith(("/dev/", "&")) or "://" in path:
+        return False
+    host, colon, _ = UNKNOWN.sub("_", path).partition(":")
+    return not colon or "/" in host
+
+
+_TOOLS = (b"pg_dump", b"mysqldump", b"mariadb-dump", b"mariabackup", b"xtrabackup", b"mongodump", b"--rdb", b"slapcat", b"export database", b"vacuum into", b"raft/snapshot")
+_NAMES = (b"backup", b"bak", b"bkp", b"dump", b"snapshot", b"broken", b"corrupt", b"preserved", b"pre-", b"pre_")
+_NAMED = re.compile(rb"backup|(?<![a-z])baks?(?![a-z])|bkp|(?<!model)[._]dump(?!s?\()|dump_|snapshot|broken|corrupt|preserved|pre.?(migrat|upgrad|cutover|restore)")
+_PYTHON_WRITES = re.compile(
+    rb"\b(?:rename|renames|move|copy|copy2|copyfile|copytree|copyfileobj|make_archive|write_text|write_bytes|backup)\(|\.replace\([^,\n]*\)|os\.replace\("
+    rb"|open\([^\n]*[\"'][wxa][bt]?[:|\"']|o_creat|zipfile\(|\bcp\b|\btar\b"
+)
+NEAR = 1500  # bytes on either side of a write in which a program says that it is a backup; a file without is not read any further
+
+
+def may_write_backups(path: str, data: bytes) -> bool:
+    """False for files that need no parsing to know it: nothing in them is called a backup, and no program that makes one is named. A net with wide meshes,
+    for `discover` alone: what a site file names is always read."""
+    lower = data.lower()
+    if any(tool in lower for tool in _TOOLS):
+        return True
+    if not any(name in lower for name in _NAMES):
+        return False
+    if not is_python(path, data):
+        return _NAMED.search(lower) is not None
+    return any(_NAMED.search(lower, max(0, found.start() - NEAR), found.end() + NEAR) for found in _PYTHON_WRITES.finditer(lower))
+
+
+def is_python(path: str, data: bytes) -> bool:
+    """By its suffix, else by its first line."""
+    return path.endswith(".py") or (not path.endswith((".sh", ".bash")) and re.match(rb"#![^\n]*\bpython", data) is not None)
+
+
+def find_writers(path: str, data: bytes) -> WriterScript:
+    """Every backup that the script or program at `path` writes. Raises nothing, whatever the bytes are."""
+    if is_python(path, data):
+        from interlock.facts.backup_python import writers_in_python
+
+        return writers_in_python(path, data)
+    from interlock.facts.backup_shell import writers_in_shell
+
+    return writers_in_shell(path, data)
