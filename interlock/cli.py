@@ -177,11 +177,12 @@ def _gate(request: argparse.Namespace) -> int:
     from interlock.verdicts import When
 
     facts = request.facts.absolute() if request.facts else None
-    answer = run_gate(_site(request), When(request.gate), action=request.action, facts=facts, environ=os.environ)
+    site = _site(request)
+    answer = run_gate(site, When(request.gate), action=request.action, facts=facts, environ=os.environ)
     if request.verbose:
         print(answer.output, file=sys.stderr)
     if request.format == "text" and request.output is None:
-        sys.stdout.write(gate_screen(answer.run))
+        sys.stdout.write(gate_screen(site, answer.run))
     else:
         _print(request, answer.run.record, answer.run.details)
     return answer.run.record.exit_code

@@ -108,7 +108,7 @@ class Session:
             self.config.args = ours_by_family + ([str(own)] if self.run.own else [])
             self.config.args_source = pytest.Config.ArgsSource.ARGS
         self.config.option.importmode = "importlib"
-        for family in sorted({guardrail.family for guardrail in self.run.guardrails}):
+        for family in ("world", *sorted({guardrail.family for guardrail in self.run.guardrails})):
             self._load_fixtures(ours.parent / "fixtures" / f"{family}.py")
 
     def _load_fixtures(self, path: Path) -> None:
@@ -218,17 +218,6 @@ class Session:
         assert self.worker is not None
         self.discard()
         self.run.spool = Path(self.worker["interlock_spool"])
-
-    @pytest.fixture(scope="session", name="world")
-    def world_fixture(self) -> World:
-        """The site, its files and the facts of its hosts, as every fixture looks through them."""
-        assert self.world is not None
-        return self.world
-
-    @pytest.fixture(scope="session", name="site")
-    def site_fixture(self) -> Any:
-        """The site, for the operator's own checks."""
-        return self.run.site
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -357,7 +346,7 @@ class Session:
 
         terminalreporter.section("interlock gate")
         if self.evidence is not None:
-            terminalreporter.write_line(decision_text(self.evidence, Style.of(sys.stdout, os.environ)))
+            terminalreporter.write_line(decision_text(self.run.site, self.evidence, Style.of(sys.stdout, os.environ)))
         elif self.problem:
             terminalreporter.write_line(f"SHUT (exit code {self.exit_code}): {self.problem}")
         else:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from interlock import __version__
+from interlock.config.models import Site
+from interlock.config.waivers import load_waivers
 from interlock.errors import ConfigError, CouldNotLook
 from interlock.evidence.changes import changes
 from interlock.evidence.folder import LoadedRun, latest, latest_open
@@ -30,9 +32,12 @@ from interlock.evidence.record import (
 from interlock.evidence.text import Style, gate_text
 from interlock.facts.looks import HostFacts, Walk
 from interlock.gate.decision import worst
+from interlock.gate.waivers import judge_waivers
 from interlock.gaterun import GateRun, utc_now
 from interlock.observe.facts_file import load, save
+from interlock.judge import catalogue
 from interlock.observe.git import head
+from interlock.observe.own_checks import own_checks
 from interlock.verdicts import Verdict
 
 
@@ -152,8 +157,18 @@ def _facts(run: LoadedRun) -> Mapping[str, HostFacts | CouldNotLook] | None:
         return None
 
 
-def decision_text(run: LoadedRun, style: Style) -> str:
+def unused_waivers(site: Site, record: Record) -> tuple[str, ...]:
+    """A line for each valid waiver that covered nothing in a run that asked for everything: it should go before it covers something new."""
+    if record.run.action is not None:
+        return ()
+    own = frozenset(one.guardrail for one in own_checks(site.root / "checks"))
+    waivers = judge_waivers(load_waivers(site.root / site.waivers), catalogue(), own, utc_now())
+    used = {waiver.id for waiver in record.waivers}
+    return tuple(f"warning: waiver {waiver.id} ({site.waivers}:{waiver.line}) covers nothing any more: remove it" for waiver in waivers.unused(used))
+
+
+def decision_text(site: Site, run: LoadedRun, style: Style) -> str:
     """The gate in one screen, and where the evidence lies."""
     since = changed_since_open(run) if run.record.decision is Decision.SHUT else ()
     text = gate_text(run.record, since, next_command(run.record), style)
-    return f"{text}\nevidence: {run.path}"
+    return "\n".join([text, *unused_waivers(site, run.record), f"evidence: {run.path}"])

@@ -25,9 +25,9 @@ def render(record: Record, details: Details, form: str, *, to_terminal: bool) ->
     return RENDERINGS[form](record, details)
 
 
-def gate_screen(run: LoadedRun) -> str:
+def gate_screen(site: Site, run: LoadedRun) -> str:
     """What an operator reads after a gate run: the decision, why, the next command, and where the evidence lies."""
-    return decision_text(run, Style.of(sys.stdout, os.environ)) + "\n"
+    return decision_text(site, run, Style.of(sys.stdout, os.environ)) + "\n"
 
 
 def write_output(path: Path, chunks: Iterable[str]) -> None:
