@@ -17,7 +17,7 @@ from interlock.config.models import LOCAL, Site
 from interlock.errors import CouldNotLook
 from interlock.facts.looks import Answer, HostFacts, Listing, Look, Walk
 from interlock.observe import files, probe, wire
-from interlock.observe.connection import BUDGET_SHARE, Conversation, argv_for, payload, printable, why_no_answer
+from interlock.observe.conversation import BUDGET_SHARE, Conversation, argv_for, payload, printable, why_no_answer
 from interlock.observe.reply import Garbage, Reply, WalkFile, bytes_allowed, read_listings
 
 AT_ONCE = 32  # hosts that are asked at the same time

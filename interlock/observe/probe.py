@@ -1,7 +1,7 @@
 """What is there on this host? The one read-only probe, which answers the closed set of looks of `interlock.facts.looks`.
 
 Imported, it looks at this machine in process (`hosts.py`, `files.py`). Its source, sent on stdin to `python3 -I -S`, looks at another one
-(`connection.py`; `probe.sh` is its twin where there is no Python). So it needs only the standard library of Python 3.6 and imports nothing of ours.
+(`conversation.py`; `probe.sh` is its twin where there is no Python). So it needs only the standard library of Python 3.6 and imports nothing of ours.
 It opens nothing for writing, asks the kernel to leave access times alone where it may, follows no link while it walks, and opens no device or FIFO.
 
 Paths are bytes inside and text outside (UTF-8, `surrogateescape`); modes are st_mode, sizes bytes, times whole seconds.

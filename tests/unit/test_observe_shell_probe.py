@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interlock.facts.looks import Entry, FailedLook, Listing, Look, Mounts, ReadFile, Stat, StatAnswer, User, Walk
-from interlock.observe import connection, probe, shell_reply, wire
+from interlock.observe import conversation, probe, shell_reply, wire
 from interlock.observe.reply import Reply, WalkFile, read_listings
 from tests.strategies import FILE_NAMES
 
@@ -46,7 +46,9 @@ def asked(looks: Sequence[Look], spool: Path, argv: Sequence[str], path: Path | 
     program = shutil.which(argv[0])
     assert program
     environ = dict(os.environ) | ({"PATH": str(path)} if path else {})
-    done = subprocess.run([program, *argv[1:]], executable=program, input=connection.payload(looks, nonce, 20.0), capture_output=True, env=environ, check=False)
+    done = subprocess.run(
+        [program, *argv[1:]], executable=program, input=conversation.payload(looks, nonce, 20.0), capture_output=True, env=environ, check=False
+    )
     reply.feed(done.stdout)
     reply.end()
     reply.close()
@@ -220,10 +222,10 @@ def test_what_may_not_be_read_is_an_error_of_its_directory(tmp_path: Path, shell
 
 def test_python_takes_its_part_of_the_payload_and_the_shell_its_own(tmp_path: Path) -> None:
     looks = (Stat("/"), User("root"), Walk(str(tmp_path)))
-    chosen, _ = asked(looks, tmp_path, ("sh", "-c", connection.CHOOSE))
+    chosen, _ = asked(looks, tmp_path, ("sh", "-c", conversation.CHOOSE))
     assert chosen.header is not None
     assert chosen.header.python
-    alone, _ = asked(looks, tmp_path, ("sh", "-c", connection.CHOOSE), tool_box(tmp_path / "tools"))
+    alone, _ = asked(looks, tmp_path, ("sh", "-c", conversation.CHOOSE), tool_box(tmp_path / "tools"))
     assert alone.header is not None
     assert alone.header.python == ""
 
@@ -233,16 +235,16 @@ def test_a_python_that_cannot_run_leaves_it_to_the_shell(tmp_path: Path, script:
     box = tool_box(tmp_path / "tools")
     (box / "python3").write_text(f"#!{shutil.which('sh')}\n{script}\n")
     (box / "python3").chmod(0o700)
-    reply, _ = asked((Stat("/"),), tmp_path, ("sh", "-c", connection.CHOOSE), box)
+    reply, _ = asked((Stat("/"),), tmp_path, ("sh", "-c", conversation.CHOOSE), box)
     assert reply.header is not None
     assert reply.header.python == ""
 
 
 def test_a_python_that_is_too_old_leaves_it_to_the_shell() -> None:
     """The bootstrap itself, with a version that is not ours: it ends with 126 before it has read anything."""
-    bootstrap = connection.CHOOSE.partition('-c "')[2].partition('"')[0]
+    bootstrap = conversation.CHOOSE.partition('-c "')[2].partition('"')[0]
     old = f"import sys;sys.version_info=(3,5,9);{bootstrap}"
-    assert subprocess.run([sys.executable, "-I", "-S", "-c", old, connection.MARK], stdin=subprocess.DEVNULL, check=False).returncode == 126
+    assert subprocess.run([sys.executable, "-I", "-S", "-c", old, conversation.MARK], stdin=subprocess.DEVNULL, check=False).returncode == 126
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
@@ -251,7 +253,7 @@ def test_no_tool_opens_anything_for_writing(tmp_path: Path) -> None:
     looks = (ReadFile("/etc/passwd"), Stat("/"), Mounts(), User("root"), Walk(str(tree)))
     log = tmp_path / "log"
     argv = ["strace", "-f", "-qq", "-e", "trace=%file,%desc", "-o", str(log), "dash", "-s"]
-    done = subprocess.run(argv, input=connection.payload(looks, "a" * 32, 20.0), capture_output=True, check=False)
+    done = subprocess.run(argv, input=conversation.payload(looks, "a" * 32, 20.0), capture_output=True, check=False)
     if b"ptrace" in done.stderr:
         pytest.skip("strace may not trace here")
     assert b" end 5" in done.stdout
