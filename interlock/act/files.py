@@ -92,7 +92,7 @@ def undo_files(step: FilesPlan, bench: Bench) -> StepDone:
     restored: list[str] = []
     left: list[str] = []
     try:
-        with _targets(step, bench) as targets:
+        with _targets(step, bench, undoing=True) as targets:
             for target in reversed(targets):
                 try:
                     if _restore(target, bench):
@@ -132,8 +132,11 @@ def see(name: str, folder: int | None) -> Seen | None:
 
 
 @contextmanager
-def _targets(step: FilesPlan, bench: Bench) -> Iterator[list[_Target]]:
-    """Every file that is to change, with its folder held open; what a crash left of earlier tries is swept away first."""
+def _targets(step: FilesPlan, bench: Bench, *, undoing: bool = False) -> Iterator[list[_Target]]:
+    """Every file that is to change, with its folder held open; what a crash left of earlier tries is swept away first.
+
+    An undo looks at the bytes that stand there alone: device numbers may be others after a reboot, and what we wrote is known by its digest.
+    """
     folders: dict[str, int] = {}
     found: list[_Target] = []
     try:
@@ -141,7 +144,7 @@ def _targets(step: FilesPlan, bench: Bench) -> Iterator[list[_Target]]:
             if not plan.unchanged:
                 folder, name = os.path.split(plan.target)
                 if folder not in folders:
-                    folders[folder] = open_below(plan.directory, plan.real, plan.device, folder)
+                    folders[folder] = open_below(plan.directory, plan.real, None if undoing else plan.device, folder)
                 found.append(_Target(plan=plan, folder=folders[folder], name=name))
         _sweep(found, bench)
         yield found

@@ -247,6 +247,11 @@ def verify_chain(journals: Path) -> None:
         previous = {"id": name, "digest": trail.entries[-1].digest}
 
 
+def ids_of(journals: Path, plan_digest: str) -> tuple[str, ...]:
+    """The ids that say, by their last digits, that they are of this plan; `begun_with` looks into them."""
+    return tuple(name for name in ids(journals) if name.endswith(f"-{short(plan_digest)}"))
+
+
 def begun_with(journals: Path, plan_digest: str) -> tuple[Trail, ...]:
     """Every action that was begun with this plan; a plan is applied at most once."""
     trails = (read(journals, name) for name in ids(journals))

@@ -216,7 +216,7 @@ class StepStanding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What a journal's entries come to."""
+    """What a journal's entries come to. `rolling_back`: a step failed, or somebody asked for it; there is no way on any more, only back."""
 
     id: str
     begun: Mapping[str, Any]
@@ -258,7 +258,7 @@ class Standing:
             since=first.time,
             last=trail.entries[-1].time,
             steps=tuple(steps),
-            rolling_back=rolling_back,
+            rolling_back=rolling_back or any(step.state is State.FAILED for step in steps),
             end=end,
             end_data=end_data,
         )

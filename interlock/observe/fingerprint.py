@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import socket
 import stat
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,7 @@ from interlock.observe.caller import boot_id
 HOST = "host"
 MOUNT, DIRECTORY, FILE = "mount ", "directory ", "file "
 NOTHING = "nothing"
+_ID = re.compile(r"^id \d+, ")
 _MOUNTINFO = Path("/proc/self/mountinfo")
 _MACHINE_ID = Path("/etc/machine-id")
 
@@ -43,8 +45,8 @@ def look_again(names: Iterable[str]) -> dict[str, str]:
 
 
 def mounts_of(seen: Mapping[str, str]) -> dict[str, str]:
-    """The part of a fingerprint that is about mounts: what every step checks again before it writes."""
-    return {name: text for name, text in seen.items() if name.startswith(MOUNT)}
+    """The part of a fingerprint that is about mounts, without their ids: what every step checks again before it writes, also after a reboot."""
+    return {name: _ID.sub("", text) for name, text in seen.items() if name.startswith(MOUNT)}
 
 
 def file_digest(path: str) -> str:

@@ -1,0 +1,173 @@
+"""How does a human agree to a plan, and who has agreed to it by now? Shows, asks, signs; reads and verifies. `interlock.gate.approvals` judges."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import assert_never
+
+from interlock.act.books import Books, StoredPlan, approval_files, read_signed, signed, store_approval
+from interlock.act.signatures import sign
+from interlock.config.models import Approval as Rules
+from interlock.config.models import ApprovalKind, Site
+from interlock.errors import ApprovalError, ConfigError, CouldNotLook, StaleError
+from interlock.facts.signers import AllowedSigners, SignatureSeen
+from interlock.gate import moments
+from interlock.gate.approvals import (
+    CLOCK_SKEW,
+    PURPOSE_APPLY,
+    Approval,
+    ApprovalSeen,
+    Approved,
+    ForPlan,
+    NotApproved,
+    OperatorPresent,
+    judge_approvals,
+    judge_planner,
+    self_approval_allowed,
+)
+from interlock.gate.canonical import short
+from interlock.gate.plan import PLANNER
+from interlock.means import Means
+from interlock.observe.caller import who
+from interlock.observe.signatures import parse_allowed_signers, read_allowed_signers, signing_key, verify
+from interlock.showing import plan_text
+
+DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Voters:
+    """Who may approve: the site's rules, and the allowed_signers file as it was read once."""
+
+    rules: Rules
+    data: bytes
+    signers: AllowedSigners
+
+
+def approve(site: Site, books: Books, stored: StoredPlan, means: Means, *, key: Path | None) -> Path:
+    """Show the plan, have its digest typed, and keep the human's signature. Returns the path of the approval. Raises ApprovalError."""
+    if stored.plan.approval is ApprovalKind.OPERATOR:
+        raise ApprovalError(f"{stored.plan.action} needs no approval", why="its `approval:` is the operator at the terminal", remedy="apply the plan")
+    demand_current(site, stored, means.clock())
+    voters = _voters(site)
+    chosen = signing_key(voters.signers, wanted=key, environ=means.environ)
+    planner = _planner(stored, voters, means.clock())
+    alone = self_approval_allowed(voters.rules, voters.signers)
+    if chosen.principal == planner and not alone:
+        raise ApprovalError(f"{planner} made this plan, and may not be the one who approves it", where=str(stored.folder), remedy="ask somebody else")
+    lasts = timedelta(seconds=voters.rules.valid_for)
+    _demand_digits(stored, means, site, principal=chosen.principal, lasts=lasts, itself=chosen.principal == planner or planner is None)
+    now = means.clock()
+    approval = Approval(
+        purpose=PURPOSE_APPLY,
+        plan=stored.digest,
+        action=stored.plan.action,
+        site=stored.plan.site.name,
+        principal=chosen.principal,
+        created=moments.written(now),
+        expires=moments.written(now + lasts),
+        nonce=secrets.token_hex(16),
+    )
+    signature = sign(approval.payload(), chosen, environ=means.environ)
+    seen = _verified(approval, signature, voters, now)
+    if not seen.valid:
+        raise ApprovalError(
+            f"the signature of {chosen.principal} does not verify", where=voters_file(site), why=seen.why, remedy="look at that person's line there"
+        )
+    return store_approval(books, stored, signed(approval.to_json(), signature), approval.nonce)
+
+
+def _demand_digits(stored: StoredPlan, means: Means, site: Site, *, principal: str, lasts: timedelta, itself: bool) -> None:
+    """Show the plan, and ask for the first digits of its digest. Raises ApprovalError unless they are typed."""
+    text = plan_text(stored, site, means.environ)
+    loud = "\nSELF-APPROVED: you made this plan yourself, and every report will say so.\n" if itself else ""
+    question = f"{text}\n{loud}\nTo approve it as {principal} for {moments.in_words(lasts.total_seconds())}, type the first {DIGITS} digits of its digest: "
+    typed = means.ask(question)
+    if typed.lower() != short(stored.digest):
+        raise ApprovalError(
+            "not approved", where=str(stored.folder), why="the digits that were typed are not those of this plan", remedy="read the plan, and approve it again"
+        )
+
+
+def authority(site: Site, books: Books, stored: StoredPlan, means: Means) -> Approved | OperatorPresent:
+    """Who has agreed to this plan, as far as it counts now. Raises ApprovalError with every reason when that is not enough."""
+    match stored.plan.approval:
+        case ApprovalKind.OPERATOR:
+            user, host = who(means.environ)
+            return OperatorPresent(user=user, host=host)
+        case ApprovalKind.SIGNATURE:
+            pass
+        case _:
+            assert_never(stored.plan.approval)
+    now = means.clock()
+    try:
+        voters = _voters(site)
+        planner = _planner(stored, voters, now)
+        seen = [one for path in approval_files(books, stored) if (one := _seen(path, voters, now)) is not None]
+    except CouldNotLook as error:
+        raise ApprovalError(error.what, where=error.where, why=error.why, remedy=error.remedy) from error
+    plan = ForPlan(digest=stored.digest, action=stored.plan.action, site=stored.plan.site.name, created=moments.read(stored.plan.created_at), planner=planner)
+    judged = judge_approvals(plan, seen, voters.rules, voters.signers, now)
+    match judged:
+        case Approved():
+            return judged
+        case NotApproved():
+            what, *others = judged.reasons
+            raise ApprovalError(what, where=str(stored.folder), why="; ".join(others), remedy=judged.remedy)
+
+
+def demand_current(site: Site, stored: StoredPlan, now: datetime | None) -> None:
+    """The plan is for the site as it is, by this version, and not too old; `now` None for an action that was begun: it is finished at any age.
+
+    Raises StaleError.
+    """
+    from interlock import __version__
+
+    plan = stored.plan
+    faults = (
+        (plan.site.digest != site.digest, "the site file was changed since the plan was made", f"it was {plan.site.digest}, is {site.digest}"),
+        (plan.site.name != site.site, f"the plan is for the site {plan.site.name}", f"this is {site.site}"),
+        (plan.interlock != __version__, f"the plan was made by interlock {plan.interlock}", f"this is {__version__}"),
+        (now is not None and moments.read(plan.expires_at) <= now, f"the plan expired at {plan.expires_at}", ""),
+        (now is not None and moments.read(plan.created_at) > now + CLOCK_SKEW, "the plan is from the future", f"made at {plan.created_at}; look at the clock"),
+    )
+    for stale, what, why in faults:
+        if stale:
+            raise StaleError(what, where=str(stored.folder), why=why, remedy=f"make a new one: interlock plan {plan.action}")
+
+
+def voters_file(site: Site) -> str:
+    """The path of the allowed_signers file, as errors name it."""
+    assert site.approval is not None
+    return str(site.root / site.approval.allowed_signers)
+
+
+def _voters(site: Site) -> _Voters:
+    if site.approval is None:
+        raise ConfigError("the site does not say who may approve", where=site.source, remedy="declare `approval:`")
+    path = Path(voters_file(site))
+    data = read_allowed_signers(path)
+    return _Voters(rules=site.approval, data=data, signers=parse_allowed_signers(data, path))
+
+
+def _planner(stored: StoredPlan, voters: _Voters, now: datetime) -> str | None:
+    """Who made the plan, as its signature says; None without one that verifies."""
+    path = stored.folder / PLANNER
+    return judge_planner(stored.digest, _seen(path, voters, now), voters.signers) if path.exists() else None
+
+
+def _seen(path: Path, voters: _Voters, now: datetime) -> ApprovalSeen | None:
+    """One signed statement, verified; None for a file that holds none (it approves nothing)."""
+    try:
+        fields, signature = read_signed(path)
+        approval = Approval.from_json(fields)
+    except (OSError, ValueError):
+        return None
+    return ApprovalSeen(where=path.name, approval=approval, signature=_verified(approval, signature, voters, now))
+
+
+def _verified(approval: Approval, signature: str, voters: _Voters, now: datetime) -> SignatureSeen:
+    return verify(approval.payload(), signature, principal=approval.principal, allowed=voters.data, at=now)

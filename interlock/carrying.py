@@ -1,0 +1,309 @@
+"""How is a begun action carried out, step by step, undone where a step fails, and told of at the end? `interlock.runner` says when one may begin.
+
+Each step is announced in the journal before it starts, and recorded after it; what the journal does not announce does not happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from interlock.act import steps
+from interlock.act.books import StoredPlan
+from interlock.act.interruption import Interruption, interruption
+from interlock.act.journal import FILE, Journal
+from interlock.act.outcome import Bench, StepFailed
+from interlock.applied import Applied
+from interlock.config.models import Site
+from interlock.errors import ActionUndone, EvidenceError, GateShut, HalfChanged, InterlockError, StaleError
+from interlock.evidence.folder import LoadedRun, load_run
+from interlock.gate.canonical import digest, short
+from interlock.gate.clearance import Clearance
+from interlock.gate.decision import Shut
+from interlock.gate.journal import End, Kind, Result, Spawned, State
+from interlock.gate.plan import FILE as PLAN_FILE
+from interlock.gate.plan import StepPlan, changes, has_undo, moved
+from interlock.means import Gated, Means
+from interlock.observe.caller import who
+from interlock.observe.fingerprint import look_again, mounts_of
+from interlock.observe.tree import Tree
+from interlock.render import render_instance
+from interlock.verdicts import When
+
+
+class Said(StrEnum):
+    """What a human says of a command that was interrupted and has no `done` check."""
+
+    DONE = "done"
+    AGAIN = "again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How an action ended: the exit code of DESIGN.md's table, what to tell the operator, and its evidence (None when that could not be written)."""
+
+    exit_code: int
+    text: str
+    id: str
+    evidence: Path | None
+
+
+@contextmanager
+def closing(journal: Journal) -> Iterator[Interruption]:
+    """Close the journal, whatever happens; when it could not be written any more, say so as what it is: a change that stopped half way."""
+    try:
+        with interruption() as stop:
+            yield stop
+    except EvidenceError as error:
+        remedy = "make room, then: interlock status; interlock rollback"
+        raise HalfChanged(f"stopped: {error.what}", where=str(journal.folder), why=error.why, remedy=remedy) from error
+    finally:
+        journal.close()
+
+
+def demand_open(stored: StoredPlan, means: Means) -> Gated:
+    """The preflight gate of the plan's action, run now and found open. Raises GateShut with its exit code and its first reasons."""
+    gated = means.gate(When.PREFLIGHT, stored.plan.action)
+    if gated is None:
+        raise GateShut("the preflight gate asks nothing", code=10, why="an empty gate proves nothing", remedy="declare what this site has")
+    if isinstance(gated.decision, Shut):
+        raise shut_gate(gated.decision, When.PREFLIGHT, gated.run)
+    return gated
+
+
+def shut_gate(decision: Shut, when: When, run: LoadedRun) -> GateShut:
+    """A shut gate as an error: the first five reasons, and the remedy of the first."""
+    first = "; ".join(f"{reason.guardrail} [{reason.subject}] {reason.text}" if reason.guardrail else reason.text for reason in decision.reasons[:5])
+    more = f"; and {len(decision.reasons) - 5} more" if len(decision.reasons) > 5 else ""
+    return GateShut(f"the {when} gate is shut", code=decision.exit_code, where=str(run.path), why=first + more, remedy=decision.reasons[0].remedy)
+
+
+def demand_unmoved(before: Mapping[str, str], after: Mapping[str, str]) -> None:
+    """Raise StaleError, naming what is another, unless two looks at the live state are the same."""
+    changed = moved(before, after)
+    if changed:
+        raise StaleError("the live state is not the one that the plan was made for", why="; ".join(changed), remedy="make a new plan, and have it approved")
+
+
+def demand_mounts(stored: StoredPlan) -> None:
+    """Every mount that the plan stands on still shows the disk that it showed. Raises StaleError, CouldNotLook."""
+    before = mounts_of(stored.plan.fingerprint)
+    demand_unmoved(before, mounts_of(look_again(before)))
+
+
+@dataclass(slots=True, kw_only=True)
+class Action:
+    """An action under way. `gated` is the gate that opened it, or that a later look replaced; `postflight` the gate after it."""
+
+    site: Site
+    stored: StoredPlan
+    means: Means
+    journal: Journal
+    clearance: Clearance
+    stop: Interruption
+    gated: Gated | None
+    postflight: Gated | None = None
+    reason: str = ""
+
+    def do(self, said: Mapping[int, Said]) -> End:
+        """Every step that is not done yet, then postflight. What fails is undone."""
+        try:
+            for number, step in enumerate(self.stored.plan.steps, start=1):
+                self._step(number, step, said.get(number))
+        except StepFailed as failure:
+            return self.undo(str(failure))
+        return self._verified()
+
+    def _step(self, number: int, step: StepPlan, said: Said | None) -> None:
+        """One step. Raises StepFailed; what it left is in the journal then."""
+        state = self.journal.standing.steps[number - 1].state
+        if state is State.DONE:
+            return
+        again = state is State.UNDERWAY
+        if again and said is Said.DONE:
+            self.journal.append(Kind.DID, number, {"result": Result.DONE.value, "changed": True, "said_by": who(self.means.environ)[0]})
+            return
+        self._demand_ready(number, step)
+        self.journal.append(Kind.WILL_DO, number, {"kind": step.kind, "again": again})
+        try:
+            done = steps.do(step, self._bench(number), self.means.verify, timeout=self.stored.plan.timeout, again=again and said is None)
+        except StepFailed as failure:
+            self._failed(Kind.DID, number, failure)
+            raise
+        except (InterlockError, OSError, ValueError) as error:
+            unforeseen = StepFailed(str(error).replace("\n", "; "), changed=True)
+            self._failed(Kind.DID, number, unforeseen)
+            raise unforeseen from error
+        self.journal.append(Kind.DID, number, {"result": done.result.value, "changed": done.changed or again, **done.data})
+
+    def _demand_ready(self, number: int, step: StepPlan) -> None:
+        """What every step asks before it starts. Raises StepFailed: nothing of this step has happened then."""
+        if name := self.stop.requested():
+            raise StepFailed(f"stopped before step {number}: {name}", changed=False)
+        try:
+            self._bench(number).check()
+            demand_mounts(self.stored)
+            if changes(step) and not any(changes(before) for before in self.stored.plan.steps[: number - 1]):
+                self._demand_fresh()
+        except InterlockError as error:
+            raise StepFailed(error.what, where=error.where, why=error.why, remedy=error.remedy, changed=False) from error
+
+    def _demand_fresh(self) -> None:
+        """Before the first change, look again when the gate's facts have aged while the backups were made."""
+        assert self.gated is not None
+        age = (self.means.clock() - datetime.fromisoformat(self.gated.run.record.run.started)).total_seconds()
+        if not 0 <= age <= self.gated.lasts:
+            self.gated = demand_open(self.stored, self.means)
+
+    def _verified(self) -> End:
+        """Postflight. Where it is shut, everything is undone if everything can be; else nothing is, since half an undo is worse."""
+        try:
+            self.postflight = self.means.gate(When.POSTFLIGHT, self.stored.plan.action)
+            if self.postflight is not None and isinstance(self.postflight.decision, Shut):
+                raise shut_gate(self.postflight.decision, When.POSTFLIGHT, self.postflight.run)
+        except InterlockError as error:
+            return self._not_verified(str(error).replace("\n", ";"))
+        seen = {"run": self.postflight.run.path.name, "digest": self.postflight.run.digest} if self.postflight else None
+        return self._ended(End.DONE, {"postflight": seen})
+
+    def _not_verified(self, reason: str) -> End:
+        changed = [number for number, step in enumerate(self.journal.standing.steps, start=1) if step.may_have_changed]
+        if all(has_undo(self.stored.plan.steps[number - 1]) for number in changed):
+            return self.undo(reason)
+        self.reason = reason
+        return self._ended(End.UNVERIFIED, {"reason": reason})
+
+    def undo(self, reason: str) -> End:
+        """Undo in reverse whatever may have changed something. A signal does not stop it."""
+        self.reason, self.stop.ignored = reason, True
+        for number in reversed(range(1, len(self.stored.plan.steps) + 1)):
+            if self.journal.standing.steps[number - 1].may_have_changed:
+                self._undo_step(number, self.stored.plan.steps[number - 1])
+        left = [number for number, step in enumerate(self.journal.standing.steps, start=1) if step.may_have_changed]
+        return self._ended(End.HALF if left else End.UNDONE, {"reason": reason, "left": left})
+
+    def _undo_step(self, number: int, step: StepPlan) -> None:
+        self.journal.append(Kind.WILL_UNDO, number, {"kind": step.kind})
+        try:
+            undone = steps.undo(step, self._bench(number))
+        except StepFailed as failure:
+            self._failed(Kind.UNDID, number, failure)
+        except (InterlockError, OSError, ValueError) as error:
+            self._failed(Kind.UNDID, number, StepFailed(str(error).replace("\n", "; "), changed=True))
+        else:
+            self.journal.append(Kind.UNDID, number, {"result": undone.result.value, **undone.data})
+
+    def _failed(self, kind: Kind, number: int, failure: StepFailed) -> None:
+        what = {"what": failure.what, "where": failure.where, "why": failure.why, "remedy": failure.remedy}
+        self.journal.append(kind, number, {"result": Result.FAILED.value, "changed": failure.changed, **what, **failure.data})
+
+    def _ended(self, end: End, data: Mapping[str, Any]) -> End:
+        self.journal.append(Kind.ENDED, 0, {"end": end.value, **data})
+        return end
+
+    def _bench(self, number: int) -> Bench:
+        return Bench(
+            clearance=self.clearance,
+            plan=self.stored.digest,
+            action=self.stored.plan.action,
+            id=self.journal.id,
+            clock=self.means.clock,
+            environ=self.means.environ,
+            content=self._content,
+            undo_folder=self.journal.undo_folder,
+            announce=lambda spawned: self._announce(number, spawned),
+            redacting=self.means.redactor.stream,
+            interrupted=self.stop.requested,
+        )
+
+    def _announce(self, number: int, spawned: Spawned) -> None:
+        self.journal.append(Kind.SPAWNED, number, {"pid": spawned.pid, "started": spawned.started, "boot": spawned.boot})
+
+    def _content(self, of: str) -> bytes:
+        """The bytes of a new file: from beside the plan, or rendered again. Raises StaleError when they are not those that were planned."""
+        file = next(file for file in self.stored.plan.files() if file.new.digest == of)
+        if file.new.content == "blob":
+            return self.stored.blob(of)
+        content = render_instance(self.site, file.template, file.instance, Tree(self.site.root), self.means.environ).content
+        if digest(content) != of:
+            why = "the template, or a value that it is rendered with, was changed since"
+            raise StaleError(f"{file.target} does not come to the planned bytes", where=file.template, why=why, remedy="make a new plan")
+        return content
+
+
+# ---- telling of it
+
+
+def conclude(action: Action, end: End, *, asked_to_undo: bool = False) -> Outcome:
+    """Write the evidence of an action that has ended, and say how it did. Evidence that fails makes a good end 17, and does not hide a bad one."""
+    code = {End.DONE: 0, End.UNDONE: 0 if asked_to_undo else ActionUndone.exit_code, End.HALF: HalfChanged.exit_code, End.UNVERIFIED: HalfChanged.exit_code}[
+        end
+    ]
+    lines = _in_words(action, end)
+    try:
+        evidence = action.means.keep(_applied(action, end, code)).path
+        lines.append(f"evidence: {evidence}")
+    except EvidenceError as error:
+        evidence = None
+        lines.append(f"NO EVIDENCE: {error}")
+    exit_code = code if evidence is not None or code else EvidenceError.exit_code
+    return Outcome(exit_code=exit_code, text="\n".join(lines), id=action.journal.id, evidence=evidence)
+
+
+def _in_words(action: Action, end: End) -> list[str]:
+    what = f"{action.stored.plan.action} {short(action.stored.digest)}"
+    begun = action.journal.standing.begun
+    lines = ["SELF-APPROVED: the planner approved this plan"] if begun.get("self_approved") else []
+    match end:
+        case End.DONE:
+            verified = "done and verified" if action.postflight else "done; no guardrail looks at it afterwards, so nothing was verified"
+            lines.append(f"{what} is {verified} ({len(action.stored.plan.steps)} steps, {action.journal.id})")
+        case End.UNDONE:
+            lines.append(f"{what} is undone, everything is as it was: {action.reason}")
+        case End.HALF:
+            left = [number for number, step in enumerate(action.journal.standing.steps, start=1) if step.may_have_changed]
+            lines += [f"{what} failed and is HALF-CHANGED: {action.reason}", *(f"  left: {_left(action, number)}" for number in left)]
+            lines.append(f"next: interlock status; then interlock rollback {short(action.stored.digest)}, or mend it by hand")
+        case End.UNVERIFIED:
+            lines.append(f"{what}: every step is done, but not verified, and not every step can be undone: {action.reason}")
+            lines.append(f"next: mend it, then interlock resume {short(action.stored.digest)} looks again; or interlock rollback undoes what it can")
+    lines += [f"step {number}: {finding}" for number, finding in _findings(action)]
+    return lines
+
+
+def _left(action: Action, number: int) -> str:
+    data = action.journal.standing.steps[number - 1].data
+    return f"step {number}, {action.stored.plan.steps[number - 1].kind}: {data.get('what', 'its undo did not end')} {data.get('why', '')}".rstrip()
+
+
+def _findings(action: Action) -> Iterator[tuple[int, str]]:
+    """What went well and should be known all the same."""
+    for number, step in enumerate(action.journal.standing.steps, start=1):
+        if step.state is State.DONE:
+            yield from ((number, f"changed while it was archived: {path}") for path in step.data.get("changed_while_read", ())[:5])
+            yield from ((number, f"not archived, a socket: {path}") for path in step.data.get("skipped", ())[:5])
+
+
+def _applied(action: Action, end: End, code: int) -> Applied:
+    standing = action.journal.standing
+    base = action.postflight if end is End.DONE and action.postflight is not None else action.gated
+    return Applied(
+        site=action.site,
+        action=action.stored.plan.action,
+        plan_digest=action.stored.digest,
+        base=base.run if base is not None else load_run(action.site.root / action.site.reports / str(standing.begun["gate"]["run"])),
+        exit_code=code,
+        approvals=standing.begun.get("approvals", ()),
+        steps=[
+            {"number": number, "kind": plan.kind, "state": step.state.value, **step.data}
+            for number, (plan, step) in enumerate(zip(action.stored.plan.steps, standing.steps, strict=True), start=1)
+        ],
+        started=standing.since,
+        ended=action.means.clock(),
+        files={PLAN_FILE: action.stored.plan.to_bytes(), FILE: b"".join(entry.line() for entry in action.journal.entries)},
+    )

@@ -1,0 +1,85 @@
+"""What does the runner need from the rest of the house? Gates, judgements, evidence, the clock, the caller: handed in, so that tests can hand in others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from interlock.applied import Applied, write_applied
+from interlock.config.models import Site
+from interlock.evidence.folder import LoadedRun
+from interlock.evidence.record import Decision, Record
+from interlock.evidence.redact import Redactor
+from interlock.facts.callers import CallerFacts
+from interlock.gate.decision import NOT_RUN, Open, Reason, Shut
+from interlock.observe.caller import caller_facts
+from interlock.verdicts import When
+from interlock.verifying import Expectation, judge_expectations
+
+_SECRET = re.compile(r"(?i)pass|secret|token|credential|private|_key|apikey|dsn")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gated:
+    """A gate that was run: what it decided, and where its evidence lies. `lasts` is how many seconds its oldest fact may age before it must be run again."""
+
+    decision: Open | Shut
+    run: LoadedRun
+    lasts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """`gate` runs one gate for an action, None when it asks nothing there; `keep` writes the evidence of an action; `ask` asks the human at the terminal."""
+
+    environ: Mapping[str, str]
+    clock: Callable[[], datetime]
+    caller: Callable[[], CallerFacts]
+    ask: Callable[[str], str]
+    gate: Callable[[When, str], Gated | None]
+    verify: Callable[[Sequence[str]], Sequence[Expectation]]
+    keep: Callable[[Applied], LoadedRun]
+    redactor: Redactor
+
+
+def real_means(site: Site, environ: Mapping[str, str]) -> Means:
+    """The real ones."""
+    from interlock.act.terminal import ask
+    from interlock.gaterun import declared_secrets
+
+    return Means(
+        environ=environ,
+        clock=lambda: datetime.now(UTC),
+        caller=lambda: caller_facts(environ),
+        ask=ask,
+        gate=partial(_gate, site, environ),
+        verify=lambda names: judge_expectations(site, names, environ),
+        keep=write_applied,
+        redactor=Redactor([*declared_secrets(site, environ), *(value for name, value in environ.items() if _SECRET.search(name))]),
+    )
+
+
+def _gate(site: Site, environ: Mapping[str, str], when: When, action: str) -> Gated | None:
+    """Run a gate in a pytest of its own. None for a postflight that no guardrail of the action belongs to: there is nothing to look at afterwards."""
+    from interlock.gate.required import asked
+    from interlock.gatecall import run_gate
+    from interlock.judge import catalogue
+    from interlock.observe.own_checks import own_checks
+
+    guardrails = asked(site, catalogue(), frozenset({when}), action)
+    if when is When.POSTFLIGHT and not guardrails and not any(when in own.when for own in own_checks(site.root / "checks")):
+        return None
+    run = run_gate(site, when, action=action, facts=None, environ=environ).run
+    return Gated(decision=decision_of(run.record, when, action), run=run, lasts=min((guardrail.max_age for guardrail in guardrails), default=300))
+
+
+def decision_of(record: Record, when: When, action: str) -> Open | Shut:
+    """What a verified record decided. A record of another gate or action, or of replayed facts, opens nothing."""
+    asked_for = record.run.gates == (when,) and record.run.action == action
+    if record.decision is Decision.OPEN and record.exit_code == 0 and asked_for and not record.replayed:
+        return Open()
+    other = Reason(code=NOT_RUN, text=f"the record is not of the {when} gate of {action}", remedy="run the gate again")
+    return Shut(record.reasons or (other,))

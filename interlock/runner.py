@@ -1,0 +1,212 @@
+"""Plan, approve, apply, resume, roll back: the one way in which anything is changed. Thin: what it does is written in the modules that it calls.
+
+apply: 1. take the lock  2. may this process apply?  3. the gate, on fresh facts  4. is the live state still the plan's?  5. approvals  6. the clearance
+7. backups, verified  8. steps, each announced in the journal before and recorded after  9. postflight  10. evidence. A step that fails stops the action, and
+what was done is undone in reverse. A kill at any point leaves a journal from which `status` tells the truth and `resume` or `rollback` finishes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from interlock import approving, planning, showing
+from interlock import status as standing
+from interlock.act import journal as journals
+from interlock.act.books import Books, StoredPlan, find_plan
+from interlock.act.commands import still_running
+from interlock.act.journal import Journal
+from interlock.act.lock import locked
+from interlock.carrying import Action, Outcome, Said, closing, conclude, demand_mounts, demand_open, demand_unmoved
+from interlock.config.models import Site
+from interlock.errors import ApprovalError, HalfChanged, LockHeld, StaleError, UsageError
+from interlock.gate.approvals import Approved, OperatorPresent
+from interlock.gate.caller import Allowed, MustAsk, Refused, judge_caller
+from interlock.gate.canonical import short
+from interlock.gate.clearance import Begun, Clearance, clear
+from interlock.gate.decision import Open, Shut
+from interlock.gate.journal import Kind, Standing, State, Trail
+from interlock.gate.plan import FILE
+from interlock.means import Gated, Means, real_means
+from interlock.observe.caller import who
+from interlock.observe.fingerprint import look_again
+
+# ---- what the command line calls
+
+
+def plan(site: Site, action: str, environ: Mapping[str, str], *, key: Path | None = None) -> Path:
+    """Resolve an action, and write its plan. Returns the path of its plan.json."""
+    return planning.make_plan(site, action, environ, now=real_means(site, environ).clock(), key=key).folder / FILE
+
+
+def show(site: Site, named: str, environ: Mapping[str, str]) -> str:
+    """A plan in words and as diffs. `named` is a path, a folder's name below .interlock/plans, or the first digits of a digest."""
+    return showing.plan_text(find_plan(Books.open(site.root), named), site, environ)
+
+
+def approve(site: Site, named: str, key: Path | None, environ: Mapping[str, str], means: Means | None = None) -> Path:
+    """Show a plan at the terminal, have its digest typed, and sign it. Returns the path of the approval. Raises ApprovalError."""
+    books = Books.open(site.root)
+    return approving.approve(site, books, find_plan(books, named), means or real_means(site, environ), key=key)
+
+
+def status(site: Site, ahead: int = 0) -> str:
+    """One screen, offline: what holds the lock, how far the last action got, ages, the next command. `ahead` seconds: what will have expired by then."""
+    return standing.status_text(site, ahead)
+
+
+def apply(site: Site, named: str, environ: Mapping[str, str], means: Means | None = None) -> Outcome:
+    """Apply an approved plan. Raises an InterlockError when it may not begin: then nothing was changed. What happens after that is in the Outcome."""
+    means = means or real_means(site, environ)
+    with _at_work(site, named, "apply", means) as (books, stored):
+        _demand_unused(books, stored)
+        approving.demand_current(site, stored, means.clock())
+        _demand_caller(means)
+        gated = demand_open(stored, means)
+        demand_unmoved(stored.plan.fingerprint, look_again(stored.plan.fingerprint))
+        authority = approving.authority(site, books, stored, means)
+        clearance = _clear(stored, gated.decision, authority, means)
+        data = _begun(site, stored, authority, gated, means)
+        name = journals.next_id(books.journals, action=stored.plan.action, plan_digest=stored.digest)
+        journal = Journal.begin(books.journals, id=name, clock=means.clock, data=data)
+        return _carry_out(_Ready(site=site, stored=stored, means=means, clearance=clearance, gated=gated), journal, {})
+
+
+def resume(site: Site, named: str, environ: Mapping[str, str], means: Means | None = None, said: Mapping[int, Said] | None = None) -> Outcome:
+    """Finish an interrupted action, under the approval that it was begun with. `said` settles commands that nobody else can tell about, by step."""
+    means = means or real_means(site, environ)
+    with _at_work(site, named, "resume", means) as (books, stored):
+        trail, state = _demand_unfinished(books, stored)
+        if state.rolling_back:
+            raise UsageError(f"{trail.id} is being rolled back", remedy=f"interlock rollback {short(stored.digest)}")
+        approving.demand_current(site, stored, None)
+        _demand_caller(means)
+        gated = demand_open(stored, means)
+        demand_mounts(stored)
+        clearance = _clear(stored, gated.decision, _as_begun(state), means)
+        journal = _taken_over(books, trail, "resume", means)
+        return _carry_out(_Ready(site=site, stored=stored, means=means, clearance=clearance, gated=gated), journal, said or {})
+
+
+def rollback(site: Site, named: str, environ: Mapping[str, str], means: Means | None = None) -> Outcome:
+    """Undo an action that was interrupted, or that could not be undone or verified. Needs no open gate: undoing must always be possible."""
+    means = means or real_means(site, environ)
+    with _at_work(site, named, "rollback", means) as (books, stored):
+        trail, state = _demand_unfinished(books, stored)
+        _demand_caller(means)
+        clearance = _clear(stored, _as_begun(state), _as_begun(state), means)
+        journal = _taken_over(books, trail, "rollback", means)
+        with closing(journal) as stop:
+            action = Action(site=site, stored=stored, means=means, journal=journal, clearance=clearance, stop=stop, gated=None)
+            end = action.undo("rolled back by the operator")
+        return conclude(action, end, asked_to_undo=True)
+
+
+# ---- may it begin?
+
+
+@contextmanager
+def _at_work(site: Site, named: str, verb: str, means: Means) -> Iterator[tuple[Books, StoredPlan]]:
+    """The books and the plan, with the lock held."""
+    books = Books.open(site.root)
+    stored = find_plan(books, named)
+    user, host = who(means.environ)
+    with locked(books.folder, doing=f"{verb} {stored.plan.action} {short(stored.digest)}", user=user, host=host, now=means.clock()):
+        yield books, stored
+
+
+def _demand_unused(books: Books, stored: StoredPlan) -> None:
+    """A plan is applied at most once, and not over an action that never ended."""
+    journals.verify_chain(books.journals)
+    used = journals.begun_with(books.journals, stored.digest)
+    if used:
+        raise StaleError("this plan was applied already", where=str(stored.folder), why=f"as {used[0].id}", remedy=f"interlock plan {stored.plan.action}")
+    last = journals.newest(books.journals)
+    if last is not None and Standing.of(last).end is None:
+        raise HalfChanged(
+            f"{last.id} was begun and never ended", where=str(books.journals / last.id), remedy="interlock status; then resume it or roll it back"
+        )
+
+
+def _demand_unfinished(books: Books, stored: StoredPlan) -> tuple[Trail, Standing]:
+    """The newest action, which must be this plan's, not ended well, and without a program of it that still runs."""
+    trail = journals.newest(books.journals)
+    state = Standing.of(trail) if trail is not None else None
+    if trail is None or state is None or state.plan_digest != stored.digest:
+        last = f"the last one is {trail.id}" if trail is not None else "none was ever begun"
+        raise UsageError(f"no action of plan {short(stored.digest)} is unfinished", where=str(books.journals), why=last, remedy="interlock status")
+    if state.finished:
+        raise UsageError(f"{trail.id} is finished: {state.end}", where=str(books.journals), remedy="make a new plan for another change")
+    for number in state.numbers((State.UNDERWAY, State.UNDOING)):
+        spawned = state.steps[number - 1].spawned
+        if spawned is not None and still_running(spawned):
+            raise LockHeld(f"the program of step {number} still runs", where=f"process {spawned.pid}", remedy="wait until it has ended, or end it yourself")
+    return trail, state
+
+
+def _demand_caller(means: Means) -> None:
+    match judge_caller(means.caller()):
+        case Allowed():
+            return
+        case MustAsk(question=question):
+            if means.ask(f"{question}\nType yes to go on: ").lower() != "yes":
+                raise ApprovalError("nobody said that a human runs this", remedy="run it again, and type yes; or unset CI in your shell")
+        case Refused() as refused:
+            raise ApprovalError("this process may not apply", why="; ".join(refused.why), remedy=refused.remedy)
+
+
+def _clear(stored: StoredPlan, gate: Open | Shut | Begun, authority: Approved | OperatorPresent | Begun, means: Means) -> Clearance:
+    assert not isinstance(gate, Shut)
+    return clear(plan=stored.digest, action=stored.plan.action, gate=gate, authority=authority, now=means.clock(), lasts=timedelta(seconds=stored.plan.timeout))
+
+
+def _begun(site: Site, stored: StoredPlan, authority: Approved | OperatorPresent, gated: Gated, means: Means) -> dict[str, Any]:
+    """The first entry of the journal: what was begun, on whose word, behind which gate."""
+    user, host = who(means.environ)
+    approvals = [approval.to_json() for approval in authority.approvals] if isinstance(authority, Approved) else []
+    return {
+        "plan": stored.digest,
+        "plan_folder": stored.folder.name,
+        "action": stored.plan.action,
+        "site": site.site,
+        "steps": len(stored.plan.steps),
+        "approvals": approvals,
+        "principals": list(authority.principals) if isinstance(authority, Approved) else [f"{user}@{host}"],
+        "self_approved": isinstance(authority, Approved) and authority.self_approved,
+        "gate": {"run": gated.run.path.name, "digest": gated.run.digest},
+        "by": {"user": user, "host": host},
+        "interlock": stored.plan.interlock,
+    }
+
+
+def _as_begun(state: Standing) -> Begun:
+    return Begun(plan=state.plan_digest, principals=tuple(str(name) for name in state.begun.get("principals", ())))
+
+
+def _taken_over(books: Books, trail: Trail, how: str, means: Means) -> Journal:
+    journal = Journal.reopen(books.journals, trail, clock=means.clock)
+    user, host = who(means.environ)
+    journal.append(Kind.CONTINUED, 0, {"how": how, "by": {"user": user, "host": host}, "torn": trail.torn})
+    return journal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """An action that may begin, or go on."""
+
+    site: Site
+    stored: StoredPlan
+    means: Means
+    clearance: Clearance
+    gated: Gated
+
+
+def _carry_out(ready: _Ready, journal: Journal, said: Mapping[int, Said]) -> Outcome:
+    with closing(journal) as stop:
+        action = Action(site=ready.site, stored=ready.stored, means=ready.means, journal=journal, clearance=ready.clearance, stop=stop, gated=ready.gated)
+        end = action.do(said)
+    return conclude(action, end)

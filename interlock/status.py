@@ -1,0 +1,156 @@
+"""Where does everything stand? One screen, offline, from `.interlock/` and the backup directories alone: nothing is asked, run or changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import assert_never
+
+from interlock.act import journal as journals
+from interlock.act.backups import MANIFEST
+from interlock.act.backups import SCHEMA as BACKUP_SCHEMA
+from interlock.act.books import FOLDER, Books, approval_files, load_plan, read_signed
+from interlock.act.commands import still_running
+from interlock.act.lock import Holder
+from interlock.act.lock import holder as lock_holder
+from interlock.act.private import read_private
+from interlock.config.models import Module, Site
+from interlock.errors import InterlockError
+from interlock.gate import moments
+from interlock.gate.approvals import Approval
+from interlock.gate.canonical import short
+from interlock.gate.journal import End, Standing, State
+
+RECENT = 5  # plans that are listed
+
+
+def status_text(site: Site, ahead: int = 0, *, now: datetime | None = None) -> str:
+    """The screen. `ahead` seconds are added to now: what will have expired by then is said to have. Raises EvidenceError for a damaged journal."""
+    at = (now or datetime.now(UTC)) + timedelta(seconds=ahead)
+    when = f" (as it will be in {moments.in_words(ahead)})" if ahead else ""
+    if not (site.root / FOLDER).is_dir():
+        return "\n".join(
+            [f"{site.site}{when}: nothing was ever planned here", *_backups(site, at), f"next: interlock plan {next(iter(site.actions), 'ACTION')}"]
+        )
+    books = Books(folder=site.root / FOLDER)
+    holding = lock_holder(books.folder)
+    trail = journals.newest(books.journals)
+    standing = Standing.of(trail) if trail is not None else None
+    lines = [f"{site.site}{when}", f"lock: {holding or 'free'}"]
+    lines += _action(standing, at) if standing is not None else ["last action: none was ever begun"]
+    lines += [*_plans(books, standing, at), *_backups(site, at), f"next: {_next(site, books, standing, holding, at)}"]
+    return "\n".join(lines)
+
+
+def _action(standing: Standing, at: datetime) -> Iterator[str]:
+    """How far the last action got, step by step."""
+    age = moments.in_words((at - moments.read(standing.last)).total_seconds())
+    yield f"last action: {standing.id}: {_end(standing)}, last entry {age} ago"
+    loud = " (SELF-APPROVED)" if standing.begun.get("self_approved") else ""
+    yield f"  begun {standing.since} on the word of {', '.join(standing.begun.get('principals', ()))}{loud}"
+    if standing.finished:
+        return
+    if reason := standing.end_data.get("reason"):
+        yield f"  why: {reason}"
+    for number, step in enumerate(standing.steps, start=1):
+        said = step.data.get("what", "")
+        yield f"  step {number}: {_STATES[step.state]}{f': {said}' if said else ''}"
+        if step.spawned is not None and step.state in (State.UNDERWAY, State.UNDOING) and still_running(step.spawned):
+            yield f"    its program still runs, as process {step.spawned.pid}"
+
+
+def _end(standing: Standing) -> str:
+    match standing.end:
+        case End.DONE:
+            return "done and verified"
+        case End.UNDONE:
+            return "undone, everything is as it was"
+        case End.HALF:
+            return "HALF-CHANGED"
+        case End.UNVERIFIED:
+            return "every step done, but NOT VERIFIED"
+        case None:
+            return "UNFINISHED, being rolled back" if standing.rolling_back else "UNFINISHED"
+        case _:
+            assert_never(standing.end)
+
+
+_STATES = {
+    State.PENDING: "not started",
+    State.UNDERWAY: "started, and not known to have ended",
+    State.DONE: "done",
+    State.FAILED: "failed",
+    State.UNDOING: "its undo started, and is not known to have ended",
+    State.UNDONE: "undone",
+    State.NOT_UNDONE: "NOT undone",
+}
+
+
+def _plans(books: Books, standing: Standing | None, at: datetime) -> Iterator[str]:
+    """The newest plans that can still be applied, and who has approved them as far as their files say (apply verifies)."""
+    for path, action, digest, expires in _open_plans(books, standing, at)[:RECENT]:
+        approvals = [f"{one.principal} until {one.expires}" for one in _approvals(books, path) if moments.read(one.expires) > at]
+        yield f"plan {short(digest)} {action}: to be applied before {expires}; {'approved by ' + ', '.join(approvals) if approvals else 'not approved'}"
+
+
+def _open_plans(books: Books, standing: Standing | None, at: datetime) -> list[tuple[Path, str, str, str]]:
+    found = []
+    for folder in sorted(books.plans.glob("[!.]*/"), key=lambda path: path.stat().st_mtime, reverse=True)[: 4 * RECENT]:
+        try:
+            stored = load_plan(folder)
+        except InterlockError:
+            continue
+        begun = standing is not None and standing.plan_digest == stored.digest
+        if not begun and moments.read(stored.plan.expires_at) > at and not journals.ids_of(books.journals, stored.digest):
+            found.append((folder, stored.plan.action, stored.digest, stored.plan.expires_at))
+    return found
+
+
+def _approvals(books: Books, folder: Path) -> Iterator[Approval]:
+    for path in approval_files(books, load_plan(folder)):
+        try:
+            yield Approval.from_json(read_signed(path)[0])
+        except (OSError, ValueError):
+            continue
+
+
+def _backups(site: Site, at: datetime) -> Iterator[str]:
+    """The age of each module's newest backup, as its manifest says."""
+    for name, module in site.modules.items():
+        if site.host(module.host).ssh is not None:
+            yield f"backup of {name}: on {module.host}, not looked at"
+            continue
+        yield f"backup of {name}: {_newest_backup(name, module, at)}"
+
+
+def _newest_backup(name: str, module: Module, at: datetime) -> str:
+    try:
+        manifests = sorted((path for path in Path(module.backups).iterdir() if path.name.startswith(f"{name}-") and path.name.endswith(MANIFEST)), reverse=True)
+    except OSError as error:
+        return f"cannot be looked at: {error.strerror}"
+    for path in manifests:
+        try:
+            manifest = json.loads(read_private(path, limit=1 << 20))
+            if manifest["schema"] == BACKUP_SCHEMA and path.with_name(manifest["file"]).is_file():
+                age = moments.in_words((at - moments.read(manifest["finished"])).total_seconds())
+                return f"{age} old, {manifest['bytes']} bytes, verified {manifest['verification']['level']}, never restored"
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return "none that interlock made"
+
+
+def _next(site: Site, books: Books, standing: Standing | None, holding: Holder | None, at: datetime) -> str:
+    """The one command to type next."""
+    if holding is not None:
+        return "wait: an action is under way"
+    if standing is not None and not standing.finished and standing.end is not End.UNDONE:
+        digits = short(standing.plan_digest)
+        return f"interlock rollback {digits}" if standing.rolling_back else f"interlock resume {digits}   (or: interlock rollback {digits})"
+    plans = _open_plans(books, standing, at)
+    if plans:
+        path, _, digest, _ = plans[0]
+        approved = any(moments.read(one.expires) > at for one in _approvals(books, path))
+        return f"interlock {'apply' if approved else 'approve'} {short(digest)}"
+    return f"interlock plan {next(iter(site.actions), 'ACTION')}"
