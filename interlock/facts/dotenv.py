@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple, Self
 
 from interlock.errors import ConfigError
-from interlock.facts.substitution import Piece, Place, expand
+from interlock.facts.substitution import Fault, Place, SubstitutionError, expand
 
 BOM = "\ufeff"
 
@@ -69,10 +69,14 @@ class Problem(NamedTuple):
 
 
 class Value(NamedTuple):
-    """What a key comes to. `environment` names the variables of the process that went into it: then the text may be a secret."""
+    """What a key comes to. `environment` names the variables of the process that went into it: then the text may be a secret.
+
+    `undefined` is the error of the first variable in it that is defined nowhere, and for which its text has nothing.
+    """
 
     text: str
-    environment: frozenset[str]
+    environment: frozenset[str] = frozenset()
+    undefined: SubstitutionError | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +94,12 @@ class EnvFile:
         entries = tuple(reader.entries())
         return cls(entries=entries, problems=tuple(reader.problems), where=where)
 
-    def resolve(self, environ: Mapping[str, str], *, lenient: bool = False) -> dict[str, Value]:
+    def resolve(self, environ: Mapping[str, str]) -> dict[str, Value]:
         """The value of each key, in the order in which keys first stand.
 
         A variable in a value is looked up in `environ` first, then among the entries above it. A name alone takes its value from `environ`, and is
-        left out when it has none there. With `lenient` an undefined variable is empty, as Docker Compose has it.
-        Raises ConfigError with every line that is refused, or SubstitutionError for the first value that cannot be substituted.
+        left out when it has none there. An undefined variable makes a value that says so: whoever uses it must ask.
+        Raises ConfigError with every line that is refused, SubstitutionError for bad syntax in a value and for an unmet `:?` or `?`.
         """
         if refused := tuple(self._error(problem) for problem in self.problems if problem.refused):
             raise ConfigError(f"{self.where or 'the env file'} cannot be read", where=self.where, problems=refused)
@@ -103,31 +107,32 @@ class EnvFile:
         above: dict[str, str] = {}
         known = ChainMap(dict(environ), above)
         for entry in self.entries:
-            value = self._value(entry, environ, values, known, lenient=lenient)
+            value = self._value(entry, environ, values, known)
             if value is not None:
                 values[entry.key] = value
                 above[entry.key] = value.text
         return values
 
-    def _value(self, entry: Entry, environ: Mapping[str, str], values: Mapping[str, Value], known: Mapping[str, str], *, lenient: bool) -> Value | None:
+    def _value(self, entry: Entry, environ: Mapping[str, str], values: Mapping[str, Value], known: Mapping[str, str]) -> Value | None:
         if entry.text is None:
             inherited = environ.get(entry.key)
             return None if inherited is None else Value(inherited, frozenset({entry.key}))
         if entry.literal or "$" not in entry.text:
-            return Value(entry.text, frozenset())
-        pieces = expand(entry.text, known, where=self.where, at=Place(entry.line, entry.column), lenient=lenient)
-        return Value("".join(piece.text for piece in pieces), frozenset(_environment(pieces, environ, values)))
+            return Value(entry.text)
+        place = Place(entry.line, entry.column)
+        pieces = expand(entry.text, known, where=self.where, at=place, lenient=True)
+        unknown = [piece.name for piece in pieces if piece.undefined]
+        used = [values[piece.name] for piece in pieces if piece.name in values and piece.name not in environ]
+        return Value(
+            text="".join(piece.text for piece in pieces),
+            environment=frozenset(piece.name for piece in pieces if piece.name in environ).union(*(value.environment for value in used)),
+            undefined=SubstitutionError(Fault.UNDEFINED, place, where=self.where, variable=unknown[0])
+            if unknown
+            else next((value.undefined for value in used if value.undefined), None),
+        )
 
     def _error(self, problem: Problem) -> ConfigError:
         return ConfigError(problem.what, where=f"{self.where}:{problem.line}:{problem.column}", remedy="write NAME=value")
-
-
-def _environment(pieces: tuple[Piece, ...], environ: Mapping[str, str], values: Mapping[str, Value]) -> Iterator[str]:
-    for piece in pieces:
-        if piece.name in environ:
-            yield piece.name
-        elif piece.name in values:
-            yield from values[piece.name].environment
 
 
 class _Reader:

@@ -13,7 +13,6 @@ from typing import Protocol
 from interlock.config.models import Instance, Site
 from interlock.errors import CouldNotLook
 from interlock.facts.dotenv import EnvFile, Value
-from interlock.facts.substitution import Fault, SubstitutionError
 from interlock.facts.templates import SHORTEST_FOUND, Rendered, Secrets
 from interlock.render.renderers import output
 
@@ -64,7 +63,7 @@ class InstanceValues(Mapping[str, str]):
     def __getitem__(self, name: str) -> str:
         if name not in self._resolved:
             written = self._instance.values.get(name)
-            self._resolved[name] = Value(written, frozenset()) if written is not None else self._from_env_file(name)
+            self._resolved[name] = Value(written) if written is not None else self._from_env_file(name)
         return self._resolved[name].text
 
     def __iter__(self) -> Iterator[str]:
@@ -93,11 +92,12 @@ class InstanceValues(Mapping[str, str]):
     def _from_env_file(self, name: str) -> Value:
         if self._env_file is None:
             raise KeyError(name)
-        if name in self._values_of_file:
-            return self._values_of_file[name]
-        if any(entry.key == name for entry in self._env_file.entries):
+        value = self._values_of_file.get(name)
+        if value is not None and value.undefined is not None:
+            raise self._not_set(value.undefined.variable, value.undefined.where) from value.undefined
+        if value is None and any(entry.key == name for entry in self._env_file.entries):
             raise self._not_set(name, self._env_file.where)
-        raise KeyError(name)
+        return self._values_of_file[name]
 
     @cached_property
     def _env_file(self) -> EnvFile | None:
@@ -107,12 +107,7 @@ class InstanceValues(Mapping[str, str]):
     @cached_property
     def _values_of_file(self) -> dict[str, Value]:
         assert self._env_file is not None
-        try:
-            return self._env_file.resolve(self._environ)
-        except SubstitutionError as error:
-            if error.fault is Fault.SYNTAX:
-                raise
-            raise self._not_set(error.variable, error.where) from error
+        return self._env_file.resolve(self._environ)
 
     def _not_set(self, variable: str, where: str) -> CouldNotLook:
         what = f"{variable} of instance {self._name} comes from the environment, where it is not set"

@@ -98,7 +98,7 @@ def test_docker_compose_substitutes_as_we_do(compose: Compose, folder: Path, tex
 
 def read(data: bytes) -> dict[str, str] | None:
     try:
-        return {key: value.text for key, value in EnvFile.parse(data).resolve(ENVIRON, lenient=True).items()}
+        return {key: value.text for key, value in EnvFile.parse(data).resolve(ENVIRON).items()}
     except ConfigError:
         return None
 

@@ -115,10 +115,17 @@ def test_an_entry_knows_its_line_its_quote_and_whether_a_dollar_means_something(
     ]
 
 
-def test_an_undefined_variable_is_an_error_at_the_value() -> None:
+def test_a_value_with_an_undefined_variable_says_so_and_so_do_those_made_of_it() -> None:
+    resolved = EnvFile.parse(b'A=1\nB="x\n$NOPE"\nC=<$B>\nD=$A\nE=${NOPE:-e}\n', where="x.env").resolve(ENVIRON)
+    found = {key: (value.undefined.variable, value.undefined.where) for key, value in resolved.items() if value.undefined}
+    assert found == {"B": ("NOPE", "x.env:2:3"), "C": ("NOPE", "x.env:2:3")}
+
+
+@pytest.mark.parametrize(("value", "fault"), [("${", Fault.SYNTAX), ("${NOPE:?set it}", Fault.REQUIRED)])
+def test_a_value_that_docker_compose_refuses_is_an_error_at_its_place(value: str, fault: Fault) -> None:
     with pytest.raises(SubstitutionError) as caught:
-        values('A=1\nB="x\n$NOPE"\n')
-    assert (caught.value.fault, caught.value.variable, caught.value.where) == (Fault.UNDEFINED, "NOPE", "x.env:2:3")
+        values(f"A=1\nB={value}\n")
+    assert (caught.value.fault, caught.value.where) == (fault, "x.env:2:3")
 
 
 def test_a_value_knows_which_variables_of_the_environment_went_into_it() -> None:
