@@ -6,7 +6,7 @@
 
 GET /health         {"status": "ok", "release": ..., "entries": ...}, with one read through the database; 503 when that read fails
 GET /state/summary  {"entries": ..., "balance": ..., "receipts": ..., "receipt_bytes": ...}
-POST /entries       {"account": "...", "amount": 5}: one row and one receipt
+POST /entries       {"account": "...", "amount": 5}: one row and one receipt; 503 while STATE_DIR/maintenance is there
 """
 
 from __future__ import annotations
@@ -78,6 +78,10 @@ class Ledger:
                 self.release = value
         log.info("running release %s", self.release)
 
+    def in_maintenance(self) -> bool:
+        """Whether the operator asked that nothing is booked."""
+        return (self.receipts.parent / "maintenance").exists()
+
     def health(self) -> dict[str, Any]:
         """One read through the database."""
         return {"status": "ok", "release": self.release, "entries": self._one("SELECT count(*) FROM entries")}
@@ -128,6 +132,9 @@ class Handler(BaseHTTPRequestHandler):
         """/entries."""
         if self.path != "/entries":
             self._send(HTTPStatus.NOT_FOUND, {"error": "no such page"})
+            return
+        if self.ledger.in_maintenance():
+            self._send(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "maintenance", "error": "nothing is booked now, try again in a minute"})
             return
         body = self.rfile.read(min(int(self.headers.get("Content-Length") or 0), MAX_BODY_BYTES))
         self._answer(lambda: {"id": self.ledger.add(Entry.parse(body))})
