@@ -102,6 +102,13 @@ def _asked(program: str, environ: Mapping[str, str]) -> Compose | None:
 
 def _run(argv: tuple[str, ...], *, directory: Path, environ: Mapping[str, str], timeout_s: float) -> subprocess.CompletedProcess[bytes]:
     try:
-        return subprocess.run(argv, cwd=directory, env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False)
+        done = subprocess.run(argv, cwd=directory, env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise CouldNotLook(f"{argv[0]} does not answer", where=str(directory), why=str(error), remedy=f"run it by hand: {' '.join(argv)}") from error
+        raise _no_answer(argv, directory, str(error)) from error
+    if done.returncode < 0:
+        raise _no_answer(argv, directory, f"signal {-done.returncode} ended it")
+    return done
+
+
+def _no_answer(argv: tuple[str, ...], directory: Path, why: str) -> CouldNotLook:
+    return CouldNotLook(f"{argv[0]} does not answer", where=str(directory), why=why, remedy=f"run it by hand: {' '.join(argv)}")
