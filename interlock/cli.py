@@ -16,6 +16,7 @@ from interlock import __version__
 from interlock.errors import ConfigError, EvidenceError, GateShut, InterlockError, UsageError
 
 if TYPE_CHECKING:
+    from interlock.carrying import Outcome, Said
     from interlock.config.models import Site
     from interlock.evidence.details import Details
     from interlock.evidence.record import Record
@@ -115,6 +116,7 @@ def _acting(commands: argparse._SubParsersAction[Parser]) -> None:
     plan = _add(commands, "plan", "resolve an action to steps with every input, and write the plan to be approved", _plan)
     plan.add_argument("action", nargs="?", metavar="ACTION", help="an action of the site")
     plan.add_argument("--show", metavar="PLAN", help="show a plan in words and as a diff instead")
+    plan.add_argument("--key", metavar="FILE", type=Path, help="sign the plan with this SSH key (default: your own, where there is one)")
     approve = _add(commands, "approve", "show a plan, ask for its digest, and sign it with your SSH key", _approve)
     approve.add_argument("plan", metavar="PLAN")
     approve.add_argument("--key", metavar="FILE", type=Path, help="your SSH key (default: the agent's, or ~/.ssh/id_ed25519)")
@@ -123,7 +125,11 @@ def _acting(commands: argparse._SubParsersAction[Parser]) -> None:
         ("resume", "finish a plan that was interrupted", _resume),
         ("rollback", "undo a plan that was interrupted or failed", _rollback),
     ):
-        _add(commands, name, text, command).add_argument("plan", metavar="PLAN")
+        acting = _add(commands, name, text, command)
+        acting.add_argument("plan", metavar="PLAN")
+        if name == "resume":
+            acting.add_argument("--done", metavar="STEP", action="append", default=[], help="this interrupted command did its work: go on behind it")
+            acting.add_argument("--again", metavar="STEP", action="append", default=[], help="this interrupted command may be run again")
     status = _add(commands, "status", "one screen: lock holder, last action and how far, ages, the exact next command", _status)
     status.add_argument("--in", dest="ahead", metavar="TIME", default="0s", help="say what will have expired by then, like 4h")
 
@@ -216,11 +222,11 @@ def _plan(request: argparse.Namespace) -> int:
 
     site = _site(request)
     if request.show is not None:
-        print(runner.show(site, request.show))
+        print(runner.show(site, request.show, os.environ))
     elif request.action is None:
         raise UsageError("which action?", why=f"this site has {', '.join(site.actions) or 'none'}", remedy="name one: interlock plan ACTION")
     else:
-        print(runner.plan(site, request.action, os.environ))
+        print(runner.plan(site, request.action, os.environ, key=request.key))
     return 0
 
 
@@ -234,19 +240,34 @@ def _approve(request: argparse.Namespace) -> int:
 def _apply(request: argparse.Namespace) -> int:
     from interlock import runner
 
-    return runner.apply(_site(request), request.plan, os.environ)
+    return _ended(runner.apply(_site(request), request.plan, os.environ))
+
+
+def _ended(outcome: Outcome) -> int:
+    """Say how an action ended and where its evidence lies."""
+    print(outcome.text)
+    return outcome.exit_code
+
+
+def _told(step: str, word: Said) -> tuple[int, Said]:
+    """What the operator says of an interrupted command. Raises UsageError for what is no number of a step."""
+    if not step.isdecimal() or int(step) < 1:
+        raise UsageError(f"{step} is no step", remedy="`interlock status` numbers the steps")
+    return int(step), word
 
 
 def _resume(request: argparse.Namespace) -> int:
     from interlock import runner
+    from interlock.carrying import Said
 
-    return runner.resume(_site(request), request.plan, os.environ)
+    said = dict([*(_told(step, Said.DONE) for step in request.done), *(_told(step, Said.AGAIN) for step in request.again)])
+    return _ended(runner.resume(_site(request), request.plan, os.environ, said=said))
 
 
 def _rollback(request: argparse.Namespace) -> int:
     from interlock import runner
 
-    return runner.rollback(_site(request), request.plan, os.environ)
+    return _ended(runner.rollback(_site(request), request.plan, os.environ))
 
 
 def _status(request: argparse.Namespace) -> int:
