@@ -147,7 +147,6 @@ class _Asking:
         try:
             said = payload(self._looks, self._nonce, limit * BUDGET_SHARE)
             ended = self._conversation.hold(said, hear, until=until, limit=bytes_allowed(self._looks))
-            reply.end()
         except Garbage as garbage:
             raise CouldNotLook(
                 f"host {self._name} answered with something that is no answer",

@@ -121,18 +121,12 @@ class Reply:
     _dialect: Any = None
 
     def feed(self, data: bytes) -> None:
-        """Take some bytes. Raises `Garbage`, and OSError when the spool cannot be written."""
+        """Take some bytes; a record that has not ended yet is none. Raises `Garbage`, and OSError when the spool cannot be written."""
         if self.complete:
             return  # a farewell of the shell
         if self.header is None:
             data = self._find_header(data)
         self._split(data)
-
-    def end(self) -> None:
-        """There is no more. Raises `Garbage` when the last record is none."""
-        if self.header is not None and self._pending:
-            self._record(b"".join(self._pending))
-            self._pending.clear()
 
     def close(self) -> None:
         """Close the files of the spool."""

@@ -50,7 +50,6 @@ def asked(looks: Sequence[Look], spool: Path, argv: Sequence[str], path: Path | 
         [program, *argv[1:]], executable=program, input=conversation.payload(looks, nonce, 20.0), capture_output=True, env=environ, check=False
     )
     reply.feed(done.stdout)
-    reply.end()
     reply.close()
     assert reply.complete, (done.returncode, done.stderr[-500:], done.stdout[-300:])
     walks = {looks[number].root: list(read_listings(file.path, file.listings, where="h")) for number, file in reply.walks.items()}  # type: ignore[union-attr]
