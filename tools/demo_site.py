@@ -204,7 +204,7 @@ def _make_keys(site: DemoSite) -> None:
         key = private_folder(private_folder(people / person) / ".ssh") / "id_ed25519"
         subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"{person}@platform", "-f", str(key)), check=True, capture_output=True, timeout=30)
         kind, public, _ = key.with_suffix(".pub").read_text().split()
-        allowed.append(f'{person}@platform {kind} {public}\n')
+        allowed.append(f'{person}@platform namespaces="interlock" {kind} {public}\n')
     (people / "allowed_signers").write_text("".join(allowed))
 
 
