@@ -175,3 +175,299 @@ def looks_and_answers() -> SearchStrategy[dict[object, object]]:
         st.tuples(st.builds(Walk, paths), failed),
     )
     return st.lists(pairs, max_size=6).map(dict)
+
+
+# ---- config: site files and YAML texts
+
+# What a YAML file may hold unescaped, and what has a meaning to YAML, to `$` and to path code.
+_PRINTABLE = st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="\u2028\u2029\ufeff\ufffe\uffff$")
+_TRICKY = st.sampled_from(
+    [
+        "yes",
+        "no",
+        "on",
+        "null",
+        "~",
+        "0600",
+        "0o7",
+        "1_000",
+        "1e3",
+        "22:22",
+        "2026-01-01",
+        ".inf",
+        "=",
+        "<<",
+        "- x",
+        "a: b",
+        "a #b",
+        "#",
+        "!x",
+        "&x",
+        "*x",
+        "{",
+        "'",
+    ]
+)
+
+
+def texts() -> SearchStrategy[str]:
+    """Texts that are not empty, many of which YAML would take for something else."""
+    return st.one_of(_TRICKY, st.text(_PRINTABLE, min_size=1, max_size=12))
+
+
+def names() -> SearchStrategy[str]:
+    """What an operator may call a host, module, instance or the like."""
+    return st.builds(str.__add__, st.sampled_from("abcXYZ019"), st.text("abXY01._-", max_size=6))
+
+
+def relative_paths() -> SearchStrategy[str]:
+    """Paths without empty steps, `.` and `..`."""
+    step = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="/\u2028\u2029\ufeff\ufffe\uffff$"), min_size=1, max_size=6)
+    return st.lists(step.filter(lambda text: text not in (".", "..")), min_size=1, max_size=3).map("/".join)
+
+
+def absolute_paths() -> SearchStrategy[str]:
+    """The same from the root on."""
+    return relative_paths().map("/".__add__)
+
+
+def _some(**optional: SearchStrategy[object]) -> SearchStrategy[dict[str, object]]:
+    return st.fixed_dictionaries({}, optional=optional)
+
+
+_DURATIONS = st.one_of(st.integers(1, 999_999_999), st.builds("{}{}".format, st.integers(1, 9999), st.sampled_from("smhd")))
+_ARGV = st.lists(texts(), min_size=1, max_size=3)
+_SEVERITIES = st.sampled_from(["critical", "high", "medium", "low"])
+_MODES = st.integers(0, 0o777).map("{:04o}".format)
+
+
+@composite
+def _expectations(draw: DrawFn, hosts: list[str]) -> dict[str, object]:
+    scalars = st.one_of(texts(), st.integers(-5, 5), st.booleans(), st.none())
+    kinds: dict[str, SearchStrategy[dict[str, object]]] = {
+        "file": st.builds(dict.__or__, st.fixed_dictionaries({"path": absolute_paths()}), _some(mode=_MODES, owner=names(), contains=texts())),
+        "port": st.builds(dict.__or__, st.fixed_dictionaries({"address": st.sampled_from(["127.0.0.1:1", "[::1]:65535"])}), _some(listening=st.booleans())),
+        "http": st.builds(
+            dict.__or__,
+            st.fixed_dictionaries({"url": st.sampled_from(["http://x", "https://x:1/y?z"])}),
+            _some(status=st.integers(100, 599), contains=texts(), json=st.dictionaries(texts(), st.one_of(scalars, st.lists(scalars, max_size=2)), max_size=2)),
+        ),
+        "command": st.builds(dict.__or__, st.fixed_dictionaries({"run": _ARGV}), _some(exit=st.integers(0, 255), stdout_contains=texts())),
+        "sql": st.fixed_dictionaries({"dsn_env": st.sampled_from(["A", "_b1"]), "query": texts(), "value": scalars}),
+    }
+    kind = draw(st.sampled_from(sorted(kinds)))
+    when = st.sampled_from([["preflight"], ["postflight"], ["postflight", "preflight"]])
+    rest = _some(host=st.sampled_from(hosts), when=when, severity=_SEVERITIES, attempts=st.integers(1, 1000), every=_DURATIONS, timeout=_DURATIONS)
+    return {kind: draw(kinds[kind]), **draw(rest)}
+
+
+@composite
+def site_data(draw: DrawFn) -> dict[str, object]:
+    """All that a valid site file can say, as plain data: what is named exists, and nothing contradicts itself."""
+    few = {"min_size": 0, "max_size": 2}
+    destinations = st.sampled_from(["h", "u@h.example"])
+    ssh = st.builds(dict.__or__, st.fixed_dictionaries({"destination": destinations}), _some(port=st.integers(1, 65535), identity_file=texts()))
+    hosts = draw(st.dictionaries(names(), _some(ssh=ssh, become=st.just("sudo -n"), timeout=_DURATIONS), **few))
+    host = st.sampled_from([*hosts, "local"])
+
+    places = draw(st.lists(st.text("abc", min_size=1, max_size=5), min_size=8, max_size=8, unique=True))
+    module_names, instance_names = draw(st.lists(names(), unique=True, **few)), draw(st.lists(names(), unique=True, **few))
+    paths = st.lists(absolute_paths().map("/data".__add__), min_size=1, max_size=2, unique=True)
+    modules = {
+        name: {"paths": draw(paths), "backups": f"/backups/{place}", "owner": draw(names()), **draw(_some(host=host, **{"class": st.just("E")}))}
+        for name, place in zip(module_names, places, strict=False)
+    }
+    values = st.dictionaries(texts(), st.one_of(texts(), st.just("")), max_size=2)
+    instances = {
+        name: {"directory": f"/srv/{place}", **draw(_some(host=host, values=values, env_file=relative_paths()))}
+        for name, place in zip(instance_names, places, strict=False)
+    }
+    header = st.one_of(st.fixed_dictionaries({"lines": st.integers(1, 100)}), st.fixed_dictionaries({"marker": texts()}))
+    renderers = st.sampled_from(["copy", "substitute"])
+    templates = {
+        name: {
+            "template": draw(relative_paths()),
+            "canonical": draw(relative_paths()),
+            "target": place,
+            **draw(_some(renderer=renderers, mode=_MODES, header=header)),
+        }
+        for name, place in zip(draw(st.lists(names(), unique=True, **few)) if instances else (), places, strict=False)
+    }
+    expect = draw(st.dictionaries(names(), _expectations([*hosts, "local"]), **few))
+
+    steps: list[SearchStrategy[dict[str, object]]] = [
+        st.fixed_dictionaries(
+            {"command": st.builds(dict.__or__, st.fixed_dictionaries({"run": _ARGV}), _some(undo=_ARGV, done=_ARGV, host=host, directory=absolute_paths()))}
+        )
+    ]
+    for kind, key, known in (("backup", "modules", modules), ("write-files", "templates", templates), ("verify", "expect", expect)):
+        if known:
+            steps.append(st.fixed_dictionaries({kind: st.fixed_dictionaries({key: st.lists(st.sampled_from(sorted(known)), min_size=1, unique=True)})}))
+    action = st.builds(
+        dict.__or__,
+        st.fixed_dictionaries({"steps": st.lists(st.one_of(steps), min_size=1, max_size=3)}),
+        _some(approval=st.sampled_from(["signature", "operator"]), timeout=_DURATIONS, gate=st.lists(texts(), min_size=1, max_size=2, unique=True)),
+    )
+    signers = st.fixed_dictionaries({"allowed_signers": texts()})
+    rest = draw(
+        _some(
+            gate=_some(shut_at=_SEVERITIES),
+            compose=st.fixed_dictionaries({"files": st.lists(relative_paths(), min_size=1, max_size=2, unique=True)}),
+            scripts=st.fixed_dictionaries({"files": st.lists(relative_paths(), min_size=1, max_size=2, unique=True)}),
+            mounts=st.fixed_dictionaries(
+                {"state": st.builds(dict.__or__, st.fixed_dictionaries({"path": absolute_paths(), "device": texts()}), _some(host=host))}
+            ),
+            not_used=st.dictionaries(st.sampled_from(["state_dir", "parity", "automation"]), texts(), max_size=2),
+            waivers=relative_paths(),
+            reports=texts(),
+        )
+    )
+    tables = {
+        "hosts": hosts,
+        "modules": modules,
+        "instances": instances,
+        "templates": templates,
+        "expect": expect,
+        "actions": draw(st.dictionaries(names(), action, **few)),
+    }
+    approval = st.builds(dict.__or__, signers, _some(required=st.integers(1, 10), valid_for=_DURATIONS, self_approval=st.booleans()))
+    return {"interlock": 1, "site": draw(names()), **{key: table for key, table in tables.items() if table}, **rest, "approval": draw(approval)}
+
+
+@composite
+def yaml_of(draw: DrawFn, data: object) -> str:
+    """One of the many ways to write plain data as YAML."""
+    import json
+
+    import yaml
+
+    class Quoting(yaml.SafeDumper):
+        """Quotes every text: PyYAML writes YAML 1.1, where `0o7` is text."""
+
+    quote = draw(st.sampled_from(['"', "'"]))
+    Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style=quote))
+    if draw(st.booleans()):
+        return json.dumps(data, ensure_ascii=False, indent=draw(st.sampled_from([None, 1])))
+    flow, width = draw(st.sampled_from([None, False, True])), draw(st.sampled_from([20, 1000]))
+    return yaml.dump(data, Dumper=Quoting, allow_unicode=True, default_flow_style=flow, width=width, sort_keys=False)
+
+
+_YAML_TOKENS = (
+    *(
+        "a",
+        "b",
+        "key",
+        "1",
+        "yes",
+        ":",
+        ": ",
+        ":\n",
+        "- ",
+        "-",
+        "\n",
+        "\n ",
+        "\n  ",
+        " ",
+        "\t",
+        '"',
+        "'",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        "#",
+        " #",
+        "&x ",
+        "*x",
+        "<<: *x\n",
+    ),
+    *(
+        "!t ",
+        "!!str ",
+        "!reset ",
+        "| \n",
+        "> \n",
+        "---\n",
+        "...\n",
+        "%YAML 1.1\n",
+        "@",
+        "`",
+        "%",
+        "? ",
+        "=",
+        "\r\n",
+        "é",
+        "\U0001f600",
+        "\\",
+        '"\\x"',
+        "a: 1\n",
+        "~",
+    ),
+    *("<<<<<<< HEAD\n", "=======\n", ">>>>>>> x\n", "||||||| x\n", "${A}", "$$", "\ufeff", "\x85", "\u2028", "\x00", "\x07"),
+)
+
+
+def yaml_texts() -> SearchStrategy[str]:
+    """Texts made of what means something to YAML, nearly all of them wrong."""
+    return st.lists(st.sampled_from(_YAML_TOKENS), max_size=16).map("".join)
+
+
+@composite
+def mutations(draw: DrawFn, text: str) -> str:
+    """A text with a few of its pieces removed, doubled, exchanged or replaced."""
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(text)))
+        end = min(len(text), start + draw(st.integers(0, 20)))
+        piece = draw(st.one_of(st.sampled_from(_YAML_TOKENS), st.just(text[start:end] * 2), st.just("")))
+        text = text[:start] + piece + text[end:]
+    return text
+
+
+@composite
+def laid_out_yaml(draw: DrawFn) -> tuple[str, dict[tuple[str | int, ...], tuple[int, int]]]:
+    """A YAML text that is written here by hand, and where in it each key path was put: line and column, from 1."""
+    lines: list[str] = []
+    places: dict[tuple[str | int, ...], tuple[int, int]] = {}
+    keys = st.lists(st.sampled_from(["a", "b", '"c d"', "'e'", "é", "😀", "f.g", "x-y", "0x", "key with spaces"]), min_size=1, max_size=3, unique=True)
+    ends = st.sampled_from(["\n", "\r\n"])
+    end = draw(ends)
+
+    def flow(path: tuple[str | int, ...], line: str) -> str:
+        """Append a flow list of scalars to `line`, noting where each begins."""
+        parts = draw(st.lists(st.sampled_from(["1", "x", '"q, r"', "{k: v}"]), max_size=3))
+        for index, part in enumerate(parts):
+            line += "[" if index == 0 else ", "
+            places[*path, index] = (len(lines) + 1, len(line) + 1)
+            if part == "{k: v}":
+                places[*path, index, "k"] = (len(lines) + 1, len(line) + 2)
+            line += part
+        return line + ("]" if parts else "[]")
+
+    def block(path: tuple[str | int, ...], indent: int, depth: int) -> None:
+        as_list = bool(path) and draw(st.booleans())
+        members = [(f"{key}:", key.strip("'\"")) for key in draw(keys)] if not as_list else [("-", index) for index in range(draw(st.integers(1, 3)))]
+        for written, step in members:
+            if draw(st.integers(0, 5)) == 0:
+                lines.append(draw(st.sampled_from(["", " " * indent + "# a comment: x", "#"])))
+            here = (*path, step)
+            line = " " * indent + written
+            if depth and draw(st.booleans()):
+                if not as_list:
+                    places[here] = (len(lines) + 1, indent + 1)
+                lines.append(line)
+                below = indent + draw(st.integers(1, 4))
+                if as_list:
+                    places[here] = (len(lines) + 1, below + 1)
+                first = len(lines)
+                block(here, below, depth - 1)
+                if as_list:  # the item begins where its first key or dash stands, behind comments and blank lines
+                    skipped = next(number for number, text in enumerate(lines[first:]) if text.strip() and not text.strip().startswith("#"))
+                    places[here] = (first + skipped + 1, below + 1)
+            else:
+                gap = line + " " * draw(st.integers(1, 3))
+                places[here] = (len(lines) + 1, len(gap) + 1 if as_list else indent + 1)
+                lines.append(flow(here, gap) if draw(st.booleans()) else gap + draw(st.sampled_from(["1", "text", '"a: b # c"', "'it''s'", "null"])))
+
+    block((), 0, 3)
+    return end.join(lines) + end, places

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -31,7 +31,7 @@ from pydantic import (
 
 from interlock.verdicts import Severity
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 LOCAL = "local"
 HEADLINE_FAMILIES = ("mounts", "state_dir", "backups", "parity", "templates", "automation")
 
@@ -358,6 +358,14 @@ class Compose(Noun):
     )
 
 
+class Scripts(Noun):
+    """The scripts and programs of the stack that are judged from their text, as paths inside the site's folder."""
+
+    files: Annotated[tuple[TreePath, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)] = Field(
+        description="Shell scripts and Python programs."
+    )
+
+
 class ExpectFile(Noun):
     """A file must be there, and be so."""
 
@@ -551,6 +559,7 @@ class Site(Noun):
     instances: Table[Instance] = Field(default_factory=_nothing, description="The running copies of the stack.")
     templates: Table[Template] = Field(default_factory=_nothing, description="The files that are rendered for each instance.")
     compose: Compose | None = Field(default=None, description="The compose files of the stack.")
+    scripts: Scripts | None = Field(default=None, description="The scripts and programs of the stack.")
     expect: Table[Expect] = Field(default_factory=_nothing, description="The site's own expectations; each is a guardrail.")
     not_used: Annotated[Mapping[Family, Text], AfterValidator(MappingProxyType), WrapSerializer(_to_plain)] = Field(
         default_factory=_nothing, description="Headline families that this site does not use, each with the reason."

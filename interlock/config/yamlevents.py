@@ -52,6 +52,11 @@ class Composer:
         self._stack: list[_Open] = []
         self._anchors: dict[str, Node | None] = {}
 
+    @property
+    def opened(self) -> Position | None:
+        """Where the innermost list or mapping begins that has not ended."""
+        return self._stack[-1].node.at if self._stack else None
+
     def take(self, event: object) -> None:
         """Take the next event. Raises Stop when nothing behind it can be read."""
         match event:
@@ -80,8 +85,11 @@ class Composer:
         if not event.value.isascii() and _SURROGATE.search(event.value):
             raise Stop(self._problem(event, Fault.SYNTAX, "half a surrogate pair is no character", remedy="write the character itself"))
         node = Node(at=_start(event), data=self._value(event), text=event.value)
+        key = self._stack[-1].key if self._stack else None
+        if key is not None and _is_unwritten(event):
+            node.at = key.at  # the two parsers differ in where nothing stands
         self._name(event.anchor, node)
-        self._add(node, plain=event.implicit[0])
+        self._add(node, plain=_is_plain(event))
 
     def _begin(self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent) -> None:
         if len(self._stack) >= self.rules.depth:
@@ -183,7 +191,7 @@ class Composer:
     def _value(self, event: yaml.ScalarEvent) -> Any:
         if event.tag not in (None, "!"):
             return self._tagged_scalar(event)
-        return resolve(event.value) if event.implicit[0] else event.value
+        return resolve(event.value) if _is_plain(event) else event.value
 
     def _tagged_scalar(self, event: yaml.ScalarEvent) -> Any:
         tag = event.tag or ""
@@ -276,6 +284,17 @@ def _merge(node: Node, sources: list[Node]) -> None:
     members.update(node.members)
     node.members = members
     node.data = {text: member.data for text, (_, member) in members.items()}
+
+
+def _is_plain(event: yaml.ScalarEvent) -> bool:
+    """A text without quotes and without a tag, which may be something else than text."""
+    return event.tag is None and bool(event.implicit[0])
+
+
+def _is_unwritten(event: yaml.ScalarEvent) -> bool:
+    """Nothing at all behind a colon."""
+    begin, end = event.start_mark, event.end_mark
+    return begin is not None and end is not None and begin.index == end.index
 
 
 def _start(event: yaml.Event) -> Position:

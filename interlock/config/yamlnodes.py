@@ -57,11 +57,11 @@ class Rules:
     foreign_tags: bool = False  # keep `!reset`, `!override` and the like as Tagged
     several_documents: bool = False
     same_text_is_same_key: bool = False  # 1 and "1" are one key, as for go-yaml
-    any_line_break: bool = False  # let U+0085, U+2028 and U+2029 pass, which end a line for YAML 1.1 and for no editor
+    unseen_characters: bool = False  # let U+0085, U+2028, U+2029 pass, which end a line for YAML 1.1 and for no editor, and U+FEFF
 
 
 SITE = Rules(size=1_000_000, values=200_000)
-COMPOSE = Rules(size=4_000_000, values=1_000_000, foreign_tags=True, several_documents=True, same_text_is_same_key=True, any_line_break=True)
+COMPOSE = Rules(size=4_000_000, values=1_000_000, foreign_tags=True, several_documents=True, same_text_is_same_key=True, unseen_characters=True)
 
 
 class Position(NamedTuple):

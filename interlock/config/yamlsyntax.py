@@ -9,6 +9,8 @@ import yaml
 
 from interlock.config.yamlnodes import Fault, Position, Problem
 
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+
 
 class _Word(NamedTuple):
     """How one kind of error is told: `seen` are pieces of the parsers' messages; `{begin}` is the line where the surrounding thing begins.
@@ -23,6 +25,7 @@ class _Word(NamedTuple):
 
 
 _TAB = _Word(("tab character",), "a tab stands where only spaces may", "indent with spaces")
+_UNFINISHED = _Word((), "the list or mapping that opens here is never closed", "close it with ] or }", True)
 _WORDS = (
     _TAB,
     _Word(("mapping values are not allowed",), "a colon stands where no value can begin", "quote text that holds a colon and a space, or mend the indentation"),
@@ -53,16 +56,19 @@ _WORDS = (
 )
 
 
-def syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
-    """The problem that a parser's error says. `text` is what was parsed."""
+def syntax_problem(error: yaml.YAMLError, text: str, opened: Position | None = None) -> Problem:
+    """The problem that a parser's error says. `text` is what was parsed; `opened` is where the innermost list or mapping begins that was not closed."""
     mark: Any = getattr(error, "problem_mark", None)
     said: str = getattr(error, "problem", None) or str(error)
     if mark is None:
         return Problem(line=1, column=1, kind=Fault.SYNTAX, message=f"it is no YAML: {said}")
-    at = Position(mark.line + 1, mark.column + 1)
+    lines = _BREAK.split(text)
+    at = _inside(lines, mark)
     context: Any = getattr(error, "context_mark", None)
-    begin = at if context is None else Position(context.line + 1, context.column + 1)
-    word = _word(f"{getattr(error, 'context', None)}: {said}", text, at)
+    begin = at if context is None else _inside(lines, context)
+    word = _word(f"{getattr(error, 'context', None)}: {said}", "\n".join([lines[at.line - 1][at.column - 1 :], *lines[at.line :]]))
+    if word is _UNFINISHED:
+        begin = opened or begin
     if word is None:
         return Problem(line=at.line, column=at.column, kind=Fault.SYNTAX, message=f"it is no YAML: {said}")
     line, column = begin if word.at_begin else at
@@ -70,13 +76,19 @@ def syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
     return Problem(line=line, column=column, kind=Fault.SYNTAX, message=word.what.format(begin=begin.line), why=noticed, remedy=word.remedy)
 
 
-def _word(said: str, text: str, at: Position) -> _Word | None:
+def _inside(lines: list[str], mark: Any) -> Position:
+    """The place of a mark; libyaml puts the end of a text without a last line break on a line that is not there."""
+    if mark.line >= len(lines):
+        return Position(len(lines), len(lines[-1]) + 1)
+    return Position(mark.line + 1, mark.column + 1)
+
+
+def _word(said: str, ahead: str) -> _Word | None:
+    """How to tell it. `ahead` is the text from the place of the error on."""
     if "cannot start any token" in said:
-        character = _character(text, at)
-        return _TAB if character == "\t" else _Word((), f"text cannot begin with {character}".replace("{", "{{").replace("}", "}}"), "put the text in quotes")
+        return (
+            _TAB if ahead.startswith("\t") else _Word((), f"text cannot begin with {ahead[:1]}".replace("{", "{{").replace("}", "}}"), "put the text in quotes")
+        )
+    if "node content" in said and not ahead.strip():
+        return _UNFINISHED
     return next((word for word in _WORDS if all(piece in said for piece in word.seen)), None)
-
-
-def _character(text: str, at: Position) -> str:
-    lines = re.split("\r\n|[\n\r\x85\u2028\u2029]", text)
-    return lines[at.line - 1][at.column - 1 : at.column] if at.line <= len(lines) else ""

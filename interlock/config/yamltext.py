@@ -86,7 +86,7 @@ def read_yaml(content: bytes, rules: Rules = SITE, *, parser: Parser = PARSERS[0
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         return YamlText((), (_not_utf8(content, error),))
-    if match := (_UNPRINTABLE if rules.any_line_break else _UNPRINTABLE_OR_BREAK).search(text):
+    if match := (_UNPRINTABLE if rules.unseen_characters else _UNPRINTABLE_OR_UNSEEN).search(text):
         return YamlText((), (_not_printable(text, match.start()),))
     markers = _conflict_markers(text, alone=False)
     found = _read_sides(text, markers, rules, parser) if markers else _read_text(text, rules, parser)
@@ -104,7 +104,7 @@ def _read_text(text: str, rules: Rules, parser: Parser) -> YamlText:
     except Stop as stop:
         composer.problems.append(stop.problem)
     except yaml.YAMLError as error:
-        composer.problems.append(syntax_problem(error, text))
+        composer.problems.append(syntax_problem(error, text, composer.opened))
     finally:
         loader.dispose()
     problems = sorted(composer.problems, key=_place)
@@ -122,7 +122,7 @@ def _place(problem: Problem) -> tuple[int, int]:
 # ---- bytes to text
 
 _UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_UNPRINTABLE_OR_BREAK = re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNPRINTABLE_OR_UNSEEN = re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _BREAK = re.compile("\r\n|\n|\r")
 
 
