@@ -23,6 +23,7 @@ from tools.demo_stack import Stack, running_stack
 from tools.postgres import PostgresError
 from tools.terminal import Reply, Shell, ShownWrongError
 
+APPROVAL_MISSING = 13  # docs/exit-codes.md
 WIDE_BACKUP_MODE = 0o644
 AGREED_LINE, DRIFTED_LINE = "proxy_read_timeout 30s;", "proxy_read_timeout 300s;"
 
@@ -91,6 +92,8 @@ def show(stack: Stack) -> None:
         planner.type("interlock preflight --for release")
         tell("Open. The planner resolves the release to exact bytes and commands, and signs what came out.")
         plan = _plan_of(planner.type("interlock plan release"))
+        tell("The planner alone cannot go on.")
+        planner.type(f"interlock apply {plan}", exit_code=APPROVAL_MISSING)
         tell("Another person reads the plan, and types the first characters of its digest.")
         approver.type(f"interlock approve {plan}", replies=[Reply(after="digest: ", say=_first_eight)])
         tell("Now it may be applied: fresh gate, same live state, backup first, then each step with its journal.")
@@ -109,10 +112,11 @@ def tell(*lines: str) -> None:
 
 
 def _plan_of(shown: str) -> str:
-    found = re.findall(r"\S*plans/\S+", shown)
+    """The name of the plan's folder, which is shorter to type than the path that was printed."""
+    found = re.findall(r"plans/([\w.-]+)/plan\.json", shown)
     if not found:
         raise ShownWrongError("`interlock plan` named no plan")
-    return str(found[-1]).rstrip(".,)`")
+    return str(found[-1])
 
 
 def _first_eight(shown: str) -> str:

@@ -110,6 +110,7 @@ def test_the_demo_carries_a_release_from_a_shut_gate_to_verified_evidence(shown_
         "planner sed",
         "planner interlock preflight",
         "planner interlock plan",
+        "planner interlock apply",
         "approver interlock approve",
         "planner interlock apply",
         "planner interlock verify",
