@@ -190,7 +190,7 @@ FileMode = Annotated[
 ]
 AbsolutePath = Annotated[str, AfterValidator(check_absolute), WithJsonSchema(_ABSOLUTE_SCHEMA)]
 TreePath = Annotated[str, AfterValidator(check_relative), WithJsonSchema(_RELATIVE_SCHEMA)]
-Text = Annotated[str, AfterValidator(check_printable), Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1), AfterValidator(check_printable)]
 Whole = Annotated[int, Strict()]
 Flag = Annotated[bool, Strict()]
 Names = Annotated[tuple[Name, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)]

@@ -10,8 +10,22 @@ import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from interlock.facts.backup_tools import Made, Making
-from interlock.facts.backup_writers import BackupWrite, Care, Unread, WriterScript, below, goes_back, is_a_file, is_backup_of_state, is_secret_file, says_backup
+from interlock.facts.backup_tools import Made, Making, ModeChange
+from interlock.facts.backup_writers import (
+    BackupWrite,
+    Care,
+    Followed,
+    Language,
+    Unread,
+    WriterScript,
+    below,
+    goes_back,
+    is_a_file,
+    is_backup_of_state,
+    is_secret_file,
+    names_a_backup_file,
+    says_backup,
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,6 +47,15 @@ class Standing:
         return False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class At:
+    """Where in a script something happens: its line, the function around it, and what is in force there."""
+
+    line: int
+    scope: str
+    standing: Standing
+
+
 @dataclass(slots=True, kw_only=True)
 class _Found:
     """One write; `paths` are the names that its file had and has."""
@@ -46,28 +69,29 @@ class Ledger:
     """The backups of one script. `name` is its path."""
 
     name: str
+    language: Language
     found: dict[tuple[str, str, str, int], _Found] = field(default_factory=dict)
     unread: dict[int, Unread] = field(default_factory=dict)
 
-    def made(self, made: Made, path: str, sources: Iterable[str], *, line: int, scope: str, standing: Standing) -> None:
+    def made(self, made: Made, path: str, sources: Iterable[str], at: At) -> None:
         """A file comes into being at `path`, made from `sources`: a backup, the next name of one, or nothing to us."""
-        sources = tuple(sources)
+        sources, standing = tuple(sources), at.standing
         from_private = bool(sources) and all(standing.covers(source) for source in sources)
         known = [found for found in self.found.values() if not found.paths.isdisjoint(sources)]
         if known and made.making is not Making.CREATED:
             for found in known:
                 found.paths.add(path)
-        if known or not is_a_file(made.target.path) or not self._is_backup(made, scope):
+        if known or not is_a_file(made.target.path) or not self._is_backup(made, at.scope):
             if made.making.from_source and from_private:
                 standing.private.add(path)
             return
         if standing.doubt:
-            self.unread[line] = Unread(line=line, why="lines before it could not be read, and a umask may stand in them")
+            self.unread[at.line] = Unread(line=at.line, why="lines before it could not be read, and a umask may stand in them")
             return
         care, because = _care(made, path, standing, from_private=from_private)
         if care is Care.PRIVATE:
             standing.private.add(path)
-        self._record(BackupWrite(target=made.target.written, tool=made.content.tool, scope=scope, line=line, care=care, because=because), path)
+        self._record(BackupWrite(target=made.target.written, tool=made.content.tool, scope=at.scope, line=at.line, care=care, because=because), path)
 
     def _is_backup(self, made: Made, scope: str) -> bool:
         content = made.content
@@ -87,25 +111,29 @@ class Ledger:
         if write.care.worse_than(before.write.care):
             before.write = write
 
-    def mode_set(self, path: str, line: int, standing: Standing, *, private: bool, recursive: bool) -> None:
-        """A mode is set on a path: it counts for what is written there later, and tells on what was written before."""
-        if private:
-            standing.private.add(path)
+    def mode_set(self, target: Followed, path: str, change: ModeChange, at: At) -> None:
+        """A mode is set on a path: it counts for what is written there later, and tells on what was written before.
+
+        One that opens a file that is called a backup to all is a finding whoever writes the file.
+        """
+        if change.private:
+            at.standing.private.add(path)
         else:
-            standing.private.discard(path)
-        for found in self.found.values():
-            exact = any(_matches(path, one) for one in found.paths)
-            if found.write.line > line or not (exact or any(below(one, path) for one in found.paths)):
-                continue
-            care = _after_mode(found.write.care, private=private, reaches=exact or recursive)
+            at.standing.private.discard(path)
+        touched = [found for found in self.found.values() if found.write.line <= at.line and _reaches(path, found, change)]
+        for found in touched:
+            care = _after_mode(found.write.care, change)
             if care is not found.write.care:
                 after = " comes after the write" if care is Care.CHMOD_AFTER else ""
-                found.write = replace(found.write, care=care, because=f"the chmod of line {line}{after}")
+                found.write = replace(found.write, care=care, because=f"the chmod of line {at.line}{after}")
+        if change.opens_file and not touched and is_a_file(path) and names_a_backup_file(target):
+            write = BackupWrite(target=target.written, tool="chmod", scope=at.scope, line=at.line, care=Care.WIDENED, because="others may read a file of this mode")
+            self._record(write, path)
 
     def script(self) -> WriterScript:
         """What was found, in the order of the lines."""
         writes = sorted((found.write for found in self.found.values()), key=lambda write: (write.line, write.target, write.tool))
-        return WriterScript(path=self.name, writes=tuple(writes), unread=tuple(self.unread[line] for line in sorted(self.unread)))
+        return WriterScript(path=self.name, language=self.language, writes=tuple(writes), unread=tuple(self.unread[line] for line in sorted(self.unread)))
 
 
 def _care(made: Made, path: str, standing: Standing, *, from_private: bool) -> tuple[Care, str]:
@@ -123,13 +151,18 @@ def _care(made: Made, path: str, standing: Standing, *, from_private: bool) -> t
     return Care.NO_UMASK, "no umask is set before it, and its directory is not made private"
 
 
-def _after_mode(care: Care, *, private: bool, reaches: bool) -> Care:
-    """What a write comes to when a mode is set later; `reaches`: on the file itself, not only on its directory."""
-    if private:
+def _reaches(path: str, found: _Found, change: ModeChange) -> bool:
+    """Whether a mode set on `path` says something of a file that was made: of the file itself, or by closing a directory above it."""
+    return any(_matches(path, one) or (below(one, path) and (change.recursive or change.private)) for one in found.paths)
+
+
+def _after_mode(care: Care, change: ModeChange) -> Care:
+    """What a write comes to when a mode is set later."""
+    if change.private:
         if care is Care.NO_UMASK:
             return Care.CHMOD_AFTER
         return Care.PRIVATE if care in (Care.MODE_INHERITED, Care.WIDENED) else care
-    return Care.WIDENED if reaches and care in (Care.PRIVATE, Care.CHMOD_AFTER) else care
+    return Care.WIDENED if care in (Care.PRIVATE, Care.CHMOD_AFTER) else care
 
 
 def _matches(pattern: str, path: str) -> bool:

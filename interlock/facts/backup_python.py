@@ -12,10 +12,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from interlock.facts.backup_ledger import Ledger, Standing
+from interlock.facts.backup_ledger import At, Ledger, Standing
 from interlock.facts.backup_shell import follow_argv, follow_command
-from interlock.facts.backup_tools import DUMPERS, ENGINES, Emission, Made, Making, exported_by
-from interlock.facts.backup_writers import UNKNOWN, Followed, Unread, WriterScript, says_backup
+from interlock.facts.backup_tools import DUMPERS, ENGINES, Emission, Made, Making, ModeChange, exported_by
+from interlock.facts.backup_writers import UNKNOWN, Followed, Language, Unread, WriterScript, says_backup
 from interlock.facts.pythoncode import FunctionNode, Module, NotPython, argument, calls_in_order, keyword, parameters, parse
 
 CALLS = 300  # calls between functions that are followed in one file
@@ -234,13 +234,16 @@ class _Follower:
     def make(self, call: ast.Call, target: Followed, content: Emission, making: Making, *, sources: Sequence[Followed] = (), private: bool = False) -> None:
         """A file is made by a call."""
         made = Made(target=target, content=content, making=making, sources=tuple(source.path for source in sources), private=private)
-        self.ledger.made(made, target.path, made.sources, line=call.lineno, scope=self.scope.name, standing=self.standing)
+        self.ledger.made(made, target.path, made.sources, self._at(call))
 
-    def set_mode(self, call: ast.Call, path: Followed, mode: ast.expr | None, *, recursive: bool = False) -> None:
+    def _at(self, call: ast.Call) -> At:
+        return At(line=call.lineno, scope=self.scope.name, standing=self.standing)
+
+    def set_mode(self, call: ast.Call, path: Followed, mode: ast.expr | None) -> None:
         """chmod and its like; a mode that cannot be followed says nothing."""
-        private = self.private_mode(mode)
-        if private is not None:
-            self.ledger.mode_set(path.path, call.lineno, self.standing, private=private, recursive=recursive)
+        bits = self._number(mode)
+        if bits is not None:
+            self.ledger.mode_set(path, path.path, ModeChange.of_bits(bits), self._at(call))
 
     def private_mode(self, mode: ast.expr | None) -> bool | None:
         """True for a mode that leaves group and others nothing, None when it cannot be told."""
@@ -292,7 +295,7 @@ class _Follower:
                 return _join(self._path(value.left, hints, deeper), self._path(value.right, hints, deeper))
             case ast.BinOp(op=ast.Mod(), left=ast.Constant(value=str())):
                 hints.append(ast.unparse(value.right))
-                return re.sub(r"%[\d.]*[sdri]", "⟨%⟩", str(value.left.value))
+                return re.sub(r"%[\d.]*[sdri]", "⟨%⟩", ast.literal_eval(value.left))
             case ast.Attribute(attr="parent"):
                 inner = self._path(value.value, hints, deeper)
                 return posixpath.dirname(inner) if "/" in inner else f"⟨{ast.unparse(value)}⟩"
@@ -352,7 +355,7 @@ class _Follower:
 
     def _opened_file(self, value: ast.expr) -> Followed | None:
         if isinstance(value, ast.Await):
-            value = value.value
+            return self._opened_file(value.value)
         if not isinstance(value, ast.Call):
             return None
         name = self.module.dotted(value.func)
@@ -657,7 +660,7 @@ _TELLING = frozenset(name.rpartition(".")[2] for name in _FUNCTIONS) | frozenset
 
 def writers_in_python(path: str, data: bytes) -> WriterScript:
     """Every backup that a Python program writes."""
-    ledger = Ledger(name=path)
+    ledger = Ledger(name=path, language=Language.PYTHON)
     module = parse(data)
     if isinstance(module, NotPython):
         if says_backup(posixpath.basename(path)):

@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from interlock.facts.backup_ledger import Ledger, Standing
-from interlock.facts.backup_tools import DUMPERS, SHELLS, Emission, Inner, Made, is_private_mode, is_private_umask, program, read_argv, unwrap
-from interlock.facts.backup_writers import UNKNOWN, Followed, Unread, WriterScript, below
+from interlock.facts.backup_ledger import At, Ledger, Standing
+from interlock.facts.backup_tools import DUMPERS, SHELLS, Emission, Inner, Made, ModeChange, is_private_mode, is_private_umask, program, read_argv, read_mode, unwrap
+from interlock.facts.backup_writers import UNKNOWN, Followed, Language, Unread, WriterScript, below
 from interlock.facts.shell import (
     AndOr,
     Background,
@@ -352,11 +352,11 @@ class _Run:
         """A program makes a file; what is off the mounts of a container that is thrown away stays there."""
         path = self._path(made.target.path)
         if not (self.fleeting and path.startswith(_ELSEWHERE)):
-            self.ledger.made(made, path, map(self._path, made.sources), line=line, scope=self.scope, standing=self.state)
+            self.ledger.made(made, path, map(self._path, made.sources), At(line=line, scope=self.scope, standing=self.state))
 
-    def mode_set(self, path: str, line: int, *, private: bool, recursive: bool) -> None:
+    def mode_set(self, target: Followed, change: ModeChange, line: int) -> None:
         """chmod and its like."""
-        self.ledger.mode_set(self._path(path), line, self.state, private=private, recursive=recursive)
+        self.ledger.mode_set(target, self._path(target.path), change, At(line=line, scope=self.scope, standing=self.state))
 
     def make_private(self, path: str) -> None:
         """What is written to a path from now on is private."""
@@ -488,15 +488,14 @@ def _end(run: _Run, _argv: Sequence[Followed], _line: int) -> None:
 
 def _chmod(run: _Run, argv: Sequence[Followed], line: int) -> None:
     options = [word.path for word in argv[1:] if re.fullmatch(r"-[Rcfv]+|--[a-z-]+(=.*)?", word.path)]
-    rest = [word.path for word in argv[1:] if word.path not in options]
+    rest = [word for word in argv[1:] if word.path not in options]
     if len(rest) < 2:
         return
-    private = is_private_mode(rest[0])
-    if private is None:
-        return
     recursive = any("R" in option and not option.startswith("--") for option in options) or "--recursive" in options
-    for path in rest[1:]:
-        run.mode_set(path, line, private=private, recursive=recursive)
+    change = read_mode(rest[0].path, recursive=recursive)
+    if change is not None:
+        for target in rest[1:]:
+            run.mode_set(target, change, line)
 
 
 def _mkdir(run: _Run, argv: Sequence[Followed], _line: int) -> None:
@@ -577,9 +576,9 @@ def _find(run: _Run, argv: Sequence[Followed], line: int) -> None:
     texts = [word.path for word in argv]
     if "chmod" in texts and len(texts) > 1:
         mode = texts[texts.index("chmod") + 1 : texts.index("chmod") + 2]
-        private = is_private_mode(mode[0]) if mode else None
-        if private is not None:
-            run.mode_set(texts[1], line, private=private, recursive=True)
+        change = read_mode(mode[0], recursive=True) if mode else None
+        if change is not None:
+            run.mode_set(argv[1], change, line)
 
 
 def _set(_run: _Run, _argv: Sequence[Followed], _line: int) -> None:
@@ -596,7 +595,7 @@ _BUILTINS: Mapping[str, Callable[[_Run, Sequence[Followed], int], None]] = {
 def writers_in_shell(path: str, data: bytes) -> WriterScript:
     """Every backup that a shell script writes. Templates are read as far as their marks let them."""
     script = parse(_without_template_marks(data))
-    ledger = Ledger(name=path)
+    ledger = Ledger(name=path, language=Language.SHELL)
     _Run(ledger=ledger, state=_State()).script(script)
     return ledger.script()
 

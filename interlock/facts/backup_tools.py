@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
+from typing import Self
 
 from interlock.facts.backup_writers import UNKNOWN, Followed
 
@@ -347,7 +349,7 @@ def _openssl(tool: str, argv: Argv, stdin: Emission | None) -> Effect:
 
 def _named(argv: Argv, option: str) -> Followed | None:
     """The word after a one-dash long option."""
-    return next((after for word, after in zip(argv[1:], argv[2:], strict=False) if word.path == option), None)
+    return next((after for word, after in pairwise(argv[1:]) if word.path == option), None)
 
 
 def _tee(_tool: str, argv: Argv, stdin: Emission | None) -> Effect:
@@ -484,31 +486,52 @@ def read_argv(argv: Argv, stdin: Emission | None = None) -> Effect:
     return reader(tool, argv, stdin) if reader else NOTHING
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModeChange:
+    """What a mode does to a path. `private`: group and others get nothing. `opens_file`: others may read it and nobody executes it, so it is a file."""
+
+    private: bool
+    opens_file: bool = False
+    recursive: bool = False
+
+    @classmethod
+    def of_bits(cls, bits: int, *, recursive: bool = False) -> Self:
+        """The change to exactly these permission bits."""
+        return cls(private=bits & 0o077 == 0, opens_file=bits & 0o004 != 0 and bits & 0o111 == 0, recursive=recursive)
+
+
 _SYMBOLIC = re.compile(r"([ugoa]*)([-+=])([rwxXstugo]*)")
 
 
-def is_private_mode(mode: str) -> bool | None:
-    """True when a mode (`600`, `0700`, `go=`, `u=rw,go=`, `go-rwx`) leaves nothing to group and others, False when it gives them something, None otherwise."""
+def read_mode(mode: str, *, recursive: bool = False) -> ModeChange | None:
+    """What chmod(1) understands: `600`, `go=`, `u=rw,go=`, `go-rwx`. None for what says neither private nor open (`+x`), and for what is no mode."""
     if re.fullmatch(r"[0-7]{1,5}", mode):
-        return int(mode, 8) & 0o077 == 0
+        return ModeChange.of_bits(int(mode, 8), recursive=recursive)
     taken: set[str] = set()
     for clause in mode.split(","):
         found = _SYMBOLIC.fullmatch(clause)
         if found is None:
             return None
         who = set("ugo") if not found[1] or "a" in found[1] else set(found[1])
-        if found[3] and found[2] in "+=" and who & {"g", "o"} and set(found[3]) & set("rwxX"):
-            return False
+        if found[3] and found[2] in "+=" and who & {"g", "o"} and set(found[3]) & set("rw"):
+            return ModeChange(private=False, opens_file="o" in who and "r" in found[3] and not set(found[3]) & set("xX"), recursive=recursive)
         if (found[2] == "=" and not found[3]) or (found[2] == "-" and "r" in found[3]):
             taken |= who
-    return True if {"g", "o"} <= taken else None
+    return ModeChange(private=True, recursive=recursive) if {"g", "o"} <= taken else None
+
+
+def is_private_mode(mode: str) -> bool:
+    """True when a mode leaves nothing to group and others."""
+    change = read_mode(mode)
+    return change is not None and change.private
 
 
 def is_private_umask(mask: str) -> bool | None:
     """True when files made under this umask are their owner's alone, False when not, None when it cannot be told (`umask "$before"`)."""
     if re.fullmatch(r"[0-7]{1,4}", mask):
         return int(mask, 8) & 0o066 == 0o066
-    return is_private_mode(mask)
+    change = read_mode(mask)
+    return change.private if change else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -564,7 +587,7 @@ def unwrap(argv: Argv) -> Inner:
             if len(words) == 1 and " " in words[0].path:
                 return Inner(argv=words, elsewhere=True, script=words[0])
         elif name in SHELLS:
-            script = next((after for word, after in zip(words[1:], words[2:], strict=False) if re.fullmatch(r"-[a-z]*c", word.path)), None)
+            script = next((after for word, after in pairwise(words[1:]) if re.fullmatch(r"-[a-z]*c", word.path)), None)
             return Inner(argv=words, elsewhere=elsewhere, fleeting=fleeting, mounts=mounts, script=script)
         else:
             break

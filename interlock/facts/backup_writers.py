@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from itertools import pairwise
 
 UNKNOWN = re.compile("⟨[^⟩]*⟩")  # stands in a followed path for what only running it would tell
 
@@ -51,11 +53,19 @@ class Unread:
     why: str
 
 
+class Language(StrEnum):
+    """What a script or program is written in."""
+
+    SHELL = "shell"
+    PYTHON = "python"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriterScript:
     """One script or program, and every backup that it writes, in the order of its lines."""
 
     path: str
+    language: Language
     writes: tuple[BackupWrite, ...]
     unread: tuple[Unread, ...] = ()
 
@@ -83,7 +93,7 @@ def says_backup(text: str) -> bool:
     words = words_of(text)
     if any(word in _BACKUP or _BACKUP_INSIDE.search(word) for word in words):
         return True
-    return any(first == "pre" and second in _BEFORE_WHAT for first, second in zip(words, words[1:], strict=False))
+    return any(first == "pre" and second in _BEFORE_WHAT for first, second in pairwise(words))
 
 
 def says_state(text: str) -> bool:
@@ -145,6 +155,12 @@ def is_backup_of_state(source: str, target: Followed, *, inside_a_backup: bool) 
     return says_state(plain if _SETTINGS.search(plain) else f"{source} {target.names}")
 
 
+def names_a_backup_file(target: Followed) -> bool:
+    """True when the last part of a path says that the file is a backup, and it is no document or program."""
+    last = UNKNOWN.sub(lambda found: found[0].replace("/", " "), target.path).rpartition("/")[2]
+    return says_backup(last) and _NOT_SECRET.search(UNKNOWN.sub("/", target.path)) is None
+
+
 def below(path: str, ancestor: str) -> bool:
     """True when `path` is `ancestor` or lies below it; both as followed, with what is unknown standing for itself."""
     return path == ancestor or path.startswith(ancestor.rstrip("/") + "/")
@@ -169,8 +185,7 @@ NEAR = 1500  # bytes on either side of a write in which a program says that it i
 
 
 def may_write_backups(path: str, data: bytes) -> bool:
-    """False for files that need no parsing to know it: nothing in them is called a backup, and no program that makes one is named. A net with wide meshes,
-    for `discover` alone: what a site file names is always read."""
+    """False for files that need no parsing to know it: nothing in them is called a backup, and no program that makes one is named."""
     lower = data.lower()
     if any(tool in lower for tool in _TOOLS):
         return True
@@ -181,11 +196,20 @@ def may_write_backups(path: str, data: bytes) -> bool:
     return any(_NAMED.search(lower, max(0, found.start() - NEAR), found.end() + NEAR) for found in _PYTHON_WRITES.finditer(lower))
 
 
+def writes_backups(path: str, data: bytes) -> bool:
+    """True for a script or program that writes a backup, or that may and cannot be read. For `discover`: what a site file names is read in any case."""
+    if not may_write_backups(path, data):
+        return False
+    script = find_writers(path, data)
+    return bool(script.writes or script.unread)
+
+
 def is_python(path: str, data: bytes) -> bool:
     """By its suffix, else by its first line."""
     return path.endswith(".py") or (not path.endswith((".sh", ".bash")) and re.match(rb"#![^\n]*\bpython", data) is not None)
 
 
+@lru_cache(maxsize=512)  # discovery and judgement ask for the same file
 def find_writers(path: str, data: bytes) -> WriterScript:
     """Every backup that the script or program at `path` writes. Raises nothing, whatever the bytes are."""
     if is_python(path, data):

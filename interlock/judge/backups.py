@@ -1,27 +1,43 @@
-"""Is a backup private, complete and proven? `interlock.observe.backups` brings what lies in the backup directories."""
+"""Is a backup private, complete and proven? `interlock.observe.backups` brings what lies in the backup directories, and what scripts write there."""
 
 from __future__ import annotations
 
 import posixpath
+import re
 import stat
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import assert_never
 
 from interlock.config.models import Site
+from interlock.facts.backup_writers import BackupWrite, Care, Language, WriterScript
 from interlock.facts.backups import ModuleBackups, mode_text
 from interlock.facts.looks import Entry, Listing
-from interlock.verdicts import Broken, Detail, Guardrail, HeldRun, Outcome, Severity, Streamed, Subject, Tally, Unproven, When
+from interlock.verdicts import Broken, Detail, Guardrail, Held, HeldRun, Outcome, Severity, Streamed, Subject, Tally, Unproven, When
 
 PRIVATE_FILE = stat.S_IFREG | 0o600
 WIDER_THAN_FILE = 0o7777 & ~0o600
 WIDER_THAN_DIRECTORY = 0o077
+_INHERITED = re.compile(r"(?:^|,)default:(?:user:[^:,]+|group:[^:,]*|other:):(?=[rwx-]*[rwx])")  # entries beside the owner's that grant something
+SHOWN = 3  # findings that the one sentence names; the details name all
 
 
-def modules_with_backups(site: Site) -> Sequence[Subject]:
-    """Every module on its host."""
-    return [Subject(name=name, host=module.host) for name, module in site.modules.items()]
+LIVE = frozenset({When.PREFLIGHT, When.POSTFLIGHT})
+FROM_FILES = frozenset({When.STATIC})
 
 
-def judge_privacy(backups: ModuleBackups) -> Broken | Unproven | Streamed:
+def backups_and_writers(site: Site) -> Sequence[Subject]:
+    """Every module's backups on its host, and every script or program that may write one."""
+    modules = [Subject(name=name, host=module.host, when=LIVE) for name, module in site.modules.items()]
+    return modules + [Subject(name=path, when=FROM_FILES) for path in (site.scripts.files if site.scripts else ())]
+
+
+def judge_privacy(backups: ModuleBackups | WriterScript) -> Held | Broken | Unproven | Streamed:
+    """Held when what lies there is its owner's alone, or when what is written comes into being so."""
+    return judge_writer(backups) if isinstance(backups, WriterScript) else judge_directory(backups)
+
+
+def judge_directory(backups: ModuleBackups) -> Broken | Unproven | Streamed:
     """Held when every file is 0600 or stricter, every directory 0700 or stricter, all owned as declared, no ACL widens one and no link leads out."""
     if not backups.itself.present:
         return Unproven(
@@ -43,8 +59,8 @@ def judge_privacy(backups: ModuleBackups) -> Broken | Unproven | Streamed:
 
 def _privacy_in_words(backups: ModuleBackups, tally: Tally) -> str:
     if tally.broken:
-        first = "; ".join(detail.message for detail in tally.broken_seen[:3])
-        more = f"; and {tally.broken - 3} more" if tally.broken > 3 else ""
+        first = "; ".join(detail.message for detail in tally.broken_seen[:SHOWN])
+        more = f"; and {tally.broken - SHOWN} more" if tally.broken > SHOWN else ""
         return f"{tally.broken} of {tally.total} below {backups.directory} can be read by others: {first}{more}"
     if tally.unproven:
         return f"{tally.unproven} of {tally.total} below {backups.directory} could not be looked at: {tally.unproven_seen[0].message}"
@@ -56,6 +72,9 @@ def _privacy_details(backups: ModuleBackups, owner: int) -> Iterator[Detail | He
     top = backups.directory
     listed: set[str] = set()
     for listing in backups.listings:
+        if "." in listing.vanished:
+            yield _unproven(listing.directory, "vanished", "it went away while it was looked at")
+            continue
         if listing.directory not in listed:
             listed = {listing.directory}
             yield _directory_detail(listing, owner, backups.owner)
@@ -80,11 +99,13 @@ def _split(entries: Sequence[Entry], owner: int) -> tuple[list[str], list[Entry]
 def _directory_detail(listing: Listing, owner: int, owner_name: str) -> Detail:
     path, entry = listing.directory, listing.itself
     if listing.error:
-        return Detail(what=path, outcome=Outcome.UNPROVEN, kind="unreadable", message=f"{path}: {listing.error}", file=path)
+        return _unproven(path, "unreadable", listing.error)
     if entry.mode & WIDER_THAN_DIRECTORY:
         return _broken(path, "directory-mode", f"{path} is {mode_text(entry.mode)}, not 0700{_acl(entry)}")
     if entry.uid != owner:
         return _broken(path, "owner", f"{path} belongs to uid {entry.uid}, not to {owner_name}")
+    if _INHERITED.search(entry.acl):
+        return _broken(path, "default-acl", f"{path} has a default ACL that opens every new file in it: {entry.acl}")
     return Detail(what=path, outcome=Outcome.HELD, message=mode_text(entry.mode))
 
 
@@ -112,18 +133,86 @@ def _broken(path: str, kind: str, message: str) -> Detail:
     return Detail(what=path, outcome=Outcome.BROKEN, kind=kind, message=message, file=path)
 
 
+def _unproven(path: str, kind: str, why: str) -> Detail:
+    return Detail(what=path, outcome=Outcome.UNPROVEN, kind=kind, message=f"{path}: {why}", file=path)
+
+
 def _acl(entry: Entry) -> str:
     return f" (ACL {entry.acl})" if entry.acl else ""
 
 
+# ---- from the text of scripts and programs
+
+
+def judge_writer(script: WriterScript) -> Held | Broken | Unproven:
+    """Held when every backup that the script writes is private from its first byte: a chmod afterwards leaves a window as long as the dump."""
+    details = tuple(_write_details(script))
+    faults = [detail for detail in details if detail.outcome is Outcome.BROKEN]
+    if faults:
+        count = f"{len(faults)} of {len(script.writes)} backups are" if len(script.writes) > 1 else "the backup is"
+        return Broken(f"{script.path}: {count} not private when written: {_first(faults)}", remedy=_writer_remedy(script), kind=faults[0].kind, details=details)
+    unread = [detail for detail in details if detail.outcome is Outcome.UNPROVEN]
+    if unread:
+        return Unproven(f"{script.path} writes backups, and cannot be read: {_first(unread)}", remedy="mend it until `bash -n` or python reads it", details=details)
+    if not details:
+        return Held(f"{script.path} writes no backup")
+    return Held(f"{script.path} writes {len(details)} backup{'s' * (len(details) > 1)}, private from the first byte", details=details)
+
+
+def _first(details: Sequence[Detail]) -> str:
+    shown = "; ".join(detail.message for detail in details[:SHOWN])
+    return f"{shown}; and {len(details) - SHOWN} more" if len(details) > SHOWN else shown
+
+
+def _write_details(script: WriterScript) -> Iterator[Detail]:
+    """One detail for each write and each stretch that could not be read. Two writes of the same name in one function are told apart by a number."""
+    seen: Counter[str] = Counter()
+    for write in script.writes:
+        name = f"{write.scope}: {write.tool} {write.target}" if write.scope else f"{write.tool} {write.target}"
+        seen[name] += 1
+        what = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        outcome = Outcome.HELD if write.care is Care.PRIVATE else Outcome.BROKEN
+        kind = "" if outcome is Outcome.HELD else write.care.value
+        yield Detail(what=what, outcome=outcome, kind=kind, message=_write_in_words(write), file=script.path, line=write.line)
+    for number, unread in enumerate(script.unread, 1):
+        message = f"line {unread.line}: {unread.why}"
+        yield Detail(what=f"unread {number}", outcome=Outcome.UNPROVEN, kind="unread", message=message, file=script.path, line=unread.line)
+
+
+def _write_in_words(write: BackupWrite) -> str:
+    start = f"line {write.line}: {write.tool}"
+    match write.care:
+        case Care.PRIVATE:
+            return f"{start} makes {write.target} private: {write.because}"
+        case Care.NO_UMASK:
+            return f"{start} makes {write.target} as readable as the caller's umask says, 0644 as a rule: {write.because}"
+        case Care.CHMOD_AFTER:
+            return f"{start} makes {write.target} readable by others until it is done: {write.because}"
+        case Care.MODE_INHERITED:
+            return f"{start} puts {write.target} there with the mode of its source, and nothing says that this is private"
+        case Care.WIDENED:
+            return f"{start} makes {write.target} private, and then others may read it: {write.because}"
+        case _:
+            assert_never(write.care)
+
+
+def _writer_remedy(script: WriterScript) -> str:
+    cares = {write.care for write in script.writes}
+    if cares <= {Care.PRIVATE, Care.MODE_INHERITED}:
+        return "set 0600 on it as soon as it has moved"
+    if script.language is Language.PYTHON:
+        return "make its directory 0700 first, or open it with os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)"
+    return "write `umask 077` before the first of these lines, or make their directory with `mkdir -m 700`"
+
+
 MODE_0600 = Guardrail(
     id="backups.mode_0600",
-    title="every backup file is 0600 and its owner's, every directory of backups 0700",
+    title="every backup file is 0600 and its owner's, every directory of backups 0700, from the first byte on",
     severity=Severity.CRITICAL,
     when=frozenset({When.STATIC, When.PREFLIGHT, When.POSTFLIGHT}),
     rationale="A dump holds every password hash and token of the system that it came from; one that others can read is a leak that nobody notices.",
     remedy="create backups under `umask 077` in a 0700 directory; a chmod afterwards leaves a window as long as the dump",
-    subjects=modules_with_backups,
+    subjects=backups_and_writers,
     judge=judge_privacy,
     max_age=300,
 )

@@ -24,11 +24,14 @@ class MissingFile(CouldNotLook):
 class Tree:
     """The files below `root`, by paths relative to it (`/` between the parts, names that are not UTF-8 by `surrogateescape`).
 
-    What was read is kept, so that a file judged by ten guardrails is opened once and says the same to all of them.
+    What was read is kept, so that a file judged by ten guardrails is opened once and says the same to all of them. A `patient` tree leaves folders that
+    cannot be listed out of its listings and names them in `unlisted`, for callers who say of each that it is unproven.
     """
 
-    def __init__(self, root: Path, *, limit: int = SIZE_LIMIT) -> None:
+    def __init__(self, root: Path, *, limit: int = SIZE_LIMIT, patient: bool = False) -> None:
         self.root = root
+        self.unlisted: dict[str, CouldNotLook] = {}
+        self._patient = patient
         self._limit = limit
         self._real_root = os.path.realpath(root)
         self._contents: dict[str, bytes | CouldNotLook] = {}
@@ -61,7 +64,7 @@ class Tree:
     def listing(self, below: str = "") -> tuple[str, ...]:
         """Every regular file below a folder of the tree, sorted, links to files among them, without what version control, package managers and caches
         keep (`SKIPPED`). Linked folders are not entered, so no loop is; a folder that is not there has no files. Raises `CouldNotLook` when one cannot be
-        listed: a part is not the whole.
+        listed, unless the tree is patient: a part is not the whole.
         """
         if below not in self._listings:
             self._listings[below] = tuple(sorted(self._files(below.strip("/"))))
@@ -104,7 +107,10 @@ class Tree:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise _unreadable(folder or str(self.root), error) from error
+                could_not = _unreadable(folder or str(self.root), error)
+                if not self._patient:
+                    raise could_not from error
+                self.unlisted[folder or "."] = could_not
 
 
 def _is_regular(link: os.DirEntry[str]) -> bool:
