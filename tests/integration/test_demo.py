@@ -120,7 +120,7 @@ def test_the_demo_carries_a_release_from_a_shut_gate_to_verified_evidence(shown_
 
 
 def test_the_shut_gate_names_the_open_backup_and_the_drifted_template(shown_twice: tuple[Demo, Demo]) -> None:
-    first, _, after = shown_twice[0].shown.partition("chmod 0600")
+    first, _, after = shown_twice[0].shown.partition("$ chmod 0600")
     assert "0644" in first
     assert "nginx" in first
     assert "0644" not in after.partition("interlock plan")[0]
