@@ -101,6 +101,12 @@ BREAKS = (
         guardrail="compose.strict_parse",
         gate=SCAN,
     ),
+    Break(
+        what="a new setting came with the stack, and no instance has it",
+        path=_below("compose/compose.yaml"),
+        seed=_edit("registry.internal/ledger", "${REGISTRY}/ledger"),
+        guardrail="env.coverage",
+    ),
     Break(what="others may enter the state directory (an expectation of the site)", path=lambda site: site.state, seed=_chmod(0o750), guardrail="expect.file"),
     Break(
         what="a module lost its runbook (a check of the operator's own)",

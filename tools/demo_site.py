@@ -193,6 +193,8 @@ def _make_instances(site: DemoSite) -> None:
             agreed = (EXAMPLE / "canonical" / instance / canonical).read_text()
             (folder / canonical).write_text(agreed.replace(NEW_RELEASE, OLD_RELEASE))
         (folder / "app.env").chmod(0o640)
+        example = (EXAMPLE / "compose" / "example.env").read_text()
+        (folder / ".env").write_text(example.replace("instances/main", f"instances/{instance}").replace("/srv/platform", str(site.run)))
     shutil.copyfile(EXAMPLE / "canonical" / "prometheus.yml", site.run / "instances" / "main" / "prometheus.yml")
 
 
