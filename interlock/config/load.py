@@ -82,9 +82,11 @@ def _validate(data: Mapping[str, Any], positions: Positions, refusal: Refusal) -
     except ValidationError as error:
         from interlock.config.wording import tell
 
-        for told in (tell(one, positions) for one in error.errors(include_url=False)):
-            if told is not None and told.path not in refusal:
-                (refusal.at_key if told.of_key else refusal.at_value)(told.path, told.what, why=told.why, remedy=told.remedy)
+        for one in error.errors(include_url=False):
+            told = tell(one, positions)
+            if told is None or (told.path in refusal and one["type"] != "extra_forbidden"):
+                continue  # the YAML reader or the resolver has stumbled over the same value
+            (refusal.at_key if told.of_key else refusal.at_value)(told.path, told.what, why=told.why, remedy=told.remedy)
     return None
 
 
@@ -128,7 +130,7 @@ class _Resolver:
                 return [self.resolve((*path, index), value) for index, value in enumerate(data)]
             case str() if "$" in data:
                 return self._in_values(path, data) if _is_instance_value(path) else self._elsewhere(path, data)
-            case None if not _may_be_null(path):
+            case None if path not in self._refusal and not _may_be_null(path):
                 self._refusal.at_value(path, f"{dotted(path)} has no value", remedy="write one, or remove the key")
         return data
 
