@@ -9,12 +9,13 @@ run.add(verdict)                          as pytest reports them
 
 from __future__ import annotations
 
-import secrets
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,6 @@ from interlock.config.load import find_site, load_site
 from interlock.config.models import LOCAL, Site
 from interlock.config.waivers import load_waivers
 from interlock.errors import ConfigError, CouldNotLook, EvidenceError
-from interlock.evidence.record import places, rfc3339, verdict_from_json, verdict_to_json
-from interlock.evidence.redact import Redactor
 from interlock.facts.looks import HostFacts
 from interlock.facts.substitution import references
 from interlock.gate.decision import Open, Shut, decide, worst
@@ -51,6 +50,7 @@ from interlock.verdicts import (
 
 if TYPE_CHECKING:
     from interlock.checking import Case
+    from interlock.evidence.redact import Redactor
 
 
 def utc_now() -> datetime:
@@ -70,7 +70,7 @@ class GateRequest:
     nonce: str = ""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class GateRun:
     """The state of one gate run. Verdicts are added as they come; everything else is settled at `begin`."""
 
@@ -81,7 +81,7 @@ class GateRun:
     waivers: Waivers
     started: datetime
     spool: Path
-    redactor: Redactor
+    secrets: tuple[str, ...]
     id: str
     verdicts: list[Verdict] = field(default_factory=list)
     details: dict[Pair, Path] = field(default_factory=dict)
@@ -112,9 +112,16 @@ class GateRun:
             waivers=waivers,
             started=started,
             spool=_spool(site),
-            redactor=Redactor(declared_secrets(site, environ)),
-            id=f"{started:%Y%m%dT%H%M%SZ}-{request.action or gate}-{secrets.token_hex(3)}",
+            secrets=tuple(declared_secrets(site, environ)),
+            id=f"{started:%Y%m%dT%H%M%SZ}-{request.action or gate}-{os.urandom(3).hex()}",
         )
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """Hides what the site takes from the environment, and whatever looks like a secret."""
+        from interlock.evidence.redact import Redactor
+
+        return Redactor(self.secrets)
 
     @property
     def replayed(self) -> bool:
@@ -159,6 +166,8 @@ class GateRun:
 
     def taken_at(self, host: str) -> str:
         """When the facts of a host were observed; for a judgement from files, when the run began."""
+        from interlock.evidence.record import rfc3339
+
         facts = self.hosts.get(host)
         return facts.taken_at if isinstance(facts, HostFacts) else rfc3339(self.started)
 
@@ -168,6 +177,8 @@ class GateRun:
 
     def add(self, verdict: Mapping[str, Any], details: Path) -> None:
         """Keep one verdict, as its item reported it in JSON, and the file of its details."""
+        from interlock.evidence.record import verdict_from_json
+
         found = verdict_from_json(verdict)
         self.verdicts.append(found)
         self.details[found.pair] = details
@@ -251,6 +262,7 @@ def settle_teardown(case: Case, raised: BaseException | None) -> None:
 def conclude(run: GateRun, key: tuple[str, str], guardrail: Guardrail | None, subject: Subject | None, case: Case) -> dict[str, Any]:
     """The verdict of one item, as JSON. Closes its file of details."""
     from interlock.evidence.details import DetailWriter
+    from interlock.evidence.record import places, verdict_to_json
 
     pair, writer = Pair(*key), case.sink
     assert isinstance(writer, DetailWriter)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from interlock.checking import Case
     from interlock.evidence.folder import LoadedRun
     from interlock.observe.world import World
     from interlock.verdicts import Guardrail
@@ -341,11 +342,11 @@ class Session:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """The decision, from our own state: pytest hands this hook the status that it had before ours."""
-        from interlock.evidence.text import Style
-        from interlock.recording import decision_text
-
         terminalreporter.section("interlock gate")
         if self.evidence is not None:
+            from interlock.evidence.text import Style
+            from interlock.recording import decision_text
+
             terminalreporter.write_line(decision_text(self.run.site, self.evidence, Style.of(sys.stdout, os.environ)))
         elif self.problem:
             terminalreporter.write_line(f"SHUT (exit code {self.exit_code}): {self.problem}")
