@@ -107,7 +107,12 @@ BREAKS = (
         seed=_edit("registry.internal/ledger", "${REGISTRY}/ledger"),
         guardrail="env.coverage",
     ),
-    Break(what="others may enter the state directory (an expectation of the site)", path=lambda site: site.state, seed=_chmod(0o750), guardrail="expect.file"),
+    Break(
+        what="others may enter the folder of the receipts (an expectation of the site)",
+        path=lambda site: site.state / "receipts",
+        seed=_chmod(0o750),
+        guardrail="expect.file",
+    ),
     Break(
         what="a module lost its runbook (a check of the operator's own)",
         path=_below("modules/ledger/runbook.md"),
