@@ -63,6 +63,10 @@ class CouldNotLook(InterlockError):
     exit_code = 11
 
 
+class TooLarge(CouldNotLook):
+    """A file is larger than what is read of one: generated, or data; nobody writes so much by hand."""
+
+
 class WaiverError(InterlockError):
     """A waiver that waives nothing it may waive."""
 

@@ -6,12 +6,12 @@ Tests are left out, for what they write is theirs; so is the code of others.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from interlock.config.models import Compose, Scripts, Site
-from interlock.errors import CouldNotLook
+from interlock.errors import CouldNotLook, TooLarge
 from interlock.facts.backup_writers import writes_backups
 
 FALLBACK_NAME = "tree"
@@ -23,7 +23,11 @@ _SHEBANG = re.compile(rb"#![ \t]*\S*/(?:env[ \t]+(?:-\S+[ \t]+)*)?(?:ba|da|k|a|z
 
 
 class Files(Protocol):
-    """What discovery needs of a tree (`interlock.observe.tree.Tree`)."""
+    """What discovery needs of a tree (`interlock.observe.tree.Tree`, a patient one)."""
+
+    @property
+    def unlisted(self) -> Mapping[str, CouldNotLook]:
+        """The folders that could not be listed; known after `listing`."""
 
     def listing(self) -> tuple[str, ...]:
         """Every file, by its path relative to the root."""
@@ -35,14 +39,16 @@ class Files(Protocol):
 def discover(tree: Files, compose_files: Sequence[str], *, root: Path) -> Site:
     """The site of a tree without a site file. `compose_files` are the tree's (`interlock.observe.compose.compose_files`).
 
-    Its `source` is empty. File names are kept as they are, also those that a site file could not hold (with newlines, not UTF-8).
+    Its `source` is empty. File names are kept as they are, also those that a site file could not hold (with newlines, not UTF-8). A folder that cannot be
+    listed is among both kinds of files: nobody knows what is in it, and reading it says why.
     """
-    scripts = tuple(sorted(scripts_in(tree)))
-    site = Site(interlock=1, site=_name(root))
-    found = {"compose": Compose.model_construct(files=tuple(compose_files)) if compose_files else None} | {
-        "scripts": Scripts.model_construct(files=scripts) if scripts else None
+    scripts, hidden = sorted(scripts_in(tree)), sorted(tree.unlisted)
+    composes, scripts = (*compose_files, *hidden), [*scripts, *hidden]
+    found = {
+        "compose": Compose.model_construct(files=composes) if composes else None,
+        "scripts": Scripts.model_construct(files=tuple(scripts)) if scripts else None,
     }
-    return site.model_copy(update=found).placed(root)
+    return Site(interlock=1, site=_name(root)).model_copy(update=found).placed(root)
 
 
 def _name(root: Path) -> str:
@@ -52,12 +58,15 @@ def _name(root: Path) -> str:
 
 
 def scripts_in(tree: Files) -> Iterator[str]:
-    """The scripts and programs of a tree that a rule has something to say about; those that cannot be read are among them."""
+    """The scripts and programs of a tree that a rule has something to say about; those that cannot be read are among them, but for
+    what is too large to be one."""
     for path in tree.listing():
         if not _may_be_script(path):
             continue
         try:
             data = tree.read(path)
+        except TooLarge:
+            continue
         except CouldNotLook:
             if _is_called_script(path):
                 yield path

@@ -91,7 +91,7 @@ class Ledger:
         care, because = _care(made, path, standing, from_private=from_private)
         if care is Care.PRIVATE:
             standing.private.add(path)
-        self._record(BackupWrite(target=made.target.written, tool=made.content.tool, scope=at.scope, line=at.line, care=care, because=because), path)
+        self._record(made.target, made.content.tool, path, at, (care, because))
 
     def _is_backup(self, made: Made, scope: str) -> bool:
         content = made.content
@@ -104,11 +104,15 @@ class Ledger:
             return False
         return is_backup_of_state(content.source, made.target, inside_a_backup=inside_a_backup)
 
-    def _record(self, write: BackupWrite, path: str) -> None:
-        key = (write.scope, write.tool, write.target, write.line)
-        before = self.found.setdefault(key, _Found(write=write, paths={path}))
+    def _record(self, target: Followed, tool: str, path: str, at: At, seen: tuple[Care, str]) -> None:
+        """Keep a write; one that is met again, in another call of its function, is as good as its worst."""
+        care, because = seen
+        write = BackupWrite(
+            target=target.shown or target.written, written=target.written, tool=tool, scope=at.scope, line=at.line, care=care, because=because
+        )
+        before = self.found.setdefault((at.scope, tool, target.written, at.line), _Found(write=write, paths={path}))
         before.paths.add(path)
-        if write.care.worse_than(before.write.care):
+        if care.worse_than(before.write.care):
             before.write = write
 
     def mode_set(self, target: Followed, path: str, change: ModeChange, at: At) -> None:
@@ -124,11 +128,9 @@ class Ledger:
         for found in touched:
             care = _after_mode(found.write.care, change)
             if care is not found.write.care:
-                after = " comes after the write" if care is Care.CHMOD_AFTER else ""
-                found.write = replace(found.write, care=care, because=f"the chmod of line {at.line}{after}")
+                found.write = replace(found.write, care=care, because=f"the chmod of line {at.line}")
         if change.opens_file and not touched and is_a_file(path) and names_a_backup_file(target):
-            write = BackupWrite(target=target.written, tool="chmod", scope=at.scope, line=at.line, care=Care.WIDENED, because="others may read a file of this mode")
-            self._record(write, path)
+            self._record(target, "chmod", path, at, (Care.WIDENED, f"the chmod of line {at.line}"))
 
     def script(self) -> WriterScript:
         """What was found, in the order of the lines."""
@@ -138,17 +140,17 @@ class Ledger:
 
 def _care(made: Made, path: str, standing: Standing, *, from_private: bool) -> tuple[Care, str]:
     if made.private:
-        return Care.PRIVATE, f"{made.content.tool} makes it so"
+        return Care.PRIVATE, f"{made.content.tool} sees to it"
     # what keeps the mode of its source puts it over the mode of a file that was there; only the directory helps
     if standing.covers(path if made.making.heeds_umask else posixpath.dirname(path)):
-        return Care.PRIVATE, "its directory, or the file before it, was made private"
+        return Care.PRIVATE, "made so before, or its directory"
     if made.making.from_source and from_private:
-        return Care.PRIVATE, "its source is private"
+        return Care.PRIVATE, "as its source is"
     if made.making.heeds_umask and standing.umask:
-        return Care.PRIVATE, f"under the umask of line {standing.umask_line}"
+        return Care.PRIVATE, f"umask of line {standing.umask_line}"
     if made.making is Making.MOVED:
-        return Care.MODE_INHERITED, "it keeps the mode that its source had"
-    return Care.NO_UMASK, "no umask is set before it, and its directory is not made private"
+        return Care.MODE_INHERITED, ""
+    return Care.NO_UMASK, ""
 
 
 def _reaches(path: str, found: _Found, change: ModeChange) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from interlock.facts.backup_ledger import At, Ledger, Standing
 from interlock.facts.backup_shell import follow_argv, follow_command
 from interlock.facts.backup_tools import DUMPERS, ENGINES, Emission, Made, Making, ModeChange, exported_by
-from interlock.facts.backup_writers import UNKNOWN, Followed, Language, Unread, WriterScript, says_backup
+from interlock.facts.backup_writers import UNKNOWN, Followed, Language, Unread, WriterScript, readable, says_backup
 from interlock.facts.pythoncode import FunctionNode, Module, NotPython, argument, calls_in_order, keyword, parameters, parse
 
 CALLS = 300  # calls between functions that are followed in one file
@@ -272,8 +272,7 @@ class _Follower:
             return Followed(path="", written="")
         hints: list[str] = []
         path = self._path(value, hints, 0)
-        written = ast.unparse(value)
-        return Followed(path=path, written=written if len(written) <= 120 else written[:119] + "…", hints=" ".join(hints))
+        return Followed(path=path, written=ast.unparse(value), hints=" ".join(hints), shown=readable(path))
 
     def _path(self, value: ast.expr, hints: list[str], depth: int) -> str:  # noqa: PLR0911 - one line for each way to write a path
         if depth > 30:
@@ -642,7 +641,7 @@ def _executes(follower: _Follower, call: ast.Call) -> None:
     if target is None and re.search(r"VACUUM\s+INTO\s+\?", statement.path, re.IGNORECASE) and len(call.args) > 1:
         target = next(iter(follower._argv(call.args[1])), None)
     if target is not None:
-        follower.make(call, target, Emission(tool="SQL", dump=True), Making.CREATED)
+        follower.make(call, target, Emission(tool="VACUUM INTO" if "VACUUM" in statement.path.upper() else "EXPORT DATABASE", dump=True), Making.CREATED)
 
 
 _METHODS: Mapping[str, Callable[[_Follower, ast.Call], None]] = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from interlock.facts.backup_ledger import At, Ledger, Standing
 from interlock.facts.backup_tools import DUMPERS, SHELLS, Emission, Inner, Made, ModeChange, is_private_mode, is_private_umask, program, read_argv, read_mode, unwrap
-from interlock.facts.backup_writers import UNKNOWN, Followed, Language, Unread, WriterScript, below
+from interlock.facts.backup_writers import UNKNOWN, Followed, Language, Unread, WriterScript, below, readable
 from interlock.facts.shell import (
     AndOr,
     Background,
@@ -446,11 +446,9 @@ def _normal(path: str) -> str:
 
 
 def _shown(raw: str) -> str:
-    """A word as a report shows it: one line, not too long, without its outer quotes."""
-    text = " ".join(raw.split())
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" and text[0] not in text[1:-1]:
-        text = text[1:-1]
-    return text if len(text) <= 120 else text[:119] + "…"
+    """A word as a report shows it, without its outer quotes."""
+    text = readable(raw)
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" and text[0] not in text[1:-1] else text
 
 
 def _temporary(value: Word) -> str:

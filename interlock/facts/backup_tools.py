@@ -14,7 +14,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Self
 
-from interlock.facts.backup_writers import UNKNOWN, Followed
+from interlock.facts.backup_writers import UNKNOWN, Followed, readable
 
 Argv = Sequence[Followed]
 
@@ -200,10 +200,13 @@ def _duckdb(tool: str, argv: Argv, _stdin: Emission | None) -> Effect:
     return Effect(made=tuple(made))
 
 
+_VACUUM = re.compile(r"""VACUUM\s+INTO\s+['"](?P<path>[^'"]+)""", re.IGNORECASE)
+
+
 def exported_by(statement: Followed) -> Followed | None:
     """The path that a SQL statement writes a whole database to (`EXPORT DATABASE`, `VACUUM INTO`), None for every other statement."""
-    found = _EXPORT.search(statement.path) or re.search(r"VACUUM\s+INTO\s+['\"](?P<path>[^'\"]+)", statement.path, re.IGNORECASE)
-    return Followed(path=found["path"], written=found["path"], hints=statement.hints) if found else None
+    found = _EXPORT.search(statement.path) or _VACUUM.search(statement.path)
+    return Followed(path=found["path"], written=readable(found["path"]), hints=statement.hints) if found else None
 
 
 def _snapshot_save(tool: str, argv: Argv, _stdin: Emission | None) -> Effect:

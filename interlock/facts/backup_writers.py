@@ -32,12 +32,14 @@ class Care(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupWrite:
-    """One place that creates a backup: `target` as it is written there, `tool` what writes it, `scope` the function around it (or empty).
+    """One place that creates a backup: `target` as a reader knows it, `tool` what writes it, `scope` the function around it (or empty).
 
-    `because` says what was seen, as the end of a sentence: `umask 077 on line 3`.
+    `written` is the target as it stands there, which stays the same whoever calls the function.
+    `because` names what made it private, tightened or opened it: `umask of line 3`, `the chmod of line 20`.
     """
 
     target: str
+    written: str
     tool: str
     scope: str
     line: int
@@ -117,12 +119,13 @@ def goes_back(text: str) -> bool:
 class Followed:
     """A path as far as reading can follow it: `path` with known variables put in and `⟨name⟩` for the others, `written` as it stands in the file.
 
-    `hints` are other texts that say what it is, such as a variable's default.
+    `hints` are other texts that say what it is, such as a variable's default; `shown` is how a report shows it where that is not as it is written.
     """
 
     path: str
     written: str
     hints: str = ""
+    shown: str = ""
 
     @property
     def names(self) -> str:
@@ -133,6 +136,12 @@ class Followed:
     def directory_names(self) -> str:
         """The same without its last component."""
         return f"{_directory(self.path)} {_directory(self.written)} {_directory(self.hints)}"
+
+
+def readable(path: str) -> str:
+    """A followed path as a report shows it: on one line, not too long, what is unknown in braces."""
+    text = " ".join(path.replace("⟨", "{").replace("⟩", "}").split())
+    return text if len(text) <= 120 else text[:119] + "…"
 
 
 def _directory(path: str) -> str:

@@ -19,6 +19,10 @@ PRIVATE_FILE = stat.S_IFREG | 0o600
 WIDER_THAN_FILE = 0o7777 & ~0o600
 WIDER_THAN_DIRECTORY = 0o077
 _INHERITED = re.compile(r"(?:^|,)default:(?:user:[^:,]+|group:[^:,]*|other:):(?=[rwx-]*[rwx])")  # entries beside the owner's that grant something
+UNREAD_REMEDY = {
+    Language.SHELL: "look whether `bash -n` takes the file; what is a template can be scanned once it is rendered",
+    Language.PYTHON: "look whether this version of Python takes the file; scan with a newer one",
+}
 SHOWN = 3  # findings that the one sentence names; the details name all
 
 
@@ -149,11 +153,10 @@ def judge_writer(script: WriterScript) -> Held | Broken | Unproven:
     details = tuple(_write_details(script))
     faults = [detail for detail in details if detail.outcome is Outcome.BROKEN]
     if faults:
-        count = f"{len(faults)} of {len(script.writes)} backups are" if len(script.writes) > 1 else "the backup is"
-        return Broken(f"{script.path}: {count} not private when written: {_first(faults)}", remedy=_writer_remedy(script), kind=faults[0].kind, details=details)
+        return Broken(f"{script.path}: {_first(faults)}", remedy=_writer_remedy(script), kind=faults[0].kind, details=details)
     unread = [detail for detail in details if detail.outcome is Outcome.UNPROVEN]
     if unread:
-        return Unproven(f"{script.path} writes backups, and cannot be read: {_first(unread)}", remedy="mend it until `bash -n` or python reads it", details=details)
+        return Unproven(f"{script.path} may write backups: {_first(unread)}", remedy=UNREAD_REMEDY[script.language], details=details)
     if not details:
         return Held(f"{script.path} writes no backup")
     return Held(f"{script.path} writes {len(details)} backup{'s' * (len(details) > 1)}, private from the first byte", details=details)
@@ -168,7 +171,7 @@ def _write_details(script: WriterScript) -> Iterator[Detail]:
     """One detail for each write and each stretch that could not be read. Two writes of the same name in one function are told apart by a number."""
     seen: Counter[str] = Counter()
     for write in script.writes:
-        name = f"{write.scope}: {write.tool} {write.target}" if write.scope else f"{write.tool} {write.target}"
+        name = f"{write.scope}: {write.tool} {write.written}" if write.scope else f"{write.tool} {write.written}"
         seen[name] += 1
         what = name if seen[name] == 1 else f"{name} ({seen[name]})"
         outcome = Outcome.HELD if write.care is Care.PRIVATE else Outcome.BROKEN
@@ -180,29 +183,34 @@ def _write_details(script: WriterScript) -> Iterator[Detail]:
 
 
 def _write_in_words(write: BackupWrite) -> str:
-    start = f"line {write.line}: {write.tool}"
     match write.care:
         case Care.PRIVATE:
-            return f"{start} makes {write.target} private: {write.because}"
+            said = f"{write.tool} creates {write.target} private ({write.because})"
         case Care.NO_UMASK:
-            return f"{start} makes {write.target} as readable as the caller's umask says, 0644 as a rule: {write.because}"
+            said = f"{write.tool} creates {write.target} without a private umask, mode or directory: others can read it"
         case Care.CHMOD_AFTER:
-            return f"{start} makes {write.target} readable by others until it is done: {write.because}"
+            said = f"{write.tool} creates {write.target} readable by others until {write.because}"
         case Care.MODE_INHERITED:
-            return f"{start} puts {write.target} there with the mode of its source, and nothing says that this is private"
+            said = f"{write.tool} leaves {write.target} with the mode of its source, and nothing here makes that private"
         case Care.WIDENED:
-            return f"{start} makes {write.target} private, and then others may read it: {write.because}"
+            said = f"{write.target} is opened to others by {write.because}"
         case _:
             assert_never(write.care)
+    return f"line {write.line}: {said}"
 
 
 def _writer_remedy(script: WriterScript) -> str:
-    cares = {write.care for write in script.writes}
-    if cares <= {Care.PRIVATE, Care.MODE_INHERITED}:
-        return "set 0600 on it as soon as it has moved"
-    if script.language is Language.PYTHON:
-        return "make its directory 0700 first, or open it with os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)"
-    return "write `umask 077` before the first of these lines, or make their directory with `mkdir -m 700`"
+    """What mends the first fault."""
+    first = next(write.care for write in script.writes if write.care is not Care.PRIVATE)
+    match first, script.language:
+        case Care.MODE_INHERITED, _:
+            return "set 0600 on it as soon as it has moved"
+        case Care.WIDENED, _:
+            return "leave it 0600; whoever has to read it should own it"
+        case _, Language.PYTHON:
+            return "make its directory 0700 first, or open it with os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)"
+        case _:
+            return "write `umask 077` before it, or make its directory with `mkdir -m 700`"
 
 
 MODE_0600 = Guardrail(

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from interlock.errors import CouldNotLook
+from interlock.errors import CouldNotLook, TooLarge
 from interlock.observe import probe
 
 SIZE_LIMIT = 4 * 1024 * 1024
@@ -40,9 +40,11 @@ class Tree:
     def read(self, path: str) -> bytes:
         """The bytes of one regular file of at most `limit` bytes; links are followed as long as they stay in the tree.
 
-        Raises `MissingFile` when it is not there, `CouldNotLook` when it is and cannot be read: a directory, a FIFO, too large, no permission, a link
-        that leads out.
+        Raises `MissingFile` when it is not there, `TooLarge` when it is larger, `CouldNotLook` when it is there and cannot be read: a directory, a FIFO,
+        no permission, a link that leads out.
         """
+        if path in self.unlisted:
+            raise self.unlisted[path]
         real = self._inside(path)
         if real not in self._contents:
             self._contents[real] = self._read(real, path)
@@ -87,7 +89,8 @@ class Tree:
         except (FileNotFoundError, NotADirectoryError):
             return MissingFile(f"{path} is not there", where=path, why=f"looked in {self.root}", remedy="add the file, or correct the path")
         except probe.CouldNot as could_not:
-            return CouldNotLook(f"{path} could not be read: {could_not.text}", where=path, remedy="put a regular file of a sensible size there")
+            kind = TooLarge if could_not.code == "too-large" else CouldNotLook
+            return kind(f"{path} could not be read: {could_not.text}", where=path, remedy="put a regular file of a sensible size there")
         except OSError as error:
             return _unreadable(path, error)
 

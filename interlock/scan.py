@@ -1,0 +1,274 @@
+"""What do the files of a tree alone say? `interlock scan`: every static guardrail on every file that it is about, without pytest, daemon or network.
+
+The same observers, judgements, waivers and decision as `pytest -m static`; a tree without an `interlock.yaml` is judged as what it looks like
+(`interlock.config.discover`). Whatever lies in the tree, there is a record: what cannot be read or judged is unproven, by name.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import pwd
+import secrets
+import shutil
+import socket
+import tempfile
+import time
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from interlock import __version__
+from interlock.config.discover import discover
+from interlock.config.load import SITE_FILE, find_site, load_site
+from interlock.config.models import LOCAL, Site
+from interlock.config.waivers import Waiver, load_waivers
+from interlock.errors import CouldNotLook, UsageError
+from interlock.evidence.details import Details, DetailWriter, Lines, concatenate, read_lines
+from interlock.evidence.record import DetailsDigest, FactsDigest, Git, Record, Required, Run, Target, UsedWaiver, in_order, places, rfc3339, sha256
+from interlock.gate.decision import WAIVER, Reason, decide
+from interlock.gate.required import Expected, absence, asked, expected, required
+from interlock.gate.waivers import Waivers, judge_waivers
+from interlock.judge import catalogue, guarded
+from interlock.observe.compose import compose_files
+from interlock.observe.git import head
+from interlock.observe.own_checks import OwnCheck, own_checks
+from interlock.observe.tree import Tree
+from interlock.observe.world import World, observer
+from interlock.verdicts import Detail, Guardrail, Judgement, Outcome, Pair, Settled, Severity, Sink, Subject, Unproven, Verdict, When, settle
+
+GATES = frozenset({When.STATIC})
+
+
+def scan(root: Path, environ: Mapping[str, str], site_file: Path | None = None) -> tuple[Record, Details]:
+    """Judge the tree at `root`. `site_file` says what it is, else the `interlock.yaml` in it, else what it looks like.
+
+    The details can be read as often as wanted, as long as they are held. Raises UsageError when there is no such tree, ConfigError for a site or waiver file
+    that is wrong.
+    """
+    if not root.is_dir():
+        raise UsageError(f"{root} is no folder", where=str(root), remedy="name the folder to scan: interlock scan PATH")
+    begun = _Scan.begin(root, environ, site_file or _site_file(root))
+    spool = _Spool()
+    begun.judge(spool)
+    return begun.record(spool), spool.details
+
+
+def _site_file(root: Path) -> Path | None:
+    """The site file of the tree itself; those of folders above it are about other trees."""
+    if not any(os.path.lexists(root / name) for name in (SITE_FILE, "interlock.yml")):
+        return None
+    return find_site(root)
+
+
+class _Spool:
+    """A private folder for details, there as long as somebody holds it or its details."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="interlock-scan-"))
+        self.whole = self.folder / "details.jsonl"
+        self._count = 0
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+
+    def next(self) -> Path:
+        """A file of its own for one pair."""
+        self._count += 1
+        return self.folder / str(self._count)
+
+    def details(self) -> Lines:
+        """All details, from the first line on."""
+        return read_lines(self.whole)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Scan:
+    """One scan from the site to the record."""
+
+    site: Site
+    world: World
+    guardrails: tuple[Guardrail, ...]
+    own: tuple[OwnCheck, ...]
+    waivers: Waivers
+    started: datetime
+    verdicts: list[Verdict] = field(default_factory=list)
+    spools: dict[Pair, Path] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, root: Path, environ: Mapping[str, str], site_file: Path | None) -> _Scan:
+        """Know what is to be judged, and what must be."""
+        started = datetime.now(UTC).replace(microsecond=0)
+        tree = Tree(root, patient=True)
+        own: tuple[OwnCheck, ...] = ()
+        if site_file is None:
+            site, waivers = discover(tree, compose_files(tree), root=root), Waivers()
+        else:
+            known = frozenset(name for guardrail in catalogue() for name in (guardrail.id, guardrail.family))
+            declared = load_site(site_file, environ, known=known)
+            own = tuple(one for one in own_checks(declared.root / "checks") if one.when & GATES)
+            waivers = judge_waivers(load_waivers(declared.root / declared.waivers), catalogue(), frozenset(one.guardrail for one in own), started)
+            site = declared.placed(root, source=declared.source, digest=declared.digest)
+        world = World(site=site, gates=GATES, tree=tree, hosts={}, environ=environ)
+        return cls(site=site, world=world, guardrails=asked(site, catalogue(), GATES, None), own=own, waivers=waivers, started=started)
+
+    def required(self) -> tuple[Expected, ...]:
+        """Every pair that must have a verdict."""
+        own = [_own_pair(self.site, one) for one in self.own]
+        return tuple(sorted((*required(self.site, self.guardrails, GATES), *own), key=lambda one: one.pair))
+
+    def judge(self, spool: _Spool) -> None:
+        """One verdict for each guardrail and subject, in the record's order; what needs pytest is said to be not run."""
+        for guardrail in self.guardrails:
+            subjects = guardrail.subjects_when(self.site, GATES)
+            self.verdicts += [self._verdict(guardrail, subject, spool.next()) for subject in subjects] if subjects else [self._absent(guardrail)]
+        self.verdicts += [self._not_run(one) for one in self.own]
+        self.verdicts = list(in_order(self.verdicts))
+        with spool.whole.open("wb") as file:
+            concatenate(((verdict, self.spools.get(verdict.pair)) for verdict in self.verdicts), file.write)
+
+    def _verdict(self, guardrail: Guardrail, subject: Subject, path: Path) -> Verdict:
+        wanted, began = expected(self.site, guardrail, subject), time.monotonic()
+        settled, writer = self._settled(guardrail, subject, path)
+        counts = writer.close()
+        self.spools[wanted.pair] = path
+        return Verdict(
+            guardrail=guardrail.id,
+            subject=subject.id,
+            host=subject.host,
+            outcome=settled.outcome,
+            severity=wanted.severity,
+            message=settled.message,
+            remedy=settled.remedy,
+            where=places(wanted.pair, settled.tally),
+            details=counts,
+            taken_at=rfc3339(self.started),
+            duration=round(time.monotonic() - began, 6),
+            waivers=writer.waivers,
+        )
+
+    def _settled(self, guardrail: Guardrail, subject: Subject, path: Path) -> tuple[Settled, DetailWriter]:
+        """What a guardrail says of a subject; a look that fails, or a judgement that does, proves nothing."""
+        pair = Pair(guardrail.id, subject.id)
+
+        def writer() -> DetailWriter:
+            return DetailWriter(path, pair, waive=self.waivers.covering(pair))
+
+        sink = writer()
+        try:
+            return settle(guarded(self._judgement(guardrail, subject)), sink), sink
+        except CouldNotLook as error:
+            return settle(_unproven(subject, error.sentence, error.remedy), sink), sink
+        except Exception as error:  # whatever lies in a tree, there is a record
+            sink.discard()
+            why = f"{subject.name} could not be judged: {type(error).__name__}: {error}"
+            again: Sink = (fresh := writer())
+            return settle(_unproven(subject, why, "this is a fault of interlock, not of the file: report it"), again), fresh
+
+    def _judgement(self, guardrail: Guardrail, subject: Subject) -> Judgement:
+        return guardrail.judge(observer(guardrail).see(self.world, subject))
+
+    def _absent(self, guardrail: Guardrail) -> Verdict:
+        nothing, none = absence(self.site, guardrail, catalogue()), required(self.site, [guardrail], GATES)[0]
+        return Verdict(
+            guardrail=guardrail.id,
+            subject=none.pair.subject,
+            host=LOCAL,
+            outcome=nothing.outcome,
+            severity=none.severity,
+            message=nothing.message,
+            remedy=nothing.remedy,
+            taken_at=rfc3339(self.started),
+        )
+
+    def _not_run(self, own: OwnCheck) -> Verdict:
+        return Verdict(
+            guardrail=own.guardrail,
+            subject=own.subject,
+            host=LOCAL,
+            outcome=Outcome.NOT_RUN,
+            severity=Severity.HIGH,
+            message=f"{own.path.name}::{own.function} is Python of the site's own, which a scan does not run",
+            remedy="run `pytest -m static` in the site's folder",
+            taken_at=rfc3339(self.started),
+        )
+
+    def record(self, spool: _Spool) -> Record:
+        """The record of the scan."""
+        wanted = self.required()
+        used = {name for verdict in self.verdicts for name in verdict.waivers}
+        by_pair = {verdict.pair: verdict for verdict in self.verdicts}
+        problems = (*self.waivers.problems, *self._unused(wanted, used))
+        data = spool.whole.read_bytes()
+        return Record.of(
+            run=self._run(),
+            target=Target(site=self.site.site, file=self.site.source, sha256=self.site.digest, git=_git(self.site.root)),
+            decision=decide(wanted, by_pair, waiver_problems=problems),
+            required=[Required(guardrail=one.pair.guardrail, subject=one.pair.subject, severity=one.severity, shuts=one.shuts) for one in wanted],
+            verdicts=self.verdicts,
+            details=DetailsDigest(count=data.count(b"\n"), sha256=sha256(data)),
+            facts=FactsDigest(sha256=""),
+            waivers=[_used(waiver) for waiver in self.waivers.valid if waiver.id in used],
+            not_used=self.site.not_used,
+        )
+
+    def _unused(self, wanted: Sequence[Expected], used: set[str]) -> Iterator[Reason]:
+        """A waiver that waives nothing is an error here: it would lie in wait. Those for the live gates are none of a scan's."""
+        pairs = {one.pair for one in wanted}
+        from_files_alone = {one.id for one in self.guardrails if one.when <= GATES}
+        for waiver in self.waivers.unused(used):
+            if Pair(waiver.guardrail, waiver.subject) in pairs or waiver.guardrail in from_files_alone:
+                text = f"waiver {waiver.id} covers nothing that is broken"
+                yield Reason(code=WAIVER, guardrail=waiver.guardrail, subject=waiver.subject, text=text, remedy="remove it from the waiver file")
+
+    def _run(self) -> Run:
+        return Run(
+            id=f"{self.started:%Y%m%dT%H%M%SZ}-scan-{secrets.token_hex(3)}",
+            gates=(When.STATIC,),
+            action=None,
+            nonce="",
+            started=rfc3339(self.started),
+            ended=rfc3339(datetime.now(UTC).replace(microsecond=0)),
+            host=socket.gethostname(),
+            user=_user(),
+            interlock=__version__,
+            python=platform.python_version(),
+            pytest="",  # none took part
+        )
+
+
+def _own_pair(site: Site, own: OwnCheck) -> Expected:
+    return Expected(pair=Pair(own.guardrail, own.subject), host=LOCAL, severity=Severity.HIGH, shuts=Severity.HIGH.at_least(site.gate.shut_at))
+
+
+def _unproven(subject: Subject, why: str, remedy: str) -> Unproven:
+    """Unproven, with one detail that names the subject's file."""
+    return Unproven(why, remedy=remedy, details=(Detail(what=subject.name, outcome=Outcome.UNPROVEN, kind="could-not-look", message=why, file=subject.name),))
+
+
+def _git(root: Path) -> Git | None:
+    found = head(root)
+    return Git(commit=found.commit, dirty=found.dirty) if found else None
+
+
+def _user() -> str:
+    """Who runs this; a user without a name is its number."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _used(waiver: Waiver) -> UsedWaiver:
+    return UsedWaiver(
+        id=waiver.id,
+        guardrail=waiver.guardrail,
+        subject=waiver.subject,
+        fingerprint=waiver.fingerprint,
+        reason=waiver.reason,
+        owner=waiver.owner,
+        ticket=waiver.ticket,
+        approver=waiver.approver,
+        expires_at=rfc3339(waiver.expires_at),
+        up_to=waiver.up_to,
+    )
