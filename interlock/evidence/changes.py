@@ -81,7 +81,7 @@ def _findings(previous: Record, current: Record) -> Iterator[str]:
 
 
 def _was_now(old: Verdict, new: Verdict) -> str:
-    return f"was “{old.message}”, now “{new.message}”"
+    return f"was: {old.message}; now: {new.message}"
 
 
 # ---- what the verdicts stand on

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, NotRequired, Required, Self, TypedDict, cast
 
 from interlock.errors import EvidenceError
-from interlock.evidence.files import create_private, open_to_read, write_all
+from interlock.evidence.files import create_private, open_to_read, unwritable, write_all
 from interlock.evidence.redact import PATTERNS_ONLY, Redactor
 from interlock.verdicts import Counts, Detail, HeldRun, Outcome, Pair, Verdict, fingerprint
 
@@ -133,7 +133,7 @@ class DetailWriter:
             try:
                 self._file.close()
             except OSError as error:
-                raise _unwritable(self.path, error) from error
+                raise unwritable(self.path, error) from error
         held, broken, unproven, waived = self._counts.values()
         digest = "sha256:" + self._digest.hexdigest() if held + broken + unproven + waived else ""
         return Counts(held=held, broken=broken, unproven=unproven, waived=waived, sha256=digest)
@@ -179,21 +179,12 @@ class DetailWriter:
                 self._file = create_private(self.path)
             write_all(self._file, data)
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
 
 
 def is_plain(text: str) -> bool:
     """True for printable ASCII that JSON writes as it is."""
     return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
-
-
-def _unwritable(path: Path, error: OSError) -> EvidenceError:
-    return EvidenceError(
-        f"details could not be written: {error.strerror}",
-        where=str(path),
-        why="what was found must not be lost",
-        remedy="make room there, or point `reports:` elsewhere, and run it again",
-    )
 
 
 def _line(head: str, detail: Detail, key: str, waiver: str | None) -> str:
@@ -256,15 +247,9 @@ def concatenate(spools: Iterable[tuple[Verdict, Path | None]], write: Callable[[
 
 def _copied(verdict: Verdict, path: Path | None, write: Callable[[bytes], object]) -> int:
     lines = 0
-    try:
-        if path is None:
-            raise FileNotFoundError(2, "no spool was handed over")
-        with open_to_read(path) as spool:
-            while block := spool.read(BLOCK):
-                lines += block.count(b"\n")
-                write(block)
-    except OSError as error:
-        raise EvidenceError(f"the details of {verdict.pair} are lost: {error.strerror}", where=str(path or ""), remedy="run the gate again") from error
+    for block in _blocks(verdict.pair, path):
+        lines += block.count(b"\n")
+        write(block)
     if lines != verdict.details.total:
         raise EvidenceError(
             f"the details of {verdict.pair} are {lines} lines, its verdict counts {verdict.details.total}",
@@ -273,6 +258,17 @@ def _copied(verdict: Verdict, path: Path | None, write: Callable[[bytes], object
             remedy="run the gate again",
         )
     return lines
+
+
+def _blocks(pair: Pair, path: Path | None) -> Iterator[bytes]:
+    if path is None:
+        raise EvidenceError(f"the details of {pair} are lost: no spool was handed over", remedy="run the gate again")
+    try:
+        with open_to_read(path) as spool:
+            while block := spool.read(BLOCK):
+                yield block
+    except OSError as error:
+        raise EvidenceError(f"the details of {pair} are lost: {error.strerror}", where=str(path), remedy="run the gate again") from error
 
 
 # ---- reading

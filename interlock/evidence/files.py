@@ -1,11 +1,14 @@
-"""How are files of evidence opened? Never through a link, and private from the first byte."""
+"""How are files of evidence opened? Never through a link, and private from the first byte; and what is said when that fails."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from io import FileIO
 from pathlib import Path
+
+from interlock.errors import EvidenceError
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -33,3 +36,23 @@ def write_all(file: FileIO, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
+
+
+def unwritable(path: Path, error: OSError) -> EvidenceError:
+    """The error for evidence that could not be written, whatever the reason, with what would help."""
+    remedy = _remedy(error.errno)
+    return EvidenceError(f"evidence could not be written: {error.strerror}", where=str(path), why="a run without evidence proves nothing", remedy=remedy)
+
+
+def _remedy(code: int | None) -> str:
+    match code:
+        case errno.ENOSPC | errno.EDQUOT:
+            return "make room on that file system, or point `reports:` to another one, and run it again"
+        case errno.EROFS:
+            return "mount it read-write, or point `reports:` to another folder, and run it again"
+        case errno.EACCES | errno.EPERM:
+            return "let this user write there (a private folder is enough), or point `reports:` to another folder"
+        case errno.EEXIST | errno.ENOTEMPTY:
+            return "run it again: each run has a name of its own"
+        case _:
+            return "look at that path, or point `reports:` to another folder, and run it again"

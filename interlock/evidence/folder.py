@@ -22,7 +22,7 @@ from typing import Self
 
 from interlock.errors import EvidenceError
 from interlock.evidence.details import Details, details_of
-from interlock.evidence.files import DIRECTORY, create_private, digest_of, open_to_read, write_all
+from interlock.evidence.files import DIRECTORY, create_private, digest_of, open_to_read, unwritable, write_all
 from interlock.evidence.record import Decision, Record
 
 RECORD, DETAILS, FACTS, JUNIT, SUMMARY, SUMS = "record.json", "details.jsonl", "facts.json", "junit.xml", "summary.md", "SHA256SUMS"
@@ -180,23 +180,7 @@ def _evidence(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise EvidenceError(
-            f"evidence could not be written: {error.strerror}", where=str(path), why="a run without evidence proves nothing", remedy=_remedy(error.errno)
-        ) from error
-
-
-def _remedy(code: int | None) -> str:
-    match code:
-        case errno.ENOSPC | errno.EDQUOT:
-            return "make room on that file system, or point `reports:` to another one, and run it again"
-        case errno.EROFS:
-            return "mount it read-write, or point `reports:` to another folder, and run it again"
-        case errno.EACCES | errno.EPERM:
-            return "let this user write there (a private folder is enough), or point `reports:` to another folder"
-        case errno.EEXIST | errno.ENOTEMPTY:
-            return "run it again: each run has a name of its own"
-        case _:
-            return "look at that path, or point `reports:` to another folder, and run it again"
+        raise unwritable(path, error) from error
 
 
 def _sync(handle: int, names: Iterable[str]) -> None:

@@ -15,7 +15,6 @@ from interlock.evidence.record import Decision, Record, Required
 from interlock.evidence.visible import visible, visible_lines
 from interlock.verdicts import Outcome, Verdict
 
-_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 _SPECIAL = ("&", "<", ">")  # HeldLines hold no quotes
 
 
@@ -152,7 +151,7 @@ def _held(name: str, subject: str, lines: HeldLines) -> str:
     whats: Iterable[str] = lines.whats
     together = "".join(lines.whats)
     if any(sign in together for sign in _SPECIAL):
-        whats = [what.translate(_ESCAPES) for what in whats]
+        whats = [_escaped(what) for what in whats]
     if "" in lines.whats:
         whats = [what or _attribute(subject) for what in whats]
     head, tail = f'<testcase classname="{_attribute(name)}" name="', '" time="0"/>\n'
@@ -207,7 +206,7 @@ def _case(name: str, what: str, inside: str) -> str:
 
 def _fault(tag: str, kind: str, message: str, more: str) -> str:
     text = f"{message}\n{more}" if more else message
-    return f'<{tag} message="{_attribute(message)}" type="{_attribute(kind)}">{visible_lines(text).translate(_ESCAPES)}</{tag}>'
+    return f'<{tag} message="{_attribute(message)}" type="{_attribute(kind)}">{_escaped(visible_lines(text))}</{tag}>'
 
 
 def _skipped(message: str) -> str:
@@ -215,7 +214,11 @@ def _skipped(message: str) -> str:
 
 
 def _attribute(text: str) -> str:
-    return visible(text).translate(_ESCAPES)
+    return _escaped(visible(text))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
 
 
 def _number(count: int, noun: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from interlock.evidence.details import Details
 from interlock.evidence.record import Decision, Record
-from interlock.evidence.visible import clipped, visible
+from interlock.evidence.visible import clipped
 from interlock.evidence.wording import GRAVITY, asked_for, details_by_family, number, outcome_in_words, outcomes_by_family, tally_in_words
 from interlock.gate.decision import Reason
 from interlock.verdicts import Outcome, Pair
@@ -24,10 +24,10 @@ _FAMILY = re.compile("[a-z0-9_-]{1,60}")
 def render(record: Record, _details: Details) -> Iterator[str]:
     """The summary, section by section."""
     yield from _head(record)
-    yield from _section("Why the gate is shut", _reasons(record), 14_000, "reasons", "record.json")
-    yield from _section("Waived", _waived(record), 12_000, "waivers", "record.json")
+    yield from _section("Why the gate is shut", _reasons(record), len(record.reasons), 14_000)
+    yield from _section("Waived", _waived(record), len(record.waivers), 12_000)
     yield from _checked(record)
-    yield from _section("What was not checked", _not_checked(record), 8_000, "pairs", "record.json")
+    yield from _section("What was not checked", _not_checked(record), len(record.not_used) + sum(map(record.count, _UNCHECKED)), 8_000)
     yield from _places(record)
     yield from _digests(record)
 
@@ -38,7 +38,7 @@ def _head(record: Record) -> Iterator[str]:
     asked = f"{code(asked_for(record), _NAME)} of site {code(target.site, _NAME)}"
     yield f"**The gate is {record.decision}** (exit code {record.exit_code}): {asked}. {tally_in_words(record)}.\n\n"
     if record.waivers:
-        yield f"**{number(len(record.waivers), 'waiver')} used: what they cover is broken.**\n\n"
+        yield f"**WAIVED: {number(len(record.waivers), 'waiver')} in use; what is waived is broken.**\n\n"
     if record.replayed:
         yield "**Judged on replayed facts: this says nothing of the system as it is now.**\n\n"
     commit = f", commit {code(target.git.commit, _NAME)}{' **with uncommitted changes**' if target.git.dirty else ''}" if target.git else ""
@@ -50,22 +50,24 @@ def _head(record: Record) -> Iterator[str]:
     yield "\n"
 
 
-def _section(title: str, items: Iterable[str], budget: int, noun: str, where: str) -> Iterator[str]:
-    """A heading and as many items as fit; none at all without an item."""
-    left_out, spent, headed = 0, 0, False
+def _section(title: str, items: Iterable[str], total: int, budget: int) -> Iterator[str]:
+    """A heading and as many of the `total` items as fit into `budget` bytes; nothing at all without an item."""
+    if total:
+        yield f"## {title}\n\n"
+        yield from _as_many_as_fit(items, total, budget, "record.json")
+        yield "\n"
+
+
+def _as_many_as_fit(items: Iterable[str], total: int, budget: int, where: str) -> Iterator[str]:
+    shown = spent = 0
     for item in items:
         spent += len(item.encode())
         if spent > budget:
-            left_out += 1
-            continue
-        if not headed:
-            yield f"## {title}\n\n"
-            headed = True
+            break
+        shown += 1
         yield item
-    if left_out:
-        yield f"- and {left_out:,} more {noun}: see `{where}`\n"
-    if headed:
-        yield "\n"
+    if shown < total:
+        yield f"- and {total - shown:,} more: see `{where}`\n"
 
 
 def _reasons(record: Record) -> Iterator[str]:
@@ -74,26 +76,22 @@ def _reasons(record: Record) -> Iterator[str]:
         severity = severities.get(Pair(reason.guardrail, reason.subject))
         grave = f" ({severity})" if severity else ""
         remedy = f"  - remedy: {code(reason.remedy, _TEXT)}\n" if reason.remedy else ""
-        yield f"- {_about(reason)}{_kind(reason)}{grave}: {code(reason.text, _TEXT)}\n{remedy}"
+        yield f"- {_about(reason)}{grave}: {code(reason.text, _TEXT)}\n{remedy}"
 
 
 def _about(reason: Reason) -> str:
     names = [code(name, _NAME) for name in (reason.guardrail, reason.subject) if name]
-    return " ".join(names) + " " if names else ""
-
-
-def _kind(reason: Reason) -> str:
-    return _KINDS.get(reason.code, f"**exit code {reason.code}**")
+    return " ".join([*names, f"**{_KINDS.get(reason.code, f'exit code {reason.code}')}**"])
 
 
 _KINDS: Mapping[int, str] = {
-    1: "is **broken**",
-    10: "was **not run**",
-    11: "is **unproven**",
-    12: "**waiver invalid**",
-    13: "**approval missing**",
-    14: "**stale**",
-    15: "**locked**",
+    1: "broken",
+    10: "not run",
+    11: "unproven",
+    12: "waiver invalid",
+    13: "not approved",
+    14: "stale",
+    15: "locked",
 }
 
 
@@ -128,12 +126,15 @@ def _family(name: str) -> str:
     return name if _FAMILY.fullmatch(name) else "(a name that is no family's)"
 
 
+_UNCHECKED = (Outcome.NOT_RUN, Outcome.UNPROVEN, Outcome.NOT_APPLICABLE)
+
+
 def _not_checked(record: Record) -> Iterator[str]:
     for name, why in sorted(record.not_used.items()):
         yield f"- {code(name, _NAME)} is not used here: {code(why, _TEXT)}\n"
     for one in record.without_verdict:
         yield f"- {code(one.guardrail, _NAME)} {code(one.subject, _NAME)} was **not run**\n"
-    for outcome in (Outcome.NOT_RUN, Outcome.UNPROVEN, Outcome.NOT_APPLICABLE):
+    for outcome in _UNCHECKED:
         for verdict in record.verdicts:
             if verdict.outcome is outcome:
                 word = "not applicable" if outcome is Outcome.NOT_APPLICABLE else f"**{outcome_in_words(outcome)}**"
@@ -141,24 +142,22 @@ def _not_checked(record: Record) -> Iterator[str]:
 
 
 def _places(record: Record) -> Iterator[str]:
-    """Where what does not hold is, folded away; a verdict names its broken places before its unproven ones."""
+    """Where what does not hold is, folded away."""
     total = sum(verdict.details.broken + verdict.details.unproven for verdict in record.verdicts)
     if not total:
         return
     yield f"<details><summary>{number(total, 'detail')} that {'does' if total == 1 else 'do'} not hold</summary>\n\n"
-    spent = shown = 0
+    yield from _as_many_as_fit(_each_place(record), total, 12_000, "details.jsonl")
+    yield "\n</details>\n\n"
+
+
+def _each_place(record: Record) -> Iterator[str]:
+    """A verdict names its broken places before its unproven ones."""
     for verdict in record.verdicts:
         for index, place in enumerate(verdict.where):
             outcome = Outcome.BROKEN if index < verdict.details.broken else Outcome.UNPROVEN
             at = f"{place.file}:{place.line}" if place.line else place.file or verdict.subject
-            item = f"- **{outcome_in_words(outcome)}** {code(verdict.guardrail, _NAME)} {code(at, _NAME)}: {code(place.message, _TEXT)}\n"
-            spent += len(item.encode())
-            if spent <= 12_000:
-                shown += 1
-                yield item
-    if shown < total:
-        yield f"- and {total - shown:,} more: see `details.jsonl`\n"
-    yield "\n</details>\n\n"
+            yield f"- **{outcome_in_words(outcome)}** {code(verdict.guardrail, _NAME)} {code(at, _NAME)}: {code(place.message, _TEXT)}\n"
 
 
 def _digests(record: Record) -> Iterator[str]:
@@ -173,7 +172,7 @@ def _digests(record: Record) -> Iterator[str]:
 
 def code(text: str, limit: int) -> str:
     """Somebody else's text as a code span of at most `limit` bytes, whatever stands in it."""
-    shown = clipped(visible(text), limit) or " "
+    shown = clipped(text, limit) or " "
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
     pad = " " if shown[0] in "` " or shown[-1] in "` " else ""
     return f"{fence}{pad}{shown}{pad}{fence}"

@@ -55,7 +55,7 @@ _PATTERNS = (
     # scheme://user:password@host; a port is no password
     _Pattern(
         ("://",),
-        rf"(?i)[a-z][a-z0-9+.-]{{0,30}}://[^\s:/@\[\]\"'<>]{{0,256}}:(?!\d{{1,5}}(?:[/?\#\s\"']|\Z)|\*\*\*@)(?P<secret>[^\s\"'<>]{{1,{LONGEST_VALUE}}})@",
+        r"(?i)[a-z][a-z0-9+.-]{0,30}://[^\s:/@\[\]\"'<>]{0,256}:(?!\d{1,5}(?:[/?#\s\"']|\Z)|\*\*\*@)(?P<secret>[^\s\"'<>]{1,2048})@",
     ),
     # scheme://token@host
     _Pattern(("://",), r"(?i)[a-z][a-z0-9+.-]{0,30}://(?P<secret>[a-z0-9_.~%-]{16,512})@"),
@@ -79,7 +79,7 @@ _PATTERNS = (
     _Pattern(("hooks.slack.com",), r"hooks\.slack\.com/(?:services|workflows|triggers)/(?P<secret>[A-Za-z0-9/_-]{8,512})"),
     _Pattern(("hvs.", "hvb.", "hvr."), r"hv[sbr]\.[A-Za-z0-9_-]{16,4096}"),
     _Pattern(("AGE-SECRET-KEY-",), r"AGE-SECRET-KEY-1[A-Z0-9]{20,128}"),
-    _Pattern(("eyJ",), r"eyJ[A-Za-z0-9_-]{8,16384}\.[A-Za-z0-9_-]{8,16384}(?:\.[A-Za-z0-9_-]{0,16384})?"),
+    _Pattern(("eyJ",), r"eyJ[A-Za-z0-9_-]{8,2048}+\.[A-Za-z0-9_-]{8,16384}(?:\.[A-Za-z0-9_-]{0,16384})?"),
     # a private key, whole or cut off, with real or written line ends
     _Pattern(
         ("PRIVATE KEY",),
@@ -230,11 +230,10 @@ def _any_mark(text: str) -> bool:
 
 def _inside_quotes(text: str, start: int, end: int) -> Span:
     """Without a quote around it, so that hidden JSON is still JSON."""
-    while start < end and text[start] == "\\":
-        start += 1
-    if start < end and text[start] in "\"'":
-        return start + 1, end
-    return start, end
+    quote = start
+    while quote < end and text[quote] == "\\":
+        quote += 1
+    return (quote + 1, end) if quote < end and text[quote] in "\"'" else (start, end)
 
 
 def _spliced(text: str, spans: Iterable[Span], start: int) -> str:

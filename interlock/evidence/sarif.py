@@ -7,6 +7,7 @@ file of the tree (a path on a host, a row of a database) is no result: the run s
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, assert_never
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from interlock.verdicts import Guardrail, Outcome, Severity, Verdict
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 FINGERPRINT = "interlock/v1"
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # half a character, which stands for no byte of a name
 
 
 def render(record: Record, details: Details, catalogue: Iterable[Guardrail] = ()) -> Iterator[str]:
@@ -80,7 +82,7 @@ def _in_tree(file: str) -> bool:
 def _result(record: Record, verdict: Verdict, line: DetailLine, index: dict[str, int]) -> dict[str, Any]:
     # An unproven finding keeps the level of its guardrail: what nobody could look at must not be quieter than what was seen.
     said = line["message"] if line["outcome"] == Outcome.BROKEN else f"{line['outcome']}: {line['message']}"
-    place: dict[str, Any] = {"artifactLocation": {"uri": quote(line["file"].encode("utf-8", "surrogateescape"), safe="/"), "uriBaseId": "%SRCROOT%"}}
+    place: dict[str, Any] = {"artifactLocation": {"uri": _uri(line["file"]), "uriBaseId": "%SRCROOT%"}}
     if line.get("line", 0) > 0:
         place["region"] = {"startLine": line["line"]}
     result: dict[str, Any] = {
@@ -95,6 +97,11 @@ def _result(record: Record, verdict: Verdict, line: DetailLine, index: dict[str,
     if line["outcome"] == Outcome.WAIVED:
         result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": visible(_justification(record, line))}]
     return result
+
+
+def _uri(file: str) -> str:
+    """A relative reference; the bytes of a name that is no UTF-8 are kept."""
+    return quote(_NO_BYTE.sub("\ufffd", file).encode("utf-8", "surrogateescape"), safe="/")
 
 
 def _justification(record: Record, line: DetailLine) -> str:

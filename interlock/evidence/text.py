@@ -22,7 +22,7 @@ from interlock.verdicts import Outcome, Pair, Verdict
 REASONS_SHOWN = 5
 CHANGES_SHOWN = 10
 PLACES_SHOWN = 5
-_MESSAGE_BYTES = 600
+_MESSAGE_BYTES, _NAME_BYTES = 600, 200
 _WIDEST, _NARROWEST = 100, 40
 _WORD_COLUMN = 15  # the longest outcome in words, and a blank
 
@@ -70,7 +70,7 @@ class Style:
 
     def wrapped(self, text: str, indent: int, lead: str = "") -> list[str]:
         """One text, made visible, as lines no wider than the terminal (a longer word stays whole: a path is copied). `lead` stands before the first."""
-        shown = clipped(visible(text), _MESSAGE_BYTES)
+        shown = clipped(text, _MESSAGE_BYTES)
         if self.ascii_only:
             shown = shown.encode("ascii", "backslashreplace").decode("ascii")
         return textwrap.wrap(
@@ -86,6 +86,7 @@ def gate_text(record: Record, changes: Sequence[str], next_command: str, style: 
     lines = [*_decision(record, style)]
     if record.decision is Decision.SHUT:
         lines += _changes(changes, style)
+        lines += ["why:"] if record.reasons else []
         for reason in record.reasons[:REASONS_SHOWN]:
             lines += _reason(record, reason, style)
         left = len(record.reasons) - REASONS_SHOWN
@@ -102,10 +103,10 @@ def render(record: Record, _details: Details, style: Style = PLAIN) -> Iterator[
     for verdict in record.verdicts:
         if family(verdict.guardrail) != last:
             last = family(verdict.guardrail)
-            yield f"{style.painted(visible(last), _BOLD)}\n"
+            yield f"{style.painted(_named(last), _BOLD)}\n"
         yield "\n".join(_verdict(verdict, style)) + "\n"
     for one in record.without_verdict:
-        yield f"  {style.mark(Outcome.NOT_RUN)}{visible(one.guardrail)} {visible(one.subject)}\n"
+        yield f"  {style.mark(Outcome.NOT_RUN)}{_named(one.guardrail)} {_named(one.subject)}\n"
     yield "\n" if record.verdicts or record.without_verdict else ""
     lines = [*_decision(record, style)]
     for reason in record.reasons:
@@ -117,7 +118,7 @@ def render(record: Record, _details: Details, style: Style = PLAIN) -> Iterator[
 def _decision(record: Record, style: Style) -> Iterator[str]:
     is_open = record.decision is Decision.OPEN
     word = style.painted("OPEN" if is_open else "SHUT", _CYAN if is_open else _RED)
-    yield f"{word} (exit code {record.exit_code}): {visible(asked_for(record))} of site {visible(record.target.site)}"
+    yield f"{word} (exit code {record.exit_code}): {_named(asked_for(record))} of site {_named(record.target.site)}"
     yield from style.wrapped(tally_in_words(record), 2)
 
 
@@ -134,7 +135,7 @@ def _changes(changes: Sequence[str], style: Style) -> list[str]:
 def _reason(record: Record, reason: Reason, style: Style) -> list[str]:
     verdict = record.by_pair.get(Pair(reason.guardrail, reason.subject))
     outcome = {1: Outcome.BROKEN, 10: Outcome.NOT_RUN, 11: Outcome.UNPROVEN}.get(reason.code)
-    about = " ".join(visible(name) for name in (reason.guardrail, reason.subject) if name)
+    about = " ".join(_named(name) for name in (reason.guardrail, reason.subject) if name)
     grave = f" ({verdict.severity})" if verdict else ""
     title = style.mark(outcome) if outcome else style.painted(_KINDS.get(reason.code, f"exit code {reason.code}").ljust(_WORD_COLUMN + 2), _RED)
     lines = [f"  {title}{about}{grave}".rstrip(), *style.wrapped(reason.text, 4)]
@@ -163,7 +164,7 @@ def _painted_first(lines: list[str], word: str, style: Style) -> list[str]:
 def _verdict(verdict: Verdict, style: Style) -> list[str]:
     _, _, rule = verdict.guardrail.partition(".")
     tries = f", {verdict.attempts} tries" if verdict.attempts > 1 else ""
-    lines = [f"  {style.mark(verdict.outcome)}{visible(rule or verdict.guardrail)} {visible(verdict.subject)}{_grave(verdict)}{tries}"]
+    lines = [f"  {style.mark(verdict.outcome)}{_named(rule or verdict.guardrail)} {_named(verdict.subject)}{_grave(verdict)}{tries}"]
     lines += style.wrapped(verdict.message, 4)
     if verdict.outcome in (Outcome.BROKEN, Outcome.UNPROVEN):
         told = [place for place in verdict.where if place.message not in verdict.message]
@@ -173,6 +174,11 @@ def _verdict(verdict: Verdict, style: Style) -> list[str]:
         left = verdict.details.broken + verdict.details.unproven - min(len(told), PLACES_SHOWN)
         lines += [f"      and {left:,} more: see details.jsonl"] if told and left > 0 else []
     return lines + style.wrapped(verdict.remedy, 4, "remedy: ")
+
+
+def _named(text: str) -> str:
+    """A name in one piece: it is what the operator copies."""
+    return clipped(text, _NAME_BYTES)
 
 
 def _grave(verdict: Verdict) -> str:

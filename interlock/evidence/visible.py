@@ -42,7 +42,8 @@ def _shown(match: re.Match[str]) -> str:
 
 
 def clipped(text: str, limit: int) -> str:
-    """At most `limit` bytes of UTF-8 of a visible text, and a mark where something is missing."""
-    if len(text) * 4 <= limit or len(text.encode()) <= limit:
-        return text
-    return text.encode()[: limit - 5].decode(errors="ignore") + "[...]"
+    """What `visible` makes of a text, at most `limit` bytes of UTF-8 of it, and a mark where something is missing."""
+    shown = visible(text[: limit + 1])  # no letter is shown as less than a byte
+    if len(shown) * 4 <= limit or len(shown.encode()) <= limit:
+        return shown
+    return shown.encode()[: limit - 5].decode(errors="ignore") + "[...]"
