@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy, composite
 
@@ -66,7 +68,7 @@ def compose_texts(draw: DrawFn) -> bytes:
     """Small overlays for a compose file: mappings and lists below `x-` keys, with the things in them that break one."""
     broken_scalars = ["@x", "*nope", '"open', "[open", "{{ x }}", "`x`", "a: b", "%x", '"\\z"']
     scalars = st.sampled_from(
-        ["1", "x", "''", '"a # b"', "~", "|\n      text\n      more", ">-\n      folded", "${A:-b}", "!!str 7", "*known", *broken_scalars]
+        ["1", "x", "''", '"a # b"', "~", "|\n      text\n      more", ">-\n      folded", "${A:-b}", "!!str 7", "*known", '"it\\\'s"', *broken_scalars]
     )
     keys = st.sampled_from(["a", "b", "c", '"1"', '"a"', "<<", "? c"])
     lines = ["x-k: &key b", "x-m: &map {k: 1}", "x-s: &known text"]
@@ -231,107 +233,123 @@ def absolute_paths() -> SearchStrategy[str]:
     return relative_paths().map("/".__add__)
 
 
-def _some(**optional: SearchStrategy[object]) -> SearchStrategy[dict[str, object]]:
-    return st.fixed_dictionaries({}, optional=optional)
+def _noun(required: dict[str, SearchStrategy[Any]], /, **optional: SearchStrategy[Any]) -> SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(required, optional=optional)
 
 
 _DURATIONS = st.one_of(st.integers(1, 999_999_999), st.builds("{}{}".format, st.integers(1, 9999), st.sampled_from("smhd")))
 _ARGV = st.lists(texts(), min_size=1, max_size=3)
 _SEVERITIES = st.sampled_from(["critical", "high", "medium", "low"])
 _MODES = st.integers(0, 0o777).map("{:04o}".format)
+_SCALARS = st.one_of(texts(), st.integers(-5, 5), st.booleans(), st.none())
+# A name of the site itself stands as a number until the names are drawn: how often to step through them.
+_NTH = st.integers(0, 5)
+_NTHS = st.lists(st.integers(0, 1), min_size=1, max_size=2, unique=True)
 
-
-@composite
-def _expectations(draw: DrawFn, hosts: list[str]) -> dict[str, object]:
-    scalars = st.one_of(texts(), st.integers(-5, 5), st.booleans(), st.none())
-    kinds: dict[str, SearchStrategy[dict[str, object]]] = {
-        "file": st.builds(dict.__or__, st.fixed_dictionaries({"path": absolute_paths()}), _some(mode=_MODES, owner=names(), contains=texts())),
-        "port": st.builds(dict.__or__, st.fixed_dictionaries({"address": st.sampled_from(["127.0.0.1:1", "[::1]:65535"])}), _some(listening=st.booleans())),
-        "http": st.builds(
-            dict.__or__,
-            st.fixed_dictionaries({"url": st.sampled_from(["http://x", "https://x:1/y?z"])}),
-            _some(status=st.integers(100, 599), contains=texts(), json=st.dictionaries(texts(), st.one_of(scalars, st.lists(scalars, max_size=2)), max_size=2)),
-        ),
-        "command": st.builds(dict.__or__, st.fixed_dictionaries({"run": _ARGV}), _some(exit=st.integers(0, 255), stdout_contains=texts())),
-        "sql": st.fixed_dictionaries({"dsn_env": st.sampled_from(["A", "_b1"]), "query": texts(), "value": scalars}),
+_HOSTS = _noun(
+    {},
+    ssh=_noun({"destination": st.sampled_from(["h", "u@h.example"])}, port=st.integers(1, 65535), identity_file=texts()),
+    become=st.just("sudo -n"),
+    timeout=_DURATIONS,
+)
+_MODULES = _noun(
+    {"paths": st.lists(absolute_paths().map("/data".__add__), min_size=1, max_size=2, unique=True), "owner": names()}, host=_NTH, **{"class": st.just("E")}
+)
+_INSTANCES = _noun({}, host=_NTH, values=st.dictionaries(texts(), st.one_of(texts(), st.just("")), max_size=2), env_file=relative_paths())
+_TEMPLATES = _noun(
+    {"template": relative_paths(), "canonical": relative_paths()},
+    renderer=st.sampled_from(["copy", "substitute"]),
+    mode=_MODES,
+    header=st.one_of(_noun({"lines": st.integers(1, 100)}), _noun({"marker": texts()})),
+)
+_LOOK: dict[str, SearchStrategy[Any]] = {
+    "host": _NTH,
+    "when": st.sampled_from([["preflight"], ["postflight"], ["postflight", "preflight"]]),
+    "severity": _SEVERITIES,
+    "attempts": st.integers(1, 1000),
+    "every": _DURATIONS,
+    "timeout": _DURATIONS,
+}
+_EXPECTATIONS = st.one_of(
+    _noun({"file": _noun({"path": absolute_paths()}, mode=_MODES, owner=names(), contains=texts())}, **_LOOK),
+    _noun({"port": _noun({"address": st.sampled_from(["127.0.0.1:1", "[::1]:65535"])}, listening=st.booleans())}, **_LOOK),
+    _noun(
+        {
+            "http": _noun(
+                {"url": st.sampled_from(["http://x", "https://x:1/y?z"])},
+                status=st.integers(100, 599),
+                contains=texts(),
+                json=st.dictionaries(texts(), st.one_of(_SCALARS, st.lists(_SCALARS, max_size=2)), max_size=2),
+            )
+        },
+        **_LOOK,
+    ),
+    _noun({"command": _noun({"run": _ARGV}, exit=st.integers(0, 255), stdout_contains=texts())}, **_LOOK),
+    _noun({"sql": _noun({"dsn_env": st.sampled_from(["A", "_b1"]), "query": texts(), "value": _SCALARS})}, **_LOOK),
+)
+_STEPS = st.one_of(
+    _noun({"command": _noun({"run": _ARGV}, undo=_ARGV, done=_ARGV, host=_NTH, directory=absolute_paths(), timeout=_DURATIONS)}),
+    _noun({"backup": _noun({"modules": _NTHS})}),
+    _noun({"write-files": _noun({"templates": _NTHS}, instances=_NTHS)}),
+    _noun({"verify": _noun({"expect": _NTHS})}),
+)
+_ACTIONS = _noun(
+    {"steps": st.lists(_STEPS, min_size=1, max_size=3)},
+    approval=st.sampled_from(["signature", "operator"]),
+    timeout=_DURATIONS,
+    gate=st.lists(texts(), min_size=1, max_size=2, unique=True),
+)
+_TABLES = st.fixed_dictionaries(
+    {
+        section: st.dictionaries(names(), noun, max_size=2)
+        for section, noun in {
+            "hosts": _HOSTS,
+            "modules": _MODULES,
+            "instances": _INSTANCES,
+            "templates": _TEMPLATES,
+            "expect": _EXPECTATIONS,
+            "actions": _ACTIONS,
+        }.items()
     }
-    kind = draw(st.sampled_from(sorted(kinds)))
-    when = st.sampled_from([["preflight"], ["postflight"], ["postflight", "preflight"]])
-    rest = _some(host=st.sampled_from(hosts), when=when, severity=_SEVERITIES, attempts=st.integers(1, 1000), every=_DURATIONS, timeout=_DURATIONS)
-    return {kind: draw(kinds[kind]), **draw(rest)}
+)
+_REST = _noun(
+    {"interlock": st.just(1), "site": names(), "approval": _noun({"allowed_signers": texts()}, required=st.integers(1, 10), self_approval=st.booleans())},
+    gate=_noun({}, shut_at=_SEVERITIES),
+    compose=_noun({"files": st.lists(relative_paths(), min_size=1, max_size=2, unique=True)}),
+    mounts=_noun({"state": _noun({"path": absolute_paths(), "device": texts()}, host=_NTH)}),
+    not_used=st.dictionaries(st.sampled_from(["state_dir", "parity", "automation"]), texts(), max_size=2),
+    waivers=relative_paths(),
+    reports=texts(),
+)
 
 
 @composite
-def site_data(draw: DrawFn) -> dict[str, object]:
+def site_data(draw: DrawFn) -> dict[str, Any]:
     """All that a valid site file can say, as plain data: what is named exists, and nothing contradicts itself."""
-    few = {"min_size": 0, "max_size": 2}
-    destinations = st.sampled_from(["h", "u@h.example"])
-    ssh = st.builds(dict.__or__, st.fixed_dictionaries({"destination": destinations}), _some(port=st.integers(1, 65535), identity_file=texts()))
-    hosts = draw(st.dictionaries(names(), _some(ssh=ssh, become=st.just("sudo -n"), timeout=_DURATIONS), **few))
-    host = st.sampled_from([*hosts, "local"])
+    site, tables = draw(_REST), draw(_TABLES)
+    if not tables["instances"]:
+        tables["templates"] = {}
+    for number, entry in enumerate((*tables["modules"].values(), *tables["instances"].values(), *tables["templates"].values())):
+        key = "backups" if "paths" in entry else "target" if "template" in entry else "directory"
+        entry[key] = f"{'' if key == 'target' else '/srv/'}place-{number}"
+    known = {"host": [*tables["hosts"], "local"], **{section: list(tables[section]) for section in ("modules", "templates", "instances", "expect")}}
+    for action in tables["actions"].values():
+        named = [step for step in action["steps"] if all(known.get(key, True) for part in step.values() for key in part)]
+        action["steps"] = named or [{"command": {"run": ["true"]}}]
+    _name(tables["actions"], known)
+    _name([*(tables[section] for section in ("modules", "instances", "expect")), site.get("mounts")], {"host": known["host"]})
+    return {**site, **{section: table for section, table in tables.items() if table}}
 
-    places = draw(st.lists(st.text("abc", min_size=1, max_size=5), min_size=8, max_size=8, unique=True))
-    module_names, instance_names = draw(st.lists(names(), unique=True, **few)), draw(st.lists(names(), unique=True, **few))
-    paths = st.lists(absolute_paths().map("/data".__add__), min_size=1, max_size=2, unique=True)
-    modules = {
-        name: {"paths": draw(paths), "backups": f"/backups/{place}", "owner": draw(names()), **draw(_some(host=host, **{"class": st.just("E")}))}
-        for name, place in zip(module_names, places, strict=False)
-    }
-    values = st.dictionaries(texts(), st.one_of(texts(), st.just("")), max_size=2)
-    instances = {
-        name: {"directory": f"/srv/{place}", **draw(_some(host=host, values=values, env_file=relative_paths()))}
-        for name, place in zip(instance_names, places, strict=False)
-    }
-    header = st.one_of(st.fixed_dictionaries({"lines": st.integers(1, 100)}), st.fixed_dictionaries({"marker": texts()}))
-    renderers = st.sampled_from(["copy", "substitute"])
-    templates = {
-        name: {
-            "template": draw(relative_paths()),
-            "canonical": draw(relative_paths()),
-            "target": place,
-            **draw(_some(renderer=renderers, mode=_MODES, header=header)),
-        }
-        for name, place in zip(draw(st.lists(names(), unique=True, **few)) if instances else (), places, strict=False)
-    }
-    expect = draw(st.dictionaries(names(), _expectations([*hosts, "local"]), **few))
 
-    steps: list[SearchStrategy[dict[str, object]]] = [
-        st.fixed_dictionaries(
-            {"command": st.builds(dict.__or__, st.fixed_dictionaries({"run": _ARGV}), _some(undo=_ARGV, done=_ARGV, host=host, directory=absolute_paths()))}
-        )
-    ]
-    for kind, key, known in (("backup", "modules", modules), ("write-files", "templates", templates), ("verify", "expect", expect)):
-        if known:
-            steps.append(st.fixed_dictionaries({kind: st.fixed_dictionaries({key: st.lists(st.sampled_from(sorted(known)), min_size=1, unique=True)})}))
-    action = st.builds(
-        dict.__or__,
-        st.fixed_dictionaries({"steps": st.lists(st.one_of(steps), min_size=1, max_size=3)}),
-        _some(approval=st.sampled_from(["signature", "operator"]), timeout=_DURATIONS, gate=st.lists(texts(), min_size=1, max_size=2, unique=True)),
-    )
-    signers = st.fixed_dictionaries({"allowed_signers": texts()})
-    rest = draw(
-        _some(
-            gate=_some(shut_at=_SEVERITIES),
-            compose=st.fixed_dictionaries({"files": st.lists(relative_paths(), min_size=1, max_size=2, unique=True)}),
-            scripts=st.fixed_dictionaries({"files": st.lists(relative_paths(), min_size=1, max_size=2, unique=True)}),
-            mounts=st.fixed_dictionaries(
-                {"state": st.builds(dict.__or__, st.fixed_dictionaries({"path": absolute_paths(), "device": texts()}), _some(host=host))}
-            ),
-            not_used=st.dictionaries(st.sampled_from(["state_dir", "parity", "automation"]), texts(), max_size=2),
-            waivers=relative_paths(),
-            reports=texts(),
-        )
-    )
-    tables = {
-        "hosts": hosts,
-        "modules": modules,
-        "instances": instances,
-        "templates": templates,
-        "expect": expect,
-        "actions": draw(st.dictionaries(names(), action, **few)),
-    }
-    approval = st.builds(dict.__or__, signers, _some(required=st.integers(1, 10), valid_for=_DURATIONS, self_approval=st.booleans()))
-    return {"interlock": 1, "site": draw(names()), **{key: table for key, table in tables.items() if table}, **rest, "approval": draw(approval)}
+def _name(data: Any, known: dict[str, list[str]]) -> None:
+    """Put names in the places of numbers, each once."""
+    for key, value in list(data.items()) if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ():
+        if key in known and isinstance(value, int):
+            data[key] = known[key][value % len(known[key])]
+        elif key in known and isinstance(value, list) and all(isinstance(number, int) for number in value):
+            data[key] = list(dict.fromkeys(known[key][number % len(known[key])] for number in value))
+        else:
+            _name(value, known)
 
 
 @composite

@@ -12,7 +12,9 @@ from interlock.facts.compose import ComposeText
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
 SHOWN = 3  # findings that the one sentence names; the details name all
+ESCAPES = 100  # apostrophes of one file; each costs reading it again
 LIMITS = (Fault.TOO_LARGE, Fault.TOO_DEEP, Fault.TOO_MANY_VALUES)  # of ours: no compose file comes near them, and nothing is proven about one that does
+_BREAK = re.compile("\r\n|\n|\r")
 _NEEDS_QUOTES = re.compile(r"[.\[\]\s]|^$")
 
 
@@ -23,7 +25,7 @@ def compose_files(site: Site) -> Sequence[Subject]:
 
 def judge_strict_parse(file: ComposeText) -> Held | Broken | Unproven:
     """Held when no key stands twice in a mapping, no conflict marker was left, and the file can be read to its end as docker compose reads it."""
-    read = read_yaml(file.content, COMPOSE)
+    read = _read(file.content)
     details = tuple(_details(file.path, read))
     broken = [detail for detail in details if detail.outcome is Outcome.BROKEN]
     if broken:
@@ -31,6 +33,25 @@ def judge_strict_parse(file: ComposeText) -> Held | Broken | Unproven:
     if details:
         return Unproven(f"{file.path}: {_shown(details)}", remedy="look whether this is a compose file at all", details=details)
     return Held(f"{file.path} can be read to its end, has no key twice and no conflict marker" if read.documents else f"{file.path} is empty")
+
+
+def _read(content: bytes) -> YamlText:
+    r"""The text as docker compose reads it: inside double quotes it takes \' for an apostrophe, which YAML does not know."""
+    read = read_yaml(content, COMPOSE)
+    text = content.decode("utf-8-sig", "surrogateescape")
+    for _ in range(min(text.count(r"\'"), ESCAPES)):
+        apostrophes = [at for problem in read.problems if problem.kind is Fault.SYNTAX and text.startswith(r"\'", at := _offset(text, problem))]
+        if not apostrophes:
+            break
+        text = text[: apostrophes[0]] + "''" + text[apostrophes[0] + 2 :]
+        read = read_yaml(text.encode("utf-8", "surrogateescape"), COMPOSE)
+    return read
+
+
+def _offset(text: str, problem: Problem) -> int:
+    """Where a problem stands."""
+    starts = [0, *(line_break.end() for line_break in _BREAK.finditer(text))]
+    return starts[min(problem.line, len(starts)) - 1] + problem.column - 1
 
 
 def _shown(details: Sequence[Detail]) -> str:
