@@ -316,6 +316,7 @@ _REST = _noun(
     {"interlock": st.just(1), "site": names(), "approval": _noun({"allowed_signers": texts()}, required=st.integers(1, 10), self_approval=st.booleans())},
     gate=_noun({}, shut_at=_SEVERITIES),
     compose=_noun({"files": st.lists(relative_paths(), min_size=1, max_size=2, unique=True)}),
+    scripts=_noun({"files": st.lists(relative_paths(), min_size=1, max_size=2, unique=True)}),
     mounts=_noun({"state": _noun({"path": absolute_paths(), "device": texts()}, host=_NTH)}),
     not_used=st.dictionaries(st.sampled_from(["state_dir", "parity", "automation"]), texts(), max_size=2),
     waivers=relative_paths(),
