@@ -6,7 +6,7 @@ from an env file is written there as the name of its variable, `${DB_PASSWORD}`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -85,6 +85,14 @@ class NotRendered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """What could not be looked at, in one sentence, and what would help."""
+
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """The top of a file that may differ: its first `lines`, or everything up to and with the line `marker`; exactly one of them is set."""
 
@@ -112,26 +120,32 @@ class Canonical:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What lies where a rendered file is written to: `seen`, or why nobody could see it."""
+    """What lies where a rendered file is written to."""
 
     path: str
-    seen: StatAnswer | None
-    could_not: str = ""
-    remedy: str = ""
+    seen: StatAnswer | Unseen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TemplateInstance:
-    """One template of one instance, with everything that its judgement needs. `canonical` is None when there is no such file; `target` when nobody asked.
+class TemplateFile:
+    """One template of an instance, with everything that its judgement needs. `canonical` is None when there is no such file; `target` when nobody asked.
 
     `mode` is what a new file gets; `mode_stated` is False where the site leaves it to the file that is there.
     """
 
-    name: str
-    rendered: Rendered | NotRendered
+    template: str
+    rendered: Rendered | NotRendered | Unseen
     canonical_path: str
-    canonical: Canonical | None
+    canonical: Canonical | Unseen | None
     mode: int
     mode_stated: bool = True
     header: Header | None = None
     target: Target | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceFiles:
+    """Every file that the site renders for one instance. `files` can be drained once: each is rendered when its turn comes, and not kept."""
+
+    instance: str
+    files: Iterable[TemplateFile]

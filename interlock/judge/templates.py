@@ -11,64 +11,102 @@ from typing import NamedTuple
 
 from interlock.config.models import Site
 from interlock.facts.differences import Difference, Side, common_prefix, differences, lines_of, unified_diff
-from interlock.facts.templates import Canonical, Header, NotRendered, Rendered, Target, TemplateInstance
+from interlock.facts.templates import Canonical, Header, InstanceFiles, NotRendered, Rendered, TemplateFile, Unseen
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
-
-def templates_of_instances(site: Site) -> Sequence[Subject]:
-    """Each template of each of its instances, `nginx/main`; a template without any instance stands for itself, and will be unproven."""
-    subjects = []
-    for name, template in site.templates.items():
-        instances = site.instances_of(template)
-        subjects += [Subject(name=f"{name}/{instance}", host=site.instances[instance].host) for instance in instances] or [Subject(name=name)]
-    return subjects
+SHOWN = 3  # files that the one sentence names; the details name all
 
 
-def judge_byte_equivalence(case: TemplateInstance) -> Held | Broken | Unproven:
-    """Held when the rendered bytes are the canonical bytes, apart from a declared header, and mode and target are as declared."""
-    content = tuple(_content(case))
-    details = (*content, *_mode(case), *_target(case))
-    broken = [detail for detail in details if detail.outcome is Outcome.BROKEN]
-    unproven = [detail for detail in details if detail.outcome is Outcome.UNPROVEN]
+def rendered_instances(site: Site) -> Sequence[Subject]:
+    """Each instance that a template is rendered for."""
+    used = {name for template in site.templates.values() for name in site.instances_of(template)}
+    return [Subject(name=name, host=instance.host) for name, instance in site.instances.items() if name in used]
+
+
+def judge_byte_equivalence(instance: InstanceFiles) -> Held | Broken | Unproven:
+    """Held when each file of the instance is its canonical file byte for byte, apart from a declared header, and mode and target are as declared."""
+    findings = tuple(finding for file in instance.files for finding in _file(file))
+    details = tuple(finding.detail for finding in findings)
+    files = sum(detail.what.endswith(CONTENT) for detail in details)
+    broken = [finding for finding in findings if finding.detail.outcome is Outcome.BROKEN]
+    unproven = [finding for finding in findings if finding.detail.outcome is Outcome.UNPROVEN]
     if broken:
-        return Broken("; ".join(_first_line(detail.message) for detail in broken), remedy=_remedy(case, broken[0]), kind=broken[0].kind, details=details)
+        return Broken(_in_words(broken), remedy=broken[0].remedy, kind=broken[0].detail.kind, details=details)
     if unproven:
-        assert case.target is not None  # nothing else of it can be unproven
-        return Unproven(unproven[0].message, remedy=case.target.remedy, details=details)
-    return Held(content[0].message, details=details)
+        return Unproven(_in_words(unproven), remedy=unproven[0].remedy, details=details)
+    if not files:
+        return Unproven(f"nothing is rendered for {instance.instance}", remedy="declare a template for it")
+    return Held(f"{files} {'files' if files > 1 else 'file'} of {instance.instance} byte for byte as reviewed", details=details)
 
 
-def _first_line(text: str) -> str:
-    return text.partition("\n")[0]
+class Finding(NamedTuple):
+    """A detail, and what to do about it."""
+
+    detail: Detail
+    remedy: str = ""
 
 
-def _content(case: TemplateInstance) -> Iterator[Detail]:
-    if isinstance(case.rendered, NotRendered):
-        fault = case.rendered
-        yield Detail(what="template", outcome=Outcome.BROKEN, kind=fault.kind, message=f"{case.name}: {fault.message}", file=fault.file, line=fault.line)
-    elif case.canonical is None:
-        message = f"{case.name}: there is no canonical file {case.canonical_path}"
-        yield Detail(what="content", outcome=Outcome.BROKEN, kind="canonical-missing", message=message, file=case.canonical_path)
-    else:
-        yield from _compared(case.name, case.rendered, case.canonical, case.header)
+CONTENT = " content"  # what a detail is about: the template and one of these
+MODE = " mode"
+TARGET = " target"
 
 
-def _compared(name: str, rendered: Rendered, canonical: Canonical, header: Header | None) -> Iterator[Detail]:
-    left, right = rendered.content, canonical.content
+def _in_words(findings: Sequence[Finding]) -> str:
+    shown = "; ".join(finding.detail.message.partition("\n")[0] for finding in findings[:SHOWN])
+    return f"{shown}; and {len(findings) - SHOWN} more" if len(findings) > SHOWN else shown
+
+
+def _held(file: TemplateFile, about: str, message: str, path: str) -> Finding:
+    return Finding(Detail(what=file.template + about, outcome=Outcome.HELD, message=f"{file.template}: {message}", file=path))
+
+
+def _broken(file: TemplateFile, about: str, kind: str, message: str, path: str, *, line: int | None = None, remedy: str) -> Finding:
+    told = f"{file.template}: {message}"
+    return Finding(Detail(what=file.template + about, outcome=Outcome.BROKEN, kind=kind, message=told, file=path, line=line), remedy)
+
+
+def _unseen(file: TemplateFile, about: str, unseen: Unseen, path: str) -> Finding:
+    told = f"{file.template}: {unseen.message}"
+    return Finding(Detail(what=file.template + about, outcome=Outcome.UNPROVEN, kind="unseen", message=told, file=path), unseen.remedy)
+
+
+def _file(file: TemplateFile) -> Iterator[Finding]:
+    yield from _content(file)
+    yield from _mode(file)
+    yield from _target(file)
+
+
+def _content(file: TemplateFile) -> Iterator[Finding]:
+    path = file.canonical_path
+    match file.rendered, file.canonical:
+        case NotRendered() as fault, _:
+            yield _broken(file, CONTENT, fault.kind, fault.message, fault.file, line=fault.line, remedy=fault.remedy)
+        case Rendered(), None:
+            remedy = f"render the template, review what comes out, and add it as {path}"
+            yield _broken(file, CONTENT, "canonical-missing", f"there is no canonical file {path}", path, remedy=remedy)
+        case Unseen() as unseen, _:
+            yield _unseen(file, CONTENT, unseen, path)
+        case _, Unseen() as unseen:
+            yield _unseen(file, CONTENT, unseen, path)
+        case Rendered() as rendered, Canonical() as canonical:
+            yield from _compared(file, rendered, canonical)
+
+
+def _compared(file: TemplateFile, rendered: Rendered, canonical: Canonical) -> Iterator[Finding]:
+    left, right, path = rendered.content, canonical.content, canonical.path
     if len(left) == len(right) and left == right:
-        yield Detail(what="content", outcome=Outcome.HELD, message=f"{name} is {canonical.path} byte for byte, {len(left):,} bytes", file=canonical.path)
+        yield _held(file, CONTENT, f"{path} byte for byte, {len(left):,} bytes", path)
         return
-    cut = _without_header(left, right, header)
+    cut = _without_header(left, right, file.header)
     if cut is None:
-        message = f"{name}: the rendered file has no line that ends its header, as the site declares"
-        yield Detail(what="header", outcome=Outcome.BROKEN, kind="header-missing", message=message, file=canonical.path)
+        remedy = "correct `header` of the template in the site file, or put the line into the template"
+        yield _broken(file, CONTENT, "header-missing", "no line of the rendered file ends its header, as the site declares", path, remedy=remedy)
         return
     if left[cut.left :] == right[cut.right :]:
-        message = f"{name} is {canonical.path} byte for byte below the declared header, {len(left) - cut.left:,} bytes"
-        yield Detail(what="content", outcome=Outcome.HELD, message=message, file=canonical.path)
+        yield _held(file, CONTENT, f"{path} byte for byte below the declared header, {len(left) - cut.left:,} bytes", path)
         return
     for kind in differences(left[cut.left :], right[cut.right :]):
-        yield _difference(name, kind, rendered, canonical, cut)
+        yield _difference(file, kind, rendered, canonical, cut)
 
 
 class Cut(NamedTuple):
@@ -91,15 +129,18 @@ def _without_header(left: bytes, right: bytes, header: Header | None) -> Cut | N
     return Cut(left_end, right_end)
 
 
-def _difference(name: str, kind: Difference, rendered: Rendered, canonical: Canonical, cut: Cut) -> Detail:
+def _difference(file: TemplateFile, kind: Difference, rendered: Rendered, canonical: Canonical, cut: Cut) -> Finding:
     left, right = rendered.content[cut.left :], canonical.content[cut.right :]
     at = cut.right + common_prefix(left, right)
     line = canonical.content.count(b"\n", 0, at) + 1
     sizes = f"{len(rendered.content):,} bytes rendered, {len(canonical.content):,} canonical"
-    message = f"{name} is not {canonical.path}: {kind.in_words}, first at byte {at:,}, line {line} ({sizes})"
+    message = f"not {canonical.path}: {kind.in_words}, first at byte {at:,}, line {line} ({sizes})"
     if kind.can_be_shown:
         message = "\n".join((message, *_diff(rendered, canonical, cut)))
-    return Detail(what="content", outcome=Outcome.BROKEN, kind=kind.value, message=message, file=canonical.path, line=line)
+    remedy = f"bring the template and {canonical.path} together: correct the one that is wrong, and review the other"
+    if kind is Difference.HEADER:
+        remedy = "make the comments equal, or declare how long they are: header: {lines: N}"
+    return _broken(file, CONTENT, kind.value, message, canonical.path, line=line, remedy=remedy)
 
 
 def _diff(rendered: Rendered, canonical: Canonical, cut: Cut) -> Iterator[str]:
@@ -110,39 +151,37 @@ def _diff(rendered: Rendered, canonical: Canonical, cut: Cut) -> Iterator[str]:
     return unified_diff(Side(canonical.path, old, shown_old, above_old), Side(f"{rendered.template} for {rendered.instance}", new, shown_new, above_new))
 
 
-def _mode(case: TemplateInstance) -> Iterator[Detail]:
+def _mode(file: TemplateFile) -> Iterator[Finding]:
     """Whether the file can be executed is all of its mode that version control keeps, so it is all that a canonical file says."""
-    if case.canonical is None:
+    canonical = file.canonical
+    if not isinstance(canonical, Canonical):
         return
-    declared = bool(case.mode & 0o111)
-    path, can, cannot = case.canonical.path, "can be executed", "cannot be executed"
-    if declared == case.canonical.executable:
-        yield Detail(what="mode", outcome=Outcome.HELD, message=f"{path} and mode {case.mode:04o} agree", file=path)
-    else:
-        message = f"{case.name}: {path} {can if case.canonical.executable else cannot}, mode {case.mode:04o} says it {can if declared else cannot}"
-        yield Detail(what="mode", outcome=Outcome.BROKEN, kind="mode", message=message, file=path)
+    declared, path = bool(file.mode & 0o111), canonical.path
+    if declared == canonical.executable:
+        yield _held(file, MODE, f"{path} and mode {file.mode:04o} agree", path)
+        return
+    can, says = ("can", "it cannot") if canonical.executable else ("cannot", "it can")
+    remedy = f"chmod {'+x' if declared else '-x'} {path}, or declare its `mode`"
+    yield _broken(file, MODE, "mode", f"{path} {can} be executed, mode {file.mode:04o} says {says}", path, remedy=remedy)
 
 
-def _target(case: TemplateInstance) -> Iterator[Detail]:
+def _target(file: TemplateFile) -> Iterator[Finding]:
     """What lies where the file will be written. Its content is not judged: a change that is still to be applied is no fault (docs/decisions/0010)."""
-    target = case.target
-    if target is None:
+    if file.target is None:
         return
-    seen = target.seen
-    if seen is None:
-        yield Detail(what="target", outcome=Outcome.UNPROVEN, kind="target-unseen", message=f"{case.name}: {target.could_not}", file=target.path)
+    path, seen = file.target.path, file.target.seen
+    if isinstance(seen, Unseen):
+        yield _unseen(file, TARGET, seen, path)
     elif not seen.present:
-        yield Detail(what="target", outcome=Outcome.HELD, message=f"{target.path} is not there yet", file=target.path)
+        yield _held(file, TARGET, f"{path} is not there yet", path)
     elif not stat.S_ISREG(seen.mode):
-        yield _bad_target(case, target, "target-kind", f"{target.path} is no regular file but {_named(seen.mode)}")
-    elif case.mode_stated and stat.S_IMODE(seen.mode) != case.mode:
-        yield _bad_target(case, target, "target-mode", f"{target.path} is {stat.S_IMODE(seen.mode):04o}, declared is {case.mode:04o}")
+        remedy = f"move {path} out of the way: a regular file is written there"
+        yield _broken(file, TARGET, "target-kind", f"{path} is no regular file but {_named(seen.mode)}", path, remedy=remedy)
+    elif file.mode_stated and stat.S_IMODE(seen.mode) != file.mode:
+        remedy = f"chmod {file.mode:04o} {path}, or declare the mode that it has"
+        yield _broken(file, TARGET, "target-mode", f"{path} is {stat.S_IMODE(seen.mode):04o}, declared is {file.mode:04o}", path, remedy=remedy)
     else:
-        yield Detail(what="target", outcome=Outcome.HELD, message=f"{target.path} is {stat.S_IMODE(seen.mode):04o}", file=target.path)
-
-
-def _bad_target(case: TemplateInstance, target: Target, kind: str, message: str) -> Detail:
-    return Detail(what="target", outcome=Outcome.BROKEN, kind=kind, message=f"{case.name}: {message}", file=target.path)
+        yield _held(file, TARGET, f"{path} is {stat.S_IMODE(seen.mode):04o}", path)
 
 
 def _named(mode: int) -> str:
@@ -151,28 +190,13 @@ def _named(mode: int) -> str:
     return "a directory" if stat.S_ISDIR(mode) else "a device, socket or FIFO"
 
 
-def _remedy(case: TemplateInstance, detail: Detail) -> str:
-    if isinstance(case.rendered, NotRendered):
-        return case.rendered.remedy
-    canonical, target = case.canonical_path, case.target.path if case.target else ""
-    remedies = {
-        "canonical-missing": f"render the template, review what comes out, and add it as {canonical}",
-        "mode": f"chmod {'+x' if case.mode & 0o111 else '-x'} {canonical}, or declare its `mode`",
-        "header-missing": "correct `header` of the template in the site file, or put the line into the template",
-        Difference.HEADER.value: "make the comments equal, or declare how long they are: header: {lines: N}",
-        "target-mode": f"chmod {case.mode:04o} {target}, or declare the mode that it has",
-        "target-kind": f"move {target} out of the way: a regular file is written there",
-    }
-    return remedies.get(detail.kind, f"bring the template and {canonical} together: correct the one that is wrong, and review the other")
-
-
 BYTE_EQUIVALENT = Guardrail(
     id="templates.byte_equivalent",
-    title="each template renders to its canonical file, byte for byte",
+    title="each template renders to its canonical file, byte for byte, for each instance",
     severity=Severity.HIGH,
     when=frozenset({When.STATIC, When.PREFLIGHT, When.POSTFLIGHT}),
     rationale="A template that has drifted from the file it was made for rewrites a live configuration when it is next rendered, with what nobody has read.",
     remedy="render the template, look at the difference, and correct the one that is wrong",
-    subjects=templates_of_instances,
+    subjects=rendered_instances,
     judge=judge_byte_equivalence,
 )

@@ -4,68 +4,69 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from interlock.config.models import Header as DeclaredHeader
 from interlock.config.models import Instance, Site, Template
 from interlock.errors import ConfigError, CouldNotLook
 from interlock.facts.looks import Look, Stat
 from interlock.facts.substitution import SubstitutionError
-from interlock.facts.templates import Canonical, Header, NotRendered, Rendered, Target, TemplateInstance
+from interlock.facts.templates import Canonical, Header, InstanceFiles, NotRendered, Rendered, Target, TemplateFile, Unseen
 from interlock.observe.tree import MissingFile
 from interlock.observe.world import Observer, World
 from interlock.render import render_instance
 from interlock.verdicts import Subject
 
 
-def template_instance(world: World, subject: Subject) -> TemplateInstance:
-    """A template of one instance: rendered, beside its canonical file and, on a live system, what lies at its target. Raises `CouldNotLook`."""
-    name, instance_name, template, instance = _declared(world.site, subject)
-    canonical_path = template.canonical.replace("{instance}", instance_name)
-    return TemplateInstance(
-        name=subject.name,
-        rendered=_rendered(world, name, instance_name, template),
+def instance_files(world: World, subject: Subject) -> InstanceFiles:
+    """What the site renders for an instance, each file beside its canonical one and, on a live system, what lies at its target.
+
+    Nothing is read before `files` is drained; what could not be looked at is said there, file by file.
+    """
+    instance = world.site.instances[subject.name]
+    files = (_file(world, subject, name, template, instance) for name, template in _templates_of(world.site, subject.name))
+    return InstanceFiles(instance=subject.name, files=files)
+
+
+def _templates_of(site: Site, instance: str) -> Iterator[tuple[str, Template]]:
+    return ((name, template) for name, template in site.templates.items() if instance in site.instances_of(template))
+
+
+def _looks(site: Site, subject: Subject) -> Iterable[Look]:
+    instance = site.instances[subject.name]
+    return [Stat(_target_path(template, instance, subject.name)) for _, template in _templates_of(site, subject.name)]
+
+
+def _file(world: World, subject: Subject, name: str, template: Template, instance: Instance) -> TemplateFile:
+    canonical_path = template.canonical.replace("{instance}", subject.name)
+    return TemplateFile(
+        template=name,
+        rendered=_rendered(world, name, subject.name, template),
         canonical_path=canonical_path,
         canonical=_canonical(world, canonical_path),
         mode=template.mode,
         mode_stated="mode" in template.model_fields_set,
         header=_header(template.header),
-        target=_target(world, subject.host, _target_path(template, instance, instance_name)) if world.live else None,
+        target=_target(world, subject.host, _target_path(template, instance, subject.name)) if world.live else None,
     )
-
-
-def _looks(site: Site, subject: Subject) -> Iterable[Look]:
-    if "/" not in subject.name:
-        return ()
-    _, instance_name, template, instance = _declared(site, subject)
-    return (Stat(_target_path(template, instance, instance_name)),)
-
-
-def _declared(site: Site, subject: Subject) -> tuple[str, str, Template, Instance]:
-    """Template and instance of a subject, `nginx/main`. Raises `CouldNotLook` for a template that is declared for no instance."""
-    name, _, instance_name = subject.name.partition("/")
-    if not instance_name:
-        raise CouldNotLook(
-            f"template {name} is rendered for no instance",
-            where=site.source,
-            why="there is nothing to compare",
-            remedy="declare an instance, or remove the template",
-        )
-    return name, instance_name, site.templates[name], site.instances[instance_name]
 
 
 def _target_path(template: Template, instance: Instance, instance_name: str) -> str:
     return posixpath.join(instance.directory, template.target.replace("{instance}", instance_name))
 
 
-def _rendered(world: World, name: str, instance_name: str, template: Template) -> Rendered | NotRendered:
+def _rendered(world: World, name: str, instance_name: str, template: Template) -> Rendered | NotRendered | Unseen:
     path = template.template.replace("{instance}", instance_name)
     try:
         world.tree.read(path)
     except MissingFile as error:
         return NotRendered(kind="template-missing", message=error.what, remedy=f"add {path}, or correct `template` in the site file", file=path)
+    except CouldNotLook as error:
+        return _unseen(error)
     try:
         return render_instance(world.site, name, instance_name, world.tree, world.environ)
+    except CouldNotLook as error:
+        return _unseen(error)
     except SubstitutionError as error:
         file, line = (path, error.place.line) if error.where.startswith(f"{path}:") else ("", None)
         return NotRendered(kind=error.fault.value, message=_in_one_line(error), remedy=error.remedy, file=file, line=line)
@@ -80,11 +81,17 @@ def _in_one_line(error: ConfigError) -> str:
     return f"{problem.where}: {problem.what}{why}"
 
 
-def _canonical(world: World, path: str) -> Canonical | None:
+def _unseen(error: CouldNotLook) -> Unseen:
+    return Unseen(message=f"{error.what} ({error.why})" if error.why else error.what, remedy=error.remedy)
+
+
+def _canonical(world: World, path: str) -> Canonical | Unseen | None:
     try:
         content = world.tree.read(path)
     except MissingFile:
         return None
+    except CouldNotLook as error:
+        return _unseen(error)
     mode = os.stat(world.tree.root / path).st_mode  # noqa: PTH116, read above: it is in the tree
     return Canonical(path=path, content=content, executable=bool(mode & 0o111))
 
@@ -100,7 +107,7 @@ def _target(world: World, host: str, path: str) -> Target:
     try:
         return Target(path=path, seen=world.host(host).stat(path))
     except CouldNotLook as error:
-        return Target(path=path, seen=None, could_not=f"{error.what} ({error.why})" if error.why else error.what, remedy=error.remedy)
+        return Target(path=path, seen=_unseen(error))
 
 
-OBSERVERS: Mapping[str, Observer] = {"templates.byte_equivalent": Observer(looks=_looks, see=template_instance)}
+OBSERVERS: Mapping[str, Observer] = {"templates.byte_equivalent": Observer(looks=_looks, see=instance_files)}

@@ -36,7 +36,7 @@ def test_drift_is_told_although_the_host_cannot_be_reached(site: Path) -> None:
     ran = run_check(site, "preflight")
     assert ran.exit_code == 1
     (verdict,) = ran.verdicts("templates.byte_equivalent")
-    assert (verdict.outcome, verdict.subject, verdict.details.unproven) == ("broken", "nginx/main@gone", 1)
+    assert (verdict.outcome, verdict.subject, verdict.details.unproven) == ("broken", "main@gone", 1)
 
 
 def test_no_value_of_the_environment_or_an_env_file_is_in_any_artefact(site: Path) -> None:

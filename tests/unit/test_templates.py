@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import difflib
 import stat
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from interlock.config.models import Host, Instance, Site, Template
 from interlock.facts.differences import SHOWN_COLUMNS, SHOWN_LINES, Difference, Side, common_prefix, differences, lines_of, unified_diff, visible
 from interlock.facts.looks import StatAnswer
 from interlock.facts.substitution import expand
-from interlock.facts.templates import Canonical, Header, NotRendered, Rendered, Secrets, Target, TemplateInstance
-from interlock.judge.templates import judge_byte_equivalence
+from interlock.facts.templates import Canonical, Header, InstanceFiles, NotRendered, Rendered, Secrets, Target, TemplateFile, Unseen
+from interlock.judge.templates import BYTE_EQUIVALENT, judge_byte_equivalence
 from interlock.verdicts import Broken, Held, NullSink, Outcome, Unproven, settle
+
+Judged = Held | Broken | Unproven
 
 AGREED = b"# managed\nlisten 80;\nroot /srv;\n"
 BOM = b"\xef\xbb\xbf"
+UNSEEN = Unseen(message="host web1 did not answer", remedy="start it")
 
 
 def case(
@@ -29,9 +34,9 @@ def case(
     header: Header | None = None,
     target: Target | None = None,
     mode_stated: bool = True,
-) -> TemplateInstance:
-    return TemplateInstance(
-        name="nginx/main",
+) -> TemplateFile:
+    return TemplateFile(
+        template="nginx",
         rendered=Rendered(
             template="nginx", instance="main", content=rendered, mode=mode, host="local", target="/srv/nginx.conf", canonical="canonical/nginx.conf", keys=()
         ),
@@ -44,17 +49,22 @@ def case(
     )
 
 
-def broken_kinds(case_: TemplateInstance) -> list[str]:
-    judgement = judge_byte_equivalence(case_)
+def judge(*files: TemplateFile) -> Judged:
+    return judge_byte_equivalence(InstanceFiles(instance="main", files=iter(files)))
+
+
+def broken_kinds(file: TemplateFile) -> list[str]:
+    judgement = judge(file)
     assert isinstance(judgement, Broken), judgement
     assert judgement.remedy
     return [detail.kind for detail in judgement.details if detail.outcome is Outcome.BROKEN]
 
 
 def test_equal_bytes_hold() -> None:
-    judgement = judge_byte_equivalence(case())
+    judgement = judge(case())
     assert isinstance(judgement, Held)
-    assert judgement.message == "nginx/main is canonical/nginx.conf byte for byte, 32 bytes"
+    assert judgement.message == "1 file of main byte for byte as reviewed"
+    assert judgement.details[0].message == "nginx: canonical/nginx.conf byte for byte, 32 bytes"
 
 
 @pytest.mark.parametrize(
@@ -85,11 +95,11 @@ def test_a_difference_is_named_in_the_mildest_words_that_are_true(rendered: byte
 
 
 def test_the_message_says_where_and_how_large() -> None:
-    judgement = judge_byte_equivalence(case(AGREED.replace(b"80", b"8080")))
+    judgement = judge(case(AGREED.replace(b"80", b"8080")))
     assert isinstance(judgement, Broken)
-    assert judgement.message == "nginx/main is not canonical/nginx.conf: they differ, first at byte 19, line 2 (34 bytes rendered, 32 canonical)"
+    assert judgement.message == "nginx: not canonical/nginx.conf: they differ, first at byte 19, line 2 (34 bytes rendered, 32 canonical)"
     (detail,) = [detail for detail in judgement.details if detail.outcome is Outcome.BROKEN]
-    assert (detail.what, detail.file, detail.line) == ("content", "canonical/nginx.conf", 2)
+    assert (detail.what, detail.file, detail.line) == ("nginx content", "canonical/nginx.conf", 2)
     assert detail.message.splitlines()[1:] == [
         "--- canonical/nginx.conf",
         "+++ nginx for main",
@@ -117,7 +127,7 @@ HEADER_MARK = Header(marker=b"# ---")
     ],
 )
 def test_a_declared_header_may_differ(rendered: bytes, canonical: bytes, header: Header) -> None:
-    assert isinstance(judge_byte_equivalence(case(rendered, canonical, header=header)), Held)
+    assert isinstance(judge(case(rendered, canonical, header=header)), Held)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +145,7 @@ def test_nothing_but_the_declared_header_may_differ(rendered: bytes, canonical: 
 
 
 def test_a_difference_below_a_header_is_placed_in_the_whole_file() -> None:
-    judgement = judge_byte_equivalence(case(b"a\nb\nc\nd\nx\n", b"A\nB\nc\nd\ny\n", header=HEADER_TWO))
+    judgement = judge(case(b"a\nb\nc\nd\nx\n", b"A\nB\nc\nd\ny\n", header=HEADER_TWO))
     assert isinstance(judgement, Broken)
     assert "first at byte 8, line 5" in judgement.message
     assert "@@ -3,3 +3,3 @@" in judgement.details[0].message
@@ -147,7 +157,7 @@ def test_a_missing_canonical_file_is_broken() -> None:
 
 def test_what_cannot_be_rendered_is_broken_for_its_own_reason() -> None:
     fault = NotRendered(kind="undefined-variable", message="templates/nginx.conf:3:1: variable X is not defined", remedy="define X", file="t", line=3)
-    judgement = judge_byte_equivalence(TemplateInstance(name="nginx/main", rendered=fault, canonical_path="c", canonical=None, mode=0o644))
+    judgement = judge(replace(case(), rendered=fault, canonical=None))
     assert isinstance(judgement, Broken)
     assert (judgement.kind, judgement.remedy, judgement.details[0].line) == ("undefined-variable", "define X", 3)
 
@@ -159,7 +169,7 @@ def test_a_mode_that_disagrees_about_execution_is_broken(mode: int, executable: 
 
 @pytest.mark.parametrize(("mode", "executable"), [(0o755, True), (0o640, False), (0o600, False)])
 def test_a_mode_that_only_widens_or_narrows_reading_is_no_difference(mode: int, executable: bool) -> None:
-    assert isinstance(judge_byte_equivalence(case(mode=mode, executable=executable)), Held)
+    assert isinstance(judge(case(mode=mode, executable=executable)), Held)
 
 
 def at_target(mode: int) -> Target:
@@ -167,7 +177,7 @@ def at_target(mode: int) -> Target:
 
 
 def test_a_target_that_is_not_there_yet_holds() -> None:
-    assert isinstance(judge_byte_equivalence(case(target=Target(path="/srv/nginx.conf", seen=StatAnswer(present=False)))), Held)
+    assert isinstance(judge(case(target=Target(path="/srv/nginx.conf", seen=StatAnswer(present=False)))), Held)
 
 
 @pytest.mark.parametrize(
@@ -185,20 +195,52 @@ def test_a_target_of_another_mode_or_kind_is_broken(mode: int, kind: str) -> Non
 
 
 def test_a_mode_that_the_site_does_not_state_is_left_to_the_file_that_is_there() -> None:
-    assert isinstance(judge_byte_equivalence(case(mode_stated=False, target=at_target(stat.S_IFREG | 0o600))), Held)
+    assert isinstance(judge(case(mode_stated=False, target=at_target(stat.S_IFREG | 0o600))), Held)
 
 
 def test_a_target_that_nobody_could_see_is_unproven_and_says_what_helps() -> None:
-    judgement = judge_byte_equivalence(case(target=Target(path="/srv/x", seen=None, could_not="host web1 did not answer", remedy="start it")))
+    judgement = judge(case(target=Target(path="/srv/x", seen=UNSEEN)))
     assert isinstance(judgement, Unproven)
-    assert (judgement.message, judgement.remedy) == ("nginx/main: host web1 did not answer", "start it")
+    assert (judgement.message, judgement.remedy) == ("nginx: host web1 did not answer", "start it")
+
+
+@pytest.mark.parametrize("part", ["rendered", "canonical"])
+def test_a_file_that_could_not_be_read_is_unproven_and_the_next_one_is_judged(part: str) -> None:
+    blind = replace(case(), **{part: UNSEEN})
+    assert isinstance(judge(blind, case()), Unproven)
+    judgement = judge(blind, case(b"other\n"))
+    assert isinstance(judgement, Broken)
+    assert settle(judgement, NullSink()).tally.unproven == 1
+
+
+def test_an_instance_without_any_file_proves_nothing() -> None:
+    assert isinstance(judge(), Unproven)
+
+
+def test_the_sentence_names_the_first_three_files_and_counts_the_rest() -> None:
+    judgement = judge(*(replace(case(b"other\n"), template=name) for name in ("a", "b", "c", "d", "e")))
+    assert isinstance(judgement, Broken)
+    assert [part.partition(":")[0] for part in judgement.message.split("; ")] == ["a", "b", "c", "and 2 more"]
+    assert [detail.what for detail in judgement.details if detail.kind] == [f"{name} content" for name in "abcde"]
+
+
+def test_the_subjects_are_the_instances_that_something_is_rendered_for() -> None:
+    template = Template(template="t", canonical="c", target="x", instances=("main",))
+    site = Site(
+        interlock=1,
+        site="t",
+        hosts={"web1": Host()},
+        instances={"main": Instance(host="web1", directory="/a"), "idle": Instance(directory="/b")},
+        templates={"t": template},
+    )
+    assert [subject.id for subject in BYTE_EQUIVALENT.subjects(site)] == ["main@web1"]
 
 
 @pytest.mark.parametrize("target", [None, at_target(stat.S_IFREG | 0o644), at_target(stat.S_IFDIR | 0o755)])
 @pytest.mark.parametrize("rendered", [AGREED, b"other\n"])
 @pytest.mark.parametrize("executable", [True, False])
 def test_a_verdict_is_broken_exactly_when_a_detail_is(target: Target | None, rendered: bytes, executable: bool) -> None:
-    judgement = judge_byte_equivalence(case(rendered, executable=executable, target=target))
+    judgement = judge(case(rendered, executable=executable, target=target))
     assert (settle(judgement, NullSink()).outcome is Outcome.BROKEN) == isinstance(judgement, Broken)
     assert len(judgement.details) == 2 + (target is not None)
 
@@ -218,8 +260,8 @@ def secret_case(template: str, values: dict[str, str], private: set[str], canoni
         pieces=pieces,
         secrets=Secrets(names=frozenset(private), texts=frozenset(values[name] for name in private)),
     )
-    judgement = judge_byte_equivalence(
-        TemplateInstance(name="n/m", rendered=rendered, canonical_path="c", canonical=Canonical(path="c", content=canonical, executable=False), mode=0o644)
+    judgement = judge(
+        TemplateFile(template="n", rendered=rendered, canonical_path="c", canonical=Canonical(path="c", content=canonical, executable=False), mode=0o644)
     )
     assert isinstance(judgement, Broken)
     return judgement.details[0].message
