@@ -1,7 +1,7 @@
 """What value does a plain scalar of YAML have? As go-yaml reads it, and so Docker Compose: YAML 1.2, with the octal 0777 of 1.1.
 
 `yes`, `on`, `22:22` and `2026-01-01` are text. Where YAML 1.1 and 1.2 differ, the text that an operator sees is the value that he gets.
-Source: gopkg.in/yaml.v3, resolve.go; compared with the real compose binary in tests/integration/test_compose_scalars.py.
+Source: gopkg.in/yaml.v3, resolve.go; compared with the real compose binary in tests/integration/test_config_scalars.py.
 """
 
 from __future__ import annotations

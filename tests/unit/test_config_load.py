@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -377,6 +379,34 @@ def test_a_file_that_may_not_be_read_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "interlock.yaml").write_text(SMALL)
     (tmp_path / "interlock.yaml").chmod(0)
     assert refused(tmp_path / "interlock.yaml").why == "Permission denied"
+
+
+def test_loading_a_site_that_is_right_imports_nothing_for_the_wrong_ones(tmp_path: Path) -> None:
+    (tmp_path / "interlock.yaml").write_text(SMALL)
+    program = f"""
+import sys
+from pathlib import Path
+from interlock.config.load import load_site
+load_site(Path({str(tmp_path / "interlock.yaml")!r}), {{}})
+print(*sorted(sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
+    heavy = {
+        "jsonschema",
+        "hypothesis",
+        "docker",
+        "psycopg",
+        "requests",
+        "rich",
+        "pytest",
+        "difflib",
+        "asyncio",
+        "interlock.config.wording",
+        "interlock.config.schema",
+    }
+    assert heavy & set(done.stdout.split()) == set()
 
 
 # ---- finding it
