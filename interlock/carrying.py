@@ -21,7 +21,7 @@ from interlock.act.outcome import Bench, StepFailed
 from interlock.applied import Applied
 from interlock.config.models import Site
 from interlock.errors import ActionUndone, EvidenceError, GateShut, HalfChanged, InterlockError, StaleError
-from interlock.evidence.folder import LoadedRun, load_run
+from interlock.evidence.folder import LoadedRun
 from interlock.gate.canonical import digest, short
 from interlock.gate.clearance import Clearance
 from interlock.gate.decision import Shut
@@ -289,14 +289,25 @@ def _findings(action: Action) -> Iterator[tuple[int, str]]:
             yield from ((number, f"not archived, a socket: {path}") for path in step.data.get("skipped", ())[:5])
 
 
+def _base(action: Action, end: End) -> LoadedRun:
+    """The gate that says how things stand: postflight after a good end, else the one that let it begin. Raises EvidenceError when that is not there any more."""
+    gated = action.postflight if end is End.DONE and action.postflight is not None else action.gated
+    if gated is not None:
+        return gated.run
+    begun = action.journal.standing.begun["gate"]
+    run = action.means.kept(str(begun["run"]))
+    if run.digest != begun["digest"]:
+        raise EvidenceError("the record of the gate that opened this action is another now", where=str(run.path), remedy="restore it from a copy")
+    return run
+
+
 def _applied(action: Action, end: End, code: int) -> Applied:
     standing = action.journal.standing
-    base = action.postflight if end is End.DONE and action.postflight is not None else action.gated
     return Applied(
         site=action.site,
         action=action.stored.plan.action,
         plan_digest=action.stored.digest,
-        base=base.run if base is not None else load_run(action.site.root / action.site.reports / str(standing.begun["gate"]["run"])),
+        base=_base(action, end),
         exit_code=code,
         approvals=standing.begun.get("approvals", ()),
         steps=[

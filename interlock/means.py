@@ -10,7 +10,7 @@ from functools import partial
 
 from interlock.applied import Applied, write_applied
 from interlock.config.models import Site
-from interlock.evidence.folder import LoadedRun
+from interlock.evidence.folder import LoadedRun, load_run
 from interlock.evidence.record import Decision, Record
 from interlock.evidence.redact import Redactor
 from interlock.facts.callers import CallerFacts
@@ -33,7 +33,7 @@ class Gated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """`gate` runs one gate for an action, None when it asks nothing there; `keep` writes the evidence of an action; `ask` asks the human at the terminal."""
+    """`gate` runs one gate for an action, None when it asks nothing there; `keep` writes the evidence of an action, `kept` reads that of an earlier run; `ask` asks the human at the terminal."""
 
     environ: Mapping[str, str]
     clock: Callable[[], datetime]
@@ -42,6 +42,7 @@ class Means:
     gate: Callable[[When, str], Gated | None]
     verify: Callable[[Sequence[str]], Sequence[Expectation]]
     keep: Callable[[Applied], LoadedRun]
+    kept: Callable[[str], LoadedRun]
     redactor: Redactor
 
 
@@ -58,6 +59,7 @@ def real_means(site: Site, environ: Mapping[str, str]) -> Means:
         gate=partial(_gate, site, environ),
         verify=lambda names: judge_expectations(site, names, environ),
         keep=write_applied,
+        kept=lambda name: load_run(site.root / site.reports / name),
         redactor=Redactor([*declared_secrets(site, environ), *(value for name, value in environ.items() if _SECRET.search(name))]),
     )
 

@@ -490,3 +490,33 @@ def laid_out_yaml(draw: DrawFn) -> tuple[str, dict[tuple[str | int, ...], tuple[
 
     block((), 0, 3)
     return end.join(lines) + end, places
+
+
+# ---- gate/journal.py
+
+_JSON_LEAVES: SearchStrategy[object] = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**53) + 1, 2**53 - 1), st.text(st.characters(codec="utf-8"), max_size=12)
+)
+
+
+def json_documents() -> SearchStrategy[object]:
+    """What a canonical JSON document may hold; no floats, which no document of ours has."""
+    return st.recursive(
+        _JSON_LEAVES,
+        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=6), inner, max_size=3)),
+        max_leaves=8,
+    )
+
+
+@composite
+def journal_trails(draw: DrawFn) -> object:
+    """A whole journal as a runner could have written it, chained and digested."""
+    from interlock.gate.journal import Entry, Kind, Trail
+
+    kinds = draw(st.lists(st.sampled_from([kind for kind in Kind if kind is not Kind.BEGUN]), max_size=6))
+    entries: list[Entry] = []
+    for number, kind in enumerate([Kind.BEGUN, *kinds], start=1):
+        data = draw(st.dictionaries(st.sampled_from(["a", "é"]), _JSON_LEAVES, max_size=1))
+        prev = entries[-1].digest if entries else ""
+        entries.append(Entry(seq=number, time=f"2026-11-20T21:00:{number:02d}Z", kind=kind, step=draw(st.integers(0, 3)), data=data, prev=prev))
+    return Trail(id="000001-release-aaaaaaaa", entries=tuple(entries))

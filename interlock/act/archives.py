@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO
@@ -85,7 +85,7 @@ class _Lines(threading.Thread):
 class _Stage:
     """One program of a pipeline, in a session of its own so that a Ctrl-C reaches us first."""
 
-    def __init__(self, argv: Sequence[str], *, stdin: IO[bytes] | int, descriptors: tuple[int, ...] = ()) -> None:
+    def __init__(self, argv: Sequence[str], environ: Mapping[str, str], *, stdin: IO[bytes] | int, descriptors: tuple[int, ...] = ()) -> None:
         self.name = argv[0]
         try:
             self.process = subprocess.Popen(
@@ -95,7 +95,7 @@ class _Stage:
                 stderr=subprocess.PIPE,
                 pass_fds=descriptors,
                 start_new_session=True,
-                env={**os.environ, **_ENVIRONMENT},
+                env={**environ, **_ENVIRONMENT},
             )
         except OSError as error:
             raise StepFailed(f"{argv[0]} cannot be started", why=error.strerror or str(error), remedy=f"install {argv[0]}", changed=False) from error
@@ -134,9 +134,10 @@ class _Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """When to give up: after `seconds`, or when `interrupted` names a signal."""
+class Conditions:
+    """Under what a pipeline works: the environment of its programs, and when to give up: after `seconds`, or when `interrupted` names a signal."""
 
+    environ: Mapping[str, str]
     seconds: float
     interrupted: Callable[[], str]
 
@@ -151,22 +152,22 @@ class Watch:
 
 
 @contextmanager
-def _stages(watch: Watch) -> Iterator[_Started]:
+def _stages(conditions: Conditions) -> Iterator[_Started]:
     """A pipeline whose programs are ended with it, however it ends, and when their time is over in any case."""
     started = _Started()
-    timer = threading.Timer(watch.seconds, started.give_up)
+    timer = threading.Timer(conditions.seconds, started.give_up)
     timer.daemon = True
     timer.start()
     try:
         yield started
     except StepFailed as failure:
-        raise watch.late() if started.late else failure from failure
+        raise conditions.late() if started.late else failure from failure
     finally:
         timer.cancel()
         for stage in started.stages:
             stage.stop()
     if started.late:
-        raise watch.late()
+        raise conditions.late()
 
 
 class _Started:
@@ -186,20 +187,20 @@ class _Started:
             stage.process.kill()
 
 
-def write_archive(paths: Sequence[str], exclude: Sequence[str], into: int, *, compression: Compression, watch: Watch) -> Written:
+def write_archive(paths: Sequence[str], exclude: Sequence[str], into: int, *, compression: Compression, conditions: Conditions) -> Written:
     """Archive `paths` (absolute) into the open file `into`, synced. Raises StepFailed; OSError when the file cannot be written (a full disk)."""
     with ExitStack() as stack:
         read, write = os.pipe()
         index = stack.enter_context(os.fdopen(read, "rb"))
-        started = stack.enter_context(_stages(watch))
+        started = stack.enter_context(_stages(conditions))
         try:
-            tar = started.add(_Stage(_tar(paths, exclude, write), stdin=subprocess.DEVNULL, descriptors=(write,)))
+            tar = started.add(_Stage(_tar(paths, exclude, write), conditions.environ, stdin=subprocess.DEVNULL, descriptors=(write,)))
         finally:
             os.close(write)
         members = _Lines(index)
-        compressor = started.add(_Stage(COMPRESS[compression], stdin=tar.out))
+        compressor = started.add(_Stage(COMPRESS[compression], conditions.environ, stdin=tar.out))
         tar.out.close()
-        size, sha256 = _pump(compressor.out, into, watch)
+        size, sha256 = _pump(compressor.out, into, conditions)
         changed = tar.ended(allowed=(0, 1)) == 1
         compressor.ended()
         members.join()
@@ -218,11 +219,11 @@ def _literal(path: str) -> str:
     return path.lstrip("/") or "."
 
 
-def _pump(source: IO[bytes], into: int, watch: Watch) -> tuple[int, str]:
+def _pump(source: IO[bytes], into: int, conditions: Conditions) -> tuple[int, str]:
     """Copy until the end; bytes and digest."""
     digest, size = hashlib.sha256(), 0
     while chunk := source.read(_CHUNK):
-        watch.demand_on()
+        conditions.demand_on()
         digest.update(chunk)
         size += len(chunk)
         write_whole(into, chunk)
@@ -241,19 +242,19 @@ def _changes(errors: _Lines) -> tuple[str, ...]:
     return found
 
 
-def read_back(file: int, *, compression: Compression, watch: Watch) -> Contents:
+def read_back(file: int, *, compression: Compression, conditions: Conditions) -> Contents:
     """Read an archive from the disk (not from memory, where the system can tell), decompress it and list it. Raises StepFailed when it is not whole."""
     os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
     digest, size = hashlib.sha256(), 0
-    with _stages(watch) as started:
-        decompressor = started.add(_Stage(DECOMPRESS[compression], stdin=subprocess.PIPE))
-        lister = started.add(_Stage(_LIST, stdin=decompressor.out))
+    with _stages(conditions) as started:
+        decompressor = started.add(_Stage(DECOMPRESS[compression], conditions.environ, stdin=subprocess.PIPE))
+        lister = started.add(_Stage(_LIST, conditions.environ, stdin=decompressor.out))
         decompressor.out.close()
         members = _Lines(lister.out)
         assert decompressor.process.stdin is not None
         try:
             while chunk := os.pread(file, _CHUNK, size):
-                watch.demand_on()
+                conditions.demand_on()
                 digest.update(chunk)
                 size += len(chunk)
                 decompressor.process.stdin.write(chunk)
@@ -266,10 +267,10 @@ def read_back(file: int, *, compression: Compression, watch: Watch) -> Contents:
     return Contents(size=size, sha256=f"sha256:{digest.hexdigest()}", members=members.count, members_sha256=members.sha256)
 
 
-def tool_version(name: str) -> str:
+def tool_version(name: str, environ: Mapping[str, str]) -> str:
     """The first line of `NAME --version`."""
     try:
-        done = subprocess.run((name, "--version"), capture_output=True, timeout=10, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run((name, "--version"), env={**environ, **_ENVIRONMENT}, capture_output=True, timeout=10, check=False, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     lines = done.stdout.decode("utf-8", "replace").strip().splitlines()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
 
-from interlock.act.archives import SUFFIX, Contents, Watch, Written, read_back, tool_version, write_archive
+from interlock.act.archives import SUFFIX, Conditions, Contents, Written, read_back, tool_version, write_archive
 from interlock.act.files import device_of
 from interlock.act.outcome import Bench, StepDone, StepFailed
 from interlock.act.private import CREATE, FILE_MODE, write_whole
@@ -134,7 +134,7 @@ def _make(making: _Making, bench: Bench, started: str, timeout: int) -> tuple[Wr
     file = _create(making.hidden, folder, step.owner_uid)
     try:
         sources = [source.path for source in step.paths]
-        written = write_archive(sources, step.exclude, file, compression=step.compression, watch=Watch(seconds=timeout, interrupted=bench.interrupted))
+        written = write_archive(sources, step.exclude, file, compression=step.compression, conditions=_conditions(bench, timeout))
     finally:
         os.close(file)
     _demand_equal(written.contents, _read_back(making, bench, timeout))
@@ -153,6 +153,10 @@ def _make(making: _Making, bench: Bench, started: str, timeout: int) -> tuple[Wr
         os.unlink(making.manifest, dir_fd=folder)
         raise
     return written, {"bytes": written.contents.size, "sha256": written.contents.sha256, "members": written.contents.members}
+
+
+def _conditions(bench: Bench, timeout: int) -> Conditions:
+    return Conditions(environ=bench.environ, seconds=timeout, interrupted=bench.interrupted)
 
 
 def _create(name: str, folder: int, owner: int) -> int:
@@ -179,7 +183,7 @@ def _demand_private_file(file: int, name: str, owner: int) -> None:
 def _read_back(making: _Making, bench: Bench, timeout: int) -> Contents:
     file = os.open(making.hidden, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=making.folder)
     try:
-        return read_back(file, compression=making.step.compression, watch=Watch(seconds=timeout, interrupted=bench.interrupted))
+        return read_back(file, compression=making.step.compression, conditions=_conditions(bench, timeout))
     finally:
         os.close(file)
 
@@ -213,7 +217,7 @@ def _manifest(making: _Making, written: Written, bench: Bench, started: str) -> 
         "finished": moments.written(bench.clock()),
         "host": host,
         "user": user,
-        "tools": {name: tool_version(name) for name in ("tar", step.compression)},
+        "tools": {name: tool_version(name, bench.environ) for name in ("tar", step.compression)},
         "verification": {"level": "V1", "what": "read back from the disk, decompressed, members listed: digest and members are those that were written"},
         "plan": bench.plan,
         "journal": bench.id,

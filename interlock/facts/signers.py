@@ -17,7 +17,7 @@ from interlock.errors import ConfigError
 
 NAMESPACE = "interlock"
 _KEY_TYPE = re.compile(r"(?:sk-)?(?:ssh|ecdsa)-[a-z0-9-]+(?:@openssh\.com)?")
-_OPTIONS = re.compile(r'(?:[^\s",]+(?:="[^"]*")?)(?:,[^\s",]+(?:="[^"]*")?)*')
+_OPTIONS = re.compile(r'(?:[^\s",=]+(?:="[^"]*")?)(?:,[^\s",=]+(?:="[^"]*")?)*')
 _OPTION = re.compile(r'([^\s",=]+)(?:="([^"]*)")?')
 _LINE = re.compile(r'(?P<principals>"[^"]+"|\S+)\s+(?P<rest>\S.*)')
 _REMEDY = 'write one line for each person: anna@example.org namespaces="interlock" ssh-ed25519 AAAA...'
