@@ -65,7 +65,7 @@ def prove_evidence(folder: Path, files: int) -> None:
     """Every file is in the record and in JUnit, and the run folder is gone again."""
     (run,) = (folder / "reports").glob("2*")
     record = json.loads((run / "record.json").read_bytes())
-    held = max(verdict["details"]["held"] for verdict in record["verdicts"])
+    held = sum(verdict["details"]["held"] for verdict in record["verdicts"])
     cases = sum(line.count(b"<testcase") for line in (run / "junit.xml").open("rb"))
     shutil.rmtree(run)
     if record["decision"] != "open" or held < files or cases < files:
