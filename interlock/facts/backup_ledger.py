@@ -30,12 +30,31 @@ from interlock.facts.backup_writers import (
 
 @dataclass(slots=True, kw_only=True)
 class Standing:
-    """What is in force at one point of a script. `umask` is True when it is private, False when it is not, None when nothing set it."""
+    """What is in force at one point of a script. `umask` is True when it is private, False when it is not, None when nothing set it.
+
+    `private` are paths that were made so; those of them that are known to be directories are in `directories` too.
+    """
 
     umask: bool | None = None
     umask_line: int = 0
-    private: set[str] = field(default_factory=set)
+    private: set[str] = field(default_factory=lambda: {"/root"})  # 0700 on every distribution
+    directories: set[str] = field(default_factory=lambda: {"/root"})
     doubt: bool = False  # a umask may stand in text that could not be read
+
+    def make_private(self, path: str, *, directory: bool = False) -> None:
+        """What is written to this path from now on is private."""
+        self.private.add(path)
+        if directory:
+            self.directories.add(path)
+
+    def forget(self, path: str) -> None:
+        """The path is removed, or opened."""
+        self.private.discard(path)
+        self.directories.discard(path)
+
+    def apart(self) -> Standing:
+        """The same, for a function that is entered from elsewhere."""
+        return Standing(umask=self.umask, umask_line=self.umask_line, private=set(self.private), directories=set(self.directories), doubt=self.doubt)
 
     def covers(self, path: str) -> bool:
         """True when a path, or a directory above it, was made private before."""
@@ -83,14 +102,14 @@ class Ledger:
                 found.paths.add(path)
         if known or not is_a_file(made.target.path) or not self._is_backup(made, at.scope):
             if made.making.from_source and from_private:
-                standing.private.add(path)
+                standing.make_private(path)
             return
         if standing.doubt:
             self.unread[at.line] = Unread(line=at.line, why="lines before it could not be read, and a umask may stand in them")
             return
         care, because = _care(made, path, standing, from_private=from_private)
         if care is Care.PRIVATE:
-            standing.private.add(path)
+            standing.make_private(path)
         self._record(made.target, made.content.tool, path, at, (care, because))
 
     def _is_backup(self, made: Made, scope: str) -> bool:
@@ -102,14 +121,12 @@ class Ledger:
             return says_backup(made.target.names) or inside_a_backup
         if made.making.from_source and is_secret_file(content.source):
             return False
-        return is_backup_of_state(content.source, made.target, inside_a_backup=inside_a_backup)
+        return is_backup_of_state(content.source, made.target, whatever=inside_a_backup and made.making.heeds_umask)
 
     def _record(self, target: Followed, tool: str, path: str, at: At, seen: tuple[Care, str]) -> None:
         """Keep a write; one that is met again, in another call of its function, is as good as its worst."""
         care, because = seen
-        write = BackupWrite(
-            target=target.shown or target.written, written=target.written, tool=tool, scope=at.scope, line=at.line, care=care, because=because
-        )
+        write = BackupWrite(target=target.shown or target.written, written=target.written, tool=tool, scope=at.scope, line=at.line, care=care, because=because)
         before = self.found.setdefault((at.scope, tool, target.written, at.line), _Found(write=write, paths={path}))
         before.paths.add(path)
         if care.worse_than(before.write.care):
@@ -121,9 +138,9 @@ class Ledger:
         One that opens a file that is called a backup to all is a finding whoever writes the file.
         """
         if change.private:
-            at.standing.private.add(path)
+            at.standing.make_private(path, directory=change.directory)
         else:
-            at.standing.private.discard(path)
+            at.standing.forget(path)
         touched = [found for found in self.found.values() if found.write.line <= at.line and _reaches(path, found, change)]
         for found in touched:
             care = _after_mode(found.write.care, change)
@@ -142,7 +159,7 @@ def _care(made: Made, path: str, standing: Standing, *, from_private: bool) -> t
     if made.private:
         return Care.PRIVATE, f"{made.content.tool} sees to it"
     # what keeps the mode of its source puts it over the mode of a file that was there; only the directory helps
-    if standing.covers(path if made.making.heeds_umask else posixpath.dirname(path)):
+    if standing.covers(path if made.making.heeds_umask or path in standing.directories else posixpath.dirname(path)):
         return Care.PRIVATE, "made so before, or its directory"
     if made.making.from_source and from_private:
         return Care.PRIVATE, "as its source is"

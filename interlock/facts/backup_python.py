@@ -15,19 +15,18 @@ from dataclasses import dataclass, field
 from interlock.facts.backup_ledger import At, Ledger, Standing
 from interlock.facts.backup_shell import follow_argv, follow_command
 from interlock.facts.backup_tools import DUMPERS, ENGINES, Emission, Made, Making, ModeChange, exported_by
-from interlock.facts.backup_writers import UNKNOWN, Followed, Language, Unread, WriterScript, readable, says_backup
+from interlock.facts.backup_writers import UNKNOWN, Followed, Language, Unread, WriterScript, listed, readable, says_backup
 from interlock.facts.pythoncode import FunctionNode, Module, NotPython, argument, calls_in_order, keyword, parameters, parse
 
 CALLS = 300  # calls between functions that are followed in one file
 DEPTH = 12
 
-_SAME_PATH = frozenset(
-    {"str", "pathlib.Path", "pathlib.PurePath", "pathlib.PosixPath", "os.fspath", "os.fsdecode", "os.fsencode", "os.path.abspath", "os.path.realpath", "os.path.normpath", "os.path.expanduser", "os.path.expandvars"}
+_SAME_PATH = listed(
+    "str pathlib.Path pathlib.PurePath pathlib.PosixPath os.fspath os.fsdecode os.fsencode "
+    "os.path.abspath os.path.realpath os.path.normpath os.path.expanduser os.path.expandvars"
 )
 _SAME_PATH_METHODS = frozenset({"resolve", "absolute", "expanduser", "as_posix", "strip", "rstrip", "decode", "encode"})
-_OPENERS = frozenset(
-    {"open", "io.open", "codecs.open", "gzip.open", "bz2.open", "lzma.open", "tarfile.open", "tarfile.TarFile.open", "zipfile.ZipFile", "aiofiles.open", "builtins.open"}
-)
+_OPENERS = listed("open builtins.open io.open codecs.open gzip.open bz2.open lzma.open tarfile.open tarfile.TarFile.open zipfile.ZipFile aiofiles.open")
 _SERIALIZERS = re.compile(r"\b(json|yaml|_?json|pickle|toml|orjson|ujson|marshal|tomli_w)\.(safe_)?dumps?\b")
 _WRITES = re.compile(r"[wxa]")
 
@@ -69,7 +68,7 @@ class _Follower:
         after = self.standing
         for name, function in sorted(self.module.functions.items(), key=lambda item: (item[0] in called, item[1].lineno)):
             if name in self.telling and name not in self.entered:
-                self.standing = Standing(umask=after.umask, umask_line=after.umask_line, private=set(after.private))
+                self.standing = after.apart()
                 self._enter(function, {})
 
     def body(self, statements: Sequence[ast.stmt]) -> None:
@@ -129,9 +128,13 @@ class _Follower:
             if isinstance(item.context_expr, ast.Call) and "umask" in self.module.dotted(item.context_expr.func):
                 self.standing.umask, self.standing.umask_line = True, statement.lineno
         self.body(statement.body)
-        self.standing.umask, self.standing.umask_line = before if any("umask" in ast.unparse(item.context_expr) for item in statement.items) else (
-            self.standing.umask,
-            self.standing.umask_line,
+        self.standing.umask, self.standing.umask_line = (
+            before
+            if any("umask" in ast.unparse(item.context_expr) for item in statement.items)
+            else (
+                self.standing.umask,
+                self.standing.umask_line,
+            )
         )
 
     def _assign(self, target: ast.expr, value: ast.expr) -> None:
@@ -159,7 +162,7 @@ class _Follower:
             name = _dotted_target(target.elts[1])
             path = f"⟨{ast.unparse(value)} {value.lineno}⟩"
             self.scope.values[name] = Followed(path=path, written=name, hints=name)
-            self.standing.private.add(path)
+            self.standing.make_private(path)
         elif isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(target.elts):
             for one, given in zip(target.elts, value.elts, strict=True):
                 self._assign(one, given)
@@ -274,13 +277,15 @@ class _Follower:
         path = self._path(value, hints, 0)
         return Followed(path=path, written=ast.unparse(value), hints=" ".join(hints), shown=readable(path))
 
-    def _path(self, value: ast.expr, hints: list[str], depth: int) -> str:  # noqa: PLR0911 - one line for each way to write a path
+    def _path(self, value: ast.expr, hints: list[str], depth: int) -> str:  # noqa: PLR0911, PLR0912 - one line for each way to write a path
         if depth > 30:
             return "⟨…⟩"
         deeper = depth + 1
         match value:
+            case ast.Constant(value=bytes() as given):
+                return given.decode("utf-8", "replace")
             case ast.Constant():
-                return value.value if isinstance(value.value, str) else value.value.decode("utf-8", "replace") if isinstance(value.value, bytes) else f"{value.value}"
+                return str(value.value)
             case ast.Name() | ast.Attribute() if (known := self.scope.values.get(ast.unparse(value))) is not None:
                 hints.append(known.hints)
                 return known.path
@@ -306,7 +311,7 @@ class _Follower:
                 hints.append(ast.unparse(value))
         return f"⟨{_short(value)}⟩"
 
-    def _path_of_call(self, call: ast.Call, hints: list[str], depth: int) -> str:
+    def _path_of_call(self, call: ast.Call, hints: list[str], depth: int) -> str:  # noqa: PLR0911 - the same
         name = self.module.dotted(call.func)
         last = name.rpartition(".")[2]
         if name in _SAME_PATH and call.args:
@@ -327,7 +332,7 @@ class _Follower:
                 return re.sub(r"\{[^}]*\}", "⟨{}⟩", str(of.value))
         if name in ("tempfile.mkdtemp", "tempfile.TemporaryDirectory", "tempfile.NamedTemporaryFile", "tempfile.mkstemp"):
             path = f"⟨{_short(call)} {call.lineno}⟩"
-            self.standing.private.add(path)
+            self.standing.make_private(path)
             return path
         return f"⟨{_short(call)}⟩"
 
@@ -352,7 +357,7 @@ class _Follower:
             return None
         return self.scope.files.get(ast.unparse(value)) or self._opened_file(value)
 
-    def _opened_file(self, value: ast.expr) -> Followed | None:
+    def _opened_file(self, value: ast.expr) -> Followed | None:  # noqa: PLR0911 - one line for each way to open a file
         if isinstance(value, ast.Await):
             return self._opened_file(value.value)
         if not isinstance(value, ast.Call):
@@ -376,14 +381,19 @@ class _Follower:
 
     def source(self, *values: ast.expr | None) -> str:
         """All that names what goes into a file, without the words of serializers."""
-        return " ".join(f"{_SERIALIZERS.sub('', ast.unparse(value))} {self.followed(value).hints} {self.followed(value).path}" for value in values if value is not None)
+        names = []
+        for value in values:
+            if value is not None:
+                followed = self.followed(value)
+                names += [_SERIALIZERS.sub("", followed.written), followed.hints, followed.path]
+        return " ".join(names)
 
     def standing_for(self, call: ast.Call) -> Standing:
         """What is in force for a program that is started: `umask=0o077` of the call counts."""
         mask = self._number(keyword(call, "umask"))
         if mask is None or mask < 0:
             return self.standing
-        return Standing(umask=mask & 0o066 == 0o066, umask_line=call.lineno, private=self.standing.private)
+        return Standing(umask=mask & 0o066 == 0o066, umask_line=call.lineno, private=self.standing.private, directories=self.standing.directories)
 
     def is_open_on(self, value: ast.expr) -> Followed | None:
         """The database that a connection is to."""
@@ -495,7 +505,7 @@ def _opens_low(follower: _Follower, call: ast.Call) -> None:
     target = follower.followed(call.args[0])
     private = follower.private_mode(mode) if mode is not None else False
     if private:
-        follower.standing.private.add(target.path)
+        follower.standing.make_private(target.path)
     elif private is False:
         follower.make(call, target, Emission(tool="os.open"), Making.CREATED)
 
@@ -522,7 +532,7 @@ def _makes_directory(follower: _Follower, call: ast.Call) -> None:
 
 def _directory(follower: _Follower, path: Followed, mode: ast.expr | None) -> None:
     if follower.private_mode(mode) or (mode is None and follower.standing.umask):
-        follower.standing.private.add(path.path)
+        follower.standing.make_private(path.path, directory=True)
 
 
 def _sets_umask(follower: _Follower, call: ast.Call) -> None:
@@ -622,7 +632,7 @@ def _makes_itself_a_directory(follower: _Follower, call: ast.Call) -> None:
 def _touches(follower: _Follower, call: ast.Call) -> None:
     assert isinstance(call.func, ast.Attribute)
     if follower.private_mode(argument(call, 0, "mode")):
-        follower.standing.private.add(follower.followed(call.func.value).path)
+        follower.standing.make_private(follower.followed(call.func.value).path)
 
 
 def _backs_up_database(follower: _Follower, call: ast.Call) -> None:

@@ -10,10 +10,24 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from interlock.facts.backup_ledger import At, Ledger, Standing
-from interlock.facts.backup_tools import DUMPERS, SHELLS, Emission, Inner, Made, ModeChange, is_private_mode, is_private_umask, program, read_argv, read_mode, unwrap
-from interlock.facts.backup_writers import UNKNOWN, Followed, Language, Unread, WriterScript, below, readable
+from interlock.facts.backup_tools import (
+    DUMPERS,
+    SHELLS,
+    Emission,
+    Inner,
+    Made,
+    ModeChange,
+    is_private_mode,
+    is_private_umask,
+    program,
+    read_argv,
+    read_mode,
+    unwrap,
+)
+from interlock.facts.backup_writers import UNKNOWN, Followed, Language, Unread, WriterScript, below, listed, readable
 from interlock.facts.shell import (
     AndOr,
     Background,
@@ -60,7 +74,14 @@ class _State(Standing):
 
     def copy(self) -> _State:
         """The same, apart."""
-        return replace(self, variables=dict(self.variables), hints=dict(self.hints), private=set(self.private), functions=dict(self.functions))
+        return replace(
+            self,
+            variables=dict(self.variables),
+            hints=dict(self.hints),
+            private=set(self.private),
+            directories=set(self.directories),
+            functions=dict(self.functions),
+        )
 
 
 def _joined(ways: Sequence[_State]) -> _State:
@@ -78,6 +99,7 @@ def _joined(ways: Sequence[_State]) -> _State:
                 first.variables.pop(name, None)
                 first.hints[name] = f"{first.hints.get(name, '')} {mine or ''} {theirs or ''}"
         first.private |= way.private
+        first.directories |= way.directories
         first.functions |= way.functions
         first.doubt = first.doubt or way.doubt
     return first
@@ -120,7 +142,7 @@ class _Run:
             emits = self.statement(statement, stdin) or emits
         return emits
 
-    def statement(self, statement: Statement, stdin: Emission | None) -> Emission | None:
+    def statement(self, statement: Statement, stdin: Emission | None) -> Emission | None:  # noqa: PLR0911 - one line for each kind of statement
         """One statement, with what it is fed on its standard input."""
         match statement:
             case Command():
@@ -151,8 +173,8 @@ class _Run:
         if re.search(r"\bumask\b", statement.raw):
             self.state.doubt = True
         if _TELLS.search(statement.raw) or self.state.doubt:
-            last = f" to {statement.last_line}" if statement.last_line > statement.line else ""
-            self.ledger.unread[statement.line] = Unread(line=statement.line, why=f"{'lines' if last else 'line'} {statement.line}{last} could not be read as shell")
+            lines = f"lines {statement.line} to {statement.last_line}" if statement.last_line > statement.line else f"line {statement.line}"
+            self.ledger.unread[statement.line] = Unread(line=statement.line, why=f"{lines} could not be read as shell")
 
     def _apart(self, statements: Sequence[Statement], stdin: Emission | None) -> Emission | None:
         """In a subshell: nothing that it sets lasts."""
@@ -203,7 +225,7 @@ class _Run:
         before = self.state.copy()
         if loop.variable:
             self.state.variables.pop(loop.variable, None)
-            self.state.hints[loop.variable] = " ".join(word.raw for word in loop.values)
+            self.state.hints.pop(loop.variable, None)
         emits = self.body(loop.body, stdin)
         self.state = _joined((self.state, before))
         return emits
@@ -264,7 +286,7 @@ class _Run:
         """A script inside this one. In a container or on another host it starts with a umask that is not ours."""
         if self.depth >= DEPTH:
             return None
-        state = _State(variables=dict(self.state.variables), private=set(self.state.private)) if inner.elsewhere else self.state.copy()
+        state = _State(variables=dict(self.state.variables), private=self.state.private | {"/root"}) if inner.elsewhere else self.state.copy()
         nested = _Run(
             ledger=self.ledger,
             state=state,
@@ -358,13 +380,13 @@ class _Run:
         """chmod and its like."""
         self.ledger.mode_set(target, self._path(target.path), change, At(line=line, scope=self.scope, standing=self.state))
 
-    def make_private(self, path: str) -> None:
+    def make_private(self, path: str, *, directory: bool = False) -> None:
         """What is written to a path from now on is private."""
-        self.state.private.add(self._path(path))
+        self.state.make_private(self._path(path), directory=directory)
 
     def forget(self, path: str) -> None:
         """A path is removed: what is made there next is new."""
-        self.state.private.discard(self._path(path))
+        self.state.forget(self._path(path))
 
     def _path(self, path: str) -> str:
         """A followed path on the host, absolute where the current directory is known."""
@@ -392,7 +414,7 @@ class _Run:
 
     def _followed(self, word: Word) -> Followed:
         hints: list[str] = []
-        path = "".join(self._part(part, hints) for part in word.parts)
+        path = "".join(self._part(part, hints if number == 0 else []) for number, part in enumerate(word.parts))
         return Followed(path=path, written=_shown(word.raw), hints=" ".join(hints))
 
     def _part(self, part: Text | Variable | Substitution | ProcessSubstitution | Opaque, hints: list[str]) -> str:
@@ -424,7 +446,7 @@ class _Run:
         temporary = _temporary(value)
         path = f"⟨{temporary} {name} {value.line}⟩" if temporary else followed.path
         if temporary:
-            self.state.private.add(path)
+            self.state.make_private(path)
         if appends:
             path = (self.state.variables.get(name) or f"⟨{name}⟩") + path
         self.state.hints[name] = followed.hints
@@ -432,8 +454,8 @@ class _Run:
 
     def _substitutions(self, command: Command) -> None:
         """Run what stands in `$(...)` and `<(...)`, each in its own subshell."""
-        words = [*command.words, *(given.value for given in command.assignments if given.value is not None), *(redirect.target for redirect in command.redirects)]
-        for word in words:
+        values = (given.value for given in command.assignments if given.value is not None)
+        for word in (*command.words, *values, *(redirect.target for redirect in command.redirects)):
             for part in word.parts:
                 if isinstance(part, (Substitution, Opaque)) or (isinstance(part, ProcessSubstitution) and not part.writes):
                     self._apart(part.body, None)
@@ -519,13 +541,13 @@ def _made_directories(run: _Run, words: Sequence[Followed]) -> None:
             paths.append(text)
     if private:
         for path in paths:
-            run.make_private(path)
+            run.make_private(path, directory=True)
 
 
 def _install(run: _Run, argv: Sequence[Followed], line: int) -> None:
     """install(1): with `-d` a directory, else a copy whose mode is set before anything is in it; 0755 when none is asked for."""
     if any(re.fullmatch(r"-[a-zA-Z]*d[a-zA-Z]*|--directory", word.path) and not word.path.startswith("-m") for word in argv[1:]):
-        left = [word for before, word in zip(argv, argv[1:], strict=False) if before.path not in ("-o", "-g", "--owner", "--group")]
+        left = [word for before, word in pairwise(argv) if before.path not in ("-o", "-g", "--owner", "--group")]
         _made_directories(run, left)
         return
     operands, private, waits = [], None, ""
@@ -584,10 +606,22 @@ def _set(_run: _Run, _argv: Sequence[Followed], _line: int) -> None:
 
 
 _BUILTINS: Mapping[str, Callable[[_Run, Sequence[Followed], int], None]] = {
-    "umask": _umask, "cd": _cd, "pushd": _cd, "exit": _end, "return": _end, "chmod": _chmod, "mkdir": _mkdir, "install": _install, "rm": _remove, "read": _read,
-    "eval": _eval, "trap": _trap, "find": _find, "set": _set, "shift": _set, "test": _set, "[": _set, "echo": _set, "printf": _set, "export": _set, "local": _set,
-    "readonly": _set, "declare": _set, "typeset": _set, "unset": _read, ":": _set, "true": _set, "false": _set, "source": _set, ".": _set,
-}  # fmt: skip
+    "umask": _umask,
+    "cd": _cd,
+    "pushd": _cd,
+    "exit": _end,
+    "return": _end,
+    "eval": _eval,
+    "trap": _trap,
+    "read": _read,
+    "unset": _read,
+    "chmod": _chmod,
+    "mkdir": _mkdir,
+    "install": _install,
+    "rm": _remove,
+    "find": _find,
+    **dict.fromkeys(listed("set shift test [ echo printf export local readonly declare typeset : true false source ."), _set),
+}
 
 
 def writers_in_shell(path: str, data: bytes) -> WriterScript:
@@ -600,13 +634,13 @@ def writers_in_shell(path: str, data: bytes) -> WriterScript:
 
 def follow_command(ledger: Ledger, text: str, standing: Standing, *, line: int, scope: str) -> None:
     """A command line that a program hands to a shell, under what is in force there."""
-    state = _State(umask=standing.umask, umask_line=standing.umask_line, private=standing.private, doubt=standing.doubt)
+    state = _State(umask=standing.umask, umask_line=standing.umask_line, private=standing.private, directories=standing.directories, doubt=standing.doubt)
     _Run(ledger=ledger, state=state, scope=scope).body(parse(text, first_line=line).statements, None)
 
 
 def follow_argv(ledger: Ledger, argv: Sequence[Followed], standing: Standing, *, line: int, scope: str) -> Emission | None:
     """A program that another one starts without a shell; what it writes to its standard output."""
-    state = _State(umask=standing.umask, umask_line=standing.umask_line, private=standing.private, doubt=standing.doubt)
+    state = _State(umask=standing.umask, umask_line=standing.umask_line, private=standing.private, directories=standing.directories, doubt=standing.doubt)
     return _Run(ledger=ledger, state=state, scope=scope)._run(argv, Command(words=(), line=line), None)
 
 

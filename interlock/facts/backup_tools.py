@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 from typing import Self
 
-from interlock.facts.backup_writers import UNKNOWN, Followed, readable
+from interlock.facts.backup_writers import UNKNOWN, Followed, listed, readable
 
 Argv = Sequence[Followed]
 
@@ -25,7 +25,7 @@ class Making(StrEnum):
     CREATED = "created"  # by the umask
     COPIED = "copied"  # its source's mode, less the umask
     CARRIED = "carried"  # its source's mode, whatever the umask, after it was written
-    MOVED = "moved"  # its source's mode, at once: nothing is exposed that was not before
+    MOVED = "moved"  # its source's mode, at once, also by `cp -p` and `rsync -a`: nothing is exposed that was not before
 
     @property
     def heeds_umask(self) -> bool:
@@ -224,46 +224,70 @@ def _slapcat(tool: str, argv: Argv, _stdin: Emission | None) -> Effect:
     return _to_file(_value(argv, "l"), Emission(tool=tool, dump=True))
 
 
-_TAR_MODES = "cxtruA"
 _TAR_VALUED = frozenset("fbCTXgHVIKNF")
+_TAR_LONG_VALUED = listed("--directory --files-from --exclude-from --use-compress-program --exclude --transform --owner --group")
 
 
 def _tar(tool: str, argv: Argv, _stdin: Emission | None) -> Effect:
     """tar, with its three ways of writing options; only what creates an archive."""
-    bundle, rest = (argv[1].path, argv[2:]) if len(argv) > 1 else ("", ())
-    creates, target, sources = False, None, []
-    words = list(argv[1:])
-    if bundle and not bundle.startswith("-") and re.fullmatch("[A-Za-z]+", bundle) and bundle[0] in _TAR_MODES + "vzjJafpPS":
-        words = list(rest)
-        creates = "c" in bundle
-        for letter in bundle:
-            if letter in _TAR_VALUED and words:
-                value = words.pop(0)
-                target = value if letter == "f" else target
-    at = 0
-    while at < len(words):
-        text = words[at].path
-        at += 1
+    given = _TarOptions.read(argv)
+    return _to_file(given.file, Emission(tool=tool, source=_names(given.members), archive=True)) if given.creates else NOTHING
+
+
+@dataclass(slots=True)
+class _TarOptions:
+    """What a tar command line asks for."""
+
+    words: list[Followed]
+    creates: bool = False
+    file: Followed | None = None
+    members: list[Followed] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, argv: Argv) -> Self:
+        """From all words, in order."""
+        options = cls(list(argv[1:]))
+        first = options.words[0].path if options.words else ""
+        if re.fullmatch("[A-Za-z]+", first) and first[0] in "cxtruAvzjJafpPS":
+            options._bundle(options.words.pop(0).path)
+        while options.words:
+            options._word(options.words.pop(0))
+        return options
+
+    def _bundle(self, letters: str) -> None:
+        """`czf`: the values follow in the order of the letters."""
+        self.creates = "c" in letters
+        for letter in letters:
+            if letter in _TAR_VALUED:
+                self._take(letter, self._next())
+
+    def _word(self, word: Followed) -> None:
+        text = word.path
         if text.startswith("--"):
-            name, equals, _ = text.partition("=")
-            creates = creates or name in ("--create", "--append", "--update")
-            if name == "--file":
-                target = _after(words[at - 1], len("--file=")) if equals else (words[at] if at < len(words) else target)
-                at += 0 if equals else 1
-            elif not equals and name in ("--directory", "--files-from", "--exclude-from", "--use-compress-program", "--exclude", "--transform", "--owner", "--group"):
-                at += 1
+            self._long(word)
         elif text.startswith("-") and text != "-":
-            for position, letter in enumerate(text[1:], 1):
-                creates = creates or letter == "c"
+            for position, letter in enumerate(text[1:], 2):
+                self.creates = self.creates or letter == "c"
                 if letter in _TAR_VALUED:
-                    attached = text[position + 1 :]
-                    value = _after(words[at - 1], position + 1) if attached else (words[at] if at < len(words) else None)
-                    at += 0 if attached else 1
-                    target = value if letter == "f" else target
+                    self._take(letter, _after(word, position) if text[position:] else self._next())
                     break
         else:
-            sources.append(words[at - 1])
-    return _to_file(target, Emission(tool=tool, source=_names(sources), archive=True)) if creates else NOTHING
+            self.members.append(word)
+
+    def _long(self, word: Followed) -> None:
+        name, equals, _ = word.path.partition("=")
+        self.creates = self.creates or name in ("--create", "--append", "--update")
+        if name == "--file":
+            self._take("f", _after(word, len("--file=")) if equals else self._next())
+        elif not equals and name in _TAR_LONG_VALUED:
+            self._next()
+
+    def _take(self, letter: str, value: Followed | None) -> None:
+        if letter == "f":
+            self.file = value or self.file
+
+    def _next(self) -> Followed | None:
+        return self.words.pop(0) if self.words else None
 
 
 def _zip(tool: str, argv: Argv, _stdin: Emission | None) -> Effect:
@@ -280,7 +304,18 @@ def _seven_zip(tool: str, argv: Argv, _stdin: Emission | None) -> Effect:
     return _to_file(operands[1], Emission(tool=tool, source=_names(operands[2:]), archive=True))
 
 
-_COMPRESSED = {"gzip": ".gz", "pigz": ".gz", "bzip2": ".bz2", "pbzip2": ".bz2", "xz": ".xz", "lzma": ".lzma", "zstd": ".zst", "lz4": ".lz4", "lzop": ".lzo", "brotli": ".br"}
+_COMPRESSED = {
+    "gzip": ".gz",
+    "pigz": ".gz",
+    "bzip2": ".bz2",
+    "pbzip2": ".bz2",
+    "xz": ".xz",
+    "lzma": ".lzma",
+    "zstd": ".zst",
+    "lz4": ".lz4",
+    "lzop": ".lzo",
+    "brotli": ".br",
+}
 
 
 def _compressor(tool: str, argv: Argv, stdin: Emission | None) -> Effect:
@@ -291,7 +326,8 @@ def _compressor(tool: str, argv: Argv, stdin: Emission | None) -> Effect:
     if tool == "lz4" and len(operands) == 2:
         target = operands.pop()
     if target is not None and target.path != "-":
-        return Effect(made=(Made(target=target, content=_copied(tool, operands, stdin), making=Making.COPIED if operands else Making.CREATED, sources=_paths(operands)),))
+        making = Making.COPIED if operands else Making.CREATED
+        return Effect(made=(Made(target=target, content=_copied(tool, operands, stdin), making=making, sources=_paths(operands)),))
     if not operands:
         return Effect(emits=stdin)
     if any(re.fullmatch(r"--stdout|--to-stdout|-[0-9a-zA-Z]*c[0-9a-zA-Z]*", word.path) for word in argv[1:]):
@@ -319,11 +355,14 @@ def _paths(words: Iterable[Followed]) -> tuple[str, ...]:
     return tuple(word.path for word in words)
 
 
+_GPG_VALUED = listed("--output --recipient --passphrase --passphrase-file --batch-file --homedir")
+
+
 def _gpg(tool: str, argv: Argv, stdin: Emission | None) -> Effect:
     if _has(argv, "-d", "--decrypt", "--import", "--verify", "--list-keys", "--recv-keys", "--dearmor", "--export"):
         return NOTHING
     target = _value(argv, "o", ("--output",))
-    operands = [word for word in _operands(argv, "oru", frozenset({"--output", "--recipient", "--passphrase", "--passphrase-file", "--batch-file", "--homedir"})) if word.path != "-"]
+    operands = [word for word in _operands(argv, "oru", _GPG_VALUED) if word.path != "-"]
     content = _copied(tool, operands, stdin)
     if target is None and operands:
         first = operands[0]
@@ -404,21 +443,23 @@ def _inside(target: Followed, sources: Sequence[Followed]) -> Followed:
 
 
 def _cp(tool: str, argv: Argv, _stdin: Emission | None) -> Effect:
-    return _copy(tool, argv, Making.COPIED, valued="tS")
+    keeps = any(re.fullmatch(r"-[a-zA-Z]*[ap][a-zA-Z]*|--archive|--preserve(=.*)?", word.path) for word in argv[1:])
+    return _copy(tool, argv, Making.MOVED if keeps else Making.COPIED, valued="tS")
 
 
 def _mv(tool: str, argv: Argv, _stdin: Emission | None) -> Effect:
     return _copy(tool, argv, Making.MOVED, valued="tS")
 
 
-_RSYNC_VALUED = frozenset(
+_RSYNC_VALUED = listed(
     "--exclude --include --exclude-from --include-from --files-from --filter --rsh --bwlimit --log-file --link-dest --compare-dest --backup-dir --suffix "
-    "--timeout --temp-dir --partial-dir --chown --chmod --rsync-path --max-size --min-size --out-format".split()
+    "--timeout --temp-dir --partial-dir --chown --chmod --rsync-path --max-size --min-size --out-format"
 )
 
 
 def _rsync(tool: str, argv: Argv, _stdin: Emission | None) -> Effect:
-    effect = _copy(tool, argv, Making.COPIED, valued="efBMT@", long_valued=_RSYNC_VALUED)
+    keeps = any(re.fullmatch(r"-[a-zA-Z]*[ap][a-zA-Z]*|--archive|--perms", word.path) for word in argv[1:])
+    effect = _copy(tool, argv, Making.MOVED if keeps else Making.COPIED, valued="efBMT@", long_valued=_RSYNC_VALUED)
     modes = _value(argv, "", ("--chmod",))
     if modes is not None and effect.made and _rsync_private(modes.path):
         made = effect.made[0]
@@ -468,9 +509,9 @@ _READERS: Mapping[str, _Reader] = {
     **dict.fromkeys(("pv", "mbuffer", "buffer", "sed", "awk", "gawk", "tr", "head", "tail", "sort", "uniq", "base64", "nice", "throttle"), _filter),
 }  # fmt: skip
 
-DUMPERS = frozenset(
-    "pg_dump pg_dumpall pg_basebackup mysqldump mariadb-dump mysqlpump mydumper mariabackup mariadb-backup xtrabackup mongodump redis-cli valkey-cli sqlite3 duckdb slapcat "
-    "vault bao consul etcdctl nomad tar gtar bsdtar zip 7z gzip pigz zstd xz cat cp mv rsync dd gpg age openssl sh bash dash ash".split()
+DUMPERS = listed(
+    "pg_dump pg_dumpall pg_basebackup mysqldump mariadb-dump mysqlpump mydumper mariabackup mariadb-backup xtrabackup mongodump redis-cli valkey-cli "
+    "sqlite3 duckdb slapcat vault bao consul etcdctl nomad tar gtar bsdtar zip 7z gzip pigz zstd xz cat cp mv rsync dd gpg age openssl sh bash dash ash"
 )
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
 
@@ -491,16 +532,20 @@ def read_argv(argv: Argv, stdin: Emission | None = None) -> Effect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModeChange:
-    """What a mode does to a path. `private`: group and others get nothing. `opens_file`: others may read it and nobody executes it, so it is a file."""
+    """What a mode does to a path. `private`: group and others get nothing. `opens_file`: others may read it and nobody executes it, so it is a file.
+
+    `directory`: its owner may enter it, so that it is one.
+    """
 
     private: bool
     opens_file: bool = False
     recursive: bool = False
+    directory: bool = False
 
     @classmethod
     def of_bits(cls, bits: int, *, recursive: bool = False) -> Self:
         """The change to exactly these permission bits."""
-        return cls(private=bits & 0o077 == 0, opens_file=bits & 0o004 != 0 and bits & 0o111 == 0, recursive=recursive)
+        return cls(private=bits & 0o077 == 0, opens_file=bits & 0o004 != 0 and bits & 0o111 == 0, recursive=recursive, directory=bits & 0o100 != 0)
 
 
 _SYMBOLIC = re.compile(r"([ugoa]*)([-+=])([rwxXstugo]*)")
@@ -520,7 +565,7 @@ def read_mode(mode: str, *, recursive: bool = False) -> ModeChange | None:
             return ModeChange(private=False, opens_file="o" in who and "r" in found[3] and not set(found[3]) & set("xX"), recursive=recursive)
         if (found[2] == "=" and not found[3]) or (found[2] == "-" and "r" in found[3]):
             taken |= who
-    return ModeChange(private=True, recursive=recursive) if {"g", "o"} <= taken else None
+    return ModeChange(private=True, recursive=recursive, directory=recursive) if {"g", "o"} <= taken else None
 
 
 def is_private_mode(mode: str) -> bool:
@@ -559,10 +604,11 @@ ENGINES = frozenset({"docker", "docker-compose", "podman", "podman-compose", "ne
 _REMOTE = frozenset({"ssh", "autossh", "sshpass"})
 
 
-def unwrap(argv: Argv) -> Inner:
+def unwrap(argv: Argv) -> Inner:  # noqa: PLR0912 - one branch for each kind of wrapper
     """What a command line really runs. An argv whose program is not known comes back empty."""
     words = tuple(argv)
-    elsewhere, fleeting, mounts = False, False, ()
+    elsewhere, fleeting = False, False
+    mounts: tuple[tuple[str, str], ...] = ()
     for _ in range(12):
         if not words:
             break
@@ -637,7 +683,9 @@ def _mounts(words: Argv) -> tuple[tuple[str, str], ...]:
     """Where directories of the container lie on the host: `-v /srv/backups:/backup`, `--mount type=bind,source=...,target=...`."""
     found = []
     for word, after in zip(words, (*words[1:], None), strict=False):
-        text = after.path if after and word.path in ("-v", "--volume", "--mount") else word.path.partition("=")[2] if word.path.startswith(("--volume=", "--mount=")) else ""
+        text = word.path.partition("=")[2] if word.path.startswith(("--volume=", "--mount=")) else ""
+        if after is not None and word.path in ("-v", "--volume", "--mount"):
+            text = after.path
         if text.startswith("type="):
             options = dict(part.partition("=")[::2] for part in text.split(","))
             source, target = options.get("source") or options.get("src", ""), options.get("target") or options.get("dst") or options.get("destination", "")

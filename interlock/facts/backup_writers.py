@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
 
+_COMMAND = re.compile(r"\$\([^()]*(?:\([^()]*\)[^()]*)*\)|`[^`]*`")
 UNKNOWN = re.compile("⟨[^⟩]*⟩")  # stands in a followed path for what only running it would tell
 
 
@@ -72,17 +73,28 @@ class WriterScript:
     unread: tuple[Unread, ...] = ()
 
 
+def listed(words: str) -> frozenset[str]:
+    """The words of a text, as a set."""
+    return frozenset(words.split())
+
+
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
-_BACKUP = frozenset({"backup", "backups", "bak", "baks", "bkp", "bkup", "dump", "dumps", "snapshot", "snapshots", "broken", "corrupt", "corrupted", "preserved"})
+_BACKUP = listed("backup backups bak baks bkp bkup dump dumps snapshot snapshots broken corrupt corrupted preserved")
 _BACKUP_INSIDE = re.compile("backup|snapshot|sqldump|dbdump|pgdump|mysqldump|premigrat|preupgrade|precutover|prerestore")
-_BEFORE_WHAT = frozenset({"migrate", "migration", "migrations", "upgrade", "update", "cutover", "restore", "cloud", "apply", "deploy", "change"})
-_STATE = frozenset("db dbs wal rdb aof pg sql env accounts auth cookie cookies vmail maildir tfstate etcd ldap ldif pgdump sqldump kdbx".split())
+_BEFORE_WHAT = listed("migrate migration migrations upgrade update cutover restore cloud apply deploy change")
+_STATE = listed("db dbs wal rdb aof pg sql env accounts auth cookie cookies vmail maildir tfstate etcd ldap ldif pgdump sqldump kdbx")
 _STATE_INSIDE = re.compile("sqlite|duckdb|postgres|pgdata|mysql|mariadb|mongo|redis|vault|secret|passw|credential|token|keystore|database|privkey")
-_STATE_AT_THE_END = frozenset("data state volume volumes users sessions storage uploads media mail system key keys".split())  # too common in the directories above
-_SECRET_FILE = re.compile(r"secret|credential|token|passw|privkey|keystore|(?<![a-z])(key|keys|kek|pem|ssh|gnupg|shadow)(?![a-z])", re.IGNORECASE)
-_NOT_SECRET = re.compile(r"\.(md|html?|css|js|ts|tsx|py|sh|rb|go|rs|php|java|svg|png|jpe?g|gif|txt|patch|diff|rst|vue|scss|lock|mod|sum|crt|csr|pub)\b|(?<![a-z])(full)?(chain|cert)\.pem\b", re.IGNORECASE)
+_STATE_AT_THE_END = listed("data state volume volumes users sessions storage uploads media mail key keys")  # too common in the directories above
+_SECRET_FILE = re.compile(
+    r"secret|credential|token|passw|privkey|keystore|(?<![a-z])(key|keys|kek|pem|certs?|ssl|tls|ssh|gnupg|shadow)(?![a-z])|certificate", re.IGNORECASE
+)
+_NOT_SECRET = re.compile(  # documents, programs, certificates, lists of what there is
+    r"\.(md|html?|css|js|ts|tsx|py|sh|rb|go|rs|php|java|svg|png|jpe?g|gif|txt|patch|diff|rst|vue|scss|lock|mod|sum"
+    r"|crt|csr|pub|list|log|pid|status|stamp|prom)\b|(?<![a-z])(full)?(chain|cert)\.pem\b",
+    re.IGNORECASE,
+)
 _SETTINGS = re.compile(r"\.(ya?ml|conf|cfg|ini|toml|json|xml|cnf|properties|service|timer|rules|list)\b", re.IGNORECASE)
-_BACK_AGAIN = frozenset({"restore", "restored", "restores", "rollback", "recover", "recovery", "import", "load", "prune", "rotate", "clean", "cleanup", "verify", "list"})
+_BACK_AGAIN = listed("restore restored restores rollback recover recovery import load prune rotate clean cleanup verify list")
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -106,7 +118,7 @@ def says_state(text: str) -> bool:
 
 
 def is_secret_file(text: str) -> bool:
-    """True for names of keys and credentials: such a file is 0600 by custom, and permissions.secret_file_0600 is about it."""
+    """True for names of keys, certificates and credentials: such a file is 0600 by custom, and permissions.secret_file_0600 is about it."""
     return _SECRET_FILE.search(text) is not None
 
 
@@ -130,12 +142,17 @@ class Followed:
     @property
     def names(self) -> str:
         """All that names it, for `says_backup` and `says_state`."""
-        return f"{self.path} {self.written} {self.hints}"
+        return f"{_named(self.path)} {_named(self.written)} {_named(self.hints)}"
 
     @property
     def directory_names(self) -> str:
         """The same without its last component."""
-        return f"{_directory(self.path)} {_directory(self.written)} {_directory(self.hints)}"
+        return f"{_directory(_named(self.path))} {_directory(_named(self.written))} {_directory(self.hints)}"
+
+
+def _named(path: str) -> str:
+    """A path without what only says where an unknown part comes from: the command of `$(...)`, the arguments of a call."""
+    return _COMMAND.sub("⟨⟩", UNKNOWN.sub(lambda found: "⟨⟩" if found[0][1] in "$`" else f"{found[0].partition('(')[0].rstrip('⟩')}⟩", path))
 
 
 def readable(path: str) -> str:
@@ -149,17 +166,17 @@ def _directory(path: str) -> str:
     return path if path.endswith("/") or UNKNOWN.fullmatch(path) else path.rpartition("/")[0]
 
 
-def is_backup_of_state(source: str, target: Followed, *, inside_a_backup: bool) -> bool:
+def is_backup_of_state(source: str, target: Followed, *, whatever: bool) -> bool:
     """True when a copy of what `source` names at `target` is a backup of state, not of a document, a program or somebody's settings.
 
-    What goes to a directory of backups counts whatever it is, when the script or function around it says that it makes backups (`inside_a_backup`).
+    What goes to a directory of backups counts without a name that says state, where `whatever` is set: in what says of itself that it makes backups.
     """
     if not says_backup(target.names) or says_backup(source):
         return False
     plain = UNKNOWN.sub("/", source)
     if _NOT_SECRET.search(plain) or _NOT_SECRET.search(UNKNOWN.sub("/", target.path)):
         return False
-    if inside_a_backup and says_backup(target.directory_names):
+    if whatever and source and says_backup(target.directory_names):
         return True
     return says_state(plain if _SETTINGS.search(plain) else f"{source} {target.names}")
 
@@ -183,9 +200,14 @@ def is_a_file(path: str) -> bool:
     return not colon or "/" in host
 
 
-_TOOLS = (b"pg_dump", b"mysqldump", b"mariadb-dump", b"mariabackup", b"xtrabackup", b"mongodump", b"--rdb", b"slapcat", b"export database", b"vacuum into", b"raft/snapshot")
+_TOOLS = (
+    *(b"pg_dump", b"mysqldump", b"mariadb-dump", b"mariabackup", b"xtrabackup", b"mongodump", b"--rdb", b"slapcat"),
+    *(b"export database", b"vacuum into", b"raft/snapshot"),
+)
 _NAMES = (b"backup", b"bak", b"bkp", b"dump", b"snapshot", b"broken", b"corrupt", b"preserved", b"pre-", b"pre_")
-_NAMED = re.compile(rb"backup|(?<![a-z])baks?(?![a-z])|bkp|(?<!model)[._]dump(?!s?\()|dump_|snapshot|broken|corrupt|preserved|pre.?(migrat|upgrad|cutover|restore)")
+_NAMED = re.compile(
+    rb"backup|(?<![a-z])baks?(?![a-z])|bkp|(?<!model)[._]dump(?!s?\()|dump_|snapshot|broken|corrupt|preserved|pre.?(migrat|upgrad|cutover|restore)"
+)
 _PYTHON_WRITES = re.compile(
     rb"\b(?:rename|renames|move|copy|copy2|copyfile|copytree|copyfileobj|make_archive|write_text|write_bytes|backup)\(|\.replace\([^,\n]*\)|os\.replace\("
     rb"|open\([^\n]*[\"'][wxa][bt]?[:|\"']|o_creat|zipfile\(|\bcp\b|\btar\b"

@@ -84,7 +84,9 @@ class _Definitions:
                     self.functions[node.name] = node
                     self.calls.setdefault(node.name, set())
                 case ast.Import():
-                    self.names |= {alias.asname or alias.name.partition(".")[0]: alias.name if alias.asname else alias.name.partition(".")[0] for alias in node.names}
+                    for alias in node.names:
+                        top = alias.name.partition(".")[0]
+                        self.names[alias.asname or top] = alias.name if alias.asname else top
                 case ast.ImportFrom():
                     module = f"{node.module}." if node.module and not node.level else ""
                     self.names |= {alias.asname or alias.name: f"{module}{alias.name}" for alias in node.names}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 MANY_LINES = 5  # unread in one stretch: the grammar has lost its way, and may find it again in a smaller piece
+MOST_IN_A_WORD = 8  # names in one word that are put into braces
 DEEPEST = 150  # nesting beyond it is Unparsed: no script is written so, and Python's own stack ends somewhere
 
 _BACKSLASH = re.compile(r"\\(\n|.)", re.DOTALL)
 _BACKSLASH_IN_QUOTES = re.compile(r"\\([$`\"\\\n])")
 _LAST_ARM = re.compile(rb";;?&(?=\s*esac\b)")  # says nothing there, and the grammar does not know it
+# the second name of `$x/$y.z`, which the grammar takes for a word of its own: an expansion or a quote, more of the word, `$name`, and more of the word
+_NAME_INSIDE = re.compile(rb"((?:\$\w+|\$\{[^}\n]*\}|\$[*@#?!-]|[\"'`)])[\w./:@%+,=~^-]+)\$([A-Za-z_]\w*)(?=[./:@%+,=~^-])")
 _FUNCTION = re.compile(rb"^(?:function[ \t]+[\w:-]+[ \t]*(?:\(\))?|[\w:-]+[ \t]*\(\))[ \t]*\n?\{[ \t]*\n.*?^\}", re.MULTILINE | re.DOTALL)
 _VARIABLE_END = re.compile(r"[A-Za-z0-9_@*#?$!-]+")
 
@@ -73,7 +76,10 @@ Part = Text | Variable | Substitution | ProcessSubstitution | Opaque
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """One word as the shell sees it after quoting, before expansion. `raw` is the text as written; `line` counts from 1."""
+    """One word as the shell sees it after quoting, before expansion. `line` counts from 1.
+
+    `raw` is the text as written, but for `$name` inside a word, which is `${name}`.
+    """
 
     parts: tuple[Part, ...]
     raw: str
@@ -295,7 +301,7 @@ def walk(statements: Iterable[Statement]) -> Iterator[Statement]:
         yield from walk(_inside(statement))
 
 
-def _inside(statement: Statement) -> Iterator[Statement]:
+def _inside(statement: Statement) -> Iterator[Statement]:  # noqa: PLR0912 - one branch for each kind of statement
     """The statements directly inside one."""
     match statement:
         case Command():
@@ -341,9 +347,19 @@ def parse(text: str | bytes, *, first_line: int = 1) -> Script:
     Bytes that are no UTF-8 become U+FFFD. Source: tree-sitter-bash's grammar, with its habits put right (`_Reader`).
     """
     raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-    source = _LAST_ARM.sub(lambda found: b";;".ljust(len(found[0])), raw.replace(b"\r\n", b"\n"))
+    source = _as_the_grammar_likes_it(raw.replace(b"\r\n", b"\n"))
     whole = _read(source, first_line)
     return whole if whole.unread_lines < MANY_LINES else min(whole, _in_pieces(source, first_line), key=lambda script: script.unread_lines)
+
+
+def _as_the_grammar_likes_it(source: bytes) -> bytes:
+    """The same script, line for line, without two things that the grammar reads wrongly: a last arm that ends in `;;&`, and `$name` inside a word."""
+    source = _LAST_ARM.sub(b";;", source)
+    for _ in range(MOST_IN_A_WORD):
+        source, changed = _NAME_INSIDE.subn(rb"\1${\2}", source)
+        if not changed:
+            break
+    return source
 
 
 def _read(source: bytes, first_line: int) -> Script:
@@ -685,7 +701,7 @@ class _Reader:
         parts = self._parts(node, depth)
         return Word(parts=_joined(parts), raw=self._text(node), line=self._line(node))
 
-    def _parts(self, node: Node, depth: int) -> tuple[Part, ...]:
+    def _parts(self, node: Node, depth: int) -> tuple[Part, ...]:  # noqa: PLR0911, PLR0912 - the same for words
         if depth > DEEPEST:
             return (Opaque(self._text(node)),)
         deeper = depth + 1
@@ -777,25 +793,23 @@ class _Reader:
         return Variable(self._text(name), operator=operator[0], argument=Word(parts=_joined(parts), raw=raw, line=self._line(node)))
 
 
-def _with(statement: Statement, pieces: _Pieces) -> Statement:
+def _with(statement: Statement, pieces: _Pieces) -> Statement:  # noqa: PLR0911 - and here
     """A statement with more redirections, and more words where they follow one."""
-    import dataclasses
-
     if not pieces.redirects and not pieces.words:
         return statement
     match statement:
         case Pipeline(stages=(*first, last)):
-            return dataclasses.replace(statement, stages=(*first, _with(last, pieces)))
+            return replace(statement, stages=(*first, _with(last, pieces)))
         case AndOr():
-            return dataclasses.replace(statement, right=_with(statement.right, pieces))
+            return replace(statement, right=_with(statement.right, pieces))
         case Background():
-            return dataclasses.replace(statement, body=_with(statement.body, pieces))
+            return replace(statement, body=_with(statement.body, pieces))
         case Command():
-            return dataclasses.replace(statement, words=(*statement.words, *pieces.words), redirects=(*statement.redirects, *pieces.redirects))
+            return replace(statement, words=(*statement.words, *pieces.words), redirects=(*statement.redirects, *pieces.redirects))
         case Pipeline() | Unparsed():
             return statement
         case _:
-            return dataclasses.replace(statement, redirects=(*statement.redirects, *pieces.redirects))
+            return replace(statement, redirects=(*statement.redirects, *pieces.redirects))
 
 
 def _joined(parts: Iterable[Part]) -> tuple[Part, ...]:
