@@ -43,10 +43,10 @@ types: setup
 
 test: setup site ## every test, with branch coverage; at most 20 minutes on 2 cores
 	rm -f .coverage .coverage.*
-	@$(IN_VENV) sh tools/test.sh -n $(XDIST)
+	@$(IN_VENV) sh tools/test.sh -n $(XDIST) --dist loadscope
 
 prove: setup site ## the long counts: fuzzing, crash points, matrices
-	$(IN_VENV) INTERLOCK_PROFILE=prove python -m pytest tests -n $(XDIST) --durations=20
+	$(IN_VENV) INTERLOCK_PROFILE=prove python -m pytest tests -n $(XDIST) --dist loadscope --durations=20
 
 bench-setup: setup ## the peers that benchmarks compare with
 	$(IN_VENV) sh benchmarks/setup.sh
