@@ -163,11 +163,11 @@ class HostFacts:
         return answer
 
     def walk(self, root: str) -> Iterator[Listing]:
-        """The directories below `root`, top down, streamed. The first listing is `root` itself. Each call streams anew."""
+        """The directories below `root`, top down, streamed; the first listing is `root` itself, and each call streams anew. Raises when it is drained."""
         answer = self.answers.get(Walk(root))
         if isinstance(answer, FailedLook):
             raise self._failed(answer, root)
-        return self.walks(root)
+        yield from self.walks(root)
 
     def _answer(self, look: Look, what: str) -> Answer:
         try:

@@ -75,13 +75,13 @@ def test_a_failed_look_spoils_no_other(tmp_path: Path) -> None:
         facts.read(str(tmp_path / "f"))
     assert caught.value.where == "local"
     with pytest.raises(CouldNotLook, match="No such file") as caught:
-        facts.walk(str(tmp_path / "none"))
+        next(facts.walk(str(tmp_path / "none")))
     assert "create it" in caught.value.remedy
 
 
 def test_what_was_not_looked_at_is_not_guessed(tmp_path: Path) -> None:
     facts = look_here(User("root"))
-    for ask in (lambda: facts.read("/etc/passwd"), lambda: facts.stat("/"), facts.mounts, lambda: facts.uid("bin"), lambda: facts.walk("/etc")):
+    for ask in (lambda: facts.read("/etc/passwd"), lambda: facts.stat("/"), facts.mounts, lambda: facts.uid("bin"), lambda: next(facts.walk("/etc"))):
         with pytest.raises(CouldNotLook, match=r"not looked at|not walked"):
             ask()
 
