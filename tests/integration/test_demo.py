@@ -227,6 +227,7 @@ def runnable_python(user: Sequence[str]) -> str:
     question = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"
     names = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
     for candidate in (os.path.realpath(sys.executable), *(shutil.which(name, path="/usr/local/bin:/usr/bin") for name in names)):
-        if candidate and subprocess.run((*user, candidate, "-c", question), capture_output=True, check=False).returncode == 0:
+        # setpriv itself still has root's way in when it becomes the program; a shell that it became has not
+        if candidate and subprocess.run((*user, "sh", "-c", '"$0" -c "$1"', candidate, question), capture_output=True, check=False).returncode == 0:
             return candidate
     pytest.skip("no Python 3.11 with venv that an ordinary user may run")
