@@ -12,7 +12,7 @@ from typing import NamedTuple
 from interlock.config.models import Site
 from interlock.facts.differences import Difference, Side, common_prefix, differences, lines_of, unified_diff
 from interlock.facts.templates import Canonical, Header, InstanceFiles, NotRendered, Rendered, TemplateFile, Unseen
-from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
+from interlock.verdicts import Broken, Detail, Guardrail, HeldRun, Outcome, Severity, Streamed, Subject, Unproven, When
 
 SHOWN = 3  # files that the one sentence names; the details name all
 
@@ -23,20 +23,32 @@ def rendered_instances(site: Site) -> Sequence[Subject]:
     return [Subject(name=name, host=instance.host) for name, instance in site.instances.items() if name in used]
 
 
-def judge_byte_equivalence(instance: InstanceFiles) -> Held | Broken | Unproven:
+def judge_byte_equivalence(instance: InstanceFiles) -> Broken | Unproven | Streamed:
     """Held when each file of the instance is its canonical file byte for byte, apart from a declared header, and mode and target are as declared."""
     findings = tuple(finding for file in instance.files for finding in _file(file))
     details = tuple(finding.detail for finding in findings)
-    files = sum(detail.what.endswith(CONTENT) for detail in details)
     broken = [finding for finding in findings if finding.detail.outcome is Outcome.BROKEN]
     unproven = [finding for finding in findings if finding.detail.outcome is Outcome.UNPROVEN]
     if broken:
         return Broken(_in_words(broken), remedy=broken[0].remedy, kind=broken[0].detail.kind, details=details)
     if unproven:
         return Unproven(_in_words(unproven), remedy=unproven[0].remedy, details=details)
-    if not files:
-        return Unproven(f"nothing is rendered for {instance.instance}", remedy="declare a template for it")
-    return Held(f"{files} {'files' if files > 1 else 'file'} of {instance.instance} byte for byte as reviewed", details=details)
+    files = len({detail.what.partition(" ")[0] for detail in details})
+    said = (
+        f"{files} {'files' if files > 1 else 'file'} of {instance.instance} byte for byte as reviewed"
+        if files
+        else f"nothing is rendered for {instance.instance}"
+    )
+    return Streamed(details=_together(details), says=lambda _tally: said, remedy="" if files else "declare a template for it")
+
+
+def _together(details: Sequence[Detail]) -> Iterator[HeldRun]:
+    """Held details that say the same: an instance has hundreds of files, and a healthy one says little about each."""
+    says: dict[str, list[str]] = {}
+    for detail in details:
+        says.setdefault(detail.message, []).append(detail.what)
+    for message, names in says.items():
+        yield HeldRun(prefix="", names=names, message=message)
 
 
 class Finding(NamedTuple):
@@ -56,8 +68,9 @@ def _in_words(findings: Sequence[Finding]) -> str:
     return f"{shown}; and {len(findings) - SHOWN} more" if len(findings) > SHOWN else shown
 
 
-def _held(file: TemplateFile, about: str, message: str, path: str) -> Finding:
-    return Finding(Detail(what=file.template + about, outcome=Outcome.HELD, message=f"{file.template}: {message}", file=path))
+def _held(file: TemplateFile, about: str, message: str) -> Finding:
+    """What is the same for many files is said in the same words."""
+    return Finding(Detail(what=file.template + about, outcome=Outcome.HELD, message=message))
 
 
 def _broken(file: TemplateFile, about: str, kind: str, message: str, path: str, *, line: int | None = None, remedy: str) -> Finding:
@@ -93,17 +106,17 @@ def _content(file: TemplateFile) -> Iterator[Finding]:
 
 
 def _compared(file: TemplateFile, rendered: Rendered, canonical: Canonical) -> Iterator[Finding]:
-    left, right, path = rendered.content, canonical.content, canonical.path
+    left, right = rendered.content, canonical.content
     if len(left) == len(right) and left == right:
-        yield _held(file, CONTENT, f"{path} byte for byte, {len(left):,} bytes", path)
+        yield _held(file, CONTENT, "byte for byte its canonical file")
         return
     cut = _without_header(left, right, file.header)
     if cut is None:
         remedy = "correct `header` of the template in the site file, or put the line into the template"
-        yield _broken(file, CONTENT, "header-missing", "no line of the rendered file ends its header, as the site declares", path, remedy=remedy)
+        yield _broken(file, CONTENT, "header-missing", "no line of the rendered file ends its header, as the site declares", canonical.path, remedy=remedy)
         return
     if left[cut.left :] == right[cut.right :]:
-        yield _held(file, CONTENT, f"{path} byte for byte below the declared header, {len(left) - cut.left:,} bytes", path)
+        yield _held(file, CONTENT, "byte for byte its canonical file, below the declared header")
         return
     for kind in differences(left[cut.left :], right[cut.right :]):
         yield _difference(file, kind, rendered, canonical, cut)
@@ -158,7 +171,7 @@ def _mode(file: TemplateFile) -> Iterator[Finding]:
         return
     declared, path = bool(file.mode & 0o111), canonical.path
     if declared == canonical.executable:
-        yield _held(file, MODE, f"{path} and mode {file.mode:04o} agree", path)
+        yield _held(file, MODE, f"{file.mode:04o}, and the canonical file agrees")
         return
     can, says = ("can", "it cannot") if canonical.executable else ("cannot", "it can")
     remedy = f"chmod {'+x' if declared else '-x'} {path}, or declare its `mode`"
@@ -173,7 +186,7 @@ def _target(file: TemplateFile) -> Iterator[Finding]:
     if isinstance(seen, Unseen):
         yield _unseen(file, TARGET, seen, path)
     elif not seen.present:
-        yield _held(file, TARGET, f"{path} is not there yet", path)
+        yield _held(file, TARGET, "the target is not there yet")
     elif not stat.S_ISREG(seen.mode):
         remedy = f"move {path} out of the way: a regular file is written there"
         yield _broken(file, TARGET, "target-kind", f"{path} is no regular file but {_named(seen.mode)}", path, remedy=remedy)
@@ -181,7 +194,7 @@ def _target(file: TemplateFile) -> Iterator[Finding]:
         remedy = f"chmod {file.mode:04o} {path}, or declare the mode that it has"
         yield _broken(file, TARGET, "target-mode", f"{path} is {stat.S_IMODE(seen.mode):04o}, declared is {file.mode:04o}", path, remedy=remedy)
     else:
-        yield _held(file, TARGET, f"{path} is {stat.S_IMODE(seen.mode):04o}", path)
+        yield _held(file, TARGET, f"the target is a file of {stat.S_IMODE(seen.mode):04o}")
 
 
 def _named(mode: int) -> str:

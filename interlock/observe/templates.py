@@ -58,15 +58,11 @@ def _target_path(template: Template, instance: Instance, instance_name: str) -> 
 def _rendered(world: World, name: str, instance_name: str, template: Template) -> Rendered | NotRendered | Unseen:
     path = template.template.replace("{instance}", instance_name)
     try:
-        world.tree.read(path)
-    except MissingFile as error:
-        return NotRendered(kind="template-missing", message=error.what, remedy=f"add {path}, or correct `template` in the site file", file=path)
-    except CouldNotLook as error:
-        return _unseen(error)
-    try:
         return render_instance(world.site, name, instance_name, world.tree, world.environ)
     except CouldNotLook as error:
-        return _unseen(error)
+        if isinstance(error, MissingFile) and error.where == path:
+            return NotRendered(kind="template-missing", message=error.what, remedy=f"add {path}, or correct `template` in the site file", file=path)
+        return _unseen(error)  # an env file among others: it may well be kept out of version control
     except SubstitutionError as error:
         file, line = (path, error.place.line) if error.where.startswith(f"{path}:") else ("", None)
         return NotRendered(kind=error.fault.value, message=_in_one_line(error), remedy=error.remedy, file=file, line=line)
@@ -92,7 +88,7 @@ def _canonical(world: World, path: str) -> Canonical | Unseen | None:
         return None
     except CouldNotLook as error:
         return _unseen(error)
-    mode = os.stat(world.tree.root / path).st_mode  # noqa: PTH116, read above: it is in the tree
+    mode = os.stat(f"{world.tree.root}/{path}").st_mode  # noqa: PTH116, read above: it is in the tree
     return Canonical(path=path, content=content, executable=bool(mode & 0o111))
 
 

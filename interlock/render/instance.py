@@ -78,6 +78,8 @@ class InstanceValues(Mapping[str, str]):
 
         The site file's own `${VAR}` are resolved when it is loaded, so a value of it is told by what it holds.
         """
+        if not self._resolved:
+            return Secrets()
         found = {name: self._outside(name, value) for name, value in self._resolved.items()}
         private = {name for name, outside in found.items() if outside or name not in self._instance.values}
         texts = {self._resolved[name].text for name in private}.union(*found.values())

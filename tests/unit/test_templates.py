@@ -16,9 +16,9 @@ from interlock.facts.looks import StatAnswer
 from interlock.facts.substitution import expand
 from interlock.facts.templates import Canonical, Header, InstanceFiles, NotRendered, Rendered, Secrets, Target, TemplateFile, Unseen
 from interlock.judge.templates import BYTE_EQUIVALENT, judge_byte_equivalence
-from interlock.verdicts import Broken, Held, NullSink, Outcome, Unproven, settle
+from interlock.verdicts import Broken, HeldRun, NullSink, Outcome, Streamed, Unproven, settle
 
-Judged = Held | Broken | Unproven
+Judged = Broken | Unproven | Streamed
 
 AGREED = b"# managed\nlisten 80;\nroot /srv;\n"
 BOM = b"\xef\xbb\xbf"
@@ -53,6 +53,10 @@ def judge(*files: TemplateFile) -> Judged:
     return judge_byte_equivalence(InstanceFiles(instance="main", files=iter(files)))
 
 
+def holds(*files: TemplateFile) -> bool:
+    return settle(judge(*files), NullSink()).outcome is Outcome.HELD
+
+
 def broken_kinds(file: TemplateFile) -> list[str]:
     judgement = judge(file)
     assert isinstance(judgement, Broken), judgement
@@ -61,10 +65,17 @@ def broken_kinds(file: TemplateFile) -> list[str]:
 
 
 def test_equal_bytes_hold() -> None:
-    judgement = judge(case())
-    assert isinstance(judgement, Held)
-    assert judgement.message == "1 file of main byte for byte as reviewed"
-    assert judgement.details[0].message == "nginx: canonical/nginx.conf byte for byte, 32 bytes"
+    settled = settle(judge(case(), replace(case(), template="app")), NullSink())
+    assert (settled.outcome, settled.message, settled.tally.held) == (Outcome.HELD, "2 files of main byte for byte as reviewed", 4)
+
+
+def test_details_that_say_the_same_are_kept_together() -> None:
+    judgement = judge(case(), replace(case(), template="app"))
+    assert isinstance(judgement, Streamed)
+    assert list(judgement.details) == [
+        HeldRun(prefix="", names=["nginx content", "app content"], message="byte for byte its canonical file"),
+        HeldRun(prefix="", names=["nginx mode", "app mode"], message="0644, and the canonical file agrees"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +138,7 @@ HEADER_MARK = Header(marker=b"# ---")
     ],
 )
 def test_a_declared_header_may_differ(rendered: bytes, canonical: bytes, header: Header) -> None:
-    assert isinstance(judge(case(rendered, canonical, header=header)), Held)
+    assert holds(case(rendered, canonical, header=header))
 
 
 @pytest.mark.parametrize(
@@ -169,7 +180,7 @@ def test_a_mode_that_disagrees_about_execution_is_broken(mode: int, executable: 
 
 @pytest.mark.parametrize(("mode", "executable"), [(0o755, True), (0o640, False), (0o600, False)])
 def test_a_mode_that_only_widens_or_narrows_reading_is_no_difference(mode: int, executable: bool) -> None:
-    assert isinstance(judge(case(mode=mode, executable=executable)), Held)
+    assert holds(case(mode=mode, executable=executable))
 
 
 def at_target(mode: int) -> Target:
@@ -177,7 +188,7 @@ def at_target(mode: int) -> Target:
 
 
 def test_a_target_that_is_not_there_yet_holds() -> None:
-    assert isinstance(judge(case(target=Target(path="/srv/nginx.conf", seen=StatAnswer(present=False)))), Held)
+    assert holds(case(target=Target(path="/srv/nginx.conf", seen=StatAnswer(present=False))))
 
 
 @pytest.mark.parametrize(
@@ -195,7 +206,7 @@ def test_a_target_of_another_mode_or_kind_is_broken(mode: int, kind: str) -> Non
 
 
 def test_a_mode_that_the_site_does_not_state_is_left_to_the_file_that_is_there() -> None:
-    assert isinstance(judge(case(mode_stated=False, target=at_target(stat.S_IFREG | 0o600))), Held)
+    assert holds(case(mode_stated=False, target=at_target(stat.S_IFREG | 0o600)))
 
 
 def test_a_target_that_nobody_could_see_is_unproven_and_says_what_helps() -> None:
@@ -214,7 +225,7 @@ def test_a_file_that_could_not_be_read_is_unproven_and_the_next_one_is_judged(pa
 
 
 def test_an_instance_without_any_file_proves_nothing() -> None:
-    assert isinstance(judge(), Unproven)
+    assert settle(judge(), NullSink()).outcome is Outcome.UNPROVEN
 
 
 def test_the_sentence_names_the_first_three_files_and_counts_the_rest() -> None:
@@ -241,8 +252,9 @@ def test_the_subjects_are_the_instances_that_something_is_rendered_for() -> None
 @pytest.mark.parametrize("executable", [True, False])
 def test_a_verdict_is_broken_exactly_when_a_detail_is(target: Target | None, rendered: bytes, executable: bool) -> None:
     judgement = judge(case(rendered, executable=executable, target=target))
-    assert (settle(judgement, NullSink()).outcome is Outcome.BROKEN) == isinstance(judgement, Broken)
-    assert len(judgement.details) == 2 + (target is not None)
+    settled = settle(judgement, NullSink())
+    assert (settled.outcome is Outcome.BROKEN) == isinstance(judgement, Broken)
+    assert settled.tally.total == 2 + (target is not None)
 
 
 def secret_case(template: str, values: dict[str, str], private: set[str], canonical: bytes) -> str:
