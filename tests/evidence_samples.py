@@ -58,8 +58,9 @@ class Sample:
     extra: Mapping[str, bytes] = field(default_factory=dict)
     site: str = "platform"
     name: str = NAME
+    version: str = __version__
     redactor: Redactor = PATTERNS_ONLY
-    change: Callable[[Record], Record] = staticmethod(lambda record: record)
+    change: Callable[[Record], Record] = dataclasses.field(default=lambda record: record)
 
 
 def waiver(pair: Pair, detail: Detail, **parts: object) -> UsedWaiver:
@@ -109,7 +110,7 @@ def _publish(reports: Path, sample: Sample, spool: Path) -> LoadedRun:
         ended=LATER,
         host="ops1",
         user="anna",
-        interlock=__version__,
+        interlock=sample.version,
         python="3.11.7",
         pytest="9.2.0",
     )
@@ -183,7 +184,11 @@ def _verdict(judged: Judged, sample: Sample, path: Path) -> Verdict:
 STATE_DISK = Judged(guardrail="mounts.state_disk", subject="state", judgement=Held("/data-state shows /dev/sdb1"), severity=Severity.CRITICAL)
 NO_PARITY = {"parity": "no cutover is planned"}
 WORLD_READABLE = Detail(
-    what="/srv/backups/app/app-20261120.tar.zst", outcome=Outcome.BROKEN, kind="mode", message="/srv/backups/app/app-20261120.tar.zst is 0644", file="/srv/backups/app/app-20261120.tar.zst"
+    what="/srv/backups/app/app-20261120.tar.zst",
+    outcome=Outcome.BROKEN,
+    kind="mode",
+    message="/srv/backups/app/app-20261120.tar.zst is 0644",
+    file="/srv/backups/app/app-20261120.tar.zst",
 )
 DRIFT = Detail(what="proxy@north", outcome=Outcome.BROKEN, kind="content", message="line 7 differs: listen 8080, not 80", file="deploy/proxy.conf", line=7)
 
@@ -193,7 +198,9 @@ def backups(*others: Detail) -> Judged:
     files = HeldRun(prefix="/srv/backups/app/", names=("app-20261117.tar.zst", "app-20261118.tar.zst", "app-20261119.tar.zst"), message="0600")
 
     def says(tally: object) -> str:
-        return f"{len(others)} of {3 + len(others)} below /srv/backups/app can be read by others" if others else "3 files below /srv/backups/app are root's alone"
+        return (
+            f"{len(others)} of {3 + len(others)} below /srv/backups/app can be read by others" if others else "3 files below /srv/backups/app are root's alone"
+        )
 
     return Judged(
         guardrail="backups.mode_0600",
@@ -216,20 +223,27 @@ SHUT = Sample(
         Judged(guardrail="expect.http", subject="health", judgement=Held("200, as expected"), attempts=3, severity=Severity.MEDIUM),
     ],
     not_used=NO_PARITY,
-    problems=[Reason(code=12, guardrail="backups.mode_0600", subject="db", text="waiver W-7 (line 3) expired at 2026-11-01T00:00:00Z", remedy="mend the fault")],
+    problems=[
+        Reason(code=12, guardrail="backups.mode_0600", subject="db", text="waiver W-7 (line 3) expired at 2026-11-01T00:00:00Z", remedy="mend the fault")
+    ],
     action="release",
 )
 WAIVED = Sample(judged=[STATE_DISK, backups(WORLD_READABLE)], waivers=[waiver(Pair("backups.mode_0600", "app"), WORLD_READABLE)], not_used=NO_PARITY)
 UNPROVEN = Sample(
     judged=[
-        Judged(guardrail="mounts.state_disk", subject="state", judgement=Unproven("db1 could not be reached: timed out after 30 s", remedy="look at the network")),
+        Judged(
+            guardrail="mounts.state_disk", subject="state", judgement=Unproven("db1 could not be reached: timed out after 30 s", remedy="look at the network")
+        ),
         Judged(guardrail="compose.strict_parse", subject="none-declared", message="interlock.yaml declares nothing for compose.strict_parse"),
     ],
     required=[Pair("mounts.state_disk", "state"), Pair("compose.strict_parse", "none-declared"), Pair("backups.mode_0600", "app")],
     not_used=NO_PARITY,
     replayed=True,
 )
-NASTY_TEXT = "a`b``c</details><script>alert(1)</script>|x|\\|@everyone #12 [l](http://x) \x1b[31mred\x07\u202egnirts\u200b\n# h\r\n\ttab\udcff\ud800 ]]>&amp; \ufffe {{x}} :tada: é 🙂 --><!--"
+NASTY_TEXT = (
+    "a`b``c</details><script>alert(1)</script>|x|\\|@everyone #12 [l](http://x) \x1b[31mred\x07\u202egnirts\u200b\n# h\r\n\ttab\udcff\ud800"
+    " ]]>&amp; \ufffe {{x}} :tada: é 🙂 --><!--"
+)
 NASTY_DETAIL = Detail(what=NASTY_TEXT, outcome=Outcome.BROKEN, kind=NASTY_TEXT, message=NASTY_TEXT, file=f"sub/{NASTY_TEXT}", line=3)
 NASTY = Sample(
     judged=[

@@ -211,4 +211,3 @@ def _milliseconds(moment: str) -> int:
 
 def _json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":")) + "\n"
-

@@ -19,7 +19,7 @@ T = TypeVar("T")
 JsonObject = Mapping[str, Any]  # an object whose inside belongs to somebody else, frozen all the way down
 
 
-class Misfit(ValueError):  # noqa: N818 - what does not fit, not yet an error of ours
+class Misfit(ValueError):
     """A JSON value is not what its noun asks for. `path` is where, from the outside in: `verdicts`, `3`, `outcome`."""
 
     def __init__(self, why: str) -> None:

@@ -25,9 +25,7 @@ def render(record: Record, details: Details) -> Iterator[str]:
     yield from _gate(record)
     digest = record.digest
     for verdict, lines in by_verdict(record.verdicts, details()):
-        yield _suite(
-            str(verdict.pair), _counts(verdict), seconds=verdict.duration, moment=verdict.taken_at or record.run.started, host=verdict.host
-        )
+        yield _suite(str(verdict.pair), _counts(verdict), seconds=verdict.duration, moment=verdict.taken_at or record.run.started, host=verdict.host)
         yield _properties(_of_verdict(record, verdict, digest))
         yield from _cases(record, verdict, lines)
         yield "</testsuite>\n"

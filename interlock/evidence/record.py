@@ -197,7 +197,7 @@ class Record:
             _check_verdict(verdict)
 
     @classmethod
-    def of(  # noqa: PLR0913 - a record has that many parts
+    def of(
         cls,
         *,
         run: Run,

@@ -271,10 +271,23 @@ def _shortest(forms: Sequence[str]) -> list[str]:
 
 
 def forms_of(secret: str) -> frozenset[str]:
-    """Every form of a declared secret that is searched for: raw, line by line, and as URLs, base64, hex, shells, JSON, Python and HTML write it."""
-    spoken = {secret, secret.strip(), *(line.strip() for line in secret.splitlines())}
+    """Every form of a declared secret that is searched for: raw, line by line, and as URLs, base64, hex, shells, JSON, Python and HTML write it.
+
+    A connection string is a secret as a whole, and so is the password in it, which programs print alone.
+    """
+    spoken = {secret, secret.strip(), *(line.strip() for line in secret.splitlines()), *_passwords_in(secret)}
     forms = {form for text in spoken if len(text) >= SHORTEST for writer in _WRITERS for form in writer(text)}
     return frozenset(form for form in forms if len(form) >= SHORTEST)
+
+
+def _passwords_in(connection: str) -> Iterator[str]:
+    from urllib.parse import unquote
+
+    for match in re.finditer(r"://[^\s:/@]*:(\S+)@", connection):
+        yield match[1]
+        yield unquote(match[1])
+    for match in re.finditer(r"(?i)\b(?:password|pwd)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s;']+))", connection):
+        yield re.sub(r"\\(.)", r"\1", match[1]) if match[1] is not None else match[2]
 
 
 def _raw(text: str) -> Iterator[str]:

@@ -89,7 +89,7 @@ def _result(record: Record, verdict: Verdict, line: DetailLine, index: dict[str,
         "ruleId": visible(verdict.guardrail),
         "ruleIndex": index[visible(verdict.guardrail)],
         "level": _level(verdict.severity),
-        "message": {"text": visible(f"{said}. Remedy: {verdict.remedy}" if verdict.remedy else said)},
+        "message": {"text": _without_links(visible(f"{said}. Remedy: {verdict.remedy}" if verdict.remedy else said))},
         "locations": [{"physicalLocation": place}],
         "partialFingerprints": {FINGERPRINT: line.get("key", "")},
         "properties": {"subject": visible(verdict.subject), "outcome": line["outcome"], "kind": visible(line.get("kind", "")), "what": visible(line["what"])},
@@ -97,6 +97,11 @@ def _result(record: Record, verdict: Verdict, line: DetailLine, index: dict[str,
     if line["outcome"] == Outcome.WAIVED:
         result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": visible(_justification(record, line))}]
     return result
+
+
+def _without_links(text: str) -> str:
+    """A message of SARIF may hold `[text](link)`; what others wrote makes none. Source: SARIF 2.1.0, 3.11.6."""
+    return text.replace("[", "\\[").replace("]", "\\]") if "](" in text else text
 
 
 def _uri(file: str) -> str:

@@ -14,7 +14,7 @@ from typing import TextIO
 
 from interlock.evidence.details import Details
 from interlock.evidence.record import Decision, Record, family
-from interlock.evidence.visible import clipped, visible
+from interlock.evidence.visible import clipped
 from interlock.evidence.wording import asked_for, number, outcome_in_words, tally_in_words
 from interlock.gate.decision import Reason
 from interlock.verdicts import Outcome, Pair, Verdict
@@ -23,8 +23,8 @@ REASONS_SHOWN = 5
 CHANGES_SHOWN = 10
 PLACES_SHOWN = 5
 _MESSAGE_BYTES, _NAME_BYTES = 600, 200
-_WIDEST, _NARROWEST = 100, 40
-_WORD_COLUMN = 15  # the longest outcome in words, and a blank
+_WIDEST, _NARROWEST = 100, 60
+_WORD_COLUMN = 17  # symbol, the longest outcome in words, and a blank
 
 _BOLD, _RED, _YELLOW, _CYAN, _DIM, _RESET = "\x1b[1m", "\x1b[1;31m", "\x1b[33m", "\x1b[36m", "\x1b[2m", "\x1b[0m"
 _SYMBOLS: Mapping[Outcome, tuple[str, str, str]] = {  # Unicode, ASCII, colour
@@ -65,17 +65,25 @@ class Style:
     def mark(self, outcome: Outcome) -> str:
         """Symbol and word of an outcome, as wide for each of them."""
         symbol, plain, color = _SYMBOLS[outcome]
-        word = outcome_in_words(outcome)
-        return self.painted(f"{plain if self.ascii_only else symbol} {word}", color) + " " * (_WORD_COLUMN - len(word))
+        return self.in_column(f"{plain if self.ascii_only else symbol} {outcome_in_words(outcome)}", color)
+
+    def in_column(self, text: str, color: str) -> str:
+        """A short text in a colour, filled up with blanks."""
+        return self.painted(text, color) + " " * (_WORD_COLUMN - len(text))
 
     def wrapped(self, text: str, indent: int, lead: str = "") -> list[str]:
         """One text, made visible, as lines no wider than the terminal (a longer word stays whole: a path is copied). `lead` stands before the first."""
-        shown = clipped(text, _MESSAGE_BYTES)
-        if self.ascii_only:
-            shown = shown.encode("ascii", "backslashreplace").decode("ascii")
-        return textwrap.wrap(
-            shown, self.width, initial_indent=" " * indent + lead, subsequent_indent=" " * (indent + len(lead)), break_long_words=False, break_on_hyphens=False
-        )
+        first, rest = " " * indent + lead, " " * (indent + len(lead))
+        shown = self._shown(text, _MESSAGE_BYTES)
+        return textwrap.wrap(shown, self.width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False)
+
+    def name(self, text: str) -> str:
+        """A name, made visible, in one piece."""
+        return self._shown(text, _NAME_BYTES)
+
+    def _shown(self, text: str, limit: int) -> str:
+        shown = clipped(text, limit)
+        return shown.encode("ascii", "backslashreplace").decode("ascii") if self.ascii_only else shown
 
 
 PLAIN = Style()
@@ -93,7 +101,7 @@ def gate_text(record: Record, changes: Sequence[str], next_command: str, style: 
         lines += [f"  and {number(left, 'more reason')}: see record.json"] if left > 0 else []
     lines += _loud(record, style)
     if next_command:
-        lines += ["", f"next: {style.painted(visible(next_command), _BOLD)}"]
+        lines += ["", f"next: {style.painted(style.name(next_command), _BOLD)}"]
     return "\n".join(lines)
 
 
@@ -103,10 +111,10 @@ def render(record: Record, _details: Details, style: Style = PLAIN) -> Iterator[
     for verdict in record.verdicts:
         if family(verdict.guardrail) != last:
             last = family(verdict.guardrail)
-            yield f"{style.painted(_named(last), _BOLD)}\n"
+            yield f"{style.painted(style.name(last), _BOLD)}\n"
         yield "\n".join(_verdict(verdict, style)) + "\n"
     for one in record.without_verdict:
-        yield f"  {style.mark(Outcome.NOT_RUN)}{_named(one.guardrail)} {_named(one.subject)}\n"
+        yield f"  {style.mark(Outcome.NOT_RUN)}{style.name(one.guardrail)} {style.name(one.subject)}\n"
     yield "\n" if record.verdicts or record.without_verdict else ""
     lines = [*_decision(record, style)]
     for reason in record.reasons:
@@ -117,8 +125,9 @@ def render(record: Record, _details: Details, style: Style = PLAIN) -> Iterator[
 
 def _decision(record: Record, style: Style) -> Iterator[str]:
     is_open = record.decision is Decision.OPEN
-    word = style.painted("OPEN" if is_open else "SHUT", _CYAN if is_open else _RED)
-    yield f"{word} (exit code {record.exit_code}): {_named(asked_for(record))} of site {_named(record.target.site)}"
+    word, color = ("OPEN", _CYAN) if is_open else ("SHUT", _RED)
+    said = f"(exit code {record.exit_code}): {style.name(asked_for(record))} of site {style.name(record.target.site)}"
+    yield from _painted_first(style.wrapped(said, 0, f"{word} "), word, style, color)
     yield from style.wrapped(tally_in_words(record), 2)
 
 
@@ -135,10 +144,10 @@ def _changes(changes: Sequence[str], style: Style) -> list[str]:
 def _reason(record: Record, reason: Reason, style: Style) -> list[str]:
     verdict = record.by_pair.get(Pair(reason.guardrail, reason.subject))
     outcome = {1: Outcome.BROKEN, 10: Outcome.NOT_RUN, 11: Outcome.UNPROVEN}.get(reason.code)
-    about = " ".join(_named(name) for name in (reason.guardrail, reason.subject) if name)
+    about = " ".join(style.name(name) for name in (reason.guardrail, reason.subject) if name) or "the whole gate"
     grave = f" ({verdict.severity})" if verdict else ""
-    title = style.mark(outcome) if outcome else style.painted(_KINDS.get(reason.code, f"exit code {reason.code}").ljust(_WORD_COLUMN + 2), _RED)
-    lines = [f"  {title}{about}{grave}".rstrip(), *style.wrapped(reason.text, 4)]
+    title = style.mark(outcome) if outcome else style.in_column(_KINDS.get(reason.code, f"exit code {reason.code}"), _RED)
+    lines = [f"  {title}{about}{grave}", *style.wrapped(reason.text, 4)]
     return lines + style.wrapped(reason.remedy, 4, "remedy: ")
 
 
@@ -149,22 +158,22 @@ def _loud(record: Record, style: Style) -> Iterator[str]:
     """What every summary says, open or shut: what is waived, replayed, and not used."""
     for waiver in record.waivers:
         said = f"{waiver.guardrail} {waiver.subject} until {waiver.expires_at}: {waiver.reason} (waiver {waiver.id}, owner {waiver.owner}, {waiver.ticket})"
-        yield from _painted_first(style.wrapped(said, 0, "WAIVED "), "WAIVED", style)
+        yield from _painted_first(style.wrapped(said, 0, "WAIVED "), "WAIVED", style, _YELLOW)
     if record.replayed:
         said = "these facts come from a file: this says nothing of the system as it is now"
-        yield from _painted_first(style.wrapped(said, 0, "REPLAYED "), "REPLAYED", style)
+        yield from _painted_first(style.wrapped(said, 0, "REPLAYED "), "REPLAYED", style, _YELLOW)
     for name, why in sorted(record.not_used.items()):
         yield from style.wrapped(f"{name}: {why}", 0, "not used: ")
 
 
-def _painted_first(lines: list[str], word: str, style: Style) -> list[str]:
-    return [style.painted(word, _YELLOW) + lines[0].removeprefix(word), *lines[1:]]
+def _painted_first(lines: list[str], word: str, style: Style, color: str) -> list[str]:
+    return [style.painted(word, color) + lines[0].removeprefix(word), *lines[1:]]
 
 
 def _verdict(verdict: Verdict, style: Style) -> list[str]:
     _, _, rule = verdict.guardrail.partition(".")
     tries = f", {verdict.attempts} tries" if verdict.attempts > 1 else ""
-    lines = [f"  {style.mark(verdict.outcome)}{_named(rule or verdict.guardrail)} {_named(verdict.subject)}{_grave(verdict)}{tries}"]
+    lines = [f"  {style.mark(verdict.outcome)}{style.name(rule or verdict.guardrail)} {style.name(verdict.subject)}{_grave(verdict)}{tries}"]
     lines += style.wrapped(verdict.message, 4)
     if verdict.outcome in (Outcome.BROKEN, Outcome.UNPROVEN):
         told = [place for place in verdict.where if place.message not in verdict.message]
@@ -174,11 +183,6 @@ def _verdict(verdict: Verdict, style: Style) -> list[str]:
         left = verdict.details.broken + verdict.details.unproven - min(len(told), PLACES_SHOWN)
         lines += [f"      and {left:,} more: see details.jsonl"] if told and left > 0 else []
     return lines + style.wrapped(verdict.remedy, 4, "remedy: ")
-
-
-def _named(text: str) -> str:
-    """A name in one piece: it is what the operator copies."""
-    return clipped(text, _NAME_BYTES)
 
 
 def _grave(verdict: Verdict) -> str:

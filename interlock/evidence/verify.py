@@ -27,7 +27,7 @@ from interlock.gate.required import Expected
 from interlock.verdicts import Counts, Outcome, Pair, Tally, Verdict, fingerprint
 
 Decide = Callable[[Record], Open | Shut]
-ACTION_FAILED = (16, 17, 18)  # exit codes of an action that failed behind an open gate
+ACTION_FAILED = (16, 17, 18)  # how the record of an action may end, whatever its gate decided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +226,7 @@ def _details_problems(folder: Path, record: Record, digests: dict[str, str]) -> 
         for verdict, lines in by_verdict(record.verdicts, read_lines(folder / DETAILS)):
             seen = _Seen(verdict.pair)
             seen.take(lines)
-            problems += [f"{verdict.pair}: {problem}" for problem in seen.problems(verdict)]
+            problems += [f"{verdict.pair}: {problem}" for problem in seen.problems(verdict, record)]
             total += seen.counts.total
     except EvidenceError as error:
         return [f"{error.where}: {error.what}: {error.why}"]
@@ -242,7 +242,7 @@ class _Seen:
         self._pair = pair
         self._digest = hashlib.sha256()
         self._tally = Tally()
-        self._waivers: set[str] = set()
+        self._waived: set[tuple[str, str]] = set()
         self._wrong_keys = 0
 
     @property
@@ -267,9 +267,9 @@ class _Seen:
         key = "" if outcome is Outcome.HELD else fingerprint(self._pair, detail)
         self._wrong_keys += line.get("key", "") != key or ("waiver" in line) != (outcome is Outcome.WAIVED)
         if "waiver" in line:
-            self._waivers.add(line["waiver"])
+            self._waived.add((line["waiver"], key))
 
-    def problems(self, verdict: Verdict) -> Iterator[str]:
+    def problems(self, verdict: Verdict, record: Record) -> Iterator[str]:
         if self.counts != verdict.details:
             yield "its details are not those that it counts"
         if self._tally.total and verdict.outcome is not self._tally.outcome:
@@ -278,8 +278,11 @@ class _Seen:
             yield f"is recorded as {verdict.outcome} without a detail"
         if self._wrong_keys:
             yield f"{number(self._wrong_keys, 'detail')} with a key that is not its own"
-        if tuple(sorted(self._waivers)) != verdict.waivers:
+        if tuple(sorted({name for name, _ in self._waived})) != verdict.waivers:
             yield "names other waivers than its details"
+        for name, key in sorted(self._waived):
+            if name in record.waiver_by_id and record.waiver_by_id[name].fingerprint != key:
+                yield f"is waived by {name}, which is for another failure"
         if places(self._pair, self._tally) != verdict.where:
             yield "names other places than its details"
 
@@ -308,7 +311,8 @@ def _decision_problems(record: Record, again: Open | Shut) -> list[str]:
     if decision is not record.decision:
         return [f"the record says {record.decision}, its verdicts and required pairs come to {decision}"]
     problems = []
-    if record.exit_code != again.exit_code and not (decision is Decision.OPEN and record.exit_code in ACTION_FAILED):
+    failed = record.plan is not None and record.exit_code in ACTION_FAILED
+    if record.exit_code != again.exit_code and not failed:
         problems.append(f"the record ends with exit code {record.exit_code}, its reasons come to {again.exit_code}")
     reasons = () if isinstance(again, Open) else again.reasons
     recorded, computed = (Counter((reason.code, reason.guardrail, reason.subject) for reason in these) for these in (record.reasons, reasons))

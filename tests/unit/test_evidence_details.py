@@ -30,7 +30,12 @@ DETAILS = st.builds(
     line=st.none() | st.integers(1, 10**6),
     value=st.none() | st.integers(-5, 10**12),
 )
-RUNS = st.builds(HeldRun, prefix=st.sampled_from(["", "/srv/", "/s é/", '/"/']) | ANY_TEXT, names=st.lists(st.text("ab.-<&") | ANY_TEXT, max_size=8), message=st.just("0600") | ANY_TEXT)
+RUNS = st.builds(
+    HeldRun,
+    prefix=st.sampled_from(["", "/srv/", "/s é/", '/"/']) | ANY_TEXT,
+    names=st.lists(st.text("ab.-<&") | ANY_TEXT, max_size=8),
+    message=st.just("0600") | ANY_TEXT,
+)
 NOTHING_HIDDEN = Redactor()
 
 
@@ -44,16 +49,23 @@ def write(path: Path, items: list[Detail | HeldRun], redactor: Redactor = NOTHIN
     return writer.close()
 
 
+def each_of(run: HeldRun) -> list[Detail]:
+    return [Detail(what=run.prefix + name, outcome=Outcome.HELD, message=run.message) for name in run.names]
+
+
 def expected(items: list[Detail | HeldRun]) -> list[DetailLine]:
     """What any reader of JSON finds: one plain object for each detail."""
     lines: list[DetailLine] = []
     for item in items:
-        if isinstance(item, HeldRun):
-            held = [Detail(what=item.prefix + name, outcome=Outcome.HELD, message=item.message) for name in item.names]
-        else:
-            held = [item]
+        held = each_of(item) if isinstance(item, HeldRun) else [item]
         for detail in held:
-            line: DetailLine = {"guardrail": PAIR.guardrail, "subject": PAIR.subject, "outcome": detail.outcome.value, "what": detail.what, "message": detail.message}
+            line: DetailLine = {
+                "guardrail": PAIR.guardrail,
+                "subject": PAIR.subject,
+                "outcome": detail.outcome.value,
+                "what": detail.what,
+                "message": detail.message,
+            }
             if detail.kind:
                 line["kind"] = detail.kind
             if detail.file:
@@ -283,6 +295,8 @@ def test_memory_stays_flat_however_many_names_there_are(tmp_path: Path) -> None:
 
 def test_the_tally_of_a_judgement_is_what_the_writer_counts(tmp_path: Path) -> None:
     with DetailWriter(tmp_path / "d", PAIR) as writer:
-        tally: Tally = settle(Broken("b", details=(Detail(what="x", outcome=Outcome.BROKEN, message=""), Detail(what="y", outcome=Outcome.HELD, message=""))), writer).tally
+        tally: Tally = settle(
+            Broken("b", details=(Detail(what="x", outcome=Outcome.BROKEN, message=""), Detail(what="y", outcome=Outcome.HELD, message=""))), writer
+        ).tally
     counts = writer.close()
     assert (tally.held, tally.broken, tally.unproven, tally.waived) == (counts.held, counts.broken, counts.unproven, counts.waived)

@@ -39,8 +39,7 @@ def test_folder_and_files_are_private_whatever_the_umask(tmp_path: Path, umask: 
 
 
 def test_a_missing_reports_folder_is_made_private(tmp_path: Path) -> None:
-    with RunFolder.create(tmp_path / "reports", NAME) as folder:
-        folder.publish()
+    a_run(tmp_path / "reports")
     assert stat.S_IMODE((tmp_path / "reports").stat().st_mode) == 0o700
 
 
@@ -63,9 +62,13 @@ def test_nothing_is_visible_before_it_is_complete(tmp_path: Path) -> None:
 
 
 def test_a_run_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), RunFolder.create(tmp_path, NAME) as folder:
-        folder.write("record.json", [b"{}"])
-        raise RuntimeError
+    def die() -> None:
+        with RunFolder.create(tmp_path, NAME) as folder:
+            folder.write("record.json", [b"{}"])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        die()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -137,10 +140,17 @@ def test_what_others_wrote_is_taken_up_only_when_it_is_private(tmp_path: Path) -
 
 
 def test_a_file_that_nobody_accounted_for_is_not_published(tmp_path: Path) -> None:
-    with pytest.raises(EvidenceError, match=r"nobody accounted for stray"), RunFolder.create(tmp_path, NAME) as folder:
+    with RunFolder.create(tmp_path, NAME) as folder:
         (folder.path / "stray").write_text("x")
-        folder.publish()
+        with pytest.raises(EvidenceError, match="nobody accounted for stray"):
+            folder.publish()
     assert list(tmp_path.iterdir()) == []
+
+
+def a_run(reports: Path) -> None:
+    with RunFolder.create(reports, NAME) as folder:
+        folder.write("record.json", [b"{}"])
+        folder.publish()
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
@@ -160,9 +170,8 @@ def test_every_failure_to_write_is_one_clear_error_and_leaves_nothing(tmp_path: 
             monkeypatch.setattr(folder_module, "write_all", fail)
         case _:
             monkeypatch.setattr(folder_module.os, call, fail)
-    with pytest.raises(EvidenceError) as caught, RunFolder.create(reports, NAME) as folder:
-        folder.write("record.json", [b"{}"])
-        folder.publish()
+    with pytest.raises(EvidenceError) as caught:
+        a_run(reports)
     monkeypatch.undo()
     assert caught.value.exit_code == 17
     assert os.strerror(code) in str(caught.value)
@@ -175,7 +184,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 KiB, where root may mount one."""
     place = tmp_path / "small"
     place.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs", place], capture_output=True, check=False).returncode != 0:
+    if (
+        os.geteuid() != 0
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs", place], capture_output=True, check=False).returncode != 0
+    ):
         pytest.skip("needs root and mount(8)")
     yield place
     subprocess.run(["umount", place], check=True)

@@ -180,7 +180,14 @@ def test_a_verdict_without_details_is_one_testcase(tmp_path: Path, outcome: Outc
     root = ET.fromstring("".join(junit.render(record, no_details)))
     check_shape(root)
     found = of_suites(root)["backups.mode_0600 [app]"].find("testcase/*")
-    tags = {Outcome.HELD: None, Outcome.BROKEN: "failure", Outcome.UNPROVEN: "error", Outcome.NOT_RUN: "error", Outcome.WAIVED: "skipped", Outcome.NOT_APPLICABLE: "skipped"}
+    tags = {
+        Outcome.HELD: None,
+        Outcome.BROKEN: "failure",
+        Outcome.UNPROVEN: "error",
+        Outcome.NOT_RUN: "error",
+        Outcome.WAIVED: "skipped",
+        Outcome.NOT_APPLICABLE: "skipped",
+    }
     assert (None if found is None else found.tag) == tags[outcome]
 
 

@@ -18,7 +18,34 @@ from tests.evidence_samples import NASTY_TEXT, OPEN, SAMPLES, SHUT, UNPROVEN, WA
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), min_size=1)
 HOSTILE = st.lists(
-    st.sampled_from(["`", "``", "|", "\\", "\n", "\n\n", "# ", "- ", "<b>", "</details>", "<!--", "@all", "#12", "http://x", "](", "![", "\t", "    ", "***", "~~~", "$`", " ", "a", "\u202e"]),
+    st.sampled_from(
+        [
+            "`",
+            "``",
+            "|",
+            "\\",
+            "\n",
+            "\n\n",
+            "# ",
+            "- ",
+            "<b>",
+            "</details>",
+            "<!--",
+            "@all",
+            "#12",
+            "http://x",
+            "](",
+            "![",
+            "\t",
+            "    ",
+            "***",
+            "~~~",
+            "$`",
+            " ",
+            "a",
+            "\u202e",
+        ]
+    ),
     min_size=1,
     max_size=12,
 ).map("".join)
@@ -81,7 +108,11 @@ def code_spans(text: str) -> list[str]:
 
 def with_texts(tmp_path: Path, text: str) -> str:
     judged = [
-        Judged(guardrail="own.x", subject=text, judgement=Broken(text, remedy=text, details=(Detail(what=text, outcome=Outcome.BROKEN, kind=text, message=text, file=text, line=2),))),
+        Judged(
+            guardrail="own.x",
+            subject=text,
+            judgement=Broken(text, remedy=text, details=(Detail(what=text, outcome=Outcome.BROKEN, kind=text, message=text, file=text, line=2),)),
+        ),
         Judged(guardrail="own.y", subject=text, message=text),
     ]
     waived = Detail(what=text, outcome=Outcome.BROKEN, kind="k", message=text)
@@ -123,10 +154,27 @@ def test_nothing_of_others_stands_in_the_table(tmp_path: Path) -> None:
 def test_it_stays_below_its_limit_whatever_was_found(tmp_path: Path) -> None:
     text = ("`" + NASTY_TEXT + "🙂") * 4
     details = tuple(Detail(what=f"{number}{text}", outcome=Outcome.BROKEN, kind="k", message=text, file=text, line=number + 1) for number in range(100))
-    run = publish(tmp_path, Sample(judged=[Judged(guardrail="own.x", subject=text, judgement=Broken(text, remedy=text, details=details))], not_used={text: text}, site=text, action=text))
+    run = publish(
+        tmp_path,
+        Sample(
+            judged=[Judged(guardrail="own.x", subject=text, judgement=Broken(text, remedy=text, details=details))],
+            not_used={text: text},
+            site=text,
+            action=text,
+        ),
+    )
     verdict = run.record.verdicts[0]
     used = UsedWaiver(
-        id=text, guardrail=text, subject=text, fingerprint="0" * 16, reason=text, owner=text, ticket=text, approver=text, expires_at="2026-12-01T00:00:00Z", up_to=None
+        id=text,
+        guardrail=text,
+        subject=text,
+        fingerprint="0" * 16,
+        reason=text,
+        owner=text,
+        ticket=text,
+        approver=text,
+        expires_at="2026-12-01T00:00:00Z",
+        up_to=None,
     )
     record = dataclasses.replace(
         run.record,
@@ -143,7 +191,10 @@ def test_it_stays_below_its_limit_whatever_was_found(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_counted(tmp_path: Path) -> None:
-    details = tuple(Detail(what=f"f{number}", outcome=Outcome.BROKEN, kind="mode", message=f"f{number} is 0644, which is too much", file=f"f{number}") for number in range(500))
+    details = tuple(
+        Detail(what=f"f{number}", outcome=Outcome.BROKEN, kind="mode", message=f"f{number} is 0644, which is too much", file=f"f{number}")
+        for number in range(500)
+    )
     text = summary(publish(tmp_path, Sample(judged=[Judged(guardrail="g.x", subject="s", judgement=Broken("many", details=details))])).record)
     shown = text.count("- **broken** `g.x`")
     assert f"- and {500 - shown} more: see `details.jsonl`" in text

@@ -66,7 +66,7 @@ def test_a_secret_inside_a_longer_base64_text_never_survives(secret: str, before
 
 @given(secrets=st.lists(SECRETS, min_size=2, max_size=5), texts=st.lists(AROUND, min_size=6, max_size=6))
 def test_secrets_that_overlap_or_hold_each_other_are_hidden_whole(secrets: list[str], texts: list[str]) -> None:
-    halves = secrets + [secrets[0] + secrets[1][1:], secrets[0][:-1] + secrets[1]]
+    halves = [*secrets, secrets[0] + secrets[1][1:], secrets[0][:-1] + secrets[1]]
     text = "".join(part for pair in zip(texts, halves, strict=False) for part in pair)
     shown = Redactor(halves).redact(text)
     assert not any(secret in shown for secret in halves)
@@ -76,9 +76,11 @@ def test_hiding_one_secret_does_not_put_another_together() -> None:
     assert "a***b" not in Redactor(["xxxx", "a***b"]).redact("axxxxb")
 
 
-@pytest.mark.parametrize("secret", ["it's $HOME `x` \"q\" \\n", "p w x", "ü/+=&?%", "a'b!c"])
+@pytest.mark.parametrize("secret", ['it\'s $HOME `x` "q" \\n', "p w x", "ü/+=&?%", "a'b!c"])
 def test_what_a_real_shell_prints_is_found(secret: str) -> None:
-    printed = subprocess.run(["bash", "-c", 'printf "%q\\n" "$S"; set -x; : "$S"; declare -p S', "-"], env={"S": secret, "LC_ALL": "C.UTF-8"}, capture_output=True, check=True)
+    printed = subprocess.run(
+        ["bash", "-c", 'printf "%q\\n" "$S"; set -x; : "$S"; declare -p S', "-"], env={"S": secret, "LC_ALL": "C.UTF-8"}, capture_output=True, check=True
+    )
     for output in (printed.stdout, printed.stderr):
         shown = Redactor([secret]).redact_bytes(output).decode()
         assert "***" in shown
@@ -95,6 +97,20 @@ def test_a_secret_that_base64_breaks_into_lines_is_hidden() -> None:
 def test_each_line_of_a_secret_file_is_a_secret() -> None:
     shown = Redactor(["first-line\n  second-line\n"]).redact("got second-line, then\n\tfirst-line")
     assert shown == "got ***, then\n\t***"
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        "postgresql://app:s%40cr-et@db/app",
+        "host=db password='s@cr-et' user=app",
+        "Server=db;Pwd=s@cr-et;User=x",
+        "host=db password=s@cr-et",
+        r"password='s@cr\-et'",
+    ],
+)
+def test_the_password_of_a_declared_connection_is_hidden_alone_too(connection: str) -> None:
+    assert Redactor([connection]).redact('FATAL: s@cr-et is wrong for "app"') == 'FATAL: *** is wrong for "app"'
 
 
 def test_values_too_short_to_search_for_are_counted() -> None:
@@ -204,7 +220,11 @@ def test_a_stream_hides_what_falls_between_two_pieces(seed: int) -> None:
     planted = [b"hunter22", b"postgresql://u:pass-word@h", b"token=abcdef", KEY.encode(), b"ghp_0123456789abcdef01234567", b"two\nlines-of-it"]
     parts = []
     for _ in range(source.randrange(1, 8)):
-        parts += [source.choice([b"word ", b"a", b"line\n", b"\xff\x00 "]) * source.randrange(1, HOLD_BACK // 3), source.choice(planted), source.choice([b" ", b"\n"])]
+        parts += [
+            source.choice([b"word ", b"a", b"line\n", b"\xff\x00 "]) * source.randrange(1, HOLD_BACK // 3),
+            source.choice(planted),
+            source.choice([b" ", b"\n"]),
+        ]
     whole = b"".join(parts)
     redactor = Redactor(["hunter22", "two\nlines-of-it"])
     stream = redactor.stream()

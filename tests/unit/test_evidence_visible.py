@@ -37,7 +37,11 @@ def test_what_does_not_show_is_spelled_out(text: str, shown: str) -> None:
 def test_nothing_invisible_is_left_and_it_can_be_written(text: str) -> None:
     shown = visible(text)
     shown.encode("utf-8")
-    assert not any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(letter) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI") for letter in shown)
+    assert not any(
+        unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")
+        or unicodedata.bidirectional(letter) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+        for letter in shown
+    )
     assert visible(shown) == shown
 
 
