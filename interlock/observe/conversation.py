@@ -99,6 +99,8 @@ def payload(looks: Sequence[Look], nonce: str, seconds: float) -> bytes:
 
 
 def _call(number: int, look: Look) -> str:
+    if any("\0" in part for part in wire.look_to_json(look) if isinstance(part, str)):
+        return f"refused_unasked {number} EINVAL 'it has a NUL in it'"  # which a shell would drop, and look at something else
     match look:
         case ReadFile():
             return f"look_read {number} {shlex.quote(look.path)} {look.limit + 1}"

@@ -25,6 +25,11 @@ refused() { # INDEX CODE TEXT
 	printf '%s' "$3"
 }
 
+refused_unasked() {
+	looked=$((looked + 1))
+	refused "$@"
+}
+
 has() { command -v "$1" >/dev/null 2>&1; }
 
 interlock_start() { # NONCE

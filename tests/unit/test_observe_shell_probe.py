@@ -10,11 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from interlock.config.models import Host, Ssh
 from interlock.facts.looks import Entry, FailedLook, Listing, Look, Mounts, ReadFile, Stat, StatAnswer, User, Walk
 from interlock.observe import conversation, probe, shell_reply, wire
 from interlock.observe.reply import Reply, WalkFile, read_listings
@@ -131,6 +133,13 @@ def test_names_of_any_bytes_come_through(tmp_path_factory: pytest.TempPathFactor
     assert by_directory(walks[str(folder / "tree")]) == by_directory(list(probe.walk(os.fsencode(folder / "tree"), Entry)))
     assert all(reply.answers[look] == here(look) for look in looks[1:])
     shutil.rmtree(folder)
+
+
+def test_a_path_with_a_nul_is_refused_and_not_shortened(tmp_path: Path) -> None:
+    looks = (Stat("/etc\0/passwd"), ReadFile("/etc/pass\0wd"), User("ro\0ot"), Stat("/"))
+    reply, _ = asked(looks, tmp_path, SHELLS[0])
+    assert [answer.code for answer in reply.answers.values() if isinstance(answer, FailedLook)] == ["EINVAL"] * 3
+    assert reply.answers[Stat("/")] == here(Stat("/"))
 
 
 def test_a_file_name_that_looks_like_a_record_is_a_file_name(tmp_path: Path) -> None:
@@ -355,3 +364,20 @@ def test_more_entries_than_can_be_sorted_fail_the_walk(monkeypatch: pytest.Monke
 def test_a_record_that_is_none_is_refused(record: bytes) -> None:
     with pytest.raises((ValueError, KeyError)):
         walk_records(record)
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox", "mksh", "zsh", "tcsh", "fish"])
+@pytest.mark.parametrize("become", [None, "sudo -n"])
+def test_the_remote_command_works_in_every_login_shell(tmp_path: Path, shell: str, become: Literal["sudo -n"] | None) -> None:
+    if not shutil.which(shell):
+        pytest.skip(f"needs {shell}")
+    box = tool_box(tmp_path / "tools")
+    (box / "env").symlink_to(str(shutil.which("env")))
+    (box / "sudo").write_text('#!/bin/sh\nshift 2\nexec "$@"\n')  # stands for sudo, which is not what is proven here
+    (box / "sudo").chmod(0o700)
+    command = conversation.remote_command(Host(ssh=Ssh(destination="h"), become=become))
+    argv = (shell, "sh", "-c", command) if shell == "busybox" else (shell, "-c", command)
+    for path in (None, box) if become is None or os.geteuid() == 0 else (box,):
+        reply, _ = asked((Stat("/"), User("root")), tmp_path, argv, path)
+        assert reply.header is not None
+        assert bool(reply.header.python) is (path is None)
