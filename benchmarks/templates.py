@@ -1,4 +1,4 @@
-"""Are N rendered files their canonical files, byte for byte? Our whole `pytest -m static`, with a record and a JUnit case of every file, against diff and others.
+"""Are N rendered files their canonical files, byte for byte? Our whole `pytest -m static`, with a record and a JUnit case of every file, against diff.
 
     python -m benchmarks.templates
     python -m benchmarks.templates --sets small --rounds 9
@@ -103,7 +103,7 @@ def cases(name: str) -> list[Case]:
         Case(name=OURS, argv=pytest_argv("-m", "static"), cwd=folder, environ=alone, prove=lambda: prove_evidence(folder, work.pairs)),
         Case(name=START, argv=pytest_argv("-m", "static"), cwd=one, environ=alone, prove=lambda: prove_evidence(one, 1)),
         Case(name=SCAN, argv=scan, cwd=folder),
-        Case(name=DIFF, argv=(DIFF.split()[0], "-rq", *trees)),
+        Case(name=DIFF, argv=("diff", "-rq", *trees)),
         Case(name="git diff --no-index", argv=(git or "", "diff", "--no-index", "--quiet", *trees), missing="" if git else "no git"),
         Case(name=EACH, argv=pytest_argv("test_pairs.py"), cwd=tests, environ=PYTEST_ALONE),
     ]
