@@ -94,7 +94,8 @@ look_mounts() { # INDEX
 		return
 	fi
 	for link in /dev/disk/by-*/*; do
-		[ -L "$link" ] && target=$(readlink -f -- "$link") || continue
+		[ -L "$link" ] || continue
+		target=$(readlink -f -- "$link") || continue
 		put link "$1"
 		printf '%s\n%s' "${link#/dev/disk/}" "$target"
 	done
