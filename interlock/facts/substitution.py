@@ -64,12 +64,13 @@ class Place(NamedTuple):
 
 
 class SubstitutionError(ConfigError):
-    """A text that cannot be substituted, and the place of the reference that is at fault. `variable` is empty for a syntax error."""
+    """A text that cannot be substituted, and the place of the reference that is at fault. `variable` is empty for a syntax error, `file` is as given."""
 
     def __init__(self, fault: Fault, place: Place, *, where: str = "", variable: str = "", why: str = "") -> None:
         what, remedy = _said(fault, variable)
         super().__init__(what, where=f"{where}:{place.line}:{place.column}".removeprefix(":"), why=why, remedy=remedy)
         self.fault = fault
+        self.file = where
         self.place = place
         self.variable = variable
 

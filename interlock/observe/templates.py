@@ -64,10 +64,11 @@ def _rendered(world: World, name: str, instance_name: str, template: Template) -
             return NotRendered(kind="template-missing", message=error.what, remedy=f"add {path}, or correct `template` in the site file", file=path)
         return _unseen(error)  # an env file among others: it may well be kept out of version control
     except SubstitutionError as error:
-        file, line = (path, error.place.line) if error.where.startswith(f"{path}:") else ("", None)
-        return NotRendered(kind=error.fault.value, message=_in_one_line(error), remedy=error.remedy, file=file, line=line)
+        return NotRendered(kind=error.fault.value, message=_in_one_line(error), remedy=error.remedy, file=error.file, line=error.place.line)
     except ConfigError as error:
-        return NotRendered(kind="values", message=_in_one_line(error), remedy=error.problems[0].remedy or f"correct what {name} is rendered with", file=path)
+        return NotRendered(
+            kind="values", message=_in_one_line(error), remedy=error.problems[0].remedy, file=world.site.instances[instance_name].env_file or path
+        )
 
 
 def _in_one_line(error: ConfigError) -> str:
