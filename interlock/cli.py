@@ -156,7 +156,8 @@ def _describing(commands: argparse._SubParsersAction[Parser]) -> None:
 # ---- judging
 
 
-def _site(request: argparse.Namespace) -> Site:
+def _site(request: argparse.Namespace, *, offline: bool = False) -> Site:
+    """The site of a command. `offline` for commands that read what lies there: they work where nobody knows the secrets."""
     from interlock.config.load import find_site, load_site
     from interlock.judge import catalogue
 
@@ -166,7 +167,7 @@ def _site(request: argparse.Namespace) -> Site:
             "no interlock.yaml here or in a folder above", where=str(Path.cwd()), remedy="run it in the site's folder, or name one with --site FILE"
         )
     known = {name for guardrail in catalogue() for name in (guardrail.id, guardrail.family)}
-    return load_site(path, os.environ, known=frozenset(known))
+    return load_site(path, None if offline else os.environ, known=frozenset(known))
 
 
 def _scan(request: argparse.Namespace) -> int:
@@ -278,7 +279,7 @@ def _status(request: argparse.Namespace) -> int:
         ahead = parse_duration(request.ahead)
     except ValueError as error:
         raise UsageError(f"--in: {error}") from error
-    print(runner.status(_site(request), ahead))
+    print(runner.status(_site(request, offline=True), ahead))
     return 0
 
 
@@ -289,7 +290,7 @@ def _report(request: argparse.Namespace) -> int:
     from interlock.evidence.folder import load_run
     from interlock.report import newest_run
 
-    run = load_run(request.run) if request.run else newest_run(_site(request))
+    run = load_run(request.run) if request.run else newest_run(_site(request, offline=True))
     _print(request, run.record, run.details)
     return 0
 

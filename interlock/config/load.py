@@ -52,10 +52,11 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def load_site(path: Path, environ: Mapping[str, str], *, known: Collection[str] | None = None) -> Site:
+def load_site(path: Path, environ: Mapping[str, str] | None, *, known: Collection[str] | None = None) -> Site:
     """Read and check a site file. `known` are the names that a gate may list, families and guardrails; None: they are not checked.
 
-    Raises ConfigError with every fault in `problems`, in the order of the file.
+    A reference to a variable that `environ` lacks is an error; with None they are not looked up, for what judges files alone and must work where nobody
+    knows the secrets. Raises ConfigError with every fault in `problems`, in the order of the file.
     """
     content = read_regular_file(path, SITE.size)
     text = read_yaml(content, SITE)
@@ -68,7 +69,7 @@ def load_site(path: Path, environ: Mapping[str, str], *, known: Collection[str] 
         refusal.raise_if_any()
     if not _readable_version(data, refusal):
         refusal.raise_if_any()
-    data = _Resolver(environ, refusal).resolve((), data)
+    data = _References(environ, refusal).resolve((), data)
     site = _validate(data, text.positions, refusal)
     crosscheck(data, known, refusal)
     refusal.raise_if_any()
@@ -114,36 +115,37 @@ _REFERENCE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)\})?")
 _LITERAL_OR_REFERENCE = re.compile(r"\$(\$?)\{")
 
 
-class _Resolver:
-    """Puts the environment into the values of instances, and refuses `${` and nothing-at-all everywhere else."""
+class _References:
+    """Refuses what is no reference to a set variable in the values of instances, and `${` and nothing-at-all everywhere else.
 
-    def __init__(self, environ: Mapping[str, str], refusal: Refusal) -> None:
+    References stay as they are written: `interlock.render` resolves one when a template asks for it, and knows then that it may be a secret.
+    """
+
+    def __init__(self, environ: Mapping[str, str] | None, refusal: Refusal) -> None:
         self._environ = environ
         self._refusal = refusal
 
     def resolve(self, path: KeyPath, data: Any) -> Any:
-        """The same data with texts resolved; what is refused stays as it is."""
+        """The same data, checked; `$${` is `${` outside of values."""
         match data:
             case dict():
                 return {self._elsewhere((*path, key), key, of_key=True): self.resolve((*path, key), value) for key, value in data.items()}
             case list():
                 return [self.resolve((*path, index), value) for index, value in enumerate(data)]
             case str() if "$" in data:
-                return self._in_values(path, data) if _is_instance_value(path) else self._elsewhere(path, data)
+                if not _is_instance_value(path):
+                    return self._elsewhere(path, data)
+                for match in _REFERENCE.finditer(data):
+                    self._check(path, match)
             case None if path not in self._refusal and not _may_be_null(path):
                 self._refusal.at_value(path, f"{dotted(path)} has no value", remedy="write one, or remove the key")
         return data
 
-    def _in_values(self, path: KeyPath, text: str) -> str:
-        return _REFERENCE.sub(lambda match: self._value_of(path, match), text)
-
-    def _value_of(self, path: KeyPath, match: re.Match[str]) -> str:
+    def _check(self, path: KeyPath, match: re.Match[str]) -> None:
         dollar, name = match.groups()
-        if dollar:
-            return "$"
-        if name and self._environ.get(name):
-            return self._environ[name]
-        if name and name in self._environ:
+        if dollar or (name and (self._environ is None or self._environ.get(name))):
+            return
+        if name and self._environ is not None and name in self._environ:
             what = f"{dotted(path)} takes {name} from the environment, where it is empty"
             self._refusal.at_value(path, what, remedy=f'give {name} a value, or write "" here if nothing is meant')
         elif name:
@@ -153,7 +155,6 @@ class _Resolver:
         else:
             what = f"{dotted(path)} holds a dollar sign that is no reference to the environment"
             self._refusal.at_value(path, what, why="only ${NAME} is read here, without defaults", remedy="write ${NAME}, or $$ for a dollar sign")
-        return match[0]
 
     def _elsewhere(self, path: KeyPath, text: str, *, of_key: bool = False) -> str:
         if "${" not in text:

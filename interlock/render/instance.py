@@ -13,7 +13,8 @@ from typing import Protocol
 from interlock.config.models import Instance, Site
 from interlock.errors import CouldNotLook
 from interlock.facts.dotenv import EnvFile, Value
-from interlock.facts.templates import SHORTEST_FOUND, Rendered, Secrets
+from interlock.facts.substitution import Fault, SubstitutionError, expand
+from interlock.facts.templates import Rendered, Secrets
 from interlock.render.renderers import output
 
 
@@ -62,8 +63,7 @@ class InstanceValues(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         if name not in self._resolved:
-            written = self._instance.values.get(name)
-            self._resolved[name] = Value(written) if written is not None else self._from_env_file(name)
+            self._resolved[name] = self._from_site(name) if name in self._instance.values else self._from_env_file(name)
         return self._resolved[name].text
 
     def __iter__(self) -> Iterator[str]:
@@ -74,22 +74,21 @@ class InstanceValues(Mapping[str, str]):
         return sum(1 for _ in self)
 
     def secrets(self) -> Secrets:
-        """What must not be shown of the values that were asked for: those of an env file, and those in which something of the environment stands.
+        """What must not be shown of the values that were asked for: all but those that are written out in the site file."""
+        private = {name: value for name, value in self._resolved.items() if value.environment or name not in self._instance.values}
+        outside = {self._environ[variable] for value in private.values() for variable in value.environment}
+        return Secrets(names=frozenset(private), texts=frozenset(outside | {value.text for value in private.values()}))
 
-        The site file's own `${VAR}` are resolved when it is loaded, so a value of it is told by what it holds.
-        """
-        if not self._resolved:
-            return Secrets()
-        found = {name: self._outside(name, value) for name, value in self._resolved.items()}
-        private = {name for name, outside in found.items() if outside or name not in self._instance.values}
-        texts = {self._resolved[name].text for name in private}.union(*found.values())
-        return Secrets(names=frozenset(private), texts=frozenset(texts))
-
-    def _outside(self, name: str, value: Value) -> frozenset[str]:
-        """The texts of the environment that went into a value."""
-        if name not in self._instance.values:
-            return frozenset(self._environ[variable] for variable in value.environment)
-        return frozenset(text for text in self._environ.values() if len(text) >= SHORTEST_FOUND and text in value.text)
+    def _from_site(self, name: str) -> Value:
+        """A value of the site file; its `${VAR}` are taken from the environment only now."""
+        where = f"instances.{self._name}.values.{name}"
+        try:
+            pieces = expand(self._instance.values[name], self._environ, where=where)
+        except SubstitutionError as error:
+            if error.fault is Fault.SYNTAX:
+                raise
+            raise self._not_set(error.variable, where) from error
+        return Value("".join(piece.text for piece in pieces), frozenset(piece.name for piece in pieces if piece.name))
 
     def _from_env_file(self, name: str) -> Value:
         if self._env_file is None:

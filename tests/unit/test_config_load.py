@@ -116,13 +116,14 @@ def test_anchors_and_merge_keys_work(load: Loader) -> None:
 VALUES = "instances:\n  a:\n    directory: /srv/a\n    values:\n      K: {}\n"
 
 
-def test_values_of_instances_are_taken_from_the_environment(load: Loader) -> None:
+def test_references_in_values_of_instances_stay_as_written_and_must_be_set(load: Loader) -> None:
     site = load(small(VALUES.format('"${A}-$${A}-$$-${A}"')), {"A": "one"})
-    assert site.instances["a"].values["K"] == "one-${A}-$-one"
+    assert site.instances["a"].values["K"] == "${A}-$${A}-$$-${A}"
 
 
-def test_what_the_environment_brings_is_not_read_again(load: Loader) -> None:
-    assert load(small(VALUES.format("${A}")), {"A": "${B} $ $$"}).instances["a"].values["K"] == "${B} $ $$"
+def test_what_judges_files_alone_does_not_ask_for_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "interlock.yaml").write_text(small(VALUES.format("${A}")))
+    assert load_site(tmp_path / "interlock.yaml", None).instances["a"].values["K"] == "${A}"
 
 
 def test_an_undefined_variable_is_a_fault_and_never_empty(faults: Faults) -> None:

@@ -147,8 +147,8 @@ def test_what_came_from_outside_is_secret_and_what_the_site_says_is_not(folder: 
     values = {"PLAIN": "plain", "DSN": "postgres://u:${PASSWORD}@h", "TINY": "${SHORT}"}
     (folder / "app.conf").write_text("$PLAIN $DSN $URL $HOST $TINY")
     result = rendered(folder, site(folder, values, environ), environ)
-    assert result.secrets.names == {"DSN", "URL", "HOST"}
-    assert result.secrets.texts == {"postgres://u:hunter2@h", "hunter2", "http://from-file/eu-north", "eu-north", "from-file"}
+    assert result.secrets.names == {"DSN", "URL", "HOST", "TINY"}
+    assert result.secrets.texts == {"postgres://u:hunter2@h", "hunter2", "http://from-file/eu-north", "eu-north", "from-file", "abc"}
     assert not [secret for secret in result.secrets.texts if secret in repr(result)]
 
 
