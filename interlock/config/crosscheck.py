@@ -61,7 +61,7 @@ def _names(data: Mapping[str, Any], section: str) -> list[str]:
 
 
 def _check_reference(data: Mapping[str, Any], pattern: tuple[str, ...], section: str, word: str, refusal: Refusal) -> None:
-    names = _names(data, section)
+    names = dict.fromkeys(_names(data, section))
     for path, name in matches(data, pattern):
         if isinstance(name, str) and name not in names:
             remedy = did_you_mean(name, names, f"declare it below `{section}`, or name one that is there")
@@ -91,39 +91,41 @@ def _check_local(data: Mapping[str, Any], refusal: Refusal) -> None:
 
 def _check_templates(data: Mapping[str, Any], refusal: Refusal) -> None:
     """Each template has an instance, and no two write the same file."""
-    instances = _names(data, "instances")
-    first: dict[tuple[str, str], KeyPath] = {}
+    everyone = frozenset(_names(data, "instances"))
+    writers: dict[str, list[tuple[KeyPath, frozenset[str]]]] = {}
     for path, template in matches(data, ("templates", ANY)):
         if not isinstance(template, dict):
             continue
-        own = _instances_of(template, instances)
-        if own == []:
+        own = _instances_of(template, everyone)
+        if not own and "instances" not in template:
             refusal.at_key(path, f"there is no instance to render {dotted(path)} for", remedy="declare one below `instances`")
-        target = template.get("target")
-        for instance in own if isinstance(target, str) else ():
-            other = first.setdefault((instance, _normal(str(target))), path)
-            if other != path:
-                what = f"{dotted((*path, 'target'))} is the target of {dotted(other)} too, on instance {instance}"
+        if isinstance(target := template.get("target"), str):
+            others = writers.setdefault(_normal(target), [])
+            both = next(((other, min(own & theirs)) for other, theirs in others if own & theirs), None)
+            if both is not None:
+                what = f"{dotted((*path, 'target'))} is the target of {dotted(both[0])} too, on instance {both[1]}"
                 refusal.at_value((*path, "target"), what, remedy="give each its own target, or its own instances")
+            others.append((path, own))
 
 
-def _instances_of(template: Mapping[str, Any], instances: list[str]) -> list[str]:
-    named = template.get("instances", instances)
-    return [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+def _instances_of(template: Mapping[str, Any], everyone: frozenset[str]) -> frozenset[str]:
+    if "instances" not in template:
+        return everyone
+    return frozenset(name for _, name in matches(template, ("instances", ANY)) if isinstance(name, str))
 
 
 def _check_writes(data: Mapping[str, Any], refusal: Refusal) -> None:
     """A step that writes a template for an instance finds it rendered for it."""
-    instances = _names(data, "instances")
+    everyone = frozenset(_names(data, "instances"))
     for path, step in matches(data, ("actions", ANY, "steps", ANY, "write-files")):
         templates = [name for _, name in matches(step, ("templates", ANY)) if isinstance(name, str)]
         rendered_for = {
-            name: _instances_of(entry, instances) for name in templates for _, entry in matches(data, ("templates", name)) if isinstance(entry, dict)
+            name: _instances_of(entry, everyone) for name in templates for _, entry in matches(data, ("templates", name)) if isinstance(entry, dict)
         }
         for place, instance in matches(step, ("instances", ANY), path):
-            missing = [name for name, own in rendered_for.items() if instance in instances and instance not in own]
+            missing = [name for name, own in rendered_for.items() if isinstance(instance, str) and instance in everyone - own]
             if missing:
-                what = f"{dotted(place)}: {' and '.join(missing)} is not rendered for instance {instance}"
+                what = f"{dotted(place)}: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not rendered for instance {instance}"
                 refusal.at_value(place, what, remedy=f"add it to templates.{missing[0]}.instances, or leave it out here")
 
 

@@ -145,9 +145,11 @@ def check_cell(value: object) -> object:
 
 def check_no_repeats(values: tuple[Item, ...]) -> tuple[Item, ...]:
     """Each item once: a repeated one is a slip, and often stands where another was meant."""
-    repeated = next((value for index, value in enumerate(values) if value in values[:index]), None)
-    if repeated is not None:
-        raise WrongValueError(f"{_shown(repeated)} stands here twice", "name each once")
+    seen: set[Item] = set()
+    for value in values:
+        if value in seen:
+            raise WrongValueError(f"{_shown(value)} stands here twice", "name each once")
+        seen.add(value)
     return values
 
 
@@ -343,7 +345,7 @@ class Instance(Noun):
 
     host: Name = Field(default=LOCAL, description="The host that it runs on.")
     directory: AbsolutePath = Field(description="Its directory on that host.")
-    # Not in repr: values may hold secrets from the environment, and a repr ends up in tracebacks and test reports.
+    # Not in repr: somebody may write a secret here in spite of ${VAR}, and a repr ends up in tracebacks and test reports.
     values: Annotated[Mapping[Text, Annotated[str, AfterValidator(check_printable)]], AfterValidator(MappingProxyType), WrapSerializer(_to_plain)] = Field(
         default_factory=_nothing, repr=False, description="What its templates are rendered with; ${VAR} is taken from the environment, $$ is a dollar sign."
     )

@@ -32,13 +32,24 @@ def read_regular_file(path: Path, limit: int) -> bytes:
     try:
         _demand_regular(path, os.stat(path))  # noqa: PTH116 (the same call for a path and for a descriptor)
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, not a path)
+        try:
             _demand_regular(path, os.fstat(descriptor))
-            return file.read(limit + 1)
+            return _read(descriptor, limit + 1)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         remedy = _REMEDIES.get(error.errno or 0, "look at the file and its folder")
         raise ConfigError("it cannot be read", where=str(path), why=reason, remedy=remedy) from error
+
+
+def _read(descriptor: int, limit: int) -> bytes:
+    """At most `limit` bytes. Files of /proc that wait for news raise BlockingIOError here, where a buffered reader would give None."""
+    parts: list[bytes] = []
+    while limit > 0 and (part := os.read(descriptor, limit)):
+        parts.append(part)
+        limit -= len(part)
+    return b"".join(parts)
 
 
 def _demand_regular(path: Path, seen: os.stat_result) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
+from typing import NamedTuple
 
 from interlock.config.yamltext import Fault, KeyPath, Position, Positions, Problem
 from interlock.errors import ConfigError
@@ -18,14 +20,29 @@ def dotted(path: KeyPath) -> str:
     return text
 
 
-def did_you_mean(name: str, known: Collection[str], otherwise: str) -> str:
+Remedy = str | Callable[[], str]
+"""What to do about a fault, or how to find it out once somebody asks."""
+
+
+def did_you_mean(name: str, known: Collection[str], otherwise: str) -> Remedy:
     """The remedy for a name that does not exist: the nearest one that does, else `otherwise` with all of them where they are few."""
+    return partial(_nearest, name, known, otherwise)
+
+
+def _nearest(name: str, known: Collection[str], otherwise: str) -> str:
     import difflib
 
     near = difflib.get_close_matches(name, known, n=1)
     if near:
         return f"did you mean {near[0]}?"
     return f"{otherwise}: {', '.join(known)}" if 0 < len(known) <= 20 else otherwise
+
+
+class _Fault(NamedTuple):
+    at: Position
+    what: str
+    why: str
+    remedy: Remedy
 
 
 class Refusal:
@@ -35,7 +52,7 @@ class Refusal:
         self._file = file
         self._positions = positions
         self._error = error
-        self._faults: list[tuple[Position, ConfigError]] = []
+        self._faults: list[_Fault] = []
         self._values: set[KeyPath] = set()
 
     def __bool__(self) -> bool:
@@ -52,11 +69,11 @@ class Refusal:
             if problem.kind not in (Fault.DUPLICATE_KEY, Fault.MERGE):
                 self._values.add(problem.path)
 
-    def at_key(self, path: KeyPath, what: str, *, why: str = "", remedy: str = "") -> None:
+    def at_key(self, path: KeyPath, what: str, *, why: str = "", remedy: Remedy = "") -> None:
         """A fault of the key at `path`, or of what is under it as a whole. A path that is not there stands for what is above it."""
         self._add(self._positions.nearest(path).key, what, why, remedy)
 
-    def at_value(self, path: KeyPath, what: str, *, why: str = "", remedy: str = "") -> None:
+    def at_value(self, path: KeyPath, what: str, *, why: str = "", remedy: Remedy = "") -> None:
         """A fault of the value at `path`."""
         self._values.add(path)
         self._add(self._positions.nearest(path).value, what, why, remedy)
@@ -65,11 +82,18 @@ class Refusal:
         """Raise one ConfigError that holds all faults, if there is one."""
         if not self._faults:
             return
-        errors = [error for _, error in sorted(self._faults, key=lambda fault: fault[0])]
+        shown = sorted(self._faults, key=lambda fault: fault.at)[:SHOWN]
+        errors = [self._said(fault) for fault in shown]
         if len(errors) == 1:
             raise errors[0]
-        more = [self._error(f"{len(errors) - SHOWN} more faults are not shown", where=self._file)] if len(errors) > SHOWN else []
-        raise self._error(f"{self._file}: {len(errors)} faults", where=self._file, problems=(*errors[:SHOWN], *more))
+        more = len(self._faults) - len(errors)
+        if more:
+            errors.append(self._error(f"{more} more faults are not shown", where=self._file))
+        raise self._error(f"{self._file}: {len(self._faults)} faults", where=self._file, problems=tuple(errors))
 
-    def _add(self, at: Position, what: str, why: str, remedy: str) -> None:
-        self._faults.append((at, self._error(what, where=f"{self._file}:{at.line}:{at.column}", why=why, remedy=remedy)))
+    def _said(self, fault: _Fault) -> ConfigError:
+        remedy = fault.remedy if isinstance(fault.remedy, str) else fault.remedy()
+        return self._error(fault.what, where=f"{self._file}:{fault.at.line}:{fault.at.column}", why=fault.why, remedy=remedy)
+
+    def _add(self, at: Position, what: str, why: str, remedy: Remedy) -> None:
+        self._faults.append(_Fault(at, what, why, remedy))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from types import UnionType
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, Union, cast, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from interlock.config.models import Noun, Site, WrongValueError
-from interlock.config.refusal import did_you_mean, dotted
+from interlock.config.refusal import Remedy, did_you_mean, dotted
 from interlock.config.yamltext import KeyPath, Positions, say_type
 
 
@@ -21,7 +21,7 @@ class Told(NamedTuple):
     path: KeyPath
     what: str
     why: str
-    remedy: str
+    remedy: Remedy
     of_key: bool = False
 
 
@@ -54,11 +54,11 @@ def tell(error: ErrorDetails, positions: Positions) -> Told | None:
     return Told(path, f"{dotted(path)}{what}", why, remedy, of_key or error["type"] in ("missing", "extra_forbidden"))
 
 
-def _say(error: ErrorDetails, path: KeyPath, field: FieldInfo | None, written: str | None) -> tuple[str, str]:
+def _say(error: ErrorDetails, path: KeyPath, field: FieldInfo | None, written: str | None) -> tuple[str, Remedy]:
     """What is wrong, to be read behind the key path, and what to write instead. `written` is the value as the file has it."""
     context: Mapping[str, Any] = error.get("ctx", {})
     found = say_type(error["input"])
-    what, remedy = f": {error['msg']}", ""
+    what, remedy = f": {error['msg']}", cast(Remedy, "")
     match error["type"]:
         case "missing":
             what, remedy = " is missing", f"add `{path[-1]}:`"

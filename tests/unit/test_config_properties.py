@@ -144,13 +144,13 @@ def test_the_schema_and_the_loader_refuse_the_same(data: DataObject, plain: dict
 
 @given(data=st.data(), plain=site_data())
 def test_nothing_behind_a_key_is_refused_by_both(path: Path, data: DataObject, plain: dict[str, Any]) -> None:
-    """`ssh:` with nothing behind it is not the same as no `ssh` at all: a guardrail would lose its subject unseen."""
-    plain = json.loads(json.dumps(plain))
+    """`ssh:` with nothing behind it is not the same as no `ssh` at all: a guardrail would lose its subject unseen. A cell and an answer can be null."""
     for expectation in plain.get("expect", {}).values():
+        expectation.pop("sql", None)
         expectation.get("http", {}).pop("json", None)
-        expectation.get("sql", {}).update(value=1)
+    plain["expect"] = {name: expectation for name, expectation in plain.get("expect", {}).items() if {"file", "port", "http", "command"} & set(expectation)}
     replace, _, _ = data.draw(st.sampled_from(list(places(plain))))
     replace(None)
-    found = load(path, json.dumps(plain, ensure_ascii=False).encode(), {})
-    assert isinstance(found, ConfigError)
+    said = str(load(path, json.dumps(plain, ensure_ascii=False).encode(), {}))
+    assert "has no value" in said or "and is nothing" in said
     assert not validator().is_valid(plain)

@@ -76,7 +76,7 @@ def test_the_golden_site_holds_every_key_there_is() -> None:
 
 def test_the_golden_site_loads_and_is_valid() -> None:
     site = load_site(WHOLE, {"APP_PASSWORD": "x"}, known={"mounts", "backups"})
-    assert (site.instances["spare"].values["PASSWORD"], site.instances["spare"].values["PRICE"]) == ("x", "5$")
+    assert (site.instances["spare"].values["PASSWORD"], site.instances["spare"].values["PRICE"]) == ("${APP_PASSWORD}", "5$$")
     jsonschema.validate(read_yaml(WHOLE.read_bytes()).data, site_schema())
 
 
