@@ -42,10 +42,9 @@ class DemoError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoSite:
-    """The demo site of this machine. `run` is its folder; `memory` the private folder on the memory disk `disk`; `port` the app's, on loopback."""
+    """The demo site of this machine. `run` is its folder; `memory` its private folder on a disk in memory; `port` the app's, on loopback."""
 
     run: Path
-    disk: Path
     memory: Path
     port: int
 
@@ -62,26 +61,34 @@ class DemoSite:
     @property
     def servers(self) -> Path:
         """Where PostgreSQL keeps its data and sockets: in memory when that disk is big enough, else below /tmp. Short: a socket's path has 107 bytes."""
-        disk = os.statvfs(self.disk)
+        disk = os.statvfs(self.memory)
         if disk.f_blocks * disk.f_frsize > ROOM_FOR_POSTGRES_BYTES:
             return self.memory / "pg"
         return Path(f"/tmp/{self.memory.name}-pg")
 
 
-def memory_disk() -> Path:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryDisk:
+    """A tmpfs mount: where it is, and what mountinfo says that it is made of (`tmpfs` mostly, `shm` in containers)."""
+
+    mountpoint: Path
+    source: str
+
+
+def memory_disk() -> MemoryDisk:
     """A tmpfs mount that an ordinary user may write to. Raises DemoError when this machine has none."""
-    candidates = (Path("/dev/shm").resolve(), Path(f"/run/user/{os.getuid()}"))
     mounted = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         before, _, after = line.partition(" - ")
-        mounted[before.split()[4]] = after.split()[0]
-    for candidate in candidates:
-        if mounted.get(str(candidate)) == "tmpfs" and os.access(candidate, os.W_OK):
-            return candidate
+        mounted[before.split()[4]] = after.split()[:2]
+    for candidate in (Path("/dev/shm").resolve(), Path(f"/run/user/{os.getuid()}")):
+        fstype, source = mounted.get(str(candidate), ("", ""))
+        if fstype == "tmpfs" and os.access(candidate, os.W_OK):
+            return MemoryDisk(mountpoint=candidate, source=source)
     raise DemoError(
         "no disk in memory: neither /dev/shm nor /run/user/<uid> is a tmpfs mount that you may write to\n"
         "  why: the demo's state disk must be a real mount, or its mount guardrail would look at nothing\n"
-        "  remedy: mount -t tmpfs tmpfs /dev/shm (as root, or with --tmpfs /dev/shm for a container)"
+        "  remedy: mount -t tmpfs tmpfs /dev/shm (as root), or start a container with --tmpfs /dev/shm"
     )
 
 
@@ -100,7 +107,7 @@ def private_folder(path: Path, mode: int = 0o700) -> Path:
 def memory_of(run: Path) -> Path:
     """The private folder in memory that belongs to the site in `run`, made where it is missing."""
     # root's servers run as nobody, who must pass through to his own private folders
-    return private_folder(memory_disk() / f"interlock-{os.getuid()}-{zlib.crc32(bytes(run)):08x}", 0o711 if os.getuid() == 0 else 0o700)
+    return private_folder(memory_disk().mountpoint / f"interlock-{os.getuid()}-{zlib.crc32(bytes(run)):08x}", 0o711 if os.getuid() == 0 else 0o700)
 
 
 @contextmanager
@@ -127,13 +134,13 @@ def _kept(run: Path) -> DemoSite | None:
         kept = json.loads((run / ".site.json").read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return DemoSite(run=run, disk=Path(kept["disk"]), memory=Path(kept["memory"]), port=kept["port"])
+    return DemoSite(run=run, memory=Path(kept["memory"]), port=kept["port"])
 
 
 def lay_out(run: Path) -> DemoSite:
     """A fresh, healthy demo site in place of whatever is there; the reports of earlier runs stay."""
     memory, before = memory_of(run), _kept(run)
-    site = DemoSite(run=run, disk=memory.parent, memory=memory, port=_free_port(before.port if before else 0))
+    site = DemoSite(run=run, memory=memory, port=_free_port(before.port if before else 0))
     for old in (site.state, site.servers):
         shutil.rmtree(old, ignore_errors=True)
     private_folder(run)
@@ -146,7 +153,7 @@ def lay_out(run: Path) -> DemoSite:
     _make_instances(site)
     _make_keys(site)
     _make_backups(site)
-    (run / ".site.json").write_text(json.dumps({"disk": str(site.disk), "memory": str(memory), "port": site.port}))
+    (run / ".site.json").write_text(json.dumps({"memory": str(memory), "port": site.port}))
     return site
 
 
@@ -173,8 +180,9 @@ def _copy_tree(site: DemoSite) -> None:
 
 def _render_site_file(site: DemoSite) -> None:
     text = (EXAMPLE / "interlock.yaml.in").read_text()
-    owner = pwd.getpwuid(os.getuid()).pw_name
-    for name, value in {"RUN": site.run, "STATE": site.state, "DISK": site.disk, "OWNER": owner, "PORT": site.port}.items():
+    owner, disk = pwd.getpwuid(os.getuid()).pw_name, memory_disk()
+    here = {"RUN": site.run, "STATE": site.state, "DISK": disk.mountpoint, "DEVICE": disk.source, "OWNER": owner, "PORT": site.port}
+    for name, value in here.items():
         text = text.replace(f"@{name}@", str(value))
     (site.run / "interlock.yaml").write_text(text)
 

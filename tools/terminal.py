@@ -32,7 +32,7 @@ from typing import Self
 
 from tools.postgres import dies_with_parent, stop
 
-ROWS, COLUMNS = 50, 120
+SIZE = (120, 50)  # columns and rows where nobody's terminal says another
 READ_BYTES = 65536
 KEY_DELAY_S = 0.012  # how fast keys are typed when a human watches
 
@@ -65,7 +65,8 @@ class Shell:
 
     def __enter__(self) -> Self:
         self._terminal, inner = pty.openpty()
-        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        columns, rows = shutil.get_terminal_size(SIZE)
+        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         die = dies_with_parent(signal.SIGHUP)
 
         def own_terminal() -> None:

@@ -34,10 +34,10 @@ class Demo:
     code: int
 
 
-def start(run: Path, script: str = "tools.demo") -> subprocess.Popen[bytes]:
-    """A demo as CI starts it: no terminal, `CI` set, everything in one pipe."""
+def start(run: Path, script: str = "tools.demo", within: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    """A demo as CI starts it: no terminal, `CI` set, everything in one pipe. `within` is a program that starts it."""
     environ = {**os.environ, "CI": "true", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    argv = (sys.executable, "-m", script, "--run", str(run))
+    argv = (*within, sys.executable, "-m", script, "--run", str(run))
     return subprocess.Popen(argv, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
 
 
@@ -182,6 +182,25 @@ def test_two_demos_at_once_are_refused(run: Path) -> None:
     finally:
         first.terminate()
         first.communicate(timeout=60)
+
+
+def own_mounts(change: str) -> Sequence[str]:
+    """Start a program in a mount namespace of its own, after a change there. Skips where that needs root."""
+    if os.getuid() != 0:
+        pytest.skip("needs root, for a mount namespace of its own")
+    return ("unshare", "--mount", "sh", "-c", f'{change}; exec "$0" "$@"')
+
+
+def test_the_small_shared_memory_of_a_container_is_enough(run: Path) -> None:
+    demo = ended(run, start(run, within=own_mounts("mount -t tmpfs -o size=64m shm /dev/shm")))
+    assert demo.code == 0, demo.shown
+
+
+def test_without_a_disk_in_memory_the_demo_says_why_it_cannot_go_on(run: Path) -> None:
+    demo = ended(run, start(run, within=own_mounts("while umount -l /dev/shm || umount -l /run/user/0; do :; done 2>/dev/null")))
+    assert demo.code == 1
+    assert demo.shown.startswith("\ndemo: no disk in memory: neither /dev/shm nor /run/user/<uid> is a tmpfs mount")
+    assert "remedy: " in demo.shown
 
 
 def test_each_fault_on_the_demo_site_is_named_by_its_own_guardrail(run: Path) -> None:
