@@ -67,19 +67,21 @@ def do_files(step: FilesPlan, bench: Bench, *, again: bool) -> StepDone:
         with _targets(step, bench) as targets:
             due = [target for target in targets if _is_due(target, again=again)]
             for target in due:
-                _keep_old(target, bench)
+                with _at(target):
+                    _keep_old(target, bench)
             try:
                 for target in due:
-                    _stage(target, bench)
+                    with _at(target):
+                        _stage(target, bench)
                 for target in due:
-                    _put(target, bench, written, again=again)
+                    with _at(target):
+                        _put(target, bench, written, again=again)
                 _sync(due)
             finally:
                 _sweep(due, bench)
     except OSError as error:
-        raise StepFailed(
-            "a file cannot be written", where=str(error.filename or ""), why=error.strerror or str(error), changed=bool(written) or again
-        ) from error
+        changed = bool(written) or again
+        raise StepFailed("files cannot be written", where=str(error.filename or ""), why=error.strerror or str(error), changed=changed) from error
     except (StepFailed, InterlockError) as error:
         raise StepFailed(error.what, where=error.where, why=error.why, remedy=error.remedy, changed=bool(written) or again) from error
     data = {"written": written, "unchanged": len(step.files) - len(written)}
@@ -109,6 +111,15 @@ def undo_files(step: FilesPlan, bench: Bench) -> StepDone:
     return StepDone(result=Result.DONE if restored else Result.NOT_NEEDED, changed=False, data={"restored": restored})
 
 
+@contextmanager
+def _at(target: _Target) -> Iterator[None]:
+    """Name the target in what the system says is wrong: it knows only a name in a folder."""
+    try:
+        yield
+    except OSError as error:
+        raise StepFailed("a file cannot be written", where=target.plan.target, why=error.strerror or str(error), changed=False) from error
+
+
 def see(name: str, folder: int | None) -> Seen | None:
     """What stands there, None for nothing. Raises OSError; StepFailed for anything that is no regular file of its own (a link, a second name)."""
     try:
@@ -121,8 +132,11 @@ def see(name: str, folder: int | None) -> Seen | None:
                 "a link stands at a target", where=name, why="it is a symbolic link", remedy="put a file there, or correct the template's target", changed=False
             ) from error
         raise
+    status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode):  # Python makes no file object of one
+        os.close(descriptor)
+        raise StepFailed("a target cannot be replaced", where=name, why="it is a directory", remedy="put a file there", changed=False)
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
             why = "it is no regular file" if not stat.S_ISREG(status.st_mode) else f"it has {status.st_nlink} names, and only this one would change"
             raise StepFailed("a target cannot be replaced", where=name, why=why, remedy="put a file of its own there", changed=False)
