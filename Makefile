@@ -36,6 +36,7 @@ check: lint types ## what every change must pass: ruff, mypy --strict, the tests
 
 lint: setup
 	$(IN_VENV) ruff check .
+	$(IN_VENV) ruff format --check .
 
 types: setup
 	$(IN_VENV) mypy --strict interlock checks fixtures

@@ -102,6 +102,7 @@ def set_up(place: Place, purpose: str) -> None:
         finished += [step for step in (wheelhouse(place),) if step]
     if finished:
         print(f"setup: {', '.join(finished)}: done in {time.monotonic() - started:.0f} s")
+    if finished and purpose == "test":
         for line in missing_components():
             print(f"setup: optional: {line}")
 
