@@ -30,7 +30,8 @@ def programs(tmp_path: Path) -> Path:
     """A folder of programs that is all the PATH there is; it holds what `tools/python.sh` itself needs."""
     folder = tmp_path / "programs"
     folder.mkdir()
-    (folder / "cat").symlink_to(shutil.which("cat") or "/bin/cat")
+    for name in ("cat", "id", "tr"):
+        (folder / name).symlink_to(shutil.which(name, path="/usr/bin:/bin") or name)
     return folder
 
 
@@ -66,6 +67,20 @@ def test_a_python_that_is_named_and_not_there_is_no_reason_to_take_another(progr
     done = choose_python(programs, PYTHON="python9")
     assert done.returncode == 1
     assert "python9 is not on PATH" in done.stderr
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root has programs that nobody else may run")
+def test_root_takes_the_python_that_others_may_run_too(programs: Path, tmp_path: Path) -> None:
+    (programs / "setpriv").symlink_to(shutil.which("setpriv") or "setpriv")
+    program(programs, "python3", GOOD)
+    open_to_all = Path("/tmp", f"interlock-python-{os.getpid()}")  # pytest's own folders are closed to others
+    open_to_all.mkdir()
+    try:
+        program(open_to_all, "python3.12", GOOD)
+        (open_to_all / "sh").symlink_to("/bin/sh")
+        assert choose_python(programs, PATH=f"{programs}:{open_to_all}").stdout == f"{open_to_all}/python3.12\n"
+    finally:
+        shutil.rmtree(open_to_all)
 
 
 def place_of(checkout: Path) -> str:
