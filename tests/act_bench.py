@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +17,12 @@ from interlock.gate.journal import Spawned
 from tests.tiny_site import NOW, SECRET
 
 PLAN = "sha256:" + "a" * 64
+ROOT = Path(__file__).parent.parent
+
+
+def child_environ() -> dict[str, str]:
+    """The environment of a Python that is to import what this one can."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *(path for path in sys.path if path)])}
 
 
 def make_bench(folder: Path, contents: dict[str, bytes] | None = None, **changed: object) -> Bench:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.act_bench import child_environ
+
 ROOT = Path(__file__).parent.parent.parent
 POINTS = {"test": 50, "prove": 700}
 
@@ -18,7 +20,7 @@ def test_after_a_kill_at_any_point_the_system_is_all_old_or_all_new(tmp_path: Pa
     points = POINTS[os.environ.get("INTERLOCK_PROFILE", "test")]
     seed = getattr(request.config.option, "randomly_seed", 0) or 0
     argv = (sys.executable, "-m", "tests.faults.explorer", str(tmp_path), "--points", str(points), "--seed", str(int(seed) % 1000))
-    done = subprocess.run(argv, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, cwd=ROOT, env=child_environ(), capture_output=True, text=True, check=False)
     said = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {"wrong": done.stderr}
     assert "wrong" not in said, f"{said.get('case')}\n{said['wrong']}"
     assert said["points"] == points

@@ -26,9 +26,8 @@ from interlock.config.models import BackupClass
 from interlock.errors import ApprovalError
 from interlock.gate.canonical import digest
 from interlock.gate.plan import BackupPlan, Compression, Directory
-from tests.act_bench import PLAN, make_bench
+from tests.act_bench import PLAN, child_environ, make_bench
 
-ROOT = Path(__file__).parent.parent.parent
 CONDITIONS = Conditions(environ={"PATH": "/usr/local/bin:/usr/bin:/bin"}, seconds=60, interrupted=lambda: "")
 NAME = "app-20261120T210000Z"
 
@@ -312,7 +311,7 @@ def test_a_full_disk_leaves_the_older_backups_alone(bed: Bed) -> None:
             print(failure.changed, failure.why)
     """
     argv = (sys.executable, "-c", textwrap.dedent(script), str(bed.folder), bed.step().model_dump_json())
-    done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, env=child_environ(), check=False)
     assert done.stdout == f"False {os.strerror(errno.EFBIG)}\n", done.stderr
     assert bed.untouched()
 

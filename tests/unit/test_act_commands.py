@@ -19,10 +19,8 @@ from interlock.errors import EvidenceError
 from interlock.gate.journal import Result, Spawned
 from interlock.gate.plan import CommandPlan
 from interlock.observe.caller import boot_id, process_started
-from tests.act_bench import make_bench
+from tests.act_bench import child_environ, make_bench
 from tests.tiny_site import SECRET
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 def step(folder: Path, *argv: str, undo: tuple[str, ...] | None = None, done: tuple[str, ...] | None = None, timeout: int = 10) -> CommandPlan:
@@ -162,7 +160,7 @@ def test_when_we_are_killed_before_the_door_opens_the_program_never_runs(tmp_pat
         do_command(step, make_bench(Path(sys.argv[1]), announce=die), again=False)
     """
     argv = (sys.executable, "-c", textwrap.dedent(script), str(tmp_path))
-    done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, env=child_environ(), check=False)
     assert done.returncode == -signal.SIGKILL
     until = time.monotonic() + 10
     while process_started(int(done.stdout)) is not None and time.monotonic() < until:

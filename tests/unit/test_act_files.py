@@ -20,9 +20,7 @@ from interlock.errors import ApprovalError, StaleError
 from interlock.gate.canonical import digest
 from interlock.gate.journal import Result
 from interlock.gate.plan import FilePlan, FilesPlan, NewFile, OldFile
-from tests.act_bench import make_bench
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.act_bench import child_environ, make_bench
 
 
 class Bed:
@@ -330,7 +328,7 @@ def test_a_disk_that_fills_up_shows_before_any_file_has_changed(bed: Bed) -> Non
             print(failure.changed, failure.why, failure.where)
     """
     argv = (sys.executable, "-c", textwrap.dedent(script), str(bed.folder), step.model_dump_json())
-    done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, env=child_environ(), check=False)
     assert done.stdout == f"False {os.strerror(errno.EFBIG)} {bed.instance}/b\n", done.stderr
     assert bed.look() == before
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 8192

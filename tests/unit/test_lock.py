@@ -14,9 +14,9 @@ import pytest
 
 from interlock.act.lock import NAME, Holder, holder, locked
 from interlock.errors import LockHeld
+from tests.act_bench import child_environ
 
 NOW = datetime(2026, 11, 20, 21, 0, 0, tzinfo=UTC)
-ROOT = Path(__file__).parent.parent.parent
 
 HOLD = """
     import sys, time
@@ -36,9 +36,7 @@ def take(folder: Path):  # type: ignore[no-untyped-def]
 @pytest.fixture
 def other(tmp_path: Path):  # type: ignore[no-untyped-def]
     """Another process that holds the lock."""
-    process = subprocess.Popen(
-        (sys.executable, "-c", textwrap.dedent(HOLD), str(tmp_path)), stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
+    process = subprocess.Popen((sys.executable, "-c", textwrap.dedent(HOLD), str(tmp_path)), stdout=subprocess.PIPE, env=child_environ())
     assert process.stdout is not None
     assert process.stdout.readline() == b"held\n"
     yield process
