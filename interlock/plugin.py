@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 GATES = ("static", "preflight", "drill", "postflight")
 NONE_DECLARED = "none-declared"  # interlock.verdicts.NONE_DECLARED: this module imports nothing of ours before it is a gate run
-RUN_KEY = pytest.StashKey["Session"]()
+RUN_KEY: pytest.StashKey[Session] = pytest.StashKey()
 ITEM_KEY = pytest.StashKey[tuple[str, str]]()
-CASE_KEY = pytest.StashKey["Case"]()
+CASE_KEY: pytest.StashKey[Case] = pytest.StashKey()
 PYTEST_SAID = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 MARKS = {
     "static": "judged from the files of the tree alone",
@@ -335,10 +335,8 @@ class Session:
     def pytest_report_header(self) -> list[str]:
         """Which site, which gate, for which action."""
         request = self.run.request
-        aim = f" for {request.action}" if request.action else ""
-        return [
-            f"interlock: site {self.run.site.site} ({self.run.site.source}), gate {' and '.join(sorted(request.gates))}{aim}, {len(self.run.required())} required"
-        ]
+        gate = " and ".join(sorted(request.gates)) + (f" for {request.action}" if request.action else "")
+        return [f"interlock: site {self.run.site.site} ({self.run.site.source}), gate {gate}, {len(self.run.required())} required"]
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """The decision, from our own state: pytest hands this hook the status that it had before ours."""

@@ -34,8 +34,8 @@ from interlock.facts.looks import HostFacts, Walk
 from interlock.gate.decision import worst
 from interlock.gate.waivers import judge_waivers
 from interlock.gaterun import GateRun, utc_now
-from interlock.observe.facts_file import load, save
 from interlock.judge import catalogue
+from interlock.observe.facts_file import load, save
 from interlock.observe.git import head
 from interlock.observe.own_checks import own_checks
 from interlock.verdicts import Verdict

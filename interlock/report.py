@@ -34,7 +34,8 @@ def write_output(path: Path, chunks: Iterable[str]) -> None:
     """Write a file whole or not at all, 0600. Raises EvidenceError."""
     hidden = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8", errors="surrogateescape") as file:
+        handle = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.writelines(chunks)
             file.flush()
             os.fsync(file.fileno())

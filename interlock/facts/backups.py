@@ -12,7 +12,8 @@ from interlock.facts.looks import Listing, StatAnswer
 class ModuleBackups:
     """A module's backup directory and everything below it.
 
-    `owner_uid` is None when the host knows no user `owner`. `listings` streams the walk, top down, and can be drained once: a directory may hold a million files.
+    `owner_uid` is None when the host knows no user `owner`.
+    `listings` streams the walk, top down, and can be drained once: a directory may hold a million files.
     """
 
     directory: str

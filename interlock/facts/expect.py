@@ -11,7 +11,7 @@ from interlock.facts.looks import StatAnswer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSeen:
-    """A path, and what was expected of it. `content` is None unless the entry asks what the file contains; `owner_uid` None when nobody is expected, or unknown."""
+    """A path, and what was expected of it. `content` is None unless the entry asks for it, `owner_uid` when nobody is expected, or nobody of that name is there."""
 
     path: str
     seen: StatAnswer

@@ -62,7 +62,8 @@ def required(site: Site, guardrails: Sequence[Guardrail], gates: frozenset[When]
 def absence(site: Site, guardrail: Guardrail, catalogue: Iterable[Guardrail]) -> Absence:
     """What to say of a guardrail that has no subject here.
 
-    A headline family must have a subject or a line `not_used: {family: reason}`: what nobody declared is not thereby absent. A discovered site has no such lines.
+    A headline family must have a subject or a line `not_used: {family: reason}`: what nobody declared is not thereby
+    absent. A discovered site has no such lines.
     """
     family = guardrail.family
     name = posixpath.basename(site.source) or "this tree"

@@ -28,7 +28,16 @@ def site(tmp_path: Path) -> Path:
 
 def waive(site: Path, key: str, days: float = 30, **more: object) -> None:
     ends = datetime.now(UTC) + timedelta(days=days)
-    waiver = {"id": "w1", "guardrail": "backups.mode_0600", "subject": "app", "fingerprint": key, "reason": "copier", "owner": "kim", "approver": "sam", "ticket": "ops#12"}
+    waiver = {
+        "id": "w1",
+        "guardrail": "backups.mode_0600",
+        "subject": "app",
+        "fingerprint": key,
+        "reason": "copier",
+        "owner": "kim",
+        "approver": "sam",
+        "ticket": "ops#12",
+    }
     (site / "waivers.yaml").write_text(yaml.safe_dump({"waivers": [{**waiver, "expires_at": ends.strftime("%Y-%m-%dT%H:%M:%SZ"), **more}]}))
 
 
