@@ -11,7 +11,8 @@ from interlock.facts.looks import StatAnswer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSeen:
-    """A path, and what was expected of it. `content` is None unless the entry asks for it, `owner_uid` when nobody is expected, or nobody of that name is there."""
+    """A path, and what was expected of it. `content` is None unless the entry asks for it, `owner_uid` when no owner is
+    stated, or nobody of that name is there."""
 
     path: str
     seen: StatAnswer

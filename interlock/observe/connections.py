@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -33,7 +34,7 @@ class Connections(Mapping[str, Any]):
 
     def _connect(self, name: str) -> Any:
         try:
-            import testinfra
+            testinfra: Any = importlib.import_module("testinfra")
         except ImportError as error:
             raise CouldNotLook("testinfra is not installed", where=name, remedy="pip install 'interlock[hosts]'") from error
         host = self._site.host(name)
