@@ -33,8 +33,7 @@ FATAL = frozenset({Fault.TOO_LARGE, Fault.NOT_TEXT, Fault.CONFLICT_MARKER, Fault
 """With one of these there is no data: what was read before it is not what the text says."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(NamedTuple):
     """One fault at one place. `path` is the key path that it belongs to; `first_line` of a duplicate key is where the key stands already."""
 
     line: int
@@ -47,8 +46,7 @@ class Problem:
     first_line: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(NamedTuple):
     """How much is read, and what is let through. `size` in bytes; `values` counts keys and values, an aliased value each time that it is used."""
 
     size: int

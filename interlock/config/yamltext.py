@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import yaml
@@ -41,8 +40,7 @@ PARSERS: tuple[Parser, ...] = (yaml.CSafeLoader, yaml.SafeLoader) if yaml.__with
 """libyaml's parser where PyYAML was built with it, and the pure one; the first is used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """One YAML document: plain dicts with text keys, lists, scalars and `Tagged`. To be read and not to be changed: aliases share."""
 
     root: Node
@@ -58,8 +56,7 @@ class Document:
         return Positions(self.root)
 
 
-@dataclass(frozen=True, slots=True)
-class YamlText:
+class YamlText(NamedTuple):
     """What was read. `problems` are in the order of the text; with one of `yamlnodes.FATAL` among them there is no document."""
 
     documents: tuple[Document, ...]
@@ -86,7 +83,7 @@ def read_yaml(content: bytes, rules: Rules = SITE, *, parser: Parser = PARSERS[0
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         return YamlText((), (_not_utf8(content, error),))
-    if match := (_UNPRINTABLE if rules.unseen_characters else _UNPRINTABLE_OR_UNSEEN).search(text):
+    if match := _not_printable_in(text, rules):
         return YamlText((), (_not_printable(text, match.start()),))
     markers = _conflict_markers(text, alone=False)
     found = _read_sides(text, markers, rules, parser) if markers else _read_text(text, rules, parser)
@@ -121,8 +118,9 @@ def _place(problem: Problem) -> tuple[int, int]:
 
 # ---- bytes to text
 
-_UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_UNPRINTABLE_OR_UNSEEN = re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_NOT_PRINTABLE = "[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+_NOT_SEEN = "[\x85\u2028\u2029\ufeff]"
 _BREAK = re.compile("\r\n|\n|\r")
 
 
@@ -130,6 +128,13 @@ def _position(before: str) -> Position:
     """Where the text goes on that begins with `before`."""
     lines = _BREAK.split(before)
     return Position(len(lines), len(lines[-1]) + 1)
+
+
+def _not_printable_in(text: str, rules: Rules) -> re.Match[str] | None:
+    """The first character that may not stand in a text. The long patterns are compiled for those alone that need them: it takes longer than reading."""
+    if text.isascii():
+        return _CONTROL.search(text)
+    return re.search(_NOT_PRINTABLE, text) or (None if rules.unseen_characters else re.search(_NOT_SEEN, text))
 
 
 def _not_utf8(content: bytes, error: UnicodeDecodeError) -> Problem:

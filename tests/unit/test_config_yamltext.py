@@ -252,6 +252,13 @@ def test_a_wrong_byte_is_found_where_it_is() -> None:
     assert (problem.line, problem.column) == (2, 4)
 
 
+def test_the_first_wrong_character_is_told() -> None:
+    assert problems("é: \u2028\x07\n") == [(1, 5, Fault.NOT_TEXT)]
+    assert problems("é: \x07\n") == [(1, 4, Fault.NOT_TEXT)]
+    assert problems("é: \x7f\n") == [(1, 4, Fault.NOT_TEXT)]
+    assert problems("e: \x7f\n") == [(1, 4, Fault.NOT_TEXT)]
+
+
 def test_line_separators_of_unicode_pass_in_a_compose_file() -> None:
     assert problems("# \u2028\na: 1\n", COMPOSE) == []
 
