@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from interlock.errors import CouldNotLook
 from interlock.facts.looks import FailedLook, Look, ReadFile, Stat, User, Walk
 from interlock.observe import probe, reply, wire
-from interlock.observe.reply import Garbage, Reply, WalkFile, read_listings
+from interlock.observe.reply import Garbage, Reply, WalkFile, header_start, read_listings
 from tests.strategies import listings, looks_and_answers
 
 NONCE = "0123456789abcdef"
@@ -110,6 +110,12 @@ def test_a_farewell_after_the_trailer_is_ignored(tmp_path: Path) -> None:
     assert answer.answers[LOOKS[0]] == b"content"
 
 
+@pytest.mark.parametrize("pretender", [header("another nonce"), b'{"interlock_probe":2}\n', b'{"interlock_probe" nonsense\n', b"x" + header()])
+def test_what_pretends_to_be_an_answer_is_noise(tmp_path: Path, pretender: bytes) -> None:
+    assert heard(LOOKS, [pretender], tmp_path).header is None
+    assert heard(LOOKS, [pretender, GOOD], tmp_path).complete
+
+
 def test_noise_before_the_header_has_a_limit(tmp_path: Path) -> None:
     with pytest.raises(Garbage, match="no answer"):
         heard(LOOKS, [b"y\n" * 1000] * 100, tmp_path)
@@ -118,9 +124,8 @@ def test_noise_before_the_header_has_a_limit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        header("another nonce"),
-        b'{"interlock_probe":2}\n',
-        b'{"interlock_probe" nonsense\n',
+        header()[:-2] + b",,}\n",
+        header_start(NONCE) + b'"user":"root"}\n',
         header() + b"hello\n",
         header() + b"[]\n",
         header() + b"[" * 100_000 + b"\n",
