@@ -116,7 +116,8 @@ def authority(site: Site, books: Books, stored: StoredPlan, means: Means) -> App
             return judged
         case NotApproved():
             what, *others = judged.reasons
-            raise ApprovalError(what, where=str(stored.folder), why="; ".join(others), remedy=judged.remedy)
+            remedy = judged.remedy.replace("PLAN", stored.folder.name).replace("ACTION", stored.plan.action)
+            raise ApprovalError(what, where=str(stored.folder), why="; ".join(others), remedy=remedy)
 
 
 def demand_current(site: Site, stored: StoredPlan, now: datetime | None) -> None:

@@ -33,6 +33,7 @@ from interlock.observe.caller import who
 from interlock.observe.fingerprint import look_again, mounts_of
 from interlock.observe.tree import Tree
 from interlock.render import render_instance
+from interlock.showing import title
 from interlock.verdicts import When
 
 
@@ -68,6 +69,7 @@ def closing(journal: Journal) -> Iterator[Interruption]:
 
 def demand_open(stored: StoredPlan, means: Means) -> Gated:
     """The preflight gate of the plan's action, run now and found open. Raises GateShut with its exit code and its first reasons."""
+    means.say("preflight gate")
     gated = means.gate(When.PREFLIGHT, stored.plan.action)
     if gated is None:
         raise GateShut("the preflight gate asks nothing", code=10, why="an empty gate proves nothing", remedy="declare what this site has")
@@ -129,6 +131,7 @@ class Action:
             self.journal.append(Kind.DID, number, {"result": Result.DONE.value, "changed": True, "said_by": who(self.means.environ)[0]})
             return
         self._demand_ready(number, step)
+        self.means.say(f"step {number} of {len(self.stored.plan.steps)}: {title(step)}")
         self.journal.append(Kind.WILL_DO, number, {"kind": step.kind, "again": again})
         try:
             done = steps.do(step, self._bench(number), self.means.verify, timeout=self.stored.plan.timeout, again=again and said is None)
@@ -162,6 +165,7 @@ class Action:
 
     def _verified(self) -> End:
         """Postflight. Where it is shut, everything is undone if everything can be; else nothing is, since half an undo is worse."""
+        self.means.say("postflight gate")
         try:
             self.postflight = self.means.gate(When.POSTFLIGHT, self.stored.plan.action)
             if self.postflight is not None and isinstance(self.postflight.decision, Shut):
@@ -188,6 +192,7 @@ class Action:
         return self._ended(End.HALF if left else End.UNDONE, {"reason": reason, "left": left})
 
     def _undo_step(self, number: int, step: StepPlan) -> None:
+        self.means.say(f"undoing step {number}: {title(step)}")
         self.journal.append(Kind.WILL_UNDO, number, {"kind": step.kind})
         try:
             undone = steps.undo(step, self._bench(number))

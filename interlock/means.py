@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from interlock.config.models import Site
 from interlock.evidence.folder import LoadedRun, load_run
 from interlock.evidence.record import Decision, Record
 from interlock.evidence.redact import Redactor
+from interlock.evidence.visible import visible
 from interlock.facts.callers import CallerFacts
 from interlock.gate.decision import NOT_RUN, Open, Reason, Shut
 from interlock.observe.caller import caller_facts
@@ -33,12 +35,14 @@ class Gated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """`gate` runs one gate for an action, None when it asks nothing there; `keep` writes the evidence of an action, `kept` reads that of an earlier run; `ask` asks the human at the terminal."""
+    """`gate` runs one gate for an action, None when it asks nothing there; `keep` writes the evidence of an action, `kept` reads that of an earlier run; `ask` asks the human at the
+    terminal, `say` tells them what is being done."""
 
     environ: Mapping[str, str]
     clock: Callable[[], datetime]
     caller: Callable[[], CallerFacts]
     ask: Callable[[str], str]
+    say: Callable[[str], None]
     gate: Callable[[When, str], Gated | None]
     verify: Callable[[Sequence[str]], Sequence[Expectation]]
     keep: Callable[[Applied], LoadedRun]
@@ -56,12 +60,19 @@ def real_means(site: Site, environ: Mapping[str, str]) -> Means:
         clock=lambda: datetime.now(UTC),
         caller=lambda: caller_facts(environ),
         ask=ask,
+        say=_say,
         gate=partial(_gate, site, environ),
         verify=lambda names: judge_expectations(site, names, environ),
         keep=write_applied,
         kept=lambda name: load_run(site.root / site.reports / name),
         redactor=Redactor([*declared_secrets(site, environ), *(value for name, value in environ.items() if _SECRET.search(name))]),
     )
+
+
+def _say(what: str) -> None:
+    """One line on standard error, where a human sees it."""
+    if sys.stderr.isatty():
+        sys.stderr.write(visible(what) + "\n")
 
 
 def _gate(site: Site, environ: Mapping[str, str], when: When, action: str) -> Gated | None:

@@ -53,12 +53,13 @@ def plan_text(stored: StoredPlan, site: Site, environ: Mapping[str, str]) -> str
         "",
     ]
     for number, step in enumerate(plan.steps, start=1):
-        lines += [f"step {number} of {len(plan.steps)}: {_title(step)}", *(f"  {line}" for line in _step(step, stored, site, environ)), ""]
+        lines += [f"step {number} of {len(plan.steps)}: {title(step)}", *(f"  {line}" for line in _step(step, stored, site, environ)), ""]
     lines += _last_words(plan.steps)
     return "\n".join(visible(PATTERNS_ONLY.redact(line)) for line in lines)
 
 
-def _title(step: StepPlan) -> str:
+def title(step: StepPlan) -> str:
+    """What a step does, in a few words."""
     match step:
         case BackupPlan():
             return f"back up {step.module} (class {step.backup_class})"

@@ -136,6 +136,7 @@ class Tiny:
     caller: CallerFacts = HUMAN
     answers: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     gates: list[When] = field(default_factory=list)
     shut: dict[When, Shut] = field(default_factory=dict)
     kept: list[Applied] = field(default_factory=list)
@@ -160,6 +161,7 @@ class Tiny:
             clock=lambda: self.now,
             caller=lambda: self.caller,
             ask=self._ask,
+            say=self.said.append,
             gate=self._gate,
             verify=self._verify,
             keep=self._keep,

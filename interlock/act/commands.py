@@ -75,7 +75,7 @@ def do_command(step: CommandPlan, bench: Bench, *, again: bool) -> StepDone:
         raise StepFailed(
             f"nobody knows whether {step.argv[0]} had ended when the runner died",
             why="it has no `done` check",
-            remedy="look, then say it: resume with `--step N=done` or `--step N=again`, or roll back",
+            remedy="look, then say it: `interlock resume PLAN --done STEP` or `--again STEP`; or roll back",
             changed=True,
         )
     ran = run(step.argv, step, bench)

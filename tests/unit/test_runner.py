@@ -52,6 +52,7 @@ def test_an_approved_plan_is_applied_verified_and_recorded(tiny: Tiny) -> None:
     assert tiny.kept[0].exit_code == 0
     assert backups(tiny)[1:] == ["app-20261120T210000Z.tar.zst", "app-20261120T210000Z.tar.zst.json"]
     assert tiny.runs() == 1
+    assert tiny.said == ["preflight gate", "step 1 of 4: back up app (class E)", "step 2 of 4: write 2 of 2 files", *tiny.said[3:5], "postflight gate"]
 
 
 def test_a_self_approved_action_says_so_loudly(tiny: Tiny) -> None:
