@@ -1,1 +1,1 @@
-"""`interlock.yaml` to a frozen `Site`: models here, reading in `load`, guessing in `discover`, the waiver file in `waivers`."""
+"""`interlock.yaml` to a frozen `Site`: nouns in `models`, reading in `load`, guessing in `discover`, the waiver file in `waivers`, YAML with positions in `yamltext`."""

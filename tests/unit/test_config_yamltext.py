@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interlock.config.yamlsyntax import syntax_problem
 from interlock.config.yamltext import COMPOSE, PARSERS, SITE, Fault, Parser, Position, Rules, Tagged, YamlText, read_yaml
 from tests.strategies import laid_out_yaml, mutations, yaml_texts
 
@@ -338,6 +340,13 @@ def test_a_syntax_error_says_where_and_what(text: str, line: int, column: int | 
     assert (problem.kind, problem.line, problem.message) == (Fault.SYNTAX, line, says)
     assert column is None or problem.column == column
     assert problem.remedy
+
+
+def test_an_error_that_nobody_has_words_for_is_given_as_it_is() -> None:
+    mark = yaml.Mark("", 0, 1, 2, None, None)
+    assert syntax_problem(yaml.YAMLError("odd"), "a").message == "it is no YAML: odd"
+    problem = syntax_problem(yaml.MarkedYAMLError(problem="odder", problem_mark=mark), "a\nbcd")
+    assert (problem.line, problem.column, problem.message) == (2, 3, "it is no YAML: odder")
 
 
 def test_half_a_surrogate_pair_is_no_character() -> None:
