@@ -136,7 +136,7 @@ def _newest_backup(name: str, module: Module, at: datetime) -> str:
             if manifest["schema"] == BACKUP_SCHEMA and path.with_name(manifest["file"]).is_file():
                 age = moments.in_words((at - moments.read(manifest["finished"])).total_seconds())
                 return f"{age} old, {manifest['bytes']} bytes, verified {manifest['verification']['level']}, never restored"
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
     return "none that interlock made"
 

@@ -162,7 +162,10 @@ def approval_files(books: Books, stored: StoredPlan) -> list[Path]:
 
 def read_signed(path: Path) -> tuple[Any, str]:
     """The approval and the signature of a file. Raises ValueError, or OSError, when it holds none."""
-    document = json.loads(read_private(path, limit=_APPROVAL_LIMIT))
+    try:
+        document = json.loads(read_private(path, limit=_APPROVAL_LIMIT))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     if not isinstance(document, dict) or document.keys() != {"approval", "signature"} or not isinstance(document["signature"], str):
         raise ValueError("it is no signed approval")
     return document["approval"], document["signature"]

@@ -66,6 +66,9 @@ class Approval:
         moments.read(approval.expires)
         if not is_digest(approval.plan):
             raise ValueError(f"{approval.plan!r} is no digest")
+        if not approval.principal.isprintable():
+            raise ValueError("its principal is no name")
+        approval.payload()  # a text that has no canonical form cannot have been signed
         return approval
 
 

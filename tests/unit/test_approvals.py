@@ -212,12 +212,15 @@ def test_two_approvals_never_have_the_same_payload_unless_they_are_the_same() ->
         {"nonce": 1},
         {"plan": "sha256:short"},
         {"created": "yesterday"},
+        {"principal": "an\0na"},
+        {"principal": "anna\n"},
+        {"nonce": "\ud800"},
         {"expires": "2026-11-20"},
         {"expires": "2026-11-20T21:00:00+01:00"},
     ],
 )
 def test_a_file_that_holds_no_approval_is_none(change: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"field|digest|format|written"):
+    with pytest.raises(ValueError, match=r"field|digest|format|written|name|canonical"):
         Approval.from_json(approval().to_json() | change)
 
 
