@@ -115,8 +115,10 @@ def test_known_traps_are_read_as_docker_compose_reads_them(compose: Compose, tmp
 
 
 def is_one_plain_scalar(text: str) -> bool:
-    """And no date: compose makes a time of it, in the few places where it takes one at all."""
-    return not re.match("[0-9]{4}-", text) and read_yaml(f"- {text}\n".encode(), COMPOSE).data == [resolve(text)]
+    """And no date, of which compose makes a time in the few places where it takes one at all, and nothing infinite, which its JSON cannot hold."""
+    if re.match("[0-9]{4}-", text) or text.lower().lstrip("+-") in (".nan", ".inf"):
+        return False
+    return read_yaml(f"- {text}\n".encode(), COMPOSE).data == [resolve(text)]
 
 
 @settings(max_examples=200 if os.environ.get("INTERLOCK_PROFILE") == "prove" else 5, deadline=None, suppress_health_check=list(HealthCheck))
