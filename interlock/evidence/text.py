@@ -10,6 +10,7 @@ import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TextIO
 
 from interlock.evidence.details import Details
@@ -22,6 +23,7 @@ from interlock.verdicts import Outcome, Pair, Verdict
 REASONS_SHOWN = 5
 CHANGES_SHOWN = 10
 PLACES_SHOWN = 5
+SUBJECTS_SHOWN = 4
 _MESSAGE_BYTES, _NAME_BYTES = 600, 200
 _WIDEST, _NARROWEST = 100, 60
 _WORD_COLUMN = 17  # symbol, the longest outcome in words, and a blank
@@ -106,13 +108,17 @@ def gate_text(record: Record, changes: Sequence[str], next_command: str, style: 
 
 
 def render(record: Record, _details: Details, style: Style = PLAIN) -> Iterator[str]:
-    """Every verdict, by family; then the decision and what belongs to no pair."""
+    """Every verdict, by family, what held of one guardrail in one line; then the decision and what belongs to no pair."""
     last = ""
-    for verdict in record.verdicts:
-        if family(verdict.guardrail) != last:
-            last = family(verdict.guardrail)
+    for (guardrail, outcome), group in groupby(record.verdicts, key=_quiet):
+        if family(guardrail) != last:
+            last = family(guardrail)
             yield f"{style.painted(style.name(last), _BOLD)}\n"
-        yield "\n".join(_verdict(verdict, style)) + "\n"
+        verdicts = list(group)
+        if outcome is not None and len(verdicts) > 1:
+            yield _together(verdicts, style)
+        else:
+            yield from ("\n".join(_verdict(verdict, style)) + "\n" for verdict in verdicts)
     for one in record.without_verdict:
         yield f"  {style.mark(Outcome.NOT_RUN)}{style.name(one.guardrail)} {style.name(one.subject)}\n"
     yield "\n" if record.verdicts or record.without_verdict else ""
@@ -183,6 +189,18 @@ def _verdict(verdict: Verdict, style: Style) -> list[str]:
         left = verdict.details.broken + verdict.details.unproven - min(len(told), PLACES_SHOWN)
         lines += [f"      and {left:,} more: see details.jsonl"] if told and left > 0 else []
     return lines + style.wrapped(verdict.remedy, 4, "remedy: ")
+
+
+def _quiet(verdict: Verdict) -> tuple[str, Outcome | None]:
+    """What neighbouring verdicts must share to be told together: only what asks nothing of the reader."""
+    return verdict.guardrail, verdict.outcome if verdict.outcome in (Outcome.HELD, Outcome.NOT_APPLICABLE) else None
+
+
+def _together(verdicts: Sequence[Verdict], style: Style) -> str:
+    _, _, rule = verdicts[0].guardrail.partition(".")
+    names = ", ".join(style.name(verdict.subject) for verdict in verdicts[:SUBJECTS_SHOWN])
+    more = f" and {len(verdicts) - SUBJECTS_SHOWN:,} more" if len(verdicts) > SUBJECTS_SHOWN else ""
+    return "\n".join([f"  {style.mark(verdicts[0].outcome)}{style.name(rule)}: {len(verdicts):,}", *style.wrapped(names + more, 4)]) + "\n"
 
 
 def _grave(verdict: Verdict) -> str:
