@@ -1,0 +1,280 @@
+"""The whole way by hand: the real command line in a real terminal, real gates, real keys; and every kind of process that may not apply, as a real process."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.in_terminal import INTERLOCK, Shown, human_environ, in_terminal
+from tests.tiny_site import OLD, SECRET, Tiny, key_of, make_tiny
+
+DIGITS = r"type the first 8 digits of its digest: "
+GATED = """\
+      - backup: {modules: [app]}
+      - write-files: {templates: [conf, motd]}
+      - command: {run: [bin/deploy], undo: [bin/undeploy], done: [bin/deployed]}
+      - verify: {expect: [deployed]}
+    gate: [backups, expect]
+"""
+
+
+class Hand:
+    """A site, and a human who types."""
+
+    def __init__(self, folder: Path, **site: object) -> None:
+        self.tiny: Tiny = make_tiny(folder, **{"steps": GATED, **site})  # type: ignore[arg-type]
+        self.environ = human_environ(folder, TINY_PASSWORD=SECRET)
+
+    def type(self, *words: str, replies: tuple[tuple[str, str], ...] = (), environ: Mapping[str, str] | None = None) -> Shown:
+        return in_terminal((*INTERLOCK, *words), environ or self.environ, self.tiny.root, replies=replies)
+
+    def plan(self) -> str:
+        """A plan signed by anna: the name of its folder."""
+        shown = self.type("plan", "release", "--key", str(key_of("anna")))
+        assert shown.code == 0, shown.text
+        found = re.search(r"plans/([\w.-]+)/plan\.json", shown.text)
+        assert found
+        return found[1]
+
+    def approve(self, plan: str, person: str = "anna", typed: str | None = None) -> Shown:
+        digits = plan.rpartition("-")[2][:8] if typed is None else typed
+        return self.type("approve", plan, "--key", str(key_of(person)), replies=((DIGITS, digits),))
+
+    def untouched(self) -> bool:
+        return self.tiny.look() == OLD and not list((self.tiny.root / ".interlock" / "journal").glob("0*"))
+
+
+@pytest.fixture
+def hand(tmp_path: Path) -> Hand:
+    return Hand(tmp_path)
+
+
+def test_plan_approve_apply_status_and_the_evidence_by_hand(hand: Hand) -> None:
+    plan = hand.plan()
+    shown = hand.approve(plan)
+    assert shown.code == 0, shown.text
+    assert "SELF-APPROVED: you made this plan yourself" in shown.text
+    assert "+password = ${DB_PASSWORD}" in shown.text
+    applied = hand.type("apply", plan)
+    assert applied.code == 0, applied.text
+    assert "step 3 of 4: run bin/deploy" in applied.text
+    assert "is done and verified (4 steps" in applied.text
+    evidence = re.search(r"evidence: (\S+)", applied.text)
+    assert evidence
+    verified = hand.type("verify", evidence[1])
+    assert verified.code == 0, verified.text
+    record = json.loads((Path(evidence[1]) / "record.json").read_bytes())
+    assert record["plan"]["digest"].startswith(f"sha256:{plan.rpartition('-')[2]}")
+    assert [approval["principal"] for approval in record["approvals"]] == ["anna"]
+    assert [step["kind"] for step in record["steps"]] == ["backup", "write-files", "command", "verify"]
+    assert "done and verified" in hand.type("status").text
+    again = hand.type("apply", plan)
+    assert (again.code, "applied already" in again.text) == (14, True)
+    everything = [path for path in hand.tiny.root.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
+    assert {path.name for path in everything} == {"app.conf", "deployed"}
+
+
+def test_a_shut_gate_ends_with_its_own_code(hand: Hand) -> None:
+    plan = hand.plan()
+    hand.approve(plan)
+    (hand.tiny.backups / "app-20261101T000000Z.tar.zst").chmod(0o644)
+    shown = hand.type("apply", plan)
+    assert shown.code == 1, shown.text
+    assert "the preflight gate is shut" in shown.text
+    assert hand.untouched()
+
+
+def test_wrong_digits_are_no_approval(hand: Hand) -> None:
+    plan = hand.plan()
+    shown = hand.approve(plan, typed="00000000")
+    assert (shown.code, "not approved" in shown.text) == (13, True)
+    assert hand.type("apply", plan).code == 13
+    assert hand.untouched()
+
+
+def test_what_is_piped_in_answers_nothing(hand: Hand) -> None:
+    """The digits come on standard input; the question is asked at the terminal, where nobody answers before it is closed."""
+    plan = hand.plan()
+    digits = plan.rpartition("-")[2][:8]
+    piped = f"echo {digits} | {sys.executable} -m interlock approve {plan} --key {key_of('anna')}"
+    shown = in_terminal(("sh", "-c", piped), hand.environ, hand.tiny.root, replies=((DIGITS, "no"),))
+    assert shown.code == 13
+    assert not list((hand.tiny.root / ".interlock" / "approvals").rglob("*.json"))
+
+
+def test_a_key_with_a_passphrase_asks_for_it_at_the_terminal(hand: Hand, tmp_path: Path) -> None:
+    path = tmp_path / "locked"
+    subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "open sesame", "-C", "anna", "-f", path), check=True, capture_output=True)
+    kind, key, _ = path.with_suffix(".pub").read_text().split()
+    (hand.tiny.root / "allowed_signers").write_text(f"anna {kind} {key}\n")
+    passphrase = (r"passphrase[^\n]*: ", "open sesame")
+    shown = hand.type("plan", "release", "--key", str(path), replies=(passphrase,))
+    assert shown.code == 0, shown.text
+    found = re.search(r"plans/([\w.-]+)/plan\.json", shown.text)
+    assert found
+    shown = hand.type("approve", found[1], "--key", str(path), replies=((DIGITS, found[1].rpartition("-")[2][:8]), passphrase))
+    assert shown.code == 0, shown.text
+    assert "open sesame" not in shown.text
+
+
+def test_ctrl_c_while_a_program_runs_stops_it_and_undoes_what_was_done(tmp_path: Path) -> None:
+    steps = GATED.replace("done: [bin/deployed]", "done: [bin/never]")
+    hand = Hand(tmp_path, steps=steps, programs={"deploy": "echo at work; sleep 30", "undeploy": "true", "never": "false"})
+    plan = hand.plan()
+    hand.approve(plan)
+    shown = hand.type("apply", plan, replies=((r"step 3 of 4: run bin/deploy\n", "\x03"),))
+    assert shown.code == 16, shown.text
+    assert "was stopped: SIGINT" in shown.text
+    assert hand.tiny.look() == OLD
+
+
+# ---- who may not apply, as real processes
+
+
+def approved(hand: Hand) -> str:
+    plan = hand.plan()
+    assert hand.approve(plan).code == 0
+    return plan
+
+
+def refuses(hand: Hand, shown: Shown, why: str) -> None:
+    assert shown.code == 13, shown.text
+    assert "this process may not apply" in shown.text
+    assert why in shown.text, shown.text
+    assert hand.untouched()
+
+
+def named(folder: Path, name: str, script: str) -> Path:
+    """A program of this name, as the kernel sees it: a copy of Python that runs `script`, and nothing above it shows through."""
+    program = folder / "programs" / name
+    program.parent.mkdir(exist_ok=True)
+    shutil.copy2(Path(sys.executable).resolve(), program)
+    (folder / "programs" / f"{name}.py").write_text(textwrap.dedent(script))
+    return program
+
+
+STARTS = """
+    import os, subprocess, sys
+    sys.exit(subprocess.run(sys.argv[1:], start_new_session={session}).returncode)
+"""
+
+
+def below(hand: Hand, folder: Path, name: str, *, session: bool = False) -> tuple[str, ...]:
+    """An argv that starts another below a process of this name."""
+    program = named(folder, name, STARTS.format(session=session))
+    hand.environ["PYTHONHOME"] = sys.base_prefix
+    return (str(program), f"{program}.py")
+
+
+def test_without_a_terminal_nobody_applies(hand: Hand) -> None:
+    plan = approved(hand)
+    done = subprocess.run(
+        (*INTERLOCK, "apply", plan), cwd=hand.tiny.root, env=hand.environ, capture_output=True, text=True, start_new_session=True, check=False
+    )
+    refuses(hand, Shown(done.returncode, done.stderr), "it has no controlling terminal")
+    done = subprocess.run(
+        (*INTERLOCK, "approve", plan, "--key", str(key_of("anna"))),
+        cwd=hand.tiny.root,
+        env=hand.environ,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        check=False,
+    )
+    assert (done.returncode, "there is no terminal to ask at" in done.stderr) == (13, True)
+
+
+@pytest.mark.parametrize("name", ["cron", "atd"])
+def test_a_job_of_cron_or_at_does_not_apply(hand: Hand, tmp_path: Path, name: str) -> None:
+    plan = approved(hand)
+    argv = below(hand, tmp_path, name, session=True)
+    done = subprocess.run(
+        (*argv, "/bin/sh", "-c", f"{sys.executable} -m interlock apply {plan}; exit $?"),
+        cwd=hand.tiny.root,
+        env=hand.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    refuses(hand, Shown(done.returncode, done.stderr), f"{name} started its session")
+
+
+@pytest.mark.parametrize("name", ["act_runner", "woodpecker-agent"])
+def test_a_ci_runner_with_a_terminal_does_not_apply(hand: Hand, tmp_path: Path, name: str) -> None:
+    plan = approved(hand)
+    shown = in_terminal((*below(hand, tmp_path, name), *INTERLOCK, "apply", plan), hand.environ, hand.tiny.root)
+    refuses(hand, shown, "runs this (process")
+
+
+def test_a_ci_job_is_known_by_the_environment_of_those_above_it_too(hand: Hand) -> None:
+    plan = approved(hand)
+    shown = hand.type("apply", plan, environ=hand.environ | {"GITHUB_ACTIONS": "true"})
+    refuses(hand, shown, "GitHub Actions runs this")
+    hidden = ("sh", "-c", f"env -u GITHUB_ACTIONS {sys.executable} -m interlock apply {plan}; exit $?")
+    shown = in_terminal(hidden, hand.environ | {"GITHUB_ACTIONS": "true"}, hand.tiny.root)
+    refuses(hand, shown, "GitHub Actions runs this")
+
+
+def test_ci_on_a_terminal_asks_once(hand: Hand) -> None:
+    plan = approved(hand)
+    with_ci = hand.environ | {"CI": "true"}
+    assert hand.type("apply", plan, replies=((r"Type yes to go on: ", "no"),), environ=with_ci).code == 13
+    assert hand.untouched()
+    shown = hand.type("apply", plan, replies=((r"Type yes to go on: ", "yes"),), environ=with_ci)
+    assert shown.code == 0, shown.text
+
+
+def test_the_main_process_of_a_unit_does_not_apply(hand: Hand) -> None:
+    plan = approved(hand)
+    as_unit = ("sh", "-c", f"export SYSTEMD_EXEC_PID=$$ INVOCATION_ID=0123456789abcdef; {sys.executable} -m interlock apply {plan}; exit $?")
+    refuses(hand, in_terminal(as_unit, hand.environ, hand.tiny.root), "main process of a systemd unit")
+
+
+def test_a_terminal_below_a_unit_applies(hand: Hand) -> None:
+    """A desktop's terminal emulator is a unit, and its shells inherit the unit's variables."""
+    plan = approved(hand)
+    shown = hand.type("apply", plan, environ=hand.environ | {"SYSTEMD_EXEC_PID": "1", "INVOCATION_ID": "0123456789abcdef"})
+    assert shown.code == 0, shown.text
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_a_git_hook_does_not_apply(hand: Hand) -> None:
+    plan = approved(hand)
+    git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "core.hooksPath=.git/hooks")
+    subprocess.run((*git, "init", "-q"), cwd=hand.tiny.root, env=hand.environ, check=True)
+    hook = hand.tiny.root / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\n{sys.executable} -m interlock apply {plan}\necho applied with $?\nexit 1\n")
+    hook.chmod(0o755)
+    shown = in_terminal((*git, "commit", "--allow-empty", "-m", "x"), hand.environ, hand.tiny.root)
+    assert "git runs this" in shown.text, shown.text
+    assert "applied with 13" in shown.text
+    assert hand.untouched()
+
+
+def test_sudo_is_looked_through(hand: Hand) -> None:
+    sudo = shutil.which("sudo")
+    if sudo is None or subprocess.run((sudo, "-n", "true"), capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs sudo without a password")
+    plan = approved(hand)
+    argv = (sudo, "-n", "--preserve-env=PYTHONPATH,TINY_PASSWORD,HOME", *INTERLOCK, "apply", plan)
+    refuses(hand, in_terminal(argv, hand.environ | {"GITHUB_ACTIONS": "true"}, hand.tiny.root), "GitHub Actions runs this")
+    shown = in_terminal(argv, hand.environ, hand.tiny.root)
+    assert shown.code == 0, shown.text
+
+
+def test_the_tests_of_this_file_run_in_ci_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they hand to the command line has no mark of the job that runs them."""
+    for name in ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "INVOCATION_ID"):
+        monkeypatch.setenv(name, "true")
+    environ = human_environ(Path("/home/anna"))
+    assert not {"CI", "GITHUB_ACTIONS", "GITLAB_CI", "INVOCATION_ID", "PYTEST_CURRENT_TEST"} & environ.keys()
+    assert environ.keys() >= {"PATH", "PYTHONPATH"}
