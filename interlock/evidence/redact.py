@@ -32,7 +32,7 @@ class _Pattern:
 
     marks: tuple[str, ...]
     expression: str
-    words: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()  # in lower case
 
 
 _END_OF_VALUE = r"(?:\\{0,4}[\"']|[\s,;)&\]}]|\Z)"
@@ -86,6 +86,10 @@ _PATTERNS = (
         rf"-----BEGIN [A-Z0-9 ]{{0,40}}PRIVATE KEY(?: BLOCK)?-----(?P<secret>(?:[A-Za-z0-9+/=\s,:]|-(?!-)|\\[nrt]){{1,{LONGEST_VALUE}}})",
     ),
 )
+
+
+_LONE_MARKS = tuple(sorted({mark for pattern in _PATTERNS if not pattern.words for mark in pattern.marks}))
+_WORDS = tuple(sorted({word for pattern in _PATTERNS for word in pattern.words}))
 
 
 @cache
@@ -172,11 +176,13 @@ class _Search:
         self.longest = max(map(len, self._forms), default=0)
 
     def is_clean(self, text: str) -> bool:
-        return not any(needle in text for needle in self._needles) and not any(_compiled(pattern).search(text) for pattern in _worth_searching(text))
+        if self._any_needle(text):
+            return False
+        return not _any_mark(text) or not any(_compiled(pattern).search(text) for pattern in _worth_searching(text))
 
     def are_clean(self, prefix: str, names: Sequence[str]) -> bool:
         joined = "\n".join(names)
-        marked = _any_mark(prefix) or _any_mark(joined) or any(needle in joined or needle in prefix for needle in self._needles)
+        marked = _any_mark(prefix) or _any_mark(joined) or self._any_needle(prefix) or self._any_needle(joined)
         if not marked and self._nothing_across(prefix):
             return True
         return self.is_clean(prefix + ("\n" + prefix).join(names))
@@ -186,6 +192,12 @@ class _Search:
         if not prefix.endswith("/") or prefix.endswith(":/"):
             return False
         return not any(prefix.endswith(needle[: at + 1]) for needle in self._needles for at, letter in enumerate(needle[:-1]) if letter == "/")
+
+    def _any_needle(self, text: str) -> bool:
+        for needle in self._needles:  # noqa: SIM110 - a generator costs more than the search
+            if needle in text:
+                return True
+        return False
 
     def redact(self, text: str) -> str:
         if self.is_clean(text):
@@ -225,7 +237,15 @@ def _worth_searching(text: str) -> Iterator[_Pattern]:
 
 
 def _any_mark(text: str) -> bool:
-    return any(True for _ in _worth_searching(text))
+    """False when no pattern can match: what nearly every text is asked, so written for speed."""
+    for mark in _LONE_MARKS:
+        if mark in text:
+            return True
+    lower = text.lower()
+    for word in _WORDS:  # noqa: SIM110 - a generator costs more than the search
+        if word in lower:
+            return True
+    return False
 
 
 def _inside_quotes(text: str, start: int, end: int) -> Span:
