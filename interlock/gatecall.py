@@ -14,13 +14,14 @@ from itertools import islice
 from pathlib import Path
 
 from interlock.config.models import Site
-from interlock.errors import EvidenceError, GateShut
+from interlock.config.waivers import load_waivers
+from interlock.errors import ConfigError, EvidenceError, GateShut
 from interlock.evidence.folder import LoadedRun, load_run, runs
 from interlock.evidence.record import Record
 from interlock.evidence.verify import verify_run
 from interlock.gaterun import GateRequest, required_of
 from interlock.observe.own_checks import own_checks
-from interlock.verdicts import When
+from interlock.verdicts import Pair, When
 
 SCRUBBED = ("PYTEST_", "PYTHONDONTWRITEBYTECODE", "PYTHONOPTIMIZE", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONWARNINGS", "COV_CORE")
 PINNED = Path(__file__).with_name("gate_pytest.ini")
@@ -37,6 +38,8 @@ class GateAnswer:
 
 def run_gate(site: Site, gate: When, *, action: str | None, facts: Path | None, environ: Mapping[str, str], timeout: float = 3600) -> GateAnswer:
     """Run one gate of a site. Raises GateShut(10) when no complete record of this very run is there afterwards, EvidenceError when evidence failed."""
+    wanted = _wanted(site, gate, action)
+    load_waivers(site.root / site.waivers)
     nonce = secrets.token_hex(16)
     argv = _argv(site, gate, action, facts, nonce)
     try:
@@ -60,7 +63,7 @@ def run_gate(site: Site, gate: When, *, action: str | None, facts: Path | None, 
     if run is None:
         raise _no_record(gate, done.returncode, output)
     _demand_whole(run)
-    _demand_complete(site, gate, action, run.record)
+    _demand_complete(wanted, run.record)
     return GateAnswer(run=run, output=output)
 
 
@@ -100,6 +103,8 @@ def _no_record(gate: When, code: int, output: str) -> Exception:
     tail = "\n".join(output.strip().splitlines()[-15:])
     if code == EvidenceError.exit_code:
         return EvidenceError(f"the {gate} gate could not write its evidence", why=tail)
+    if code == ConfigError.exit_code:
+        return ConfigError(f"the {gate} gate could not begin", why=tail)
     return GateShut(
         f"the {gate} gate left no record (pytest ended with {code})", code=10, why=tail, remedy="mend what stopped it; without a record nothing is proven"
     )
@@ -112,15 +117,15 @@ def _demand_whole(run: LoadedRun) -> None:
         raise EvidenceError("the record of this run does not verify", where=str(run.path), why=str(verification), remedy="run the gate again")
 
 
-def _demand_complete(site: Site, gate: When, action: str | None, record: Record) -> None:
-    """The record answers for every pair that we compute ourselves, whatever it says was required."""
+def _wanted(site: Site, gate: When, action: str | None) -> frozenset[Pair]:
+    """What the record must answer for, computed here. Raises UsageError for an action that the site lacks, before anything is started."""
     request = GateRequest(gates=frozenset({gate}), start=site.root, action=action)
-    wanted = {(one.pair.guardrail, one.pair.subject) for one in required_of(site, request)}
-    missing = wanted - {(one.guardrail, one.subject) for one in record.required}
+    return frozenset(one.pair for one in required_of(site, request))
+
+
+def _demand_complete(wanted: frozenset[Pair], record: Record) -> None:
+    """The record answers for every pair that we compute ourselves, whatever it says was required."""
+    missing = sorted(wanted - {one.pair for one in record.required})
     if missing:
-        first = sorted(missing)[0]
-        raise GateShut(
-            f"the record does not account for {first[0]} [{first[1]}] and {len(missing) - 1} more",
-            code=10,
-            remedy="run the gate again; report this if it stays",
-        )
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise GateShut(f"the record does not account for {missing[0]}{more}", code=10, remedy="run the gate again; report this if it stays")
