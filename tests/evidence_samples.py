@@ -55,6 +55,8 @@ class Sample:
     action: str | None = None
     plan: PlanReference | None = None
     steps: Sequence[Mapping[str, object]] = ()
+    approvals: Sequence[Mapping[str, object]] = ()
+    exit_code: int | None = None
     extra: Mapping[str, bytes] = field(default_factory=dict)
     site: str = "platform"
     name: str = NAME
@@ -133,6 +135,8 @@ def _publish(reports: Path, sample: Sample, spool: Path) -> LoadedRun:
                 replayed=sample.replayed,
                 plan=sample.plan,
                 steps=sample.steps,
+                approvals=sample.approvals,
+                exit_code=sample.exit_code,
                 previous=sample.previous,
                 redact=sample.redactor.redact,
             )
@@ -258,4 +262,18 @@ NASTY = Sample(
     problems=[Reason(code=12, text=NASTY_TEXT, remedy=NASTY_TEXT)],
     site=NASTY_TEXT,
 )
-SAMPLES = {"open": OPEN, "shut": SHUT, "waived": WAIVED, "unproven": UNPROVEN, "nasty": NASTY}
+APPLIED = Sample(
+    judged=[STATE_DISK, backups()],
+    not_used=NO_PARITY,
+    action="release",
+    plan=PlanReference(digest="sha256:" + "7" * 64, action="release"),
+    approvals=[{"principal": "anna@example.org", "plan": "sha256:" + "7" * 64, "self_approved": True}],
+    steps=[
+        {"number": 1, "kind": "backup", "state": "done", "files": ["app-20261120.tar.zst"]},
+        {"number": 2, "kind": "write-files", "state": "done"},
+        {"number": 3, "kind": "command", "state": "undone", "exit": 3},
+    ],
+    exit_code=16,
+    extra={"plan.json": b"{}\n"},
+)
+SAMPLES = {"open": OPEN, "shut": SHUT, "waived": WAIVED, "unproven": UNPROVEN, "nasty": NASTY, "applied": APPLIED}

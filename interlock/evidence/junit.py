@@ -13,6 +13,7 @@ from typing import assert_never
 from interlock.evidence.details import DetailLine, Details, HeldLines, Lines, by_verdict
 from interlock.evidence.record import Decision, Record, Required
 from interlock.evidence.visible import visible, visible_lines
+from interlock.evidence.wording import approvers, ended_in_words, is_self_approved, number
 from interlock.verdicts import Outcome, Verdict
 
 _SPECIAL = ("&", "<", ">")  # HeldLines hold no quotes
@@ -45,9 +46,8 @@ def _root(record: Record) -> str:
 
 def _gate_counts(record: Record) -> tuple[int, int, int, int]:
     """tests, failures, errors, skipped of the gate's own suite."""
-    shut = record.decision is Decision.SHUT
     unused = len(record.not_used)
-    return 1 + unused, int(shut and record.exit_code == 1), int(shut and record.exit_code != 1), unused
+    return 1 + unused, int(record.exit_code == 1), int(record.exit_code not in (0, 1)), unused
 
 
 def _gate(record: Record) -> Iterator[str]:
@@ -66,6 +66,8 @@ def _gate(record: Record) -> Iterator[str]:
             "interlock.exit_code": str(record.exit_code),
             "interlock.replayed": str(record.replayed).lower(),
             "interlock.plan_sha256": record.plan.digest if record.plan else "",
+            "interlock.approved_by": " ".join(approvers(record)),
+            "interlock.self_approved": "true" if is_self_approved(record) else "",
             "interlock.waivers": " ".join(waiver.id for waiver in record.waivers),
             "interlock.record_sha256": record.digest,
             "interlock.details_sha256": record.details.sha256,
@@ -73,15 +75,19 @@ def _gate(record: Record) -> Iterator[str]:
             "interlock.version": run.interlock,
         }
     )
-    if record.decision is Decision.OPEN:
-        yield _case("interlock.gate", name, "")
-    else:
-        text = "\n".join(f"{reason.guardrail} {reason.subject}: {reason.text}".strip(" :") for reason in record.reasons[:100])
-        tag = "failure" if record.exit_code == 1 else "error"
-        yield _case("interlock.gate", name, _fault(tag, f"exit-{record.exit_code}", f"the gate is shut: {_number(len(record.reasons), 'reason')}", text))
+    yield _case("interlock.gate", name, _gate_fault(record))
     for unused, why in sorted(record.not_used.items()):
         yield _case("interlock.not_used", unused, _skipped(f"not used here: {why}"))
     yield "</testsuite>\n"
+
+
+def _gate_fault(record: Record) -> str:
+    """Nothing when all went well; a shut gate, or an action that failed behind an open one, fails whatever its details say."""
+    if record.exit_code == 0:
+        return ""
+    told = f"{ended_in_words(record)}: {number(len(record.reasons), 'reason')}" if record.decision is Decision.SHUT else ended_in_words(record)
+    text = "\n".join(f"{reason.guardrail} {reason.subject}: {reason.text}".strip(" :") for reason in record.reasons[:100])
+    return _fault("failure" if record.exit_code == 1 else "error", f"exit-{record.exit_code}", told, text)
 
 
 def _counts(verdict: Verdict) -> tuple[int, int, int, int]:
@@ -217,7 +223,3 @@ def _attribute(text: str) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -10,9 +10,22 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from interlock.evidence.details import Details
-from interlock.evidence.record import Decision, Record
+from interlock.evidence.record import Record
 from interlock.evidence.visible import clipped
-from interlock.evidence.wording import GRAVITY, asked_for, details_by_family, number, outcome_in_words, outcomes_by_family, tally_in_words
+from interlock.evidence.wording import (
+    GRAVITY,
+    approvers,
+    asked_for,
+    details_by_family,
+    ended_in_words,
+    headline,
+    is_self_approved,
+    number,
+    outcome_in_words,
+    outcomes_by_family,
+    steps_in_words,
+    tally_in_words,
+)
 from interlock.gate.decision import Reason
 from interlock.verdicts import Outcome, Pair
 
@@ -24,8 +37,9 @@ _FAMILY = re.compile("[a-z0-9_-]{1,60}")
 def render(record: Record, _details: Details) -> Iterator[str]:
     """The summary, section by section."""
     yield from _head(record)
-    yield from _section("Why the gate is shut", _reasons(record), len(record.reasons), 14_000)
-    yield from _section("Waived", _waived(record), len(record.waivers), 12_000)
+    yield from _section("Why the gate is shut", _reasons(record), len(record.reasons), 13_000)
+    yield from _section("What was done", (f"- step {code(step, _NAME)}\n" for step in steps_in_words(record)), len(record.steps), 5_000)
+    yield from _section("Waived", _waived(record), len(record.waivers), 10_000)
     yield from _checked(record)
     yield from _section("What was not checked", _not_checked(record), len(record.not_used) + sum(map(record.count, _UNCHECKED)), 8_000)
     yield from _places(record)
@@ -34,9 +48,12 @@ def render(record: Record, _details: Details) -> Iterator[str]:
 
 def _head(record: Record) -> Iterator[str]:
     run, target = record.run, record.target
-    yield f"# interlock: {'OPEN' if record.decision is Decision.OPEN else 'SHUT'}\n\n"
+    yield f"# interlock: {headline(record)}\n\n"
     asked = f"{code(asked_for(record), _NAME)} of site {code(target.site, _NAME)}"
-    yield f"**The gate is {record.decision}** (exit code {record.exit_code}): {asked}. {tally_in_words(record)}.\n\n"
+    ended = ended_in_words(record)
+    yield f"**{ended[0].upper()}{ended[1:]}** (exit code {record.exit_code}): {asked}. {tally_in_words(record)}.\n\n"
+    if is_self_approved(record):
+        yield "**SELF-APPROVED: the planner approved this plan.**\n\n"
     if record.waivers:
         yield f"**WAIVED: {number(len(record.waivers), 'waiver')} in use; what is waived is broken.**\n\n"
     if record.replayed:
@@ -45,8 +62,8 @@ def _head(record: Record) -> Iterator[str]:
     yield f"- run {code(run.id, _NAME)}, {code(run.started, _NAME)} to {code(run.ended, _NAME)}, by {code(f'{run.user}@{run.host}', _NAME)}\n"
     yield f"- site file {code(target.file or 'none: discovered', _NAME)}{commit}\n"
     if record.plan:
-        counted = f"{number(len(record.approvals), 'approval')}, {number(len(record.steps), 'step')}"
-        yield f"- plan {code(record.plan.digest, _NAME)} for {code(record.plan.action, _NAME)}, {counted}\n"
+        names = ", ".join(code(name, _NAME) for name in approvers(record)[:10]) or "nobody: it asks for none"
+        yield f"- plan {code(record.plan.digest, _NAME)} for {code(record.plan.action, _NAME)}, approved by {names}\n"
     yield "\n"
 
 

@@ -16,7 +16,17 @@ from typing import TextIO
 from interlock.evidence.details import Details
 from interlock.evidence.record import Decision, Record, family
 from interlock.evidence.visible import clipped
-from interlock.evidence.wording import asked_for, number, outcome_in_words, tally_in_words
+from interlock.evidence.wording import (
+    approvers,
+    asked_for,
+    ended_in_words,
+    headline,
+    is_self_approved,
+    number,
+    outcome_in_words,
+    steps_in_words,
+    tally_in_words,
+)
 from interlock.gate.decision import Reason
 from interlock.verdicts import Outcome, Pair, Verdict
 
@@ -130,10 +140,14 @@ def render(record: Record, _details: Details, style: Style = PLAIN) -> Iterator[
 
 
 def _decision(record: Record, style: Style) -> Iterator[str]:
-    is_open = record.decision is Decision.OPEN
-    word, color = ("OPEN", _CYAN) if is_open else ("SHUT", _RED)
+    word = headline(record)
     said = f"(exit code {record.exit_code}): {style.name(asked_for(record))} of site {style.name(record.target.site)}"
-    yield from _painted_first(style.wrapped(said, 0, f"{word} "), word, style, color)
+    yield from _painted_first(style.wrapped(said, 0, f"{word} "), word, style, _RED if record.exit_code else _CYAN)
+    if record.plan is not None:
+        yield from style.wrapped(ended_in_words(record), 2)
+        yield from style.wrapped(", ".join(approvers(record)) or "nobody: it asks for none", 2, "approved by ")
+        for step in steps_in_words(record):
+            yield from style.wrapped(step, 2, "step ")
     yield from style.wrapped(tally_in_words(record), 2)
 
 
@@ -161,7 +175,9 @@ _KINDS: Mapping[int, str] = {12: "waiver", 13: "approval", 14: "stale", 15: "loc
 
 
 def _loud(record: Record, style: Style) -> Iterator[str]:
-    """What every summary says, open or shut: what is waived, replayed, and not used."""
+    """What every summary says, open or shut: what is self-approved, waived, replayed, and not used."""
+    if is_self_approved(record):
+        yield from _painted_first(style.wrapped("the planner approved this plan", 0, "SELF-APPROVED "), "SELF-APPROVED", style, _YELLOW)
     for waiver in record.waivers:
         said = f"{waiver.guardrail} {waiver.subject} until {waiver.expires_at}: {waiver.reason} (waiver {waiver.id}, owner {waiver.owner}, {waiver.ticket})"
         yield from _painted_first(style.wrapped(said, 0, "WAIVED "), "WAIVED", style, _YELLOW)
@@ -186,8 +202,8 @@ def _verdict(verdict: Verdict, style: Style) -> list[str]:
         for place in told[:PLACES_SHOWN]:
             at = f"{place.file}:{place.line}: " if place.line else ""
             lines += style.wrapped(at + place.message, 6, "- ")
-        left = verdict.details.broken + verdict.details.unproven - min(len(told), PLACES_SHOWN)
-        lines += [f"      and {left:,} more: see details.jsonl"] if told and left > 0 else []
+        left = verdict.details.broken + verdict.details.unproven - (len(verdict.where) - len(told)) - min(len(told), PLACES_SHOWN)
+        lines += [f"      and {left:,} more: see details.jsonl"] if left > 0 else []
     return lines + style.wrapped(verdict.remedy, 4, "remedy: ")
 
 
@@ -200,7 +216,8 @@ def _together(verdicts: Sequence[Verdict], style: Style) -> str:
     _, _, rule = verdicts[0].guardrail.partition(".")
     names = ", ".join(style.name(verdict.subject) for verdict in verdicts[:SUBJECTS_SHOWN])
     more = f" and {len(verdicts) - SUBJECTS_SHOWN:,} more" if len(verdicts) > SUBJECTS_SHOWN else ""
-    return "\n".join([f"  {style.mark(verdicts[0].outcome)}{style.name(rule)}: {len(verdicts):,}", *style.wrapped(names + more, 4)]) + "\n"
+    title = f"  {style.mark(verdicts[0].outcome)}{style.name(rule or verdicts[0].guardrail)}: {len(verdicts):,}"
+    return "\n".join([title, *style.wrapped(names + more, 4)]) + "\n"
 
 
 def _grave(verdict: Verdict) -> str:

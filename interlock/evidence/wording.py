@@ -36,6 +36,51 @@ def asked_for(record: Record) -> str:
     return f"{gates} for {record.run.action}" if record.run.action else gates
 
 
+def headline(record: Record) -> str:
+    """One word for how it ended: OPEN or SHUT of a gate; of an action what became of it."""
+    if record.plan is None:
+        return record.decision.value.upper()
+    match record.exit_code:
+        case 0:
+            return "DONE"
+        case 16:
+            return "UNDONE"
+        case 18:
+            return "HALF-CHANGED"
+        case _:
+            return "NOT VERIFIED"
+
+
+def ended_in_words(record: Record) -> str:
+    """The sentence to the headline."""
+    if record.plan is None:
+        return f"the gate is {record.decision}"
+    match record.exit_code:
+        case 0:
+            return "the action is done and verified"
+        case 16:
+            return "the action failed, and everything is undone"
+        case 18:
+            return "the action failed, and something is half-changed: run `interlock status`"
+        case _:
+            return "the action is done, and what is now does not verify"
+
+
+def approvers(record: Record) -> tuple[str, ...]:
+    """Who approved the plan, as the approvals name them."""
+    return tuple(sorted({str(approval.get("principal", "")) for approval in record.approvals} - {""}))
+
+
+def is_self_approved(record: Record) -> bool:
+    """True when the planner's own approval was enough: every report says so."""
+    return any(approval.get("self_approved") is True for approval in record.approvals)
+
+
+def steps_in_words(record: Record) -> tuple[str, ...]:
+    """`1 backup: done` for each step of an action."""
+    return tuple(f"{step.get('number', '?')} {step.get('kind', '?')}: {step.get('state', '?')}" for step in record.steps)
+
+
 def tally_in_words(record: Record) -> str:
     """`12 pairs: 1 broken, 11 held`, worst first."""
     counted = [(outcome, record.count(outcome)) for outcome in GRAVITY]

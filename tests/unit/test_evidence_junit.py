@@ -17,7 +17,7 @@ from interlock.evidence import junit
 from interlock.evidence.details import HeldLines, Lines, no_details
 from interlock.evidence.folder import LoadedRun
 from interlock.verdicts import Broken, Counts, Detail, Held, HeldRun, Outcome, Pair, Streamed, Unproven
-from tests.evidence_samples import NASTY_TEXT, OPEN, SAMPLES, SHUT, UNPROVEN, WAIVED, Judged, Sample, publish
+from tests.evidence_samples import APPLIED, NASTY_TEXT, OPEN, SAMPLES, SHUT, UNPROVEN, WAIVED, Judged, Sample, publish
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
@@ -108,6 +108,12 @@ def test_the_gate_itself_fails_when_it_is_shut_for_no_detail(tmp_path: Path) -> 
     open_gate = of_suites(document(publish(tmp_path / "open", OPEN)))["interlock gate"]
     assert open_gate.find("testcase/error") is None
     assert open_gate.find("testcase/failure") is None
+
+
+def test_an_action_that_failed_behind_an_open_gate_is_an_error(tmp_path: Path) -> None:
+    gate = of_suites(document(publish(tmp_path, APPLIED)))["interlock gate"]
+    assert gate.find("testcase/error[@type='exit-16']") is not None
+    assert {one.attrib["name"]: one.attrib["value"] for one in gate.iter("property")}["interlock.self_approved"] == "true"
 
 
 def test_unused_families_are_shown_as_skipped(tmp_path: Path) -> None:

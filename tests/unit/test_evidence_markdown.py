@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from interlock.evidence import markdown
 from interlock.evidence.details import no_details
-from interlock.evidence.record import Record, Required, UsedWaiver
+from interlock.evidence.record import PlanReference, Record, Required, UsedWaiver
 from interlock.gate.decision import Reason
 from interlock.verdicts import Broken, Detail, Outcome, Pair, Severity
-from tests.evidence_samples import NASTY_TEXT, OPEN, SAMPLES, SHUT, UNPROVEN, WAIVED, Judged, Sample, publish, waiver
+from tests.evidence_samples import APPLIED, NASTY_TEXT, OPEN, SAMPLES, SHUT, UNPROVEN, WAIVED, Judged, Sample, publish, waiver
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), min_size=1)
 HOSTILE = st.lists(
@@ -85,6 +85,14 @@ def test_what_was_not_run_is_told_as_not_checked(tmp_path: Path) -> None:
     assert "replayed facts" in text
 
 
+def test_an_action_says_what_became_of_it(tmp_path: Path) -> None:
+    text = summary(publish(tmp_path, APPLIED).record)
+    assert text.startswith("# interlock: UNDONE\n\n**The action failed, and everything is undone** (exit code 16)")
+    assert "**SELF-APPROVED: the planner approved this plan.**" in text
+    assert "approved by `anna@example.org`" in text
+    assert "- step `2 write-files: done`" in text
+
+
 def structure(text: str) -> list[str]:
     """The kinds of all tokens that a reader makes of a document, without the contents of code spans."""
     from markdown_it import MarkdownIt
@@ -119,7 +127,15 @@ def with_texts(tmp_path: Path, text: str) -> str:
     judged.append(Judged(guardrail="own.z", subject=text, judgement=Broken(text, details=(waived,))))
     used = waiver(Pair("own.z", text), waived, id=text, reason=text, owner=text, ticket=text, approver=text)
     problems = [Reason(code=12, text=text, remedy=text)]
-    return summary(publish(tmp_path, Sample(judged=judged, waivers=[used], not_used={text: text}, problems=problems, site=text, action=text)).record)
+    plan, steps, approvals = PlanReference(digest="sha256:" + "1" * 64, action=text), [{"number": 1, "kind": text, "state": text}], [{"principal": text}]
+    return summary(
+        publish(
+            tmp_path,
+            Sample(
+                judged=judged, waivers=[used], not_used={text: text}, problems=problems, site=text, action=text, plan=plan, steps=steps, approvals=approvals
+            ),
+        ).record
+    )
 
 
 @given(text=ANY_TEXT | HOSTILE)

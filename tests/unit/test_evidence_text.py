@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from pathlib import Path
@@ -15,8 +16,8 @@ from interlock.evidence.details import no_details
 from interlock.evidence.renderings import RENDERINGS
 from interlock.evidence.text import Style, gate_text
 from interlock.gate.decision import Reason
-from interlock.verdicts import Broken, Detail, Outcome
-from tests.evidence_samples import OPEN, SAMPLES, SHUT, UNPROVEN, WAIVED, Judged, Sample, publish
+from interlock.verdicts import Broken, Detail, Held, Outcome
+from tests.evidence_samples import APPLIED, OPEN, SAMPLES, SHUT, UNPROVEN, WAIVED, Judged, Sample, publish
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 LOUD = Style(color=True)
@@ -60,6 +61,45 @@ def test_an_open_gate_says_so_and_still_names_what_is_waived_and_not_used(tmp_pa
 
 def test_replayed_facts_are_named_loudly(tmp_path: Path) -> None:
     assert "REPLAYED these facts come from a file" in gate_text(publish(tmp_path, UNPROVEN).record, [], "")
+
+
+def test_what_holds_of_one_guardrail_is_told_together(tmp_path: Path) -> None:
+    judged = [Judged(guardrail="expect.port", subject=f"p{number}", judgement=Held(f"port {number} answers")) for number in range(40)]
+    judged += [Judged(guardrail="expect.port", subject="zz", judgement=Broken("port 99 is silent"))]
+    shown = "".join(text.render(publish(tmp_path, Sample(judged=judged)).record, no_details))
+    assert "  ✔ held           port: 40\n    p0, p1, p10," in shown
+    assert re.search(r"and [0-9]+ more", shown)
+    assert "  ✘ broken         port zz (high)\n    port 99 is silent\n" in shown
+
+
+def test_places_that_the_message_names_already_are_not_told_again(tmp_path: Path) -> None:
+    details = tuple(Detail(what=f"f{number}", outcome=Outcome.BROKEN, message=f"f{number} is 0644") for number in range(9))
+    message = "9 are readable: f0 is 0644; f1 is 0644; f2 is 0644; and 6 more"
+    shown = "".join(
+        text.render(publish(tmp_path, Sample(judged=[Judged(guardrail="g.x", subject="s", judgement=Broken(message, details=details))])).record, no_details)
+    )
+    assert [line.strip() for line in shown.splitlines() if line.startswith("      ")] == [
+        *(f"- f{number} is 0644" for number in range(3, 8)),
+        "and 1 more: see details.jsonl",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "word", "sentence"),
+    [
+        (0, "DONE", "the action is done and verified"),
+        (16, "UNDONE", "the action failed, and everything is undone"),
+        (18, "HALF-CHANGED", "the action failed, and something is half-changed: run `interlock status`"),
+        (17, "NOT VERIFIED", "the action is done, and what is now does not verify"),
+    ],
+)
+def test_an_action_says_what_became_of_it_who_approved_it_and_what_was_done(tmp_path: Path, code: int, word: str, sentence: str) -> None:
+    shown = gate_text(publish(tmp_path, dataclasses.replace(APPLIED, exit_code=code)).record, [], "", Style(width=100))
+    assert shown.startswith(f"{word} (exit code {code})")
+    assert sentence in shown
+    assert "approved by anna@example.org" in shown
+    assert "  step 3 command: undone\n" in shown
+    assert "SELF-APPROVED the planner approved this plan" in shown
 
 
 def test_every_verdict_stands_below_its_family_with_a_word_and_a_symbol(tmp_path: Path) -> None:
