@@ -5,6 +5,7 @@ The kernel holds the lock, not the text in the file: it goes when its holder die
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -120,5 +121,5 @@ def _unseen(path: Path, error: OSError) -> LockHeld:
         f"the lock cannot be taken: {error.strerror}",
         where=str(path),
         why="without it nobody can know that no other action is under way",
-        remedy=f"let this user read and write {path}",
+        remedy="make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else f"let this user read and write {path}",
     )
