@@ -1,6 +1,6 @@
 """What can go wrong, in words that an operator can act on: every error names what, where, why and the remedy.
 
-One small family. Each class knows the exit code that the command line answers with (docs/exit-codes.md); nothing else maps errors to codes.
+One small family. Each class knows the exit code that the command line answers with (docs/gate.md); nothing else maps errors to codes.
 """
 
 from __future__ import annotations

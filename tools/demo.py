@@ -23,7 +23,7 @@ from tools.demo_stack import Stack, running_stack
 from tools.postgres import PostgresError
 from tools.terminal import Reply, Shell, ShownWrongError
 
-APPROVAL_MISSING = 13  # docs/exit-codes.md
+APPROVAL_MISSING = 13  # docs/gate.md
 WIDE_BACKUP_MODE = 0o644
 AGREED_LINE, DRIFTED_LINE = "proxy_read_timeout 30s;", "proxy_read_timeout 300s;"
 
