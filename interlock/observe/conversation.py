@@ -134,7 +134,7 @@ class Ended:
 
 
 class Conversation:
-    """One child process, from its start to its end. `kill` may be called from another thread."""
+    """One child process, ended and reaped with the block that holds it. `kill` may be called from another thread."""
 
     def __init__(self, argv: tuple[str, ...], environ: dict[str, str]) -> None:
         import subprocess
@@ -146,17 +146,19 @@ class Conversation:
             argv, stdin=pipe, stdout=pipe, stderr=pipe, env=environ, cwd="/", start_new_session=self._own_group
         )
 
+    def __enter__(self) -> Conversation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leave(killing=True)
+
     def hold(self, said: bytes, hear: Callable[[bytes], bool], *, until: float, limit: int) -> Ended:
         """Say `said`, and pass what comes back to `hear` until it hangs up, says True and lingers, `until` (monotonic) passes or `limit` bytes came.
 
-        Whatever `hear` raises ends the process too.
+        Whatever `hear` raises goes through.
         """
-        try:
-            stop, stderr = self._talk(said, hear, until, limit)
-            return Ended(stop=stop, exit_code=self._leave(killing=stop is not Stop.HUNG_UP), stderr=printable(stderr))
-        except BaseException:
-            self._leave(killing=True)
-            raise
+        stop, stderr = self._talk(said, hear, until, limit)
+        return Ended(stop=stop, exit_code=self._leave(killing=stop is not Stop.HUNG_UP), stderr=printable(stderr))
 
     def _talk(self, said: bytes, hear: Callable[[bytes], bool], until: float, limit: int) -> tuple[Stop, bytes]:
         import selectors
@@ -213,7 +215,9 @@ class Conversation:
             return None
 
     def kill(self) -> None:
-        """End the process now."""
+        """End the process now, unless it has ended: its number may be somebody else's by now."""
+        if self._process.poll() is not None:
+            return
         try:
             if self._own_group:
                 os.killpg(self._process.pid, signal.SIGKILL)

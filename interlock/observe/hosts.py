@@ -86,6 +86,7 @@ class _Asking:
         self._nonce = secrets.token_hex(16)
         self._thread = threading.Thread(target=self._run, name=f"interlock asks {name}", daemon=True)
         self._conversation: Conversation | None = None
+        self._given_up = False
         self._result: HostFacts | BaseException = CouldNotLook(f"host {name} was not asked")
 
     def start(self) -> None:
@@ -100,7 +101,8 @@ class _Asking:
         raise self._result
 
     def give_up(self) -> None:
-        """Nobody waits any more."""
+        """Nobody waits any more. It may just be beginning: then it ends itself."""
+        self._given_up = True
         if self._conversation is not None:
             self._conversation.kill()
 
@@ -133,29 +135,36 @@ class _Asking:
         limit = self._host.timeout
         until = time.monotonic() + limit
         argv = argv_for(self._host, self._root)
-        try:
-            self._conversation = Conversation(argv, dict(os.environ) | {"LC_ALL": "C"})
-        except OSError as error:
-            raise CouldNotLook(
-                f"{argv[0]} could not be started", where=self._name, why=str(error.strerror), remedy=f"install {argv[0]} on this machine"
-            ) from error
 
         def hear(data: bytes) -> bool:
             reply.feed(data)
             return reply.complete
 
         try:
-            said = payload(self._looks, self._nonce, limit * BUDGET_SHARE)
-            ended = self._conversation.hold(said, hear, until=until, limit=bytes_allowed(self._looks))
-        except Garbage as garbage:
+            conversation = Conversation(argv, dict(os.environ) | {"LC_ALL": "C"})
+        except OSError as error:
             raise CouldNotLook(
-                f"host {self._name} answered with something that is no answer",
-                where=self._name,
-                why=printable(str(garbage).encode("utf-8", "replace")),
-                remedy="see what its shell prints when `ssh HOST true` is run: start files must be silent when no terminal is there",
-            ) from garbage
+                f"{argv[0]} could not be started", where=self._name, why=str(error.strerror), remedy=f"install {argv[0]} on this machine"
+            ) from error
+        with conversation:
+            self._conversation = conversation
+            if self._given_up:
+                raise CouldNotLook(f"host {self._name} was not waited for")
+            try:
+                said = payload(self._looks, self._nonce, limit * BUDGET_SHARE)
+                ended = conversation.hold(said, hear, until=until, limit=bytes_allowed(self._looks))
+            except Garbage as garbage:
+                raise self._garbage(garbage) from garbage
         if not reply.complete:
             raise why_no_answer(self._host, self._name, ended, noise=reply.noise, started=reply.header is not None)
+
+    def _garbage(self, garbage: Garbage) -> CouldNotLook:
+        return CouldNotLook(
+            f"host {self._name} answered with something that is no answer",
+            where=self._name,
+            why=printable(str(garbage).encode("utf-8", "replace")),
+            remedy="see what its shell prints when `ssh HOST true` is run: start files must be silent when no terminal is there",
+        )
 
     def _new_walk(self, number: int) -> WalkFile:
         return WalkFile(self._spool / f"walk-{self._name}-{self._nonce[:8]}-{number}.jsonl")

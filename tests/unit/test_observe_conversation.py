@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from interlock.config.models import Host, Ssh
 from interlock.facts.looks import Mounts, ReadFile, Stat, User, Walk
+from interlock.observe import conversation as conversation_module
 from interlock.observe.conversation import CHOOSE, MARK, Conversation, Ended, Stop, argv_for, payload, printable, remote_command, why_no_answer
 from tests.strategies import file_texts
 
@@ -125,8 +126,8 @@ def test_no_path_breaks_out_of_the_payload(looks: list[object]) -> None:
 
 def hold(script: str, *, said: bytes = b"", seconds: float = 10.0, limit: int = 10**6, hear: Callable[[bytes], bool] = lambda _: False) -> tuple[Ended, float]:
     began = time.monotonic()
-    conversation = Conversation(("sh", "-c", script), dict(os.environ))
-    return conversation.hold(said, hear, until=time.monotonic() + seconds, limit=limit), time.monotonic() - began
+    with Conversation(("sh", "-c", script), dict(os.environ)) as conversation:
+        return conversation.hold(said, hear, until=time.monotonic() + seconds, limit=limit), time.monotonic() - began
 
 
 def test_what_is_said_and_heard_arrives_whole_in_both_directions() -> None:
@@ -166,21 +167,37 @@ def test_who_holds_the_line_after_the_answer_is_left() -> None:
     assert took < 8
 
 
+def test_who_hangs_up_and_stays_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation_module, "FAREWELL_LIMIT", 0.2)
+    ended, took = hold("exec sleep 60 >&- 2>&-")
+    assert (ended.stop, ended.exit_code) == (Stop.HUNG_UP, -9)
+    assert took < 5
+
+
+def test_who_cannot_be_ended_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What sudo runs belongs to root; it ends by itself when nobody listens."""
+    monkeypatch.setattr(conversation_module, "FAREWELL_LIMIT", 0.2)
+    monkeypatch.setattr(subprocess.Popen, "kill", lambda _self: (_ for _ in ()).throw(PermissionError(1, "Operation not permitted")))
+    with Conversation(("sh", "-c", "exec sleep 2"), dict(os.environ)) as conversation:
+        ended = conversation.hold(b"", lambda _: False, until=time.monotonic() + 0.2, limit=10)
+    assert (ended.stop, ended.exit_code) == (Stop.TOO_LATE, None)
+    conversation._process.wait(10)
+
+
 def test_an_error_of_the_listener_ends_the_process() -> None:
     def fails(_: bytes) -> bool:
         raise KeyError("mine")
 
-    conversation = Conversation(("sh", "-c", "echo x; exec sleep 60"), dict(os.environ))
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError), Conversation(("sh", "-c", "echo x; exec sleep 60"), dict(os.environ)) as conversation:
         conversation.hold(b"", fails, until=time.monotonic() + 20, limit=10)
     assert conversation._process.poll() is not None
 
 
 def test_another_thread_may_end_it() -> None:
-    conversation = Conversation(("sh", "-c", "exec sleep 60"), dict(os.environ))
-    threading.Timer(0.2, conversation.kill).start()
     began = time.monotonic()
-    ended = conversation.hold(b"", lambda _: False, until=time.monotonic() + 30, limit=10)
+    with Conversation(("sh", "-c", "exec sleep 60"), dict(os.environ)) as conversation:
+        threading.Timer(0.2, conversation.kill).start()
+        ended = conversation.hold(b"", lambda _: False, until=time.monotonic() + 30, limit=10)
     assert (ended.stop, time.monotonic() - began < 10) == (Stop.HUNG_UP, True)
 
 

@@ -6,16 +6,17 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from interlock.config.models import Host, Site
+from interlock.config.models import Host, Site, Ssh
 from interlock.errors import CouldNotLook
 from interlock.facts.looks import FailedLook, HostFacts, Mounts, ReadFile, Stat, StatAnswer, User, Walk
-from interlock.observe import probe
+from interlock.observe import hosts, probe
 from interlock.observe.hosts import observe
 
 SITE = Site(interlock=1, site="s")
@@ -172,3 +173,51 @@ def test_nothing_is_written_to_the_spool_for_this_machine(tmp_path: Path) -> Non
     facts = look_here(Walk("/etc"), Mounts(), spool=tmp_path / "spool")
     next(facts.walk("/etc"))
     assert list(tmp_path.iterdir()) == []
+
+
+# ---- asking others, without a network: a script stands for ssh
+
+
+@pytest.fixture
+def fake_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An `ssh` that writes its pid and then says nothing."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "ssh").write_text(f"#!/bin/sh\necho $$ > {tmp_path / 'pid'}.new; mv {tmp_path / 'pid'}.new {tmp_path / 'pid'}; exec sleep 60\n")
+    (tmp_path / "bin" / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    return tmp_path / "pid"
+
+
+FAR = Site(interlock=1, site="s", hosts={"far": Host(ssh=Ssh(destination="far"), timeout=30)})
+
+
+def test_an_interrupt_leaves_no_child(tmp_path: Path, fake_ssh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        while not fake_ssh.exists():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hosts, "_look_here", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        observe(FAR, {"far": frozenset({Stat("/")}), "local": frozenset({Stat("/")}), "a": frozenset()}, tmp_path / "spool")
+    pid = int(fake_ssh.read_text())
+    until = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_fault_of_our_own_in_a_thread_is_no_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake_ssh: Path) -> None:
+    def faulty(*_: object) -> bytes:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(hosts, "payload", faulty)
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        observe(FAR, {"far": frozenset({Stat("/")})}, tmp_path / "spool")
+
+
+@pytest.mark.parametrize(("euid", "children"), [(0, []), (1000, ["far"])])
+def test_become_on_this_machine_takes_a_child_only_when_we_are_not_root(monkeypatch: pytest.MonkeyPatch, euid: int, children: list[str]) -> None:
+    monkeypatch.setattr(hosts.os, "geteuid", lambda: euid)
+    site = Site(interlock=1, site="s", hosts={"far": Host(become="sudo -n")})
+    assert [name for name in ("far", "local") if hosts._from_outside(site, name)] == children

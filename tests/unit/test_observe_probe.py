@@ -77,6 +77,26 @@ def test_a_file_whose_size_is_a_lie_is_bounded_too() -> None:
     assert probe.answer(["read", "/proc/self/status", 10])["failed"][0] == "too-large"
 
 
+def test_a_kernel_that_refuses_quiet_opening_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root in a user namespace owns less than it believes."""
+    (tmp_path / "f").write_bytes(b"x")
+    flags_seen: list[int] = []
+    real = os.open
+
+    def refuses(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+        flags_seen.append(flags & os.O_NOATIME)
+        if flags & os.O_NOATIME:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        return real(path, flags, *args, **kwargs)
+
+    monkeypatch.setattr(probe.os, "open", refuses)
+    assert probe.answer(["read", str(tmp_path / "f"), 10]) == {"bytes": b"x"}
+    assert flags_seen == [os.O_NOATIME, 0]
+    monkeypatch.setattr(probe.os, "geteuid", lambda: 4_000_000)
+    assert probe.answer(["read", str(tmp_path / "f"), 10]) == {"bytes": b"x"}
+    assert flags_seen[2:] == [0]
+
+
 def test_only_regular_files_are_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "folder").mkdir()
@@ -132,6 +152,15 @@ def test_an_absent_path_is_an_answer_and_a_dangling_link_is_present_without_a_de
         assert (found["present"], found["device"]) == (True, "")
 
 
+def test_where_a_link_leads_may_be_hidden_and_that_is_a_failed_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden(_path: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / "link").symlink_to("/root/secret")
+    monkeypatch.setattr(probe.os, "stat", hidden)
+    assert probe.answer(["stat", str(tmp_path / "link")]) == {"failed": ["EACCES", "Permission denied"]}
+
+
 # ---- mounts and users
 
 
@@ -154,6 +183,15 @@ def test_device_links_lead_to_devices_with_numbers(tmp_path: Path, monkeypatch: 
     found = probe.look_mounts()
     assert found["links"] == {"by-label/state": "/dev/null"}
     assert found["devices"]["/dev/null"] == "1:3"
+
+
+def test_only_links_below_by_folders_are_followed(tmp_path: Path) -> None:
+    for name in ("by-label/b", "by-label/a", "by-uuid/c", "other/d"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to("/dev/null")
+    top = os.fsencode(tmp_path)
+    assert list(probe._disk_links(top)) == [(top + b"/by-label", b"a"), (top + b"/by-label", b"b"), (top + b"/by-uuid", b"c")]
+    assert list(probe._disk_links(top + b"/none")) == []
 
 
 def test_users_are_known_or_not() -> None:
@@ -506,6 +544,18 @@ def test_no_system_call_of_the_probe_writes_but_to_its_output(tmp_path: Path) ->
 
 def test_patience_hands_over_every_item_in_order() -> None:
     assert list(probe.patient(iter(range(1000)), lambda: 5.0)) == list(range(1000))
+
+
+def test_listings_are_handed_over_in_batches_by_size_and_by_time(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / str(number)).mkdir()
+    assert [len(batch) for batch in probe.batched(probe.walk(os.fsencode(tmp_path)), 60.0)] == [4]
+    assert [len(batch) for batch in probe.batched(probe.walk(os.fsencode(tmp_path)), 0.0)] == [1] * 4
+
+
+def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe.os, "geteuid", lambda: 4_000_000)
+    assert (probe.header("n")["user"], probe.header("n")["uid"]) == ("4000000", 4_000_000)
 
 
 def test_patience_carries_an_error_to_who_asked() -> None:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interlock.config.models import Host, Ssh
-from interlock.facts.looks import Entry, FailedLook, Listing, Look, Mounts, ReadFile, Stat, StatAnswer, User, Walk
+from interlock.facts.looks import Entry, FailedLook, Listing, Look, Mounts, MountsAnswer, ReadFile, Stat, StatAnswer, User, Walk
 from interlock.observe import conversation, probe, shell_reply, wire
 from interlock.observe.reply import Reply, WalkFile, read_listings
 from tests.strategies import FILE_NAMES
@@ -381,3 +381,55 @@ def test_the_remote_command_works_in_every_login_shell(tmp_path: Path, shell: st
         reply, _ = asked((Stat("/"), User("root")), tmp_path, argv, path)
         assert reply.header is not None
         assert bool(reply.header.python) is (path is None)
+
+
+def answered(look: Look, *records: bytes) -> object:
+    answers: dict[int, object] = {}
+    shell = shell_reply.ShellReply(looks=(look,), answered=answers.__setitem__, write=lambda *_: None)
+    for record in records:
+        assert not shell.take(record)
+    return answers[0]
+
+
+def test_the_mount_table_has_the_devices_that_it_names_and_no_others() -> None:
+    info = b"36 35 98:0 / /mnt rw - ext3 /dev/my\\040disk rw\n"
+    devices = [
+        b"rdev 0 8 11 block special file//dev/sdb1\n",
+        b"rdev 0 8 12 block special file//dev/my disk\n",
+        b"rdev 0 1 3 character special file//dev/null\n",
+    ]
+    found = answered(Mounts(), b"mountinfo 0 " + info, b"link 0 by-label/state\n/dev/sdb1", *devices, b"rdev 0 0 0 directory//dev/fd\n", b"whole 0 ")
+    assert found == MountsAnswer(mountinfo=info, devices={"/dev/sdb1": "8:17", "/dev/my disk": "8:18"}, links={"by-label/state": "/dev/sdb1"})
+
+
+@pytest.mark.parametrize(
+    ("records", "answer"),
+    [
+        ((b"nodevice 0 stat: cannot statx '/x': Permission denied", b"realpath 0 /x\n"), FailedLook("EACCES", "Permission denied")),
+        ((b"device 0 2049", b"realpath 0 "), FailedLook("ENOENT", "it is a link, and where it leads cannot be seen")),
+        (
+            (b"nodevice 0 stat: cannot statx '/x': No such file or directory", b"realpath 0 /y\n\n"),
+            StatAnswer(present=True, mode=0o120777, size=1, realpath="/y\n"),
+        ),
+    ],
+)
+def test_a_link_whose_end_is_hidden_is_a_failed_look(records: tuple[bytes, ...], answer: object) -> None:
+    assert answered(Stat("/x"), b"stat 0 a1ff 0 0 1 0", *records) == answer
+
+
+def test_a_shut_directory_is_an_error_and_its_complaints_are_explained() -> None:
+    complaints = b"find: '/w/shut': Permission denied\nfind: '/w/names/f': Permission denied\n"
+    answer, listings = walk_records(
+        b"closed 0 /w/shut", b"closed 0 /w/names", ENTRY + b"/w\n", ENTRY + b"/w/shut\n", ENTRY + b"/w/names\n", b"walked 0 1 " + complaints
+    )
+    assert answer is None
+    assert [(listing.directory, listing.error) for listing in listings] == [
+        ("/w", ""),
+        ("/w/shut", "EACCES: Permission denied"),
+        ("/w/names", "EACCES: Permission denied"),
+    ]
+
+
+def test_a_complaint_about_a_neighbour_of_a_shut_directory_is_not_explained_by_it() -> None:
+    answer, _ = walk_records(b"closed 0 /w/shut", ENTRY + b"/w\n", ENTRY + b"/w/shut\n", b"walked 0 1 find: '/w/shutter': Permission denied\n")
+    assert answer == FailedLook("EACCES", "Permission denied")
