@@ -27,7 +27,7 @@ from interlock.evidence.wording import (
     tally_in_words,
 )
 from interlock.gate.decision import Reason
-from interlock.verdicts import Outcome, Pair
+from interlock.verdicts import NONE_DECLARED, Outcome, Pair, Verdict
 
 LIMIT_BYTES = 60_000  # what issue trackers take, with room for a sentence around it
 _TEXT, _NAME = 400, 160  # bytes of one message and of one name
@@ -41,7 +41,7 @@ def render(record: Record, _details: Details) -> Iterator[str]:
     yield from _section("What was done", (f"- step {code(step, _NAME)}\n" for step in steps_in_words(record)), len(record.steps), 5_000)
     yield from _section("Waived", _waived(record), len(record.waivers), 10_000)
     yield from _checked(record)
-    yield from _section("What was not checked", _not_checked(record), len(record.not_used) + sum(map(record.count, _UNCHECKED)), 8_000)
+    yield from _section("What was not checked", _not_checked(record), _not_checked_count(record), 8_000)
     yield from _places(record)
     yield from _digests(record)
 
@@ -143,6 +143,7 @@ def _family(name: str) -> str:
     return name if _FAMILY.fullmatch(name) else "(a name that is no family's)"
 
 
+_UNDECLARED_SHOWN = 20
 _UNCHECKED = (Outcome.NOT_RUN, Outcome.UNPROVEN, Outcome.NOT_APPLICABLE)
 
 
@@ -151,11 +152,26 @@ def _not_checked(record: Record) -> Iterator[str]:
         yield f"- {code(name, _NAME)} is not used here: {code(why, _TEXT)}\n"
     for one in record.without_verdict:
         yield f"- {code(one.guardrail, _NAME)} {code(one.subject, _NAME)} was **not run**\n"
+    undeclared = _undeclared(record)
+    if undeclared:
+        more = f" and {len(undeclared) - _UNDECLARED_SHOWN:,} more" if len(undeclared) > _UNDECLARED_SHOWN else ""
+        yield f"- nothing is declared for {', '.join(code(verdict.guardrail, _NAME) for verdict in undeclared[:_UNDECLARED_SHOWN])}{more}\n"
     for outcome in _UNCHECKED:
         for verdict in record.verdicts:
-            if verdict.outcome is outcome:
+            if verdict.outcome is outcome and not (outcome is Outcome.NOT_APPLICABLE and verdict.subject == NONE_DECLARED):
                 word = "not applicable" if outcome is Outcome.NOT_APPLICABLE else f"**{outcome_in_words(outcome)}**"
                 yield f"- {code(verdict.guardrail, _NAME)} {code(verdict.subject, _NAME)} {word}: {code(verdict.message, _TEXT)}\n"
+
+
+def _not_checked_count(record: Record) -> int:
+    """How many items `_not_checked` has: the undeclared ones are one."""
+    undeclared = len(_undeclared(record))
+    return len(record.not_used) + sum(map(record.count, _UNCHECKED)) - undeclared + (undeclared > 0)
+
+
+def _undeclared(record: Record) -> list[Verdict]:
+    """Guardrails that the site has no subject for."""
+    return [verdict for verdict in record.verdicts if verdict.outcome is Outcome.NOT_APPLICABLE and verdict.subject == NONE_DECLARED]
 
 
 def _places(record: Record) -> Iterator[str]:

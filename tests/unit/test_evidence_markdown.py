@@ -85,6 +85,14 @@ def test_what_was_not_run_is_told_as_not_checked(tmp_path: Path) -> None:
     assert "replayed facts" in text
 
 
+def test_guardrails_that_the_site_has_nothing_for_are_one_line(tmp_path: Path) -> None:
+    judged = [Judged(guardrail=f"expect.rule{number:02}", subject="none-declared", message="declares nothing") for number in range(23)]
+    text = summary(publish(tmp_path, Sample(judged=judged)).record)
+    assert text.count("nothing is declared for `expect.rule00`, `expect.rule01`") == 1
+    assert "`expect.rule19` and 3 more\n" in text
+    assert "more: see" not in text
+
+
 def test_an_action_says_what_became_of_it(tmp_path: Path) -> None:
     text = summary(publish(tmp_path, APPLIED).record)
     assert text.startswith("# interlock: UNDONE\n\n**The action failed, and everything is undone** (exit code 16)")
