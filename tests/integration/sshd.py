@@ -42,7 +42,7 @@ class PrivateSshd:
     def __enter__(self) -> PrivateSshd:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for key in (self.key, self.host_key):
-            _new_key(key)
+            new_key(key)
         authorized = self.folder / "authorized_keys"
         authorized.write_text(self.key.with_suffix(".pub").read_text())
         self.known_hosts.write_text("".join(self.known_line(address) for address in self.addresses))
@@ -125,7 +125,8 @@ class PrivateSshd:
         raise RuntimeError(f"sshd did not start: {self.log.read_text(errors='replace') if self.log.exists() else 'no log'}")
 
 
-def _new_key(path: Path) -> None:
+def new_key(path: Path) -> None:
+    """An ed25519 key pair without a passphrase."""
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "interlock test", "-f", str(path)], check=True, stdin=subprocess.DEVNULL)
 
 

@@ -18,7 +18,7 @@ from interlock.config.models import Site
 from interlock.errors import CouldNotLook
 from interlock.facts.looks import FailedLook, HostFacts, Look, Mounts, ReadFile, Stat, User, Walk
 from interlock.observe.hosts import observe
-from tests.integration.sshd import PrivateSshd, _new_key
+from tests.integration.sshd import PrivateSshd, new_key
 from tests.unit.test_observe_shell_probe import by_directory, nasty_tree, tool_box
 
 RUN = 'exec sh -c "$SSH_ORIGINAL_COMMAND"'
@@ -228,7 +228,7 @@ def test_a_port_where_nobody_listens(tmp_path: Path, host: PrivateSshd) -> None:
 
 
 def test_a_key_that_the_host_does_not_know(tmp_path: Path, host: PrivateSshd) -> None:
-    _new_key(tmp_path / "other")
+    new_key(tmp_path / "other")
     assert "refused our key" in not_seen(site(host.ssh(identity_file=str(tmp_path / "other"))), tmp_path / "spool").what
     assert host.accepted() == 0
 
@@ -241,7 +241,7 @@ def test_a_host_whose_key_is_not_known(tmp_path: Path, host: PrivateSshd) -> Non
 
 
 def test_a_host_whose_key_has_changed(tmp_path: Path, host: PrivateSshd) -> None:
-    _new_key(tmp_path / "other")
+    new_key(tmp_path / "other")
     (tmp_path / "known").write_text(host.known_line("127.0.0.1", tmp_path / "other"))
     error = not_seen(site(host.ssh(known_hosts=str(tmp_path / "known"))), tmp_path / "spool")
     assert "its host key has changed" in error.what
