@@ -520,3 +520,40 @@ def journal_trails(draw: DrawFn) -> object:
         prev = entries[-1].digest if entries else ""
         entries.append(Entry(seq=number, time=f"2026-11-20T21:00:{number:02d}Z", kind=kind, step=draw(st.integers(0, 3)), data=data, prev=prev))
     return Trail(id="000001-release-aaaaaaaa", entries=tuple(entries))
+
+
+# ---- facts/shell.py
+
+_SHELL_TOKENS = (
+    *("a", "b", "if", "then", "fi", "for", "x", "in", "do", "done", "case", "esac", "while", "{", "}", "(", ")", "((", "))", "[[", "]]", "[", "]"),
+    *("function", ";", ";;", ";;&", "&", "&&", "|", "||", "!", "\n", "\n", " ", " ", "\t", "\\", "\\\n", "'", '"', "`", "$", "$(", "${", "$x", "${x:-"),
+    *("$((", "<", ">", ">>", "<<EOF\n", "<<'EOF'\n", "\nEOF\n", "<<<", "2>&1", "&>", "<(", ">(", "=", "x=", "x+=(", "#", "# c\n", "umask 077"),
+    *("pg_dump", "\r\n", "\x00", "\xff", "é", "-"),
+)
+
+
+def shell_texts() -> SearchStrategy[bytes]:
+    """Texts that are nearly shell scripts, right and wrong ones."""
+    return st.lists(st.sampled_from(_SHELL_TOKENS), max_size=25).map(lambda tokens: "".join(tokens).encode("latin-1", "replace"))
+
+
+@composite
+def shell_commands(draw: DrawFn) -> tuple[str, list[list[str]]]:
+    """Simple commands as a script, and the words that the shell sees of each, in order."""
+    import shlex
+
+    words = st.text(st.characters(codec="ascii", exclude_categories=("Cc",)), min_size=1, max_size=6)
+    names = st.from_regex(r"[a-z][a-z0-9_-]{0,5}", fullmatch=True).filter(lambda name: name not in _RESERVED)
+    commands = draw(st.lists(st.tuples(names, st.lists(words, max_size=3)).map(lambda pair: [pair[0], *pair[1]]), min_size=1, max_size=5))
+
+    def quoted(word: str) -> str:
+        return draw(st.sampled_from([shlex.quote(word), '"' + "".join("\\" + c if c in '"\\$`' else c for c in word) + '"']))
+
+    lines = [" ".join([command[0], *(quoted(word) for word in command[1:])]) for command in commands]
+    separators = [draw(st.sampled_from(["\n", " ; ", " && ", " || ", " | ", "\n# a comment\n", " |\n"])) for _ in lines[1:]]
+    return lines[0] + "".join(separator + line for separator, line in zip(separators, lines[1:], strict=True)) + "\n", commands
+
+
+_RESERVED = frozenset(
+    ("if", "then", "else", "elif", "fi", "for", "in", "do", "done", "while", "until", "case", "esac", "select", "function", "time", "coproc", "let")
+)

@@ -33,6 +33,7 @@ from interlock.facts.shell import (
     Background,
     Case,
     Command,
+    Condition,
     Function,
     Group,
     If,
@@ -45,7 +46,6 @@ from interlock.facts.shell import (
     Statement,
     Stream,
     Substitution,
-    Test,
     Text,
     Unparsed,
     Variable,
@@ -163,7 +163,7 @@ class _Run:
                 return self._redirected(statement.redirects, self._case(statement, stdin))
             case Function():
                 self.state.functions[statement.name] = statement
-            case Test():
+            case Condition():
                 self._apart(statement.body, None)
             case Unparsed():
                 self._unparsed(statement)

@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 _COMMAND = re.compile(r"\$\([^()]*(?:\([^()]*\)[^()]*)*\)|`[^`]*`")
+_ONE_VARIABLE = re.compile(r"\$\w+|\$\{\w+\}")
 UNKNOWN = re.compile("⟨[^⟩]*⟩")  # stands in a followed path for what only running it would tell
 
 
@@ -162,8 +163,8 @@ def readable(path: str) -> str:
 
 
 def _directory(path: str) -> str:
-    """The path's directory; a path that ends in a slash or is one unknown name is a directory itself."""
-    return path if path.endswith("/") or UNKNOWN.fullmatch(path) else path.rpartition("/")[0]
+    """The path's directory; a path that ends in a slash or is one name of a variable is a directory itself."""
+    return path if path.endswith("/") or UNKNOWN.fullmatch(path) or _ONE_VARIABLE.fullmatch(path) else path.rpartition("/")[0]
 
 
 def is_backup_of_state(source: str, target: Followed, *, whatever: bool) -> bool:

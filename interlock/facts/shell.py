@@ -11,20 +11,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
 MANY_LINES = 5  # unread in one stretch: the grammar has lost its way, and may find it again in a smaller piece
-MOST_IN_A_WORD = 8  # names in one word that are put into braces
+MOST_REREADS = 8  # each finds all the ends that it can; two is what real scripts need
+MOST_IN_A_WORD = 8  # rewrites of one place
 DEEPEST = 150  # nesting beyond it is Unparsed: no script is written so, and Python's own stack ends somewhere
 
 _BACKSLASH = re.compile(r"\\(\n|.)", re.DOTALL)
 _BACKSLASH_IN_QUOTES = re.compile(r"\\([$`\"\\\n])")
-_LAST_ARM = re.compile(rb";;?&(?=\s*esac\b)")  # says nothing there, and the grammar does not know it
-# the second name of `$x/$y.z`, which the grammar takes for a word of its own: an expansion or a quote, more of the word, `$name`, and more of the word
-_NAME_INSIDE = re.compile(rb"((?:\$\w+|\$\{[^}\n]*\}|\$[*@#?!-]|[\"'`)])[\w./:@%+,=~^-]+)\$([A-Za-z_]\w*)(?=[./:@%+,=~^-])")
+_REWRITES = (
+    # a last arm of a `case` that ends in `;;&`: says nothing there, and the grammar does not know it
+    (re.compile(rb";;?&(?=\s*esac\b)"), rb";;"),
+    # an escaped bracket in a pattern, `${host%%\]*}`, makes it look for the other one through the rest of the file
+    (re.compile(rb"(\$\{\w+(?:##?|%%?)[^}\n]*?)\\([\[\]])"), rb'\1"\2"'),
+)
+_NAME = re.compile(rb"[A-Za-z_]\w*")
 _FUNCTION = re.compile(rb"^(?:function[ \t]+[\w:-]+[ \t]*(?:\(\))?|[\w:-]+[ \t]*\(\))[ \t]*\n?\{[ \t]*\n.*?^\}", re.MULTILINE | re.DOTALL)
 _VARIABLE_END = re.compile(r"[A-Za-z0-9_@*#?$!-]+")
 
@@ -78,7 +84,7 @@ Part = Text | Variable | Substitution | ProcessSubstitution | Opaque
 class Word:
     """One word as the shell sees it after quoting, before expansion. `line` counts from 1.
 
-    `raw` is the text as written, but for `$name` inside a word, which is `${name}`.
+    `raw` is the text as written, but that a `$name` inside a word can be `${name}`.
     """
 
     parts: tuple[Part, ...]
@@ -147,7 +153,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Test:
+class Condition:
     """`[ ... ]`, `[[ ... ]]` or `(( ... ))`: looks, and changes no file. `body` holds what its substitutions run."""
 
     raw: str
@@ -272,7 +278,7 @@ class Unparsed:
     last_line: int
 
 
-Statement = Command | Test | Pipeline | AndOr | Background | Group | If | Loop | Case | Function | Unparsed
+Statement = Command | Condition | Pipeline | AndOr | Background | Group | If | Loop | Case | Function | Unparsed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,7 +330,7 @@ def _inside(statement: Statement) -> Iterator[Statement]:  # noqa: PLR0912 - one
             yield from _in_words((statement.word,))
             for arm in statement.arms:
                 yield from arm.body
-        case Test():
+        case Condition():
             yield from statement.body
         case Unparsed():
             pass
@@ -353,18 +359,23 @@ def parse(text: str | bytes, *, first_line: int = 1) -> Script:
 
 
 def _as_the_grammar_likes_it(source: bytes) -> bytes:
-    """The same script, line for line, without two things that the grammar reads wrongly: a last arm that ends in `;;&`, and `$name` inside a word."""
-    source = _LAST_ARM.sub(b";;", source)
-    for _ in range(MOST_IN_A_WORD):
-        source, changed = _NAME_INSIDE.subn(rb"\1${\2}", source)
-        if not changed:
-            break
+    """The same script, line for line, written so that the grammar reads it as the shell does (`_REWRITES`)."""
+    for found, instead in _REWRITES:
+        for _ in range(MOST_IN_A_WORD):
+            source, changed = found.subn(instead, source)
+            if not changed:
+                break
     return source
 
 
 def _read(source: bytes, first_line: int) -> Script:
-    reader = _Reader(source=source, line_offset=first_line)
-    statements = reader.statements(_parser().parse(source).root_node, 0)
+    for _ in range(MOST_REREADS):
+        reader = _Reader(source=source, line_offset=first_line)
+        statements = reader.statements(_parser().parse(source).root_node, 0)
+        if not reader.inserts:
+            break
+        for at in sorted(reader.inserts, reverse=True):
+            source = source[:at] + reader.inserts[at] + source[at:]
     return Script(statements=statements, unparsed=tuple(sorted(reader.unparsed, key=lambda part: part.line)))
 
 
@@ -416,6 +427,7 @@ class _Reader:
     source: bytes
     line_offset: int
     unparsed: list[Unparsed] = field(default_factory=list)
+    inserts: dict[int, bytes] = field(default_factory=dict)  # what would make the grammar see the end of a command, or of a name; by offset
 
     def statements(self, node: Node, depth: int) -> tuple[Statement, ...]:
         """The statements among a node's children, in order."""
@@ -442,8 +454,8 @@ class _Reader:
         return part
 
     def _statement(self, node: Node, depth: int) -> Statement:  # noqa: PLR0911, PLR0912 - one line for each kind of node
-        if depth > DEEPEST:
-            return self._unread(node)
+        if depth > DEEPEST or (node.has_error and any(child.is_missing for child in node.children)):
+            return self._unread(node)  # the grammar puts in what is missing, like a `fi`; the shell does not
         deeper = depth + 1
         match node.type:
             case "command" | "declaration_command" | "unset_command" | "variable_assignment" | "variable_assignments":
@@ -481,7 +493,7 @@ class _Reader:
         words: list[Word] = []
         assignments: list[Assignment] = []
         pieces = _Pieces()
-        nodes = [node] if node.type == "variable_assignment" else node.children
+        nodes = [node] if node.type == "variable_assignment" else _without_comments(node)
         for before, child in zip((None, *nodes), nodes, strict=False):
             words += self._swallowed(before, child)
             match child.type:
@@ -497,21 +509,32 @@ class _Reader:
                     return self._unread(node)
                 case "variable_name" if node.type == "declaration_command":
                     assignments.append(Assignment(name=self._text(child), value=None, appends=False, line=self._line(child)))
-                case "comment":
-                    pass
+                case _ if words and before is not None and before.end_byte == child.start_byte and before.type not in _REDIRECTS:
+                    words[-1] = _glued(words[-1], self._word(child, depth))
                 case _:
                     words.append(self._word(child, depth))
         return Command(words=tuple(words), assignments=tuple(assignments), redirects=tuple(pieces.redirects), line=self._line(node))
 
     def _swallowed(self, before: Node | None, after: Node) -> list[Word]:
-        """The word `-` between two nodes: the grammar loses it in front of a redirection."""
-        if before is None or before.end_byte == after.start_byte:
+        """The word `-` between two nodes: the grammar loses it in front of a redirection. And an end of the line that it overlooks is noted."""
+        if before is None:
             return []
-        raw = self.source[before.end_byte : after.start_byte].strip(b" \t\n\\")
-        return [Word(parts=(Text("-"),), raw="-", line=self._line(before))] if raw == b"-" else []
+        if before.end_byte == after.start_byte:
+            self._name_cut_off(before.end_byte)
+            return []
+        between = self.source[before.end_byte : after.start_byte]
+        if b"\n" in between.replace(b"\\\n", b""):
+            self.inserts[before.end_byte] = b";"
+        return [Word(parts=(Text("-"),), raw="-", line=self._line(before))] if between.strip(b" \t\n\\") == b"-" else []
+
+    def _name_cut_off(self, at: int) -> None:
+        """The second name of `$x/$y.z` is taken for a word of its own; in braces it is not."""
+        name = _NAME.match(self.source, at)
+        if name is not None and self.source[at - 1 : at] == b"$":
+            self.inserts |= {at: b"{", name.end(): b"}"}
 
     def _test(self, node: Node, depth: int) -> Statement:
-        return Test(raw=self._text(node), body=self._substituted(node, depth), line=self._line(node))
+        return Condition(raw=self._text(node), body=self._substituted(node, depth), line=self._line(node))
 
     def _substituted(self, node: Node, depth: int) -> tuple[Statement, ...]:
         """What the substitutions below a node run, when the node itself is not looked into."""
@@ -538,7 +561,8 @@ class _Reader:
         """A statement with redirections: those of a pipeline or list belong to its last command, as the shell reads them."""
         pieces = _Pieces()
         body: Statement | None = None
-        for before, child in zip((None, *node.children), node.children, strict=False):
+        nodes = _without_comments(node)
+        for before, child in zip((None, *nodes), nodes, strict=False):
             pieces.words += self._swallowed(before, child)
             if child.type in _REDIRECTS:
                 self._redirect(child, pieces, depth)
@@ -552,6 +576,9 @@ class _Reader:
         return statement
 
     def _redirect(self, node: Node, pieces: _Pieces, depth: int) -> None:
+        for child in node.children:
+            if child.type == "ERROR":
+                self._unread(child)
         match node.type:
             case "file_redirect":
                 self._file_redirect(node, pieces, depth)
@@ -563,12 +590,17 @@ class _Reader:
 
     def _file_redirect(self, node: Node, pieces: _Pieces, depth: int) -> None:
         """`> target`; the grammar takes every word that follows for another target, the shell takes them for arguments."""
-        operator, fd, words = "", None, []
-        for child in node.children:
+        operator, fd = "", None
+        words: list[Word] = []
+        nodes = _without_comments(node)
+        for before, child in zip((None, *nodes), nodes, strict=False):
+            self._swallowed(before, child)
             if child.type == "file_descriptor":
                 fd = self._text(child)
             elif not child.is_named:
                 operator = child.type
+            elif words and before is not None and before.end_byte == child.start_byte:
+                words[-1] = _glued(words[-1], self._word(child, depth))
             else:
                 words.append(self._word(child, depth))
         stream = _STREAMS.get(operator, Stream.DUPLICATE)
@@ -593,9 +625,7 @@ class _Reader:
                     pieces.pipes += self._sequence([part for part in child.children if part.type not in ("|", "|&")], depth)
                 case "&&" | "||":
                     operator = child.type
-                case "ERROR":
-                    self._unread(child)
-                case "<<" | "<<-" | "heredoc_end" | "comment" | "file_descriptor":
+                case "<<" | "<<-" | "heredoc_end" | "comment" | "file_descriptor" | "ERROR":
                     pass
                 case _ if node.field_name_for_child(index) == "right":
                     pieces.lists.append((operator or "&&", self._statement(child, depth)))
@@ -659,6 +689,8 @@ class _Reader:
     def _for(self, node: Node, depth: int) -> Statement:
         body, variable = node.child_by_field_name("body"), node.child_by_field_name("variable")
         kind = {"select": LoopKind.SELECT}.get(node.children[0].type, LoopKind.FOR)
+        for before, child in pairwise(node.children_by_field_name("value")):
+            self._swallowed(before, child)
         return Loop(
             kind=LoopKind.ARITHMETIC if node.type == "c_style_for_statement" else kind,
             variable=self._text(variable) if variable is not None else "",
@@ -720,6 +752,8 @@ class _Reader:
                 return (Variable(self._text(node)[1:]),)
             case "expansion":
                 return (self._expansion(node, deeper),)
+            case "command_substitution" | "process_substitution" if any(child.is_missing for child in node.children):
+                return (Opaque(self._unread(node).raw),)
             case "command_substitution":
                 return (Substitution(body=self._statements_substituted(node, deeper), raw=self._text(node)),)
             case "process_substitution":
@@ -751,6 +785,8 @@ class _Reader:
         for child in node.children:
             if child.type in ('"', '$"', "$") or child.start_byte < at:
                 continue
+            if node.type == "concatenation" and b"\n" in self.source[at : child.start_byte].replace(b"\\\n", b""):
+                self.inserts[at] = b";"
             self._between(parts, at, child.start_byte, quoted=quoted)
             if child.type in ("string_content", "heredoc_content"):
                 self._between(parts, child.start_byte, child.end_byte, quoted=True)
@@ -791,6 +827,15 @@ class _Reader:
         self._between(parts, at, max(at, node.end_byte - 1), quoted=False)
         raw = inner[len(operator[0]) :]
         return Variable(self._text(name), operator=operator[0], argument=Word(parts=_joined(parts), raw=raw, line=self._line(node)))
+
+
+def _glued(word: Word, more: Word) -> Word:
+    """Two words without a blank between them, which the grammar takes apart at a backquote."""
+    return Word(parts=_joined((*word.parts, *more.parts)), raw=word.raw + more.raw, line=word.line)
+
+
+def _without_comments(node: Node) -> list[Node]:
+    return [child for child in node.children if child.type != "comment"]
 
 
 def _with(statement: Statement, pieces: _Pieces) -> Statement:  # noqa: PLR0911 - and here
