@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from interlock.facts.backup_tools import Made, Making, ModeChange
 from interlock.facts.backup_writers import (
@@ -77,26 +77,51 @@ class At:
 
 @dataclass(slots=True, kw_only=True)
 class _Found:
-    """One write; `paths` are the names that its file had and has."""
+    """One write. `paths` are the names that its file had and has; `seen` is how private it was on each way through the script on which it was met."""
 
-    write: BackupWrite
-    paths: set[str]
+    target: Followed
+    tool: str
+    at: At
+    paths: set[str] = field(default_factory=set)
+    seen: dict[int, tuple[Care, str]] = field(default_factory=dict)
+
+    def write(self) -> BackupWrite:
+        """As good as its worst."""
+        care, because = max(self.seen.values(), key=lambda one: one[0].gravity)
+        return BackupWrite(
+            target=self.target.shown or self.target.written,
+            written=self.target.written,
+            tool=self.tool,
+            scope=self.at.scope,
+            line=self.at.line,
+            care=care,
+            because=because,
+        )
 
 
 @dataclass(slots=True, kw_only=True)
 class Ledger:
-    """The backups of one script. `name` is its path."""
+    """The backups of one script. `name` is its path. A `way` is one pass through it from an entry: its top, or a function that only others call."""
 
     name: str
     language: Language
+    way: int = 0
     found: dict[tuple[str, str, str, int], _Found] = field(default_factory=dict)
     unread: dict[int, Unread] = field(default_factory=dict)
+
+    def enter(self) -> None:
+        """Begin another way: what happens on it says nothing of the files of the others."""
+        self.way += 1
+
+    def _met(self) -> list[_Found]:
+        """What was written on this way."""
+        return [found for found in self.found.values() if self.way in found.seen]
 
     def made(self, made: Made, path: str, sources: Iterable[str], at: At) -> None:
         """A file comes into being at `path`, made from `sources`: a backup, the next name of one, or nothing to us."""
         sources, standing = tuple(sources), at.standing
         from_private = bool(sources) and all(standing.covers(source) for source in sources)
-        known = [found for found in self.found.values() if not found.paths.isdisjoint(sources)]
+        known = [found for found in self._met() if not found.paths.isdisjoint(sources)]
         if known and made.making is not Making.CREATED:
             for found in known:
                 found.paths.add(path)
@@ -124,13 +149,12 @@ class Ledger:
         return is_backup_of_state(content.source, made.target, whatever=inside_a_backup and made.making.heeds_umask)
 
     def _record(self, target: Followed, tool: str, path: str, at: At, seen: tuple[Care, str]) -> None:
-        """Keep a write; one that is met again, in another call of its function, is as good as its worst."""
-        care, because = seen
-        write = BackupWrite(target=target.shown or target.written, written=target.written, tool=tool, scope=at.scope, line=at.line, care=care, because=because)
-        before = self.found.setdefault((at.scope, tool, target.written, at.line), _Found(write=write, paths={path}))
-        before.paths.add(path)
-        if care.worse_than(before.write.care):
-            before.write = write
+        """Keep a write; it can be met again, in another call of its function."""
+        found = self.found.setdefault((at.scope, tool, target.written, at.line), _Found(target=target, tool=tool, at=at))
+        found.paths.add(path)
+        before = found.seen.get(self.way)
+        if before is None or seen[0].gravity > before[0].gravity:
+            found.seen[self.way] = seen
 
     def mode_set(self, target: Followed, path: str, change: ModeChange, at: At) -> None:
         """A mode is set on a path: it counts for what is written there later, and tells on what was written before.
@@ -141,17 +165,18 @@ class Ledger:
             at.standing.make_private(path, directory=change.directory)
         else:
             at.standing.forget(path)
-        touched = [found for found in self.found.values() if found.write.line <= at.line and _reaches(path, found, change)]
+        touched = [found for found in self._met() if _reaches(path, found, change)]
         for found in touched:
-            care = _after_mode(found.write.care, change)
-            if care is not found.write.care:
-                found.write = replace(found.write, care=care, because=f"the chmod of line {at.line}")
+            before = found.seen[self.way][0]
+            care = _after_mode(before, change)
+            if care is not before:
+                found.seen[self.way] = (care, f"the chmod of line {at.line}")
         if change.opens_file and not touched and is_a_file(path) and names_a_backup_file(target):
             self._record(target, "chmod", path, at, (Care.WIDENED, f"the chmod of line {at.line}"))
 
     def script(self) -> WriterScript:
         """What was found, in the order of the lines."""
-        writes = sorted((found.write for found in self.found.values()), key=lambda write: (write.line, write.target, write.tool))
+        writes = sorted((found.write() for found in self.found.values()), key=lambda write: (write.line, write.target, write.tool))
         return WriterScript(path=self.name, language=self.language, writes=tuple(writes), unread=tuple(self.unread[line] for line in sorted(self.unread)))
 
 

@@ -68,6 +68,7 @@ class _Follower:
         after = self.standing
         for name, function in sorted(self.module.functions.items(), key=lambda item: (item[0] in called, item[1].lineno)):
             if name in self.telling and name not in self.entered:
+                self.ledger.enter()
                 self.standing = after.apart()
                 self._enter(function, {})
 

@@ -127,6 +127,7 @@ class _Run:
         after = self.state
         for name, function in list(after.functions.items()):
             if name not in self.called:
+                self.ledger.enter()
                 self.state = after.copy()
                 self.state.over = False
                 self._call(function, ())
@@ -177,9 +178,10 @@ class _Run:
             self.ledger.unread[statement.line] = Unread(line=statement.line, why=f"{lines} could not be read as shell")
 
     def _apart(self, statements: Sequence[Statement], stdin: Emission | None) -> Emission | None:
-        """In a subshell: nothing that it sets lasts."""
+        """In a subshell: nothing that it sets lasts ..."""
         before, self.state = self.state, self.state.copy()
         emits = self.body(statements, stdin)
+        before.private, before.directories = self.state.private, self.state.directories  # but what it does to files
         self.state = before
         return emits
 
@@ -298,7 +300,7 @@ class _Run:
             calls=self.calls,
         )
         script = parse(text, first_line=line)
-        emits = nested.body(script.statements, stdin)
+        emits = nested.body(script.statements, None if inner.remote else stdin)
         nested.script(Script(statements=()))
         return emits
 
@@ -326,8 +328,11 @@ class _Run:
 
     def _effect(self, inner: Inner, stdin: Emission | None, line: int) -> Emission | None:
         """What a program does, as the table of tools knows it."""
-        effect = read_argv(inner.argv, stdin)
-        away = replace(self, elsewhere=self.elsewhere or inner.elsewhere, fleeting=self.fleeting or inner.fleeting, mounts=(*inner.mounts, *self.mounts))
+        effect = read_argv(inner.argv, None if inner.remote else stdin)
+        state = replace(self.state, umask=None) if inner.elsewhere else self.state
+        away = replace(
+            self, state=state, elsewhere=self.elsewhere or inner.elsewhere, fleeting=self.fleeting or inner.fleeting, mounts=(*inner.mounts, *self.mounts)
+        )
         for made in effect.made:
             away._made(made, line)
         return effect.emits

@@ -584,13 +584,14 @@ def is_private_umask(mask: str) -> bool | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inner:
-    """The program that really runs behind `sudo`, `docker exec` and the like. `elsewhere`: on another machine or in a container, with another umask.
+    """The program that really runs behind `sudo`, `docker exec` and the like. `elsewhere`: in a container or, `remote`, on another machine, with another umask.
 
     `mounts` maps directories in the container to the host's. `script` is the text after `sh -c`. `fleeting`: what is not on a mount goes with the container.
     """
 
     argv: tuple[Followed, ...]
     elsewhere: bool = False
+    remote: bool = False
     fleeting: bool = False
     mounts: tuple[tuple[str, str], ...] = ()
     script: Followed | None = None
@@ -607,7 +608,7 @@ _REMOTE = frozenset({"ssh", "autossh", "sshpass"})
 def unwrap(argv: Argv) -> Inner:  # noqa: PLR0912 - one branch for each kind of wrapper
     """What a command line really runs. An argv whose program is not known comes back empty."""
     words = tuple(argv)
-    elsewhere, fleeting = False, False
+    elsewhere, remote, fleeting = False, False, False
     mounts: tuple[tuple[str, str], ...] = ()
     for _ in range(12):
         if not words:
@@ -623,7 +624,7 @@ def unwrap(argv: Argv) -> Inner:  # noqa: PLR0912 - one branch for each kind of 
         elif name in ("chpst", "runuser", "su"):
             command = _value(words, "c", ("--command",))
             if command is not None:
-                return Inner(argv=words, elsewhere=elsewhere, fleeting=fleeting, mounts=mounts, script=command)
+                return Inner(argv=words, elsewhere=elsewhere, remote=remote, fleeting=fleeting, mounts=mounts, script=command)
             words = _skip_options(words[1:], "uUgl")
             words = words[1:] if name == "su" else words
         elif (name in ENGINES or unknown) and any(word.path in ("exec", "run") for word in words[1:8]):
@@ -632,15 +633,15 @@ def unwrap(argv: Argv) -> Inner:  # noqa: PLR0912 - one branch for each kind of 
         elif unknown:
             return Inner(argv=())
         elif name in _REMOTE:
-            words, elsewhere = _inner_program(words), True
+            words, elsewhere, remote = _inner_program(words), True, True
             if len(words) == 1 and " " in words[0].path:
-                return Inner(argv=words, elsewhere=True, script=words[0])
+                return Inner(argv=words, elsewhere=True, remote=True, script=words[0])
         elif name in SHELLS:
             script = next((after for word, after in pairwise(words[1:]) if re.fullmatch(r"-[a-z]*c", word.path)), None)
-            return Inner(argv=words, elsewhere=elsewhere, fleeting=fleeting, mounts=mounts, script=script)
+            return Inner(argv=words, elsewhere=elsewhere, remote=remote, fleeting=fleeting, mounts=mounts, script=script)
         else:
             break
-    return Inner(argv=words, elsewhere=elsewhere, fleeting=fleeting, mounts=mounts)
+    return Inner(argv=words, elsewhere=elsewhere, remote=remote, fleeting=fleeting, mounts=mounts)
 
 
 def _skip_options(words: Argv, valued: str) -> tuple[Followed, ...]:

@@ -26,10 +26,10 @@ class Care(StrEnum):
     WIDENED = "widened"  # made private, then opened up
     NO_UMASK = "no-umask"  # whatever the caller's umask is, usually 0644
 
-    def worse_than(self, other: Care) -> bool:
-        """True when this is the graver finding of the two."""
-        order = list(Care)
-        return order.index(self) > order.index(other)
+    @property
+    def gravity(self) -> int:
+        """Its place in that order."""
+        return list(Care).index(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
