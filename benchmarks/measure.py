@@ -1,7 +1,7 @@
 """How is a case measured? Whole processes, interleaved round by round, CPU of the process tree; medians become ratios, and a missing peer is never a win.
 
 CPU time (user and system, of the process and all that it waited for) is what is compared where the work is computing: it moves little on a busy machine. Wall
-time is compared where the work is waiting. Memory is the largest single process, and never shown smaller than this one, which every child begins as.
+time is compared where the work is waiting. Memory is the largest single process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,20 +66,34 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in dropped} | dict(extra)
 
 
+# Starts argv[2:] and writes what it used to argv[1]. In between because a child begins with its parent's peak of memory, and this is as small as one gets.
+_LAUNCHER = """
+import os, sys, time
+began = time.perf_counter()
+child = os.fork()
+if not child:
+    os.execvp(sys.argv[2], sys.argv[2:])
+_, status, usage = os.wait4(child, 0)
+wall = time.perf_counter() - began
+with open(sys.argv[1], "w") as result:
+    print(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss, file=result)
+sys.exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
+"""
+
+
 def measure(case: Case) -> Run:
     """Run a case once. Raises RuntimeError when it did not do its work."""
+    used = WORK / "last-usage"
+    argv = (sys.executable, "-I", "-S", "-c", _LAUNCHER, str(used), *case.argv)
     with (WORK / "last-output").open("w+b") as output:
-        began = time.perf_counter()
-        process = subprocess.Popen(case.argv, cwd=case.cwd, env=environment(case.environ), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode not in case.exit_codes:
+        done = subprocess.run(argv, cwd=case.cwd, env=environment(case.environ), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False)
+        if done.returncode not in case.exit_codes:
             output.seek(0, os.SEEK_END)
             output.seek(max(0, output.tell() - 1500))
-            raise RuntimeError(f"{case.name} ended with {process.returncode}: {output.read().decode(errors='replace')}")
+            raise RuntimeError(f"{case.name} ended with {done.returncode}: {output.read().decode(errors='replace')}")
     case.prove()
-    return Run(cpu_ms=(usage.ru_utime + usage.ru_stime) * 1000, wall_ms=wall * 1000, rss_mb=usage.ru_maxrss / 1024)
+    cpu, wall, memory = map(float, used.read_text().split())
+    return Run(cpu_ms=cpu * 1000, wall_ms=wall * 1000, rss_mb=memory / 1024)
 
 
 def interleave(cases: Sequence[Case], rounds: int) -> None:
