@@ -84,10 +84,10 @@ def _may_be_script(path: str) -> bool:
 
 
 def _stems(parts: Iterable[str]) -> Iterator[str]:
-    """Each folder, and the file without its suffix."""
+    """Each folder, and the parts of the file's name before its suffix."""
     *folders, name = parts
     yield from folders
-    yield name.partition(".")[0]
+    yield from name.split(".")[:-1] or [name]
 
 
 def _is_called_script(path: str) -> bool:

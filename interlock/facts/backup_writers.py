@@ -244,10 +244,11 @@ def is_python(path: str, data: bytes) -> bool:
 @lru_cache(maxsize=512)  # discovery and judgement ask for the same file
 def find_writers(path: str, data: bytes) -> WriterScript:
     """Every backup that the script or program at `path` writes. Raises nothing, whatever the bytes are."""
-    if is_python(path, data):
-        from interlock.facts.backup_python import writers_in_python
-
-        return writers_in_python(path, data)
+    from interlock.facts.backup_python import writers_in_python
     from interlock.facts.backup_shell import writers_in_shell
 
-    return writers_in_shell(path, data)
+    language, reader = (Language.PYTHON, writers_in_python) if is_python(path, data) else (Language.SHELL, writers_in_shell)
+    try:
+        return reader(path, data)
+    except RecursionError:
+        return WriterScript(path=path, language=language, writes=(), unread=(Unread(line=1, why="it nests deeper than can be followed"),))

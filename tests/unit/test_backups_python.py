@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interlock.facts.backup_python import writers_in_python
-from interlock.facts.backup_writers import Care
+from interlock.facts.backup_writers import Care, find_writers
 
 HEAD = "import gzip, os, shutil, sqlite3, stat, subprocess, tarfile, tempfile, zipfile\nfrom pathlib import Path\n"
 
@@ -185,3 +185,12 @@ def test_a_backup_program_that_cannot_be_read_is_named(text: bytes) -> None:
 )
 def test_no_text_makes_it_raise(tokens: list[str]) -> None:
     writers_in_python("backup.py", "".join(tokens).encode())
+
+
+@pytest.mark.parametrize(
+    "text", ["open('x.db.bak', 'w').write(" + "a+" * 900 + "a)\n", "os.rename(" + "a." * 900 + "b, 'db.bak')\n", "x = " + "f(" * 80 + ")" * 80 + "\n"]
+)
+@pytest.mark.parametrize("path", ["tools/backup.py", "tools/backup.sh"])
+def test_what_nests_deeper_than_can_be_followed_is_named(text: str, path: str) -> None:
+    read = find_writers(path, f"import os\n{text}".encode())
+    assert all(unread.line >= 1 for unread in read.unread)

@@ -1,0 +1,153 @@
+"""A site from files alone: what is found, what is left out, and names and bytes of every kind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from interlock.config.discover import discover
+from interlock.config.models import Site
+from interlock.errors import CouldNotLook, TooLarge
+from interlock.observe.tree import Tree
+
+DUMP = b"#!/bin/sh\npg_dump app > app.sql\n"
+PUT_ASIDE = b"import os\n\ndef keep(db):\n    os.rename(db, db + '.broken')\n"
+
+
+class Files:
+    """A tree of files in memory."""
+
+    def __init__(self, files: Mapping[str, bytes | CouldNotLook], unlisted: Mapping[str, CouldNotLook] | None = None) -> None:
+        self.files = files
+        self.unlisted = dict(unlisted or {})
+
+    def listing(self) -> tuple[str, ...]:
+        return tuple(sorted(self.files))
+
+    def read(self, path: str) -> bytes:
+        content = self.files[path]
+        if isinstance(content, CouldNotLook):
+            raise content
+        return content
+
+
+def site(files: Mapping[str, bytes | CouldNotLook], compose: tuple[str, ...] = (), unlisted: Mapping[str, CouldNotLook] | None = None) -> Site:
+    return discover(Files(files, unlisted), compose, root=Path("/somewhere/my-stack"))
+
+
+def scripts(files: Mapping[str, bytes | CouldNotLook]) -> tuple[str, ...]:
+    found = site(files).scripts
+    return found.files if found else ()
+
+
+def test_an_empty_tree_is_a_site_that_declares_nothing() -> None:
+    found = site({})
+    assert (found.site, found.source, found.digest, found.compose, found.scripts, found.root) == ("my-stack", "", "", None, None, Path("/somewhere/my-stack"))
+
+
+@pytest.mark.parametrize(
+    "path", ["backup.sh", "ops/backup.bash", "bin/backup", "cloud/startup.sh.tpl", "etc/cron.daily/dump", "a b/c\nd.sh", "caf\udce9.sh", "x.sh.j2"]
+)
+def test_shell_scripts_that_write_backups_are_found_by_suffix_or_first_line(path: str) -> None:
+    assert scripts({path: DUMP}) == (path,)
+
+
+@pytest.mark.parametrize(("path", "data"), [("src/db.py", PUT_ASIDE), ("bin/keep", b"#!/usr/bin/env python3\n" + PUT_ASIDE)])
+def test_python_programs_that_write_backups_are_found(path: str, data: bytes) -> None:
+    assert scripts({path: data}) == (path,)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "tests/backup.sh", "test/backup.sh", "src/tests/x/backup.sh", "_unit-test/backup.sh", "integration_tests/backup.sh", "dev_tests/backup.sh",
+        "test_backup.py", "backup_test.sh", "test-backup.sh", "backup.test.sh", "conftest.py", "e2e/backup.sh", "spec/backup.sh",
+        "vendor/x/backup.sh", "lib/python3/site-packages/x/backup.py", "third_party/backup.sh",
+    ],
+)  # fmt: skip
+def test_tests_and_the_code_of_others_are_left_out(path: str) -> None:
+    assert scripts({path: PUT_ASIDE if path.endswith(".py") else DUMP}) == ()
+
+
+@pytest.mark.parametrize("path", ["latest/backup.sh", "contest/backup.sh", "attestation.sh", "src/testament/backup.sh"])
+def test_what_only_sounds_like_a_test_is_not_left_out(path: str) -> None:
+    assert scripts({path: DUMP}) == (path,)
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("notes.md", DUMP),
+        ("Makefile", b"all:\n\tpg_dump app > app.sql\n"),
+        ("run.sh", b"#!/bin/sh\nexec app\n"),
+        ("restore.sh", b"#!/bin/sh\npg_restore -d app backup.dump\n"),
+        ("app.py", b"print('backup')\n"),
+        ("data.bin", b"\x00\x01pg_dump > x"),
+        ("empty.sh", b""),
+    ],
+)
+def test_what_is_no_script_or_writes_no_backup_is_left_out(path: str, data: bytes) -> None:
+    assert scripts({path: data}) == ()
+
+
+def test_a_script_that_may_write_backups_and_cannot_be_read_is_in() -> None:
+    assert scripts({"backup.sh": b"if true; then\n  pg_dump app > app.sql\n"}) == ("backup.sh",)
+
+
+def test_a_file_without_permission_is_in_and_one_too_large_to_be_a_script_is_not() -> None:
+    denied, large = CouldNotLook("x could not be read"), TooLarge("x is too large")
+    assert scripts({"a.sh": denied, "b.py": denied, "LICENSE": denied, "c.sh": large, "d.py": large}) == ("a.sh", "b.py")
+
+
+def test_compose_files_are_those_that_were_found() -> None:
+    found = site({"compose.yaml": b"", "over\nlay.yml": b""}, ("compose.yaml", "over\nlay.yml"))
+    assert found.compose is not None
+    assert found.compose.files == ("compose.yaml", "over\nlay.yml")
+
+
+def test_a_folder_that_cannot_be_listed_is_among_both_kinds_of_files() -> None:
+    found = site({}, unlisted={"private": CouldNotLook("private could not be read")})
+    assert found.compose is not None
+    assert found.scripts is not None
+    assert (found.compose.files, found.scripts.files) == (("private",), ("private",))
+
+
+@pytest.mark.parametrize(("folder", "name"), [("my stack!", "my-stack-"), ("-x", "x"), ("\udcff", "tree"), ("x" * 200, "x" * 63)])
+def test_the_site_is_called_after_its_folder(folder: str, name: str) -> None:
+    assert discover(Files({}), (), root=Path("/srv") / folder).site == name
+
+
+def test_a_real_tree_is_read_once_and_symbolic_links_lead_nowhere_strange(tmp_path: Path) -> None:
+    (tmp_path / "backup.sh").write_bytes(DUMP)
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "up").symlink_to("..")
+    (tmp_path / "out.sh").symlink_to("/etc/hostname")
+    os.mkfifo(tmp_path / "fifo.sh")
+    os.mkdir(os.fsencode(tmp_path) + b"/\xff")
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff")) / "b.sh").write_bytes(DUMP)
+    found = discover(Tree(tmp_path, patient=True), (), root=tmp_path)
+    assert found.scripts is not None
+    assert found.scripts.files == ("backup.sh", "out.sh", "\udcff/b.sh")
+
+
+def test_a_patient_tree_names_the_folders_that_it_could_not_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").write_text("")
+    (tmp_path / "private").mkdir()
+    scandir = os.scandir
+
+    def refusing(path: str) -> object:  # chmod 0 would not keep root out
+        if path.endswith("/private"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    tree = Tree(tmp_path, patient=True)
+    assert tree.listing() == ("a.txt",)
+    assert set(tree.unlisted) == {"private"}
+    with pytest.raises(CouldNotLook, match="private could not be read: Permission denied"):
+        tree.read("private")
+    with pytest.raises(CouldNotLook):
+        Tree(tmp_path).listing()
