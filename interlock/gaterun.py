@@ -277,7 +277,7 @@ def conclude(run: GateRun, key: tuple[str, str], guardrail: Guardrail | None, su
         outcome=settled.outcome if settled else Outcome.NOT_APPLICABLE,
         severity=severity,
         message=run.redactor.redact(settled.message if settled else case.skipped),
-        remedy=settled.remedy if settled else "",
+        remedy=run.redactor.redact(settled.remedy) if settled else "",
         where=places(pair, settled.tally) if settled else (),
         details=counts,
         taken_at=run.taken_at(host),

@@ -343,9 +343,11 @@ class Session:
         terminalreporter.section("interlock gate")
         if self.evidence is not None:
             from interlock.evidence.text import Style
-            from interlock.recording import decision_text
+            from interlock.recording import decision_text, too_short
 
             terminalreporter.write_line(decision_text(self.run.site, self.evidence, Style.of(sys.stdout, os.environ)))
+            for warning in too_short(self.run):
+                terminalreporter.write_line(warning)
         elif self.problem:
             terminalreporter.write_line(f"SHUT (exit code {self.exit_code}): {self.problem}")
         else:

@@ -89,6 +89,7 @@ def _record(run: GateRun, verdicts: Sequence[Verdict], details: DetailsDigest, f
         ],
         not_used=run.site.not_used,
         replayed=run.replayed,
+        redact=run.redactor.redact,
         previous=previous,
     )
 
@@ -172,3 +173,9 @@ def decision_text(site: Site, run: LoadedRun, style: Style) -> str:
     since = changed_since_open(run) if run.record.decision is Decision.SHUT else ()
     text = gate_text(run.record, since, next_command(run.record), style)
     return "\n".join([text, *unused_waivers(site, run.record), f"evidence: {run.path}"])
+
+
+def too_short(run: GateRun) -> tuple[str, ...]:
+    """A warning where a declared secret is too short to be searched for in what is written."""
+    count = run.redactor.too_short
+    return (f"warning: {count} of the site's secrets are too short to be hidden in evidence: use longer ones",) if count else ()
