@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from interlock.config.models import ApprovalKind, BackupClass, Noun
+from interlock.config.models import ApprovalKind, BackupClass
 from interlock.errors import StaleError
 from interlock.gate.canonical import canonical, digest, parse_canonical
 
@@ -25,7 +25,13 @@ Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 Compression = Literal["zstd", "gzip"]
 
 
-class SiteReference(Noun):
+class Part(BaseModel):
+    """The base of a plan's nouns: frozen, nothing unknown in them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+
+class SiteReference(Part):
     """Which site the plan is for: its name, its file below its folder, and the digest of that file."""
 
     name: str
@@ -33,7 +39,7 @@ class SiteReference(Noun):
     digest: Digest
 
 
-class Directory(Noun):
+class Directory(Part):
     """A directory as it was seen: `device` is `major:minor` of what it shows."""
 
     path: str
@@ -41,7 +47,7 @@ class Directory(Noun):
     device: str
 
 
-class BackupPlan(Noun):
+class BackupPlan(Part):
     """Archive one module's paths into its backup directory. Changes nothing else, so there is nothing to undo."""
 
     kind: Literal["backup"] = "backup"
@@ -55,7 +61,7 @@ class BackupPlan(Noun):
     exclude: tuple[str, ...] = ()
 
 
-class OldFile(Noun):
+class OldFile(Part):
     """The file that stands at a target now; it is put back by undo. Sizes in bytes, `mode` as `0644`."""
 
     digest: Digest
@@ -65,7 +71,7 @@ class OldFile(Noun):
     gid: int
 
 
-class NewFile(Noun):
+class NewFile(Part):
     """The file that will stand there. `content` says where its bytes come from: `blobs/`, or rendered again because they hold values by reference."""
 
     digest: Digest
@@ -74,7 +80,7 @@ class NewFile(Noun):
     content: Literal["blob", "rendered"]
 
 
-class FilePlan(Noun):
+class FilePlan(Part):
     """One file of a write-files step: `target` is the absolute path below `directory`, the instance's.
 
     `real` is where `directory` leads, `device` what the folder of the target shows, as `major:minor`.
@@ -95,21 +101,21 @@ class FilePlan(Noun):
         return self.old is not None and (self.old.digest, self.old.mode) == (self.new.digest, self.new.mode)
 
 
-class FilesPlan(Noun):
+class FilesPlan(Part):
     """Write rendered files. Undo restores every byte, mode and owner, and removes what was created."""
 
     kind: Literal["write-files"] = "write-files"
     files: tuple[FilePlan, ...]
 
 
-class InputFile(Noun):
+class InputFile(Part):
     """A file that a command's argv names: the program, a script, its input."""
 
     path: str
     digest: Digest
 
 
-class CommandPlan(Noun):
+class CommandPlan(Part):
     """Run one program. `undo` reverses it; `done` exits 0 when it need not run. Timeout in seconds."""
 
     kind: Literal["command"] = "command"
@@ -121,7 +127,7 @@ class CommandPlan(Noun):
     inputs: tuple[InputFile, ...]
 
 
-class VerifyPlan(Noun):
+class VerifyPlan(Part):
     """Judge these expectations of the site, and stop the action when one does not hold. Looks only."""
 
     kind: Literal["verify"] = "verify"
@@ -131,7 +137,7 @@ class VerifyPlan(Noun):
 StepPlan = Annotated[BackupPlan | FilesPlan | CommandPlan | VerifyPlan, Field(discriminator="kind")]
 
 
-class Plan(Noun):
+class Plan(Part):
     """An action, resolved. Times are RFC 3339 UTC; `timeout` is how many seconds after its clearance a step may still be started.
 
     `fingerprint` says in words what the live state was (`interlock.observe.fingerprint`): `mount /data-state` -> `id 42, device 8:1, ...`.
