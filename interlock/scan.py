@@ -28,7 +28,7 @@ from interlock.config.waivers import Waiver, load_waivers
 from interlock.errors import CouldNotLook, UsageError
 from interlock.evidence.details import Details, DetailWriter, Lines, concatenate, read_lines
 from interlock.evidence.record import DetailsDigest, FactsDigest, Git, Record, Required, Run, Target, UsedWaiver, in_order, places, rfc3339, sha256
-from interlock.gate.decision import WAIVER, Reason, decide
+from interlock.gate.decision import NOT_RUN, WAIVER, Reason, decide
 from interlock.gate.required import Expected, absence, asked, expected, required
 from interlock.gate.waivers import Waivers, judge_waivers
 from interlock.judge import catalogue, guarded
@@ -198,7 +198,7 @@ class _Scan:
         wanted = self.required()
         used = {name for verdict in self.verdicts for name in verdict.waivers}
         by_pair = {verdict.pair: verdict for verdict in self.verdicts}
-        problems = (*self.waivers.problems, *self._unused(wanted, used))
+        problems = (*self.waivers.problems, *self._unused(wanted, used), *self._nothing_seen())
         data = spool.whole.read_bytes()
         return Record.of(
             run=self._run(),
@@ -211,6 +211,12 @@ class _Scan:
             waivers=[_used(waiver) for waiver in self.waivers.valid if waiver.id in used],
             not_used=self.site.not_used,
         )
+
+    def _nothing_seen(self) -> Iterator[Reason]:
+        """A tree in which nothing was found to judge is most likely the wrong one."""
+        if not self.site.source and all(verdict.outcome is Outcome.NOT_APPLICABLE for verdict in self.verdicts):
+            text, remedy = "no file of this tree is one that a guardrail is about: nothing is proven", "name the folder that holds the stack's files"
+            yield Reason(code=NOT_RUN, text=text, remedy=remedy)
 
     def _unused(self, wanted: Sequence[Expected], used: set[str]) -> Iterator[Reason]:
         """A waiver that waives nothing is an error here: it would lie in wait. Those for the live gates are none of a scan's."""
