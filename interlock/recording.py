@@ -144,7 +144,7 @@ def next_command(record: Record) -> str:
 
 def changed_since_open(run: LoadedRun) -> Sequence[str]:
     """What changed since the site's gate was last open, in short sentences; nothing when it never was."""
-    before = latest_open(run.path.parent, run.record.target.site)
+    before = latest_open(run.path.parent, run.record)
     if before is None or before.digest == run.digest:
         return ()
     return changes(before.record, run.record, _facts(before), _facts(run))

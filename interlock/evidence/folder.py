@@ -302,6 +302,7 @@ def latest(reports: Path, site: str) -> LoadedRun | None:
     return next(_of_site(reports, site), None)
 
 
-def latest_open(reports: Path, site: str) -> LoadedRun | None:
-    """The site's newest run whose gate was open: what a shut gate is compared with."""
-    return next((run for run in _of_site(reports, site) if run.record.decision is Decision.OPEN), None)
+def latest_open(reports: Path, like: Record) -> LoadedRun | None:
+    """The site's newest run of the same gate, for the same action, that was open: what a shut one is compared with."""
+    same = (run for run in _of_site(reports, like.target.site) if (run.record.run.gates, run.record.run.action) == (like.run.gates, like.run.action))
+    return next((run for run in same if run.record.decision is Decision.OPEN), None)

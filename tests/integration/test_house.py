@@ -169,6 +169,9 @@ def test_a_command_that_hangs_is_an_error_and_does_not_outlive_the_shell(tmp_pat
         Shell(who="ada", environ={"PATH": os.defpath}, folder=tmp_path, limit_s=0.5, show=lambda _: None) as shell,
     ):
         shell.type(f"(trap '' HUP; exec sleep 1{os.getpid()})")
+    until = time.monotonic() + 5
+    while running_with(f"sleep\x001{os.getpid()}") and time.monotonic() < until:
+        time.sleep(0.05)  # it is killed; the system takes it away when it gets to it
     assert not running_with(f"sleep\x001{os.getpid()}")
 
 

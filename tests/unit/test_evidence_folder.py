@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from interlock.evidence.details import HeldLines
 from interlock.evidence.folder import RunFolder, latest, latest_open, load_run, runs, sums_of
 from interlock.evidence.publish import Findings, write_run
 from interlock.gate.decision import Open
+from interlock.verdicts import When
 from tests.evidence_samples import NAME, OPEN, SAMPLES, SHUT, Sample, publish
 
 EARLIER, LATER = "20261119T210000Z-preflight-000001", "20261121T210000Z-preflight-000002"
@@ -254,17 +256,19 @@ def test_a_folder_without_a_record_is_no_run(tmp_path: Path) -> None:
 
 
 def test_the_latest_run_is_the_site_s_own(tmp_path: Path) -> None:
-    publish(tmp_path, Sample(judged=OPEN.judged, name=EARLIER))
+    first = publish(tmp_path, Sample(judged=OPEN.judged, name=EARLIER))
     publish(tmp_path, SHUT)
     publish(tmp_path, Sample(judged=OPEN.judged, name=LATER, site="other"))
     (tmp_path / "20261122T210000Z-preflight-000003").mkdir()
     (tmp_path / "20261122T210000Z-preflight-000003" / "record.json").write_text("damaged")
-    newest, newest_open, nobody = latest(tmp_path, "platform"), latest_open(tmp_path, "platform"), latest(tmp_path, "nobody")
+    newest, newest_open, nobody = latest(tmp_path, "platform"), latest_open(tmp_path, first.record), latest(tmp_path, "nobody")
     assert newest is not None
     assert newest.path.name == NAME
     assert newest_open is not None
     assert newest_open.path.name == EARLIER
     assert nobody is None
+    other_gate = replace(first.record, run=replace(first.record.run, gates=(When.POSTFLIGHT,)))
+    assert latest_open(tmp_path, other_gate) is None, "a gate is compared with the same gate"
 
 
 def test_there_are_no_runs_where_there_is_no_reports_folder(tmp_path: Path) -> None:
