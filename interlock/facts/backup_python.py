@@ -121,28 +121,22 @@ class _Follower:
                 self._calls(statement)
 
     def _with(self, statement: ast.With | ast.AsyncWith) -> None:
-        before = (self.standing.umask, self.standing.umask_line)
+        before, masked = (self.standing.umask, self.standing.umask_line), False
         for item in statement.items:
             self._calls(item.context_expr)
             if isinstance(item.optional_vars, ast.Name):
                 self._assign(item.optional_vars, item.context_expr)
             if isinstance(item.context_expr, ast.Call) and "umask" in self.module.dotted(item.context_expr.func):
-                self.standing.umask, self.standing.umask_line = True, statement.lineno
+                self.standing.umask, self.standing.umask_line, masked = True, statement.lineno, True
         self.body(statement.body)
-        self.standing.umask, self.standing.umask_line = (
-            before
-            if any("umask" in ast.unparse(item.context_expr) for item in statement.items)
-            else (
-                self.standing.umask,
-                self.standing.umask_line,
-            )
-        )
+        if masked:
+            self.standing.umask, self.standing.umask_line = before
 
     def _assign(self, target: ast.expr, value: ast.expr) -> None:
         if isinstance(target, (ast.Tuple, ast.List)):
             self._assign_each(target, value)
             return
-        name = _dotted_target(target)
+        name = _name_of(target)
         if not name:
             return
         followed = self.followed(value)
@@ -160,7 +154,7 @@ class _Follower:
     def _assign_each(self, target: ast.Tuple | ast.List, value: ast.expr) -> None:
         """`fd, path = tempfile.mkstemp()` is private; pairs are assigned one by one."""
         if isinstance(value, ast.Call) and self.module.dotted(value.func) == "tempfile.mkstemp" and len(target.elts) == 2:
-            name = _dotted_target(target.elts[1])
+            name = _name_of(target.elts[1])
             path = f"⟨{ast.unparse(value)} {value.lineno}⟩"
             self.scope.values[name] = Followed(path=path, written=name, hints=name)
             self.standing.make_private(path)
@@ -169,14 +163,14 @@ class _Follower:
                 self._assign(one, given)
         else:
             for one in target.elts:
-                self.scope.values.pop(_dotted_target(one), None)
+                self.scope.values.pop(_name_of(one), None)
 
     def _forget(self, target: ast.expr, values: ast.expr) -> None:
         for name in (node.id for node in ast.walk(target) if isinstance(node, ast.Name)):
             self.scope.values[name] = Followed(path=f"⟨{name}⟩", written=name, hints=ast.unparse(values)[:200])
 
     def _add(self, statement: ast.AugAssign) -> None:
-        name = _dotted_target(statement.target)
+        name = _name_of(statement.target)
         if name in self.scope.lists:
             self.scope.lists[name] += self._argv(statement.value)
         elif name:
@@ -226,7 +220,7 @@ class _Follower:
     def _grow(self, call: ast.Call) -> None:
         """`argv.append(x)` and `argv.extend([...])`."""
         assert isinstance(call.func, ast.Attribute)
-        name = _dotted_target(call.func.value)
+        name = _name_of(call.func.value)
         if name in self.scope.lists and call.args:
             if call.func.attr == "append":
                 self.scope.lists[name] += (self.followed(call.args[0]),)
@@ -276,7 +270,8 @@ class _Follower:
             return Followed(path="", written="")
         hints: list[str] = []
         path = self._path(value, hints, 0)
-        return Followed(path=path, written=ast.unparse(value), hints=" ".join(hints), shown=readable(path))
+        written = value.id if isinstance(value, ast.Name) else ast.unparse(value)
+        return Followed(path=path, written=written, hints=" ".join(hints), shown=readable(path))
 
     def _path(self, value: ast.expr, hints: list[str], depth: int) -> str:  # noqa: PLR0911, PLR0912 - one line for each way to write a path
         if depth > 30:
@@ -287,7 +282,7 @@ class _Follower:
                 return given.decode("utf-8", "replace")
             case ast.Constant():
                 return str(value.value)
-            case ast.Name() | ast.Attribute() if (known := self.scope.values.get(ast.unparse(value))) is not None:
+            case ast.Name() | ast.Attribute() if (known := self.scope.values.get(_name_of(value))) is not None:
                 hints.append(known.hints)
                 return known.path
             case ast.JoinedStr():
@@ -410,8 +405,11 @@ def _join(*parts: str) -> str:
     return posixpath.join(*parts) if parts else ""
 
 
-def _dotted_target(target: ast.expr) -> str:
-    return ast.unparse(target) if isinstance(target, (ast.Name, ast.Attribute)) else ""
+def _name_of(value: ast.expr) -> str:
+    """The name that a value is known by: `x`, `self.x`; empty for what has none."""
+    if isinstance(value, ast.Name):
+        return value.id
+    return ast.unparse(value) if isinstance(value, ast.Attribute) else ""
 
 
 _STAT_BITS: Mapping[str, int] = {

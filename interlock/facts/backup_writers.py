@@ -7,6 +7,7 @@ followed (a command in a variable, a destination from elsewhere) is left out rat
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -205,12 +206,17 @@ _TOOLS = (
     *(b"pg_dump", b"mysqldump", b"mariadb-dump", b"mariabackup", b"xtrabackup", b"mongodump", b"--rdb", b"slapcat"),
     *(b"export database", b"vacuum into", b"raft/snapshot"),
 )
-_NAMES = (b"backup", b"bak", b"bkp", b"dump", b"snapshot", b"broken", b"corrupt", b"preserved", b"pre-", b"pre_")
-_NAMED = re.compile(
-    rb"backup|(?<![a-z])baks?(?![a-z])|bkp|(?<!model)[._]dump(?!s?\()|dump_|snapshot|broken|corrupt|preserved|pre.?(migrat|upgrad|cutover|restore)"
+_NAMES = (
+    *(b"backup", b"bak", b"bkp", b"dump", b"snapshot", b"broken", b"corrupt", b"preserved"),
+    *(b"migrat", b"upgrad", b"cutover", b"prerestore", b"pre-restore", b"pre_restore"),
 )
+_NAMED = re.compile(
+    rb"backup|(?<![a-z])baks?(?![a-z])|bkp|(?<!model)[._]dump(?!s?\()|dump_|[a-z]dump(?![a-z])|snapshot|broken|corrupt|preserved"
+    rb"|pre.?(migrat|upgrad|cutover|restore)"
+)
+_AROUND = 12  # bytes around a name that say whether it is one
 _PYTHON_WRITES = re.compile(
-    rb"\b(?:rename|renames|move|copy|copy2|copyfile|copytree|copyfileobj|make_archive|write_text|write_bytes|backup)\(|\.replace\([^,\n]*\)|os\.replace\("
+    rb"(?:rename|renames|move|copy|copy2|copyfile|copytree|copyfileobj|make_archive|write_text|write_bytes|backup)\(|\.replace\([^,\n]*\)|os\.replace\("
     rb"|open\([^\n]*[\"'][wxa][bt]?[:|\"']|o_creat|zipfile\(|\bcp\b|\btar\b"
 )
 NEAR = 1500  # bytes on either side of a write in which a program says that it is a backup; a file without is not read any further
@@ -221,11 +227,25 @@ def may_write_backups(path: str, data: bytes) -> bool:
     lower = data.lower()
     if any(tool in lower for tool in _TOOLS):
         return True
-    if not any(name in lower for name in _NAMES):
-        return False
+    named = _named_places(lower)
     if not is_python(path, data):
-        return _NAMED.search(lower) is not None
-    return any(_NAMED.search(lower, max(0, found.start() - NEAR), found.end() + NEAR) for found in _PYTHON_WRITES.finditer(lower))
+        return next(named, None) is not None
+    searched = 0
+    for place in sorted(named):
+        if _PYTHON_WRITES.search(lower, max(searched, place - NEAR), place + NEAR):
+            return True
+        searched = max(searched, place + NEAR - _AROUND)
+    return False
+
+
+def _named_places(lower: bytes) -> Iterator[int]:
+    """Where something is called a backup. By `find`, for an expression looks at every byte of every program several times."""
+    for name in _NAMES:
+        place = lower.find(name)
+        while place >= 0:
+            if _NAMED.search(lower, max(0, place - _AROUND), place + _AROUND):
+                yield place
+            place = lower.find(name, place + len(name))
 
 
 def writes_backups(path: str, data: bytes) -> bool:
