@@ -16,7 +16,7 @@ from interlock import __version__
 from interlock.errors import ConfigError, EvidenceError, GateShut, InterlockError, UsageError
 
 if TYPE_CHECKING:
-    from interlock.carrying import Outcome, Said
+    from interlock.change.carrying import Outcome, Said
     from interlock.config.models import Site
     from interlock.evidence.details import Details
     from interlock.evidence.record import Record
@@ -171,7 +171,7 @@ def _site(request: argparse.Namespace, *, offline: bool = False) -> Site:
 
 
 def _scan(request: argparse.Namespace) -> int:
-    from interlock.scan import scan
+    from interlock.commands.scan import scan
 
     record, details = scan(request.path, os.environ, request.site)
     _print(request, record, details)
@@ -179,8 +179,8 @@ def _scan(request: argparse.Namespace) -> int:
 
 
 def _gate(request: argparse.Namespace) -> int:
-    from interlock.gatecall import run_gate
-    from interlock.report import gate_screen
+    from interlock.commands.report import gate_screen
+    from interlock.gaterun.call import run_gate
     from interlock.verdicts import When
 
     facts = request.facts.absolute() if request.facts else None
@@ -196,7 +196,7 @@ def _gate(request: argparse.Namespace) -> int:
 
 
 def _facts(request: argparse.Namespace) -> int:
-    from interlock.gaterun import observe_all
+    from interlock.gaterun.run import observe_all
 
     count = observe_all(_site(request), request.output)
     print(f"{request.output}: {count} host{'s' if count != 1 else ''} looked at; judge it with `interlock preflight --facts {request.output}`", file=sys.stderr)
@@ -205,7 +205,7 @@ def _facts(request: argparse.Namespace) -> int:
 
 def _print(request: argparse.Namespace, record: Record, details: Details) -> None:
     """One record in the asked format, to the terminal or whole into a file."""
-    from interlock.report import render, write_output
+    from interlock.commands.report import render, write_output
 
     text = render(record, details, request.format, to_terminal=request.output is None)
     if request.output is not None:
@@ -259,7 +259,7 @@ def _told(step: str, word: Said) -> tuple[int, Said]:
 
 def _resume(request: argparse.Namespace) -> int:
     from interlock import runner
-    from interlock.carrying import Said
+    from interlock.change.carrying import Said
 
     said = dict([*(_told(step, Said.DONE) for step in request.done), *(_told(step, Said.AGAIN) for step in request.again)])
     return _ended(runner.resume(_site(request), request.plan, os.environ, said=said))
@@ -272,14 +272,14 @@ def _rollback(request: argparse.Namespace) -> int:
 
 
 def _status(request: argparse.Namespace) -> int:
-    from interlock import runner
+    from interlock.commands.status import status_text
     from interlock.config.models import parse_duration
 
     try:
         ahead = parse_duration(request.ahead)
     except ValueError as error:
         raise UsageError(f"--in: {error}") from error
-    print(runner.status(_site(request, offline=True), ahead))
+    print(status_text(_site(request, offline=True), ahead))
     return 0
 
 
@@ -287,8 +287,8 @@ def _status(request: argparse.Namespace) -> int:
 
 
 def _report(request: argparse.Namespace) -> int:
+    from interlock.commands.report import newest_run
     from interlock.evidence.folder import load_run
-    from interlock.report import newest_run
 
     run = load_run(request.run) if request.run else newest_run(_site(request, offline=True))
     _print(request, run.record, run.details)
@@ -296,7 +296,7 @@ def _report(request: argparse.Namespace) -> int:
 
 
 def _verify(request: argparse.Namespace) -> int:
-    from interlock.report import verify
+    from interlock.commands.report import verify
 
     text, whole = verify(request.run)
     print(text)
@@ -307,7 +307,7 @@ def _verify(request: argparse.Namespace) -> int:
 
 
 def _guardrails(request: argparse.Namespace) -> int:
-    from interlock.describe import catalogue_text
+    from interlock.commands.describe import catalogue_text
 
     print(catalogue_text(request.guardrail, request.format))
     return 0
@@ -321,7 +321,7 @@ def _schema(_request: argparse.Namespace) -> int:
 
 
 def _doctor(request: argparse.Namespace) -> int:
-    from interlock.doctor import doctor
+    from interlock.commands.doctor import doctor
 
     text, ready = doctor(_site(request), request.action, os.environ)
     print(text)
@@ -329,6 +329,6 @@ def _doctor(request: argparse.Namespace) -> int:
 
 
 def _selftest(request: argparse.Namespace) -> int:
-    from interlock.selftest import selftest
+    from interlock.commands.selftest import selftest
 
     return selftest(tuple(request.guardrail), sys.stdout)

@@ -74,7 +74,7 @@ class Session:
 
     def __init__(self, config: pytest.Config, gates: tuple[str, ...]) -> None:
         from interlock.errors import InterlockError
-        from interlock.gaterun import GateRequest, GateRun
+        from interlock.gaterun.run import GateRequest, GateRun
         from interlock.verdicts import When
 
         self.config = config
@@ -241,7 +241,7 @@ class Session:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Give the item a case of its own, whose details are streamed to a file of the run."""
         from interlock.checking import current_case
-        from interlock.gaterun import open_case
+        from interlock.gaterun.run import open_case
 
         key = item.stash.get(ITEM_KEY, None)
         if key is None:
@@ -258,7 +258,7 @@ class Session:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Settle the outcome at the phase that decides, and hand the verdict over with the last phase: reports travel from worker to controller as JSON."""
-        from interlock.gaterun import conclude, settle_teardown, settle_test
+        from interlock.gaterun.run import conclude, settle_teardown, settle_test
 
         report = yield
         key = item.stash.get(ITEM_KEY, None)
@@ -305,7 +305,7 @@ class Session:
             self._end_with(session, exitstatus, self.run.decision().exit_code)
             return
         from interlock.errors import EvidenceError
-        from interlock.recording import write_evidence
+        from interlock.gaterun.recording import write_evidence
 
         try:
             self.evidence = write_evidence(self.run)
@@ -343,7 +343,7 @@ class Session:
         terminalreporter.section("interlock gate")
         if self.evidence is not None:
             from interlock.evidence.text import Style
-            from interlock.recording import decision_text, too_short
+            from interlock.gaterun.recording import decision_text, too_short
 
             terminalreporter.write_line(decision_text(self.run.site, self.evidence, Style.of(sys.stdout, os.environ)))
             for warning in too_short(self.run):

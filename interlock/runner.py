@@ -14,14 +14,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from interlock import approving, planning, showing
-from interlock import status as standing
 from interlock.act import journal as journals
 from interlock.act.books import Books, StoredPlan, find_plan
 from interlock.act.commands import still_running
 from interlock.act.journal import Journal
 from interlock.act.lock import locked
-from interlock.carrying import Action, Outcome, Said, closing, conclude, demand_mounts, demand_open, demand_unmoved
+from interlock.change import approving, planning, showing
+from interlock.change.carrying import Action, Outcome, Said, closing, conclude, demand_mounts, demand_open, demand_unmoved
+from interlock.change.means import Gated, Means, real_means
 from interlock.config.models import Site
 from interlock.errors import ApprovalError, HalfChanged, LockHeld, StaleError, UsageError
 from interlock.gate.approvals import Approved, OperatorPresent
@@ -31,7 +31,6 @@ from interlock.gate.clearance import Begun, Clearance, clear
 from interlock.gate.decision import Open, Shut
 from interlock.gate.journal import Kind, Standing, State, Trail
 from interlock.gate.plan import FILE
-from interlock.means import Gated, Means, real_means
 from interlock.observe.caller import who
 from interlock.observe.fingerprint import look_again
 
@@ -52,11 +51,6 @@ def approve(site: Site, named: str, key: Path | None, environ: Mapping[str, str]
     """Show a plan at the terminal, have its digest typed, and sign it. Returns the path of the approval. Raises ApprovalError."""
     books = Books.open(site.root)
     return approving.approve(site, books, find_plan(books, named), means or real_means(site, environ), key=key)
-
-
-def status(site: Site, ahead: int = 0) -> str:
-    """One screen, offline: what holds the lock, how far the last action got, ages, the next command. `ahead` seconds: what will have expired by then."""
-    return standing.status_text(site, ahead)
 
 
 def apply(site: Site, named: str, environ: Mapping[str, str], means: Means | None = None) -> Outcome:

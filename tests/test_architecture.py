@@ -23,6 +23,9 @@ LAYERS = {
     "act": {"errors", "verdicts", "facts", "config", "observe", "render", "judge", "gate"},
     "evidence": {"errors", "verdicts", "facts", "config", "observe", "render", "judge", "gate"},
     "checking": {"errors", "verdicts", "judge"},
+    "gaterun": {"errors", "verdicts", "facts", "config", "observe", "render", "judge", "gate", "evidence", "checking"},
+    "change": {"errors", "verdicts", "facts", "config", "observe", "render", "judge", "gate", "act", "evidence", "gaterun"},
+    "runner": {"errors", "verdicts", "facts", "config", "observe", "gate", "act", "change"},
     "testing": {"errors", "verdicts", "facts", "config", "evidence", "judge"},
 }
 TOP = {"cli"}  # what nobody imports
@@ -30,7 +33,8 @@ PURE = ("judge", "gate", "facts")
 IMPURE = {"os", "subprocess", "socket", "time", "shutil", "tempfile", "requests", "urllib", "psycopg", "docker", "threading", "random", "secrets"}
 FAMILY_FREE = [
     *(PACKAGE / "gate").glob("*.py"),
-    *(PACKAGE / name for name in ("plugin.py", "runner.py", "gaterun.py", "gatecall.py", "checking.py", "verdicts.py")),
+    *(path for path in (PACKAGE / "gaterun").glob("*.py")),
+    *(PACKAGE / name for name in ("plugin.py", "runner.py", "checking.py", "verdicts.py")),
 ]
 
 

@@ -20,7 +20,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from interlock.act.books import Books, StoredPlan
-from interlock.applied import Applied
+from interlock.change.applied import Applied
+from interlock.change.means import Gated, Means
+from interlock.change.planning import make_plan
+from interlock.change.verifying import Expectation
 from interlock.config.load import load_site
 from interlock.config.models import Site
 from interlock.evidence.folder import LoadedRun
@@ -29,11 +32,8 @@ from interlock.evidence.redact import Redactor
 from interlock.facts.callers import CallerFacts, Process
 from interlock.gate.canonical import short
 from interlock.gate.decision import Open, Reason, Shut
-from interlock.means import Gated, Means
-from interlock.planning import make_plan
 from interlock.runner import approve
 from interlock.verdicts import Outcome, When
-from interlock.verifying import Expectation
 
 NOW = datetime(2026, 11, 20, 21, 0, 0, tzinfo=UTC)
 SECRET = "correct-horse-battery"

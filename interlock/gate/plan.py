@@ -1,7 +1,7 @@
 """What exactly will happen? A plan: an action with every input resolved, its digest, and the state of the system that it was made for. Pure.
 
 `plan.json` is the canonical form (RFC 8785) of `Plan`, so the sha256 of that file is the plan's digest. It names files by path and digest, never by content:
-content without secrets lies beside it in `blobs/`, the rest is rendered again at apply and must come to the same digest. `interlock.planning` resolves.
+content without secrets lies beside it in `blobs/`, the rest is rendered again at apply and must come to the same digest. `interlock.change.planning` resolves.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from interlock.selftest import prove
+from interlock.commands.selftest import prove
 from interlock.testing import run_check
 from interlock.testing.faults import Fault, write_site
 from interlock.testing.faults.backups import FAULTS, PROGRAM, SCRIPT

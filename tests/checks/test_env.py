@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from interlock.commands.selftest import prove
 from interlock.facts.env import InstanceEnv, Scalar
 from interlock.judge.env import judge_coverage
-from interlock.selftest import prove
 from interlock.testing.faults import Fault, all_faults
 from interlock.verdicts import Broken, Held, Outcome, Unproven
 

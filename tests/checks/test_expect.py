@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from interlock.selftest import prove
+from interlock.commands.selftest import prove
 from interlock.testing import run_check
 from interlock.testing.faults import Fault, all_faults, write_site
 from interlock.verdicts import Outcome

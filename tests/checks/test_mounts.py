@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from interlock.selftest import prove
+from interlock.commands.selftest import prove
 from interlock.testing.faults import Fault, all_faults
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from interlock.selftest import prove
+from interlock.commands.selftest import prove
 from interlock.testing import run_check
 from interlock.testing.faults import Fault, read_site
 from interlock.testing.faults.templates import FAULTS

@@ -28,11 +28,12 @@ from typing import Any
 
 from interlock import runner
 from interlock.act import journal as journals
+from interlock.commands.status import status_text
 from interlock.errors import InterlockError, LockHeld, StaleError, UsageError
 from interlock.gate.canonical import digest
 from interlock.gate.journal import End, Standing
 from interlock.verdicts import When
-from tests.tiny_site import NEW, OLD, SECRET, Tiny, make_tiny
+from tests.tiny_site import NEW, OLD, PROGRAMS, SECRET, STEPS, Tiny, make_tiny
 
 CALLS = ("write", "pwrite", "fsync", "rename", "replace", "link", "unlink", "mkdir", "ftruncate", "fchmod", "posix_fallocate")
 FAILING = """\
@@ -50,15 +51,21 @@ class WrongError(AssertionError):
 
 @dataclass
 class Killer:
-    """Counts system calls, and dies at the one numbered `at`: before it, or half way through a write. `at` 0 counts only."""
+    """Counts system calls, and dies at the one numbered `at`: before it, half way through a write, or `delay` seconds after it. `at` 0 counts only."""
 
     at: int = 0
     torn: bool = False
+    delay: float = 0
     seen: list[str] = field(default_factory=list)
 
     def wrap(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def called(*arguments: Any, **named: Any) -> Any:
             self.seen.append(name)
+            if len(self.seen) == self.at and self.delay:
+                answer = call(*arguments, **named)
+                signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+                signal.setitimer(signal.ITIMER_REAL, self.delay)
+                return answer
             if len(self.seen) == self.at:
                 if self.torn and name in ("write", "pwrite"):
                     half = bytes(arguments[1])[: len(arguments[1]) // 2]
@@ -105,6 +112,12 @@ def forked(work: Callable[[], object]) -> object:
     if "wrong" in answer:
         raise WrongError(answer["wrong"])
     return answer["ok"]
+
+
+def laid_out(folder: Path, *, failing: bool) -> Tiny:
+    """The site. Its program takes a while, so that it can outlive the runner that started it."""
+    programs = PROGRAMS | {"deploy": PROGRAMS["deploy"].replace("echo run >> runs;", "echo run >> runs; sleep 0.1;")}
+    return make_tiny(folder, steps=FAILING if failing else STEPS, programs=programs)
 
 
 Verb = Callable[[Tiny, str], runner.Outcome]
@@ -158,18 +171,20 @@ class Case:
     onward: str
     failing: bool = False
     second: int = 0
+    delay: float = 0
 
     def __str__(self) -> str:
         what = "failing apply" if self.failing else "apply"
         second = f" killed at {self.second}" if self.second else ""
-        return f"{what} killed at {self.at}{' (torn)' if self.torn else ''}, {self.onward}{second}"
+        how = " (torn)" if self.torn else f" + {self.delay} s" if self.delay else ""
+        return f"{what} killed at {self.at}{how}, {self.onward}{second}"
 
 
 def explore(folder: Path, case: Case) -> str:
     """Run one case, and check every invariant. Returns what became of it. Raises WrongError."""
-    tiny = make_tiny(folder, steps=FAILING) if case.failing else make_tiny(folder)
+    tiny = laid_out(folder, failing=case.failing)
     plan = tiny.approved().folder.name
-    first = attempt(apply, tiny, plan, Killer(at=case.at, torn=case.torn))
+    first = attempt(apply, tiny, plan, Killer(at=case.at, torn=case.torn, delay=case.delay))
     check_status(tiny)
     if not begun(tiny):
         demand(tiny.look() == OLD, "nothing was begun, and something changed")
@@ -208,7 +223,7 @@ def demand(holds: object, otherwise: str) -> None:
 
 def check_status(tiny: Tiny) -> None:
     """The screen says what is so."""
-    text, seen = runner.status(tiny.site), tiny.look()
+    text, seen = status_text(tiny.site), tiny.look()
     if "done and verified" in text:
         demand(seen == NEW, f"status says done:\n{text}\n{seen}")
     if "everything is as it was" in text or "none was ever begun" in text:
@@ -253,7 +268,7 @@ def check_leftovers(tiny: Tiny, case: Case) -> None:
 
 def count_calls(folder: Path, *, failing: bool) -> list[str]:
     """The names of all calls of an undisturbed run, in order."""
-    tiny = make_tiny(folder, steps=FAILING) if failing else make_tiny(folder)
+    tiny = laid_out(folder, failing=failing)
     plan = tiny.approved().folder.name
     killer = Killer()
     with killer.installed():
@@ -262,20 +277,26 @@ def count_calls(folder: Path, *, failing: bool) -> list[str]:
 
 
 def cases(calls: list[str], failing_calls: list[str], points: int, seed: int) -> list[Case]:
-    """Every point as often as `points` has room for, or as many, spread evenly. Ways to go on and second deaths are drawn by `seed`."""
+    """Every point as often as `points` has room for; where there is room for some only, others with each seed, which also draws how to go on."""
     draw = random.Random(seed)
-    places = [
-        (failing, at, torn)
-        for failing, names in ((False, calls), (True, failing_calls))
-        for at, name in enumerate(names, start=1)
-        for torn in ((False, True) if name in ("write", "pwrite") else (False,))
-    ]
+    places = [place for failing, names in ((False, calls), (True, failing_calls)) for place in _places(names, failing)]
     if points < len(places):
-        places = [places[index * len(places) // points] for index in range(points)]
+        first = draw.randrange(len(places))
+        places = [places[(first + index * len(places) // points) % len(places)] for index in range(points)]
     return [
-        Case(at=at, torn=torn, failing=failing, onward=draw.choice(["resume", "rollback"]), second=draw.choice([0, 0, draw.randint(1, 60)]))
-        for failing, at, torn in (places * (points // len(places) + 1))[:points]
+        Case(at=at, torn=torn, delay=delay, failing=failing, onward=draw.choice(["resume", "rollback"]), second=draw.choice([0, 0, draw.randint(1, 60)]))
+        for failing, at, torn, delay in (places * (points // len(places) + 1))[:points]
     ]
+
+
+def _places(names: list[str], failing: bool) -> Iterator[tuple[bool, int, bool, float]]:
+    """Where to die: before every call, half way through every write, and a little after every program was started."""
+    for at, name in enumerate(names, start=1):
+        yield failing, at, False, 0
+        if name in ("write", "pwrite"):
+            yield failing, at, True, 0
+        if name == "spawn":
+            yield from ((failing, at, False, delay) for delay in (0.002, 0.02, 0.06))
 
 
 def main() -> int:

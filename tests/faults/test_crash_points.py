@@ -13,7 +13,7 @@ import pytest
 from tests.act_bench import child_environ
 
 ROOT = Path(__file__).parent.parent.parent
-POINTS = {"test": 50, "prove": 700}
+POINTS = {"test": 60, "prove": 1000}
 
 
 def test_after_a_kill_at_any_point_the_system_is_all_old_or_all_new(tmp_path: Path, request: pytest.FixtureRequest) -> None:

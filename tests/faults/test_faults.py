@@ -14,6 +14,7 @@ import pytest
 
 from interlock import runner
 from interlock.act import journal as journals
+from interlock.commands.status import status_text
 from interlock.errors import ApprovalError, EvidenceError, HalfChanged, LockHeld
 from interlock.gate.canonical import short
 from interlock.gate.journal import End, Standing
@@ -71,7 +72,7 @@ def test_when_nothing_can_be_written_any_more_the_runner_stops_and_can_be_taken_
     with pytest.raises(HalfChanged, match="the journal cannot be written") as caught:
         runner.apply(tiny.site, short(stored.digest), tiny.environ, tiny.means())
     assert "interlock rollback" in caught.value.remedy
-    assert "UNFINISHED" in runner.status(tiny.site)
+    assert "UNFINISHED" in status_text(tiny.site)
     (tiny.instance / "fill").unlink()
     assert runner.rollback(tiny.site, short(stored.digest), tiny.environ, tiny.means()).exit_code == 0
     assert tiny.look() == OLD

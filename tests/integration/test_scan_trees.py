@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from interlock.scan import scan
+from interlock.commands.scan import scan
 from interlock.testing import run_check
 from interlock.testing.faults import all_faults
 from interlock.verdicts import When

@@ -10,7 +10,8 @@ import pytest
 from interlock import runner
 from interlock.act import journal as journals
 from interlock.act.lock import locked
-from interlock.carrying import Said
+from interlock.change.carrying import Said
+from interlock.commands.status import status_text
 from interlock.errors import ApprovalError, EvidenceError, GateShut, HalfChanged, LockHeld, StaleError, UsageError
 from interlock.facts.callers import CallerFacts
 from interlock.gate.canonical import short
@@ -59,7 +60,7 @@ def test_a_self_approved_action_says_so_loudly(tiny: Tiny) -> None:
     stored = tiny.approved()
     assert "SELF-APPROVED" in tiny.asked[0]
     assert apply(tiny, short(stored.digest)).text.startswith("SELF-APPROVED")
-    assert "(SELF-APPROVED)" in runner.status(tiny.site)
+    assert "(SELF-APPROVED)" in status_text(tiny.site)
 
 
 def test_an_action_of_the_operator_needs_no_signature(tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_no_secret_is_written_anywhere_but_into_its_target(tmp_path: Path) -> No
     shown = runner.show(tiny.site, short(stored.digest), tiny.environ)
     holding = [path for path in tmp_path.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
     assert holding == [tiny.instance / "conf" / "app.conf"]
-    assert SECRET not in outcome.text + shown + runner.status(tiny.site) + "".join(tiny.asked) + json.dumps(
+    assert SECRET not in outcome.text + shown + status_text(tiny.site) + "".join(tiny.asked) + json.dumps(
         [dict(step) for step in tiny.kept[0].steps], default=list
     )
 
@@ -304,7 +305,7 @@ def test_what_cannot_be_undone_is_named_and_the_rest_is_undone(tmp_path: Path) -
     assert "step 2, command: touch has no undo" in outcome.text
     assert tiny.look() == OLD | {"left": "0644 "}
     assert standing(tiny).numbers([standing(tiny).steps[1].state]) == [2]
-    assert "interlock rollback" in runner.status(tiny.site)
+    assert "interlock rollback" in status_text(tiny.site)
 
 
 def test_a_backup_that_fails_stops_the_action_before_anything_changes(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import jsonschema
 import pytest
 import yaml
 
+from interlock.commands.scan import scan
 from interlock.errors import ConfigError, CouldNotLook, UsageError
 from interlock.evidence.record import Record
 from interlock.observe import backups
-from interlock.scan import scan
 from interlock.verdicts import Outcome, Verdict
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "interlock" / "evidence" / "record.schema.json").read_text())

@@ -33,7 +33,7 @@ from interlock.evidence.text import Style, gate_text
 from interlock.facts.looks import HostFacts, Walk
 from interlock.gate.decision import worst
 from interlock.gate.waivers import judge_waivers
-from interlock.gaterun import GateRun, utc_now
+from interlock.gaterun.run import GateRun, utc_now
 from interlock.judge import catalogue
 from interlock.observe.facts_file import load, save
 from interlock.observe.git import head

@@ -18,7 +18,9 @@ from interlock.act.books import StoredPlan
 from interlock.act.interruption import Interruption, interruption
 from interlock.act.journal import FILE, Journal
 from interlock.act.outcome import Bench, StepFailed
-from interlock.applied import Applied
+from interlock.change.applied import Applied
+from interlock.change.means import Gated, Means
+from interlock.change.showing import title
 from interlock.config.models import Site
 from interlock.errors import ActionUndone, EvidenceError, GateShut, HalfChanged, InterlockError, StaleError
 from interlock.evidence.folder import LoadedRun
@@ -28,12 +30,10 @@ from interlock.gate.decision import Shut
 from interlock.gate.journal import End, Kind, Result, Spawned, State
 from interlock.gate.plan import FILE as PLAN_FILE
 from interlock.gate.plan import StepPlan, changes, has_undo, moved
-from interlock.means import Gated, Means
 from interlock.observe.caller import who
 from interlock.observe.fingerprint import look_again, mounts_of
 from interlock.observe.tree import Tree
 from interlock.render import render_instance
-from interlock.showing import title
 from interlock.verdicts import When
 
 

@@ -10,6 +10,8 @@ from typing import assert_never
 
 from interlock.act.books import Books, StoredPlan, approval_files, read_signed, signed, store_approval
 from interlock.act.signatures import sign
+from interlock.change.means import Means
+from interlock.change.showing import plan_text
 from interlock.config.models import Approval as Rules
 from interlock.config.models import ApprovalKind, Site
 from interlock.errors import ApprovalError, ConfigError, CouldNotLook, StaleError
@@ -30,10 +32,8 @@ from interlock.gate.approvals import (
 )
 from interlock.gate.canonical import short
 from interlock.gate.plan import PLANNER
-from interlock.means import Means
 from interlock.observe.caller import who
 from interlock.observe.signatures import parse_allowed_signers, read_allowed_signers, signing_key, verify
-from interlock.showing import plan_text
 
 DIGITS = 8
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from interlock.applied import Applied, write_applied
+from interlock.change.applied import Applied, write_applied
+from interlock.change.verifying import Expectation, judge_expectations
 from interlock.config.models import Site
 from interlock.evidence.folder import LoadedRun, load_run
 from interlock.evidence.record import Decision, Record
@@ -19,7 +20,6 @@ from interlock.facts.callers import CallerFacts
 from interlock.gate.decision import NOT_RUN, Open, Reason, Shut
 from interlock.observe.caller import caller_facts
 from interlock.verdicts import When
-from interlock.verifying import Expectation, judge_expectations
 
 _SECRET = re.compile(r"(?i)pass|secret|token|credential|private|_key|apikey|dsn")
 
@@ -53,7 +53,7 @@ class Means:
 def real_means(site: Site, environ: Mapping[str, str]) -> Means:
     """The real ones."""
     from interlock.act.terminal import ask
-    from interlock.gaterun import declared_secrets
+    from interlock.gaterun.run import declared_secrets
 
     return Means(
         environ=environ,
@@ -78,7 +78,7 @@ def _say(what: str) -> None:
 def _gate(site: Site, environ: Mapping[str, str], when: When, action: str) -> Gated | None:
     """Run a gate in a pytest of its own. None for a postflight that no guardrail of the action belongs to: there is nothing to look at afterwards."""
     from interlock.gate.required import asked
-    from interlock.gatecall import run_gate
+    from interlock.gaterun.call import run_gate
     from interlock.judge import catalogue
     from interlock.observe.own_checks import own_checks
 

@@ -19,7 +19,7 @@ from interlock.errors import ConfigError, EvidenceError, GateShut
 from interlock.evidence.folder import LoadedRun, load_run, runs
 from interlock.evidence.record import Record
 from interlock.evidence.verify import verify_run
-from interlock.gaterun import GateRequest, required_of
+from interlock.gaterun.run import GateRequest, required_of
 from interlock.observe.own_checks import own_checks
 from interlock.verdicts import Pair, When
 

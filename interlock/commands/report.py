@@ -16,8 +16,8 @@ from interlock.evidence.record import Record
 from interlock.evidence.renderings import RENDERINGS
 from interlock.evidence.text import Style
 from interlock.evidence.text import render as render_text
+from interlock.gaterun.recording import decision_text
 from interlock.judge import catalogue
-from interlock.recording import decision_text
 
 
 def render(record: Record, details: Details, form: str, *, to_terminal: bool) -> Iterator[str]:

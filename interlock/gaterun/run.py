@@ -4,7 +4,7 @@ run = GateRun.begin(request, environ)     site, waivers, required set: before an
 run.observe()                             one round trip per host, or a replayed file
 run.add(verdict)                          as pytest reports them
 
-`interlock.recording` makes the record and the run folder of it.
+`interlock.gaterun.recording` makes the record and the run folder of it.
 """
 
 from __future__ import annotations
