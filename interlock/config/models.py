@@ -225,7 +225,7 @@ class Ssh(Noun):
     port: Whole = Field(default=22, ge=1, le=65535, description="The TCP port of its sshd.")
     identity_file: Text | None = Field(default=None, description="The private key to log in with; ssh's own choice when not given.")
     known_hosts: Text | None = Field(default=None, description="The file that vouches for the host's key; ssh's own when not given.")
-    config_file: Text | None = Field(default=None, description="An ssh_config to read; none is read otherwise but the user's own.")
+    config_file: Text | None = Field(default=None, description="An ssh_config to read; none is read otherwise.")
 
 
 class Host(Noun):
