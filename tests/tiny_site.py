@@ -99,7 +99,7 @@ actions:
 """
 
 PROGRAMS = {
-    "deploy": "echo run >> ../instance/runs; cp ../instance/conf/app.conf ../instance/deployed.part; sync ../instance/deployed.part; mv ../instance/deployed.part ../instance/deployed",
+    "deploy": "cd ../instance; echo run >> runs; cp conf/app.conf deployed.part; mv deployed.part deployed",
     "undeploy": "rm -f ../instance/deployed ../instance/deployed.part",
     "deployed": "cmp -s ../instance/conf/app.conf ../instance/deployed",
 }
