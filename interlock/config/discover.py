@@ -19,7 +19,7 @@ FALLBACK_NAME = "tree"
 _SHELL = re.compile(r"\.(?:ba|da|k)?sh(?:\.(?:tpl|tmpl|tftpl|template|j2|in|example|dist))?$")  # backup.sh, startup-script.sh.tpl
 _CODE_OF_OTHERS = frozenset({"vendor", "vendored", "third_party", "third-party", "site-packages", "dist-packages", "bower_components", "testdata"})
 _TESTS = re.compile(r"(?:^|[_-])(?:unit[_-]?|integration[_-]?|e2e[_-]?)?tests?(?:$|[_-])|^(?:conftest|testing|__tests__|e2e|spec)$", re.IGNORECASE)
-_SHEBANG = re.compile(rb"#![ \t]*\S*/(?:env[ \t]+(?:-\S+[ \t]+)*)?(?:ba|da|k|a|z)?sh\b|#![^\n]*\bpython[\d.]*\b")
+_SHEBANG = re.compile(rb"#![^\n]*\b(?:(?:ba|da|k|a|z)?sh|python[\d.]*)\b")  # also `#!/command/with-contenv bash`
 
 
 class Files(Protocol):

@@ -57,9 +57,10 @@ CALLS = 400  # function calls that are followed in one script; beyond it a scrip
 DEPTH = 25  # scripts inside scripts, functions inside functions
 
 _TELLS = re.compile(r"\b(" + "|".join(sorted(DUMPERS - SHELLS - {"cat", "cp", "mv", "dd"})) + r"|backup|snapshot)\b")
+_FILTER = re.compile("compress|zip|crypt|filter|pipe", re.IGNORECASE)  # in the name of a variable
 _ELSEWHERE = "⟨elsewhere⟩"
 _DECLARES = frozenset({"export", "local", "readonly", "declare", "typeset"})
-_SCRIPT_START = re.compile(r"\s*#!\s*\S*\b(ba|da|k|z|a)?sh\b")
+_SCRIPT_START = re.compile(r"\s*#![^\n]*\b(?:ba|da|k|a|z)?sh\b")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -271,7 +272,7 @@ class _Run:
             return self._inside(inner, inner.script.path, command.line, stdin)
         if document is not None:
             self._document(argv, inner, document)
-        return self._effect(inner, stdin, command.line)
+        return self._effect(inner, argv[0].path, stdin, command.line)
 
     def _document(self, argv: Sequence[Followed], inner: Inner, document: Redirect) -> None:
         """A here-document that is a script: fed to a shell, or written to a file that starts with a shebang."""
@@ -326,8 +327,10 @@ class _Run:
         self.state.over = False
         return emits
 
-    def _effect(self, inner: Inner, stdin: Emission | None, line: int) -> Emission | None:
-        """What a program does, as the table of tools knows it."""
+    def _effect(self, inner: Inner, called: str, stdin: Emission | None, line: int) -> Emission | None:
+        """What a program does, as the table of tools knows it; `$COMPRESS` passes on what it is fed, whatever it is."""
+        if not inner.argv:
+            return stdin if _FILTER.search(called) else None
         effect = read_argv(inner.argv, None if inner.remote else stdin)
         state = replace(self.state, umask=None) if inner.elsewhere else self.state
         away = replace(

@@ -513,6 +513,7 @@ DUMPERS = listed(
     "pg_dump pg_dumpall pg_basebackup mysqldump mariadb-dump mysqlpump mydumper mariabackup mariadb-backup xtrabackup mongodump redis-cli valkey-cli "
     "sqlite3 duckdb slapcat vault bao consul etcdctl nomad tar gtar bsdtar zip 7z gzip pigz zstd xz cat cp mv rsync dd gpg age openssl sh bash dash ash"
 )
+_UNMISTAKABLE = listed("pg_dump pg_dumpall mysqldump mariadb-dump mysqlpump mydumper mariabackup mariadb-backup xtrabackup mongodump slapcat tar gtar bsdtar")
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
 
 
@@ -630,6 +631,8 @@ def unwrap(argv: Argv) -> Inner:  # noqa: PLR0912 - one branch for each kind of 
         elif (name in ENGINES or unknown) and any(word.path in ("exec", "run") for word in words[1:8]):
             mounts, fleeting = _mounts(words), any(word.path == "--rm" for word in words)
             words, elsewhere = _inner_program(words), True
+        elif unknown and len(words) > 1 and program(words[1]) in _UNMISTAKABLE:
+            words = words[1:]  # `$NICE pg_dump`: whatever stands before it, or nothing
         elif unknown:
             return Inner(argv=())
         elif name in _REMOTE:

@@ -91,6 +91,7 @@ def cares(script: str, path: str = "scripts/job.sh") -> list[str]:
         ("su - postgres -c 'pg_dumpall > /tmp/all.sql'", "pg_dumpall", "/tmp/all.sql"),
         ("ssh db pg_dumpall > all.sql", "pg_dumpall", "all.sql"),
         ("timeout 60 nice -n 10 ionice -c3 env PGPASSWORD=x pg_dump app > app.sql", "pg_dump", "app.sql"),
+        ("${NICE} pg_dump app | ${COMPRESS} > app.sql.gz", "pg_dump", "app.sql.gz"),
         ("PG=/usr/bin/pg_dump\n$PG app > app.sql", "pg_dump", "app.sql"),
         ('bash -c "pg_dump app > app.sql"', "pg_dump", "app.sql"),
         ("bash <<EOF\npg_dump app > app.sql\nEOF", "pg_dump", "app.sql"),

@@ -55,6 +55,11 @@ def test_shell_scripts_that_write_backups_are_found_by_suffix_or_first_line(path
     assert scripts({path: DUMP}) == (path,)
 
 
+@pytest.mark.parametrize("shebang", [b"#!/usr/bin/env bash", b"#! /bin/sh -eu", b"#!/usr/bin/env -S bash -e", b"#!/command/with-contenv bash", b"#!/bin/dash"])
+def test_every_way_of_naming_the_shell_in_the_first_line_is_known(shebang: bytes) -> None:
+    assert scripts({"run": DUMP.replace(b"#!/bin/sh", shebang)}) == ("run",)
+
+
 @pytest.mark.parametrize(("path", "data"), [("src/db.py", PUT_ASIDE), ("bin/keep", b"#!/usr/bin/env python3\n" + PUT_ASIDE)])
 def test_python_programs_that_write_backups_are_found(path: str, data: bytes) -> None:
     assert scripts({path: data}) == (path,)
