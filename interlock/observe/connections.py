@@ -20,7 +20,7 @@ class Connections(Mapping[str, Any]):
         self._open: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self:
+        if name != LOCAL and name not in self._site.hosts:
             raise KeyError(name)
         if name not in self._open:
             self._open[name] = self._connect(name)
