@@ -7,11 +7,8 @@ The same observers, judgements, waivers and decision as `pytest -m static`; a tr
 from __future__ import annotations
 
 import os
-import platform
-import pwd
 import secrets
 import shutil
-import socket
 import tempfile
 import time
 import weakref
@@ -20,20 +17,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from interlock import __version__
 from interlock.config.discover import discover
 from interlock.config.load import SITE_FILE, find_site, load_site
 from interlock.config.models import LOCAL, Site
-from interlock.config.waivers import Waiver, load_waivers
+from interlock.config.waivers import load_waivers
 from interlock.errors import CouldNotLook, UsageError
 from interlock.evidence.details import Details, DetailWriter, Lines, concatenate, read_lines
-from interlock.evidence.record import DetailsDigest, FactsDigest, Git, Record, Required, Run, Target, UsedWaiver, in_order, places, rfc3339, sha256
+from interlock.evidence.provenance import run_of, target_of, used_waivers
+from interlock.evidence.record import DetailsDigest, FactsDigest, Record, Required, in_order, places, rfc3339, sha256
 from interlock.gate.decision import NOT_RUN, WAIVER, Reason, decide
-from interlock.gate.required import Expected, absence, asked, expected, required
+from interlock.gate.required import Expected, absence, asked, expected, expected_own, required
 from interlock.gate.waivers import Waivers, judge_waivers
 from interlock.judge import catalogue, guarded
 from interlock.observe.compose import compose_files
-from interlock.observe.git import head
 from interlock.observe.own_checks import OwnCheck, own_checks
 from interlock.observe.tree import Tree
 from interlock.observe.world import World, observer
@@ -114,7 +110,7 @@ class _Scan:
 
     def required(self) -> tuple[Expected, ...]:
         """Every pair that must have a verdict."""
-        own = [_own_pair(self.site, one) for one in self.own]
+        own = [expected_own(self.site, one.guardrail, one.subject) for one in self.own]
         return tuple(sorted((*required(self.site, self.guardrails, GATES), *own), key=lambda one: one.pair))
 
     def judge(self, spool: _Spool) -> None:
@@ -201,14 +197,14 @@ class _Scan:
         problems = (*self.waivers.problems, *self._unused(wanted, used), *self._nothing_seen())
         data = spool.whole.read_bytes()
         return Record.of(
-            run=self._run(),
-            target=Target(site=self.site.site, file=self.site.source, sha256=self.site.digest, git=_git(self.site.root)),
+            run=run_of(id=f"{self.started:%Y%m%dT%H%M%SZ}-scan-{secrets.token_hex(3)}", gates=GATES, started=self.started),
+            target=target_of(self.site),
             decision=decide(wanted, by_pair, waiver_problems=problems),
             required=[Required(guardrail=one.pair.guardrail, subject=one.pair.subject, severity=one.severity, shuts=one.shuts) for one in wanted],
             verdicts=self.verdicts,
             details=DetailsDigest(count=data.count(b"\n"), sha256=sha256(data)),
             facts=FactsDigest(sha256=""),
-            waivers=[_used(waiver) for waiver in self.waivers.valid if waiver.id in used],
+            waivers=used_waivers(self.waivers.valid, used),
             not_used=self.site.not_used,
         )
 
@@ -227,54 +223,7 @@ class _Scan:
                 text = f"waiver {waiver.id} covers nothing that is broken"
                 yield Reason(code=WAIVER, guardrail=waiver.guardrail, subject=waiver.subject, text=text, remedy="remove it from the waiver file")
 
-    def _run(self) -> Run:
-        return Run(
-            id=f"{self.started:%Y%m%dT%H%M%SZ}-scan-{secrets.token_hex(3)}",
-            gates=(When.STATIC,),
-            action=None,
-            nonce="",
-            started=rfc3339(self.started),
-            ended=rfc3339(datetime.now(UTC).replace(microsecond=0)),
-            host=socket.gethostname(),
-            user=_user(),
-            interlock=__version__,
-            python=platform.python_version(),
-            pytest="",  # none took part
-        )
-
-
-def _own_pair(site: Site, own: OwnCheck) -> Expected:
-    return Expected(pair=Pair(own.guardrail, own.subject), host=LOCAL, severity=Severity.HIGH, shuts=Severity.HIGH.at_least(site.gate.shut_at))
-
 
 def _unproven(subject: Subject, why: str, remedy: str) -> Unproven:
     """Unproven, with one detail that names the subject's file."""
     return Unproven(why, remedy=remedy, details=(Detail(what=subject.name, outcome=Outcome.UNPROVEN, kind="could-not-look", message=why, file=subject.name),))
-
-
-def _git(root: Path) -> Git | None:
-    found = head(root)
-    return Git(commit=found.commit, dirty=found.dirty) if found else None
-
-
-def _user() -> str:
-    """Who runs this; a user without a name is its number."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
-
-
-def _used(waiver: Waiver) -> UsedWaiver:
-    return UsedWaiver(
-        id=waiver.id,
-        guardrail=waiver.guardrail,
-        subject=waiver.subject,
-        fingerprint=waiver.fingerprint,
-        reason=waiver.reason,
-        owner=waiver.owner,
-        ticket=waiver.ticket,
-        approver=waiver.approver,
-        expires_at=rfc3339(waiver.expires_at),
-        up_to=waiver.up_to,
-    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Self, assert_never
 
 from interlock.errors import EvidenceError
@@ -50,7 +51,7 @@ class End(StrEnum):
     UNVERIFIED = "unverified"  # every step done, but the postflight gate is shut
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One line of a journal. `step` counts from 1, 0 where no step is meant; `data` is JSON; `prev` is the digest of the entry before (empty for the first)."""
 
@@ -64,7 +65,7 @@ class Entry:
     def _body(self) -> dict[str, Any]:
         return {"seq": self.seq, "time": self.time, "kind": self.kind.value, "step": self.step, "data": dict(self.data), "prev": self.prev}
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Over all its other fields."""
         return digest(canonical(self._body()))

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from interlock.config.models import HEADLINE_FAMILIES, Action, Site
+from interlock.config.models import HEADLINE_FAMILIES, LOCAL, Action, Site
 from interlock.errors import UsageError
 from interlock.verdicts import NONE_DECLARED, Guardrail, Outcome, Pair, Severity, Subject, When
 
@@ -48,6 +48,11 @@ def expected(site: Site, guardrail: Guardrail, subject: Subject) -> Expected:
     """One pair, with what the site says of its severity."""
     severity = subject.severity or guardrail.severity
     return Expected(pair=Pair(guardrail.id, subject.id), host=subject.host, severity=severity, shuts=severity.at_least(site.gate.shut_at))
+
+
+def expected_own(site: Site, rule: str, subject: str) -> Expected:
+    """One pair of a rule of the site's own (`checks/` beside the site file): of high severity, asked from this machine."""
+    return Expected(pair=Pair(rule, subject), host=LOCAL, severity=Severity.HIGH, shuts=Severity.HIGH.at_least(site.gate.shut_at))
 
 
 def required(site: Site, guardrails: Sequence[Guardrail], gates: frozenset[When]) -> tuple[Expected, ...]:

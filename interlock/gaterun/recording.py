@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import getpass
 import importlib.metadata
-import os
-import platform
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from interlock import __version__
 from interlock.config.models import Site
 from interlock.config.waivers import load_waivers
 from interlock.errors import ConfigError, CouldNotLook
 from interlock.evidence.changes import changes
 from interlock.evidence.folder import LoadedRun, latest, latest_open
+from interlock.evidence.provenance import run_of, target_of, used_waivers
 from interlock.evidence.publish import Findings, write_run
 from interlock.evidence.record import (
     Decision,
     DetailsDigest,
     FactsDigest,
-    Git,
     Record,
     Required,
-    Run,
-    Target,
-    UsedWaiver,
-    rfc3339,
     sha256,
 )
 from interlock.evidence.text import Style, gate_text
@@ -37,7 +28,6 @@ from interlock.gate.waivers import judge_waivers
 from interlock.gaterun.run import GateRun, utc_now
 from interlock.judge import catalogue
 from interlock.observe.facts_file import load, save
-from interlock.observe.git import head
 from interlock.observe.own_checks import own_checks
 from interlock.verdicts import Verdict
 
@@ -70,68 +60,26 @@ def _without_walks(facts: HostFacts | CouldNotLook) -> HostFacts | CouldNotLook:
 def _record(run: GateRun, verdicts: Sequence[Verdict], details: DetailsDigest, facts: FactsDigest, previous: str | None) -> Record:
     used = {name for verdict in verdicts for name in verdict.waivers}
     return Record.of(
-        run=_run(run),
-        target=target_of(run),
+        run=run_of(
+            id=run.id,
+            gates=run.request.gates,
+            started=run.started,
+            action=run.request.action,
+            nonce=run.request.nonce,
+            pytest=importlib.metadata.version("pytest"),
+        ),
+        target=target_of(run.site),
         decision=run.decision(),
         required=[Required(guardrail=one.pair.guardrail, subject=one.pair.subject, severity=one.severity, shuts=one.shuts) for one in run.required()],
         verdicts=verdicts,
         details=details,
         facts=facts,
-        waivers=[
-            UsedWaiver(
-                id=waiver.id,
-                guardrail=waiver.guardrail,
-                subject=waiver.subject,
-                fingerprint=waiver.fingerprint,
-                reason=waiver.reason,
-                owner=waiver.owner,
-                ticket=waiver.ticket,
-                approver=waiver.approver,
-                expires_at=rfc3339(waiver.expires_at),
-                up_to=waiver.up_to,
-            )
-            for waiver in run.waivers.valid
-            if waiver.id in used
-        ],
+        waivers=used_waivers(run.waivers.valid, used),
         not_used=run.site.not_used,
         replayed=run.replayed,
         redact=run.redactor.redact,
         previous=previous,
     )
-
-
-def _run(run: GateRun) -> Run:
-    return Run(
-        id=run.id,
-        gates=tuple(sorted(run.request.gates)),
-        action=run.request.action,
-        nonce=run.request.nonce,
-        started=rfc3339(run.started),
-        ended=rfc3339(utc_now()),
-        host=socket.gethostname(),
-        user=user_name(),
-        interlock=__version__,
-        python=platform.python_version(),
-        pytest=importlib.metadata.version("pytest"),
-    )
-
-
-def user_name() -> str:
-    """Who runs this; a user without a name is its number."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
-
-
-def target_of(run: GateRun) -> Target:
-    """What was judged."""
-    return Target(site=run.site.site, file=run.site.source, sha256=run.site.digest, git=_git(run))
-
-
-def _git(run: GateRun) -> Git | None:
-    found = head(run.site.root)
-    return Git(commit=found.commit, dirty=found.dirty) if found else None
 
 
 # ---- on a terminal

@@ -26,7 +26,7 @@ from interlock.errors import ConfigError, CouldNotLook, EvidenceError
 from interlock.facts.looks import HostFacts
 from interlock.facts.substitution import references
 from interlock.gate.decision import Open, Shut, decide, worst
-from interlock.gate.required import Absence, Expected, absence, asked, expected, required
+from interlock.gate.required import Absence, Expected, absence, asked, expected, expected_own, required
 from interlock.gate.waivers import Waivers, judge_waivers
 from interlock.judge import catalogue
 from interlock.observe.own_checks import OwnCheck, own_checks
@@ -133,8 +133,7 @@ class GateRun:
         pairs = list(required_of(self.site, self.request))
         for own in self.own:
             for subject in sorted(self.own_collected.get(own.guardrail) or {own.subject}):
-                severity = Severity.HIGH
-                pairs.append(Expected(pair=Pair(own.guardrail, subject), host="local", severity=severity, shuts=severity.at_least(self.site.gate.shut_at)))
+                pairs.append(expected_own(self.site, own.guardrail, subject))
         return tuple(sorted(set(pairs), key=lambda one: one.pair))
 
     def expected(self, guardrail: Guardrail, subject: Subject) -> Expected:

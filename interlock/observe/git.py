@@ -29,7 +29,8 @@ def head(folder: Path) -> Head | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    argv = ("git", "--no-optional-locks", "-C", str(folder), *arguments)
+    # A checkout can configure a program for git to start; we look at other people's.
+    argv = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(folder), *arguments)
     try:
         done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
