@@ -295,7 +295,7 @@ def _findings(action: Action) -> Iterator[tuple[int, str]]:
 
 
 def _base(action: Action, end: End) -> LoadedRun:
-    """The gate that says how things stand: postflight after a good end, else the one that let it begin. Raises EvidenceError when that is not there any more."""
+    """The gate that says how things stand: postflight after a good end, else the one that let it begin. Raises EvidenceError when that is gone."""
     gated = action.postflight if end is End.DONE and action.postflight is not None else action.gated
     if gated is not None:
         return gated.run

@@ -35,8 +35,8 @@ class Gated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """`gate` runs one gate for an action, None when it asks nothing there; `keep` writes the evidence of an action, `kept` reads that of an earlier run; `ask` asks the human at the
-    terminal, `say` tells them what is being done."""
+    """`gate` runs one gate for an action, None when it asks nothing there; `keep` writes the evidence of an action, `kept` reads that of an earlier run;
+    `ask` asks the human at the terminal, `say` tells them what is being done."""
 
     environ: Mapping[str, str]
     clock: Callable[[], datetime]

@@ -32,7 +32,8 @@ def test_a_mark_says_which_gate_asks(tmp_path: Path) -> None:
 
 
 def test_the_marks_of_a_module_and_of_a_class_count(tmp_path: Path) -> None:
-    text = "import pytest\npytestmark = [pytest.mark.static]\ndef test_a(): pass\n@pytest.mark.drill\nclass TestRestore:\n    def test_b(self): pass\n    def helper(self): pass\n"
+    text = "import pytest\npytestmark = [pytest.mark.static]\ndef test_a(): pass\n"
+    text += "@pytest.mark.drill\nclass TestRestore:\n    def test_b(self): pass\n    def helper(self): pass\n"
     assert ids(tmp_path, text) == {"own.smoke.a": frozenset({When.STATIC}), "own.smoke.TestRestore.b": frozenset({When.DRILL})}
 
 
