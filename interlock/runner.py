@@ -30,7 +30,7 @@ from interlock.gate.canonical import short
 from interlock.gate.clearance import Begun, Clearance, clear
 from interlock.gate.decision import Open, Shut
 from interlock.gate.journal import Kind, Standing, State, Trail
-from interlock.gate.plan import FILE
+from interlock.gate.plan import FILE, CommandPlan
 from interlock.observe.caller import who
 from interlock.observe.fingerprint import look_again
 
@@ -77,6 +77,7 @@ def resume(site: Site, named: str, environ: Mapping[str, str], means: Means | No
         trail, state = _demand_unfinished(books, stored)
         if state.rolling_back:
             raise UsageError(f"{trail.id} is being rolled back", remedy=f"interlock rollback {short(stored.digest)}")
+        _demand_open_questions(stored, state, said or {})
         approving.demand_current(site, stored, None)
         _demand_caller(means)
         gated = demand_open(stored, means)
@@ -140,6 +141,15 @@ def _demand_unfinished(books: Books, stored: StoredPlan) -> tuple[Trail, Standin
         if spawned is not None and still_running(spawned):
             raise LockHeld(f"the program of step {number} still runs", where=f"process {spawned.pid}", remedy="wait until it has ended, or end it yourself")
     return trail, state
+
+
+def _demand_open_questions(stored: StoredPlan, state: Standing, said: Mapping[int, Said]) -> None:
+    """What a human says must be about a command of which it is not known whether it ended: of everything else the journal and the system know better."""
+    open_questions = [number for number in state.numbers([State.UNDERWAY]) if isinstance(stored.plan.steps[number - 1], CommandPlan)]
+    for number in said:
+        if number not in open_questions:
+            waiting = ", ".join(map(str, open_questions)) or "none"
+            raise UsageError(f"step {number} is no open question", why=f"commands that were interrupted: {waiting}", remedy="interlock status")
 
 
 def _demand_caller(means: Means) -> None:

@@ -464,6 +464,15 @@ def test_a_command_that_nobody_can_tell_about_is_undone_rather_than_run_twice(tm
     assert tiny.runs() == 0
 
 
+@pytest.mark.parametrize("number", [1, 2, 4, 0, 99])
+def test_what_is_said_of_a_step_that_was_not_interrupted_is_refused(tiny: Tiny, number: int) -> None:
+    stored = tiny.approved()
+    _kill_after_spawn(tiny, stored.folder.name)
+    with pytest.raises(UsageError, match=f"step {number} is no open question"):
+        runner.resume(tiny.site, short(stored.digest), tiny.environ, tiny.means(), {number: Said.DONE})
+    assert standing(tiny).end is None
+
+
 def test_a_command_is_run_again_when_a_human_says_so(tmp_path: Path) -> None:
     tiny = make_tiny(tmp_path, steps="      - command: {run: [bin/deploy]}\n", programs={"deploy": COUNTING})
     stored = tiny.approved()
