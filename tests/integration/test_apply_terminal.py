@@ -10,11 +10,12 @@ import sys
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.in_terminal import INTERLOCK, Shown, human_environ, in_terminal
-from tests.tiny_site import OLD, SECRET, Tiny, key_of, make_tiny
+from tests.tiny_site import OLD, PROGRAMS, SECRET, Tiny, key_of, make_tiny
 
 DIGITS = r"type the first 8 digits of its digest: "
 GATED = """\
@@ -67,11 +68,7 @@ def test_plan_approve_apply_status_and_the_evidence_by_hand(hand: Hand) -> None:
     assert applied.code == 0, applied.text
     assert "step 3 of 4: run bin/deploy" in applied.text
     assert "is done and verified (4 steps" in applied.text
-    evidence = re.search(r"evidence: (\S+)", applied.text)
-    assert evidence
-    verified = hand.type("verify", evidence[1])
-    assert verified.code == 0, verified.text
-    record = json.loads((Path(evidence[1]) / "record.json").read_bytes())
+    record = verified(hand, applied)
     assert record["plan"]["digest"].startswith(f"sha256:{plan.rpartition('-')[2]}")
     assert [approval["principal"] for approval in record["approvals"]] == ["anna"]
     assert [step["kind"] for step in record["steps"]] == ["backup", "write-files", "command", "verify"]
@@ -134,6 +131,34 @@ def test_ctrl_c_while_a_program_runs_stops_it_and_undoes_what_was_done(tmp_path:
     assert shown.code == 16, shown.text
     assert "was stopped: SIGINT" in shown.text
     assert hand.tiny.look() == OLD
+    record = verified(hand, shown)
+    assert (record["decision"], record["exit_code"]) == ("open", 16)
+    assert [step["state"] for step in record["steps"]] == ["done", "undone", "undone", "pending"]
+
+
+def verified(hand: Hand, shown: Shown) -> dict[str, Any]:
+    """The record that an action left, after `interlock verify` has found it whole."""
+    evidence = re.search(r"evidence: (\S+)", shown.text)
+    assert evidence, shown.text
+    assert hand.type("verify", evidence[1]).code == 0
+    record: dict[str, Any] = json.loads((Path(evidence[1]) / "record.json").read_bytes())
+    return record
+
+
+def test_a_kill_is_told_by_status_and_ended_by_rollback_with_evidence(tmp_path: Path) -> None:
+    hand = Hand(tmp_path, programs=PROGRAMS | {"deploy": "kill -9 $PPID; exit 1", "deployed": "false"})
+    plan = hand.plan()
+    hand.approve(plan)
+    assert hand.type("apply", plan).code == -9
+    status = hand.type("status").text
+    assert "UNFINISHED" in status
+    assert "step 3: started, and not known to have ended" in status
+    shown = hand.type("rollback", plan)
+    assert shown.code == 0, shown.text
+    assert hand.tiny.look() == OLD
+    record = verified(hand, shown)
+    assert (record["run"]["gates"], record["run"]["action"], record["exit_code"]) == (["preflight"], "release", 0)
+    assert hand.type("resume", plan).code == 64
 
 
 # ---- who may not apply, as real processes
