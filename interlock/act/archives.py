@@ -161,7 +161,9 @@ def _stages(conditions: Conditions) -> Iterator[_Started]:
     try:
         yield started
     except StepFailed as failure:
-        raise conditions.late() if started.late else failure from failure
+        if started.late:
+            raise conditions.late() from failure
+        raise
     finally:
         timer.cancel()
         for stage in started.stages:
@@ -179,6 +181,8 @@ class _Started:
 
     def add(self, stage: _Stage) -> _Stage:
         self.stages.append(stage)
+        if self.late:
+            stage.process.kill()
         return stage
 
     def give_up(self) -> None:

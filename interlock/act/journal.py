@@ -20,7 +20,7 @@ from typing import Any, Self
 from interlock.act.private import CREATE, FILE_MODE, private_folder, read_private, sync_folder, write_private, write_whole
 from interlock.errors import EvidenceError
 from interlock.gate import moments
-from interlock.gate.canonical import digest, short
+from interlock.gate.canonical import short
 from interlock.gate.journal import SCHEMA, Entry, Head, Kind, Standing, Trail, damaged
 
 FILE = "journal.jsonl"
@@ -256,8 +256,3 @@ def begun_with(journals: Path, plan_digest: str) -> tuple[Trail, ...]:
     """Every action that was begun with this plan; a plan is applied at most once."""
     trails = (read(journals, name) for name in ids(journals))
     return tuple(trail for trail in trails if trail.entries and trail.entries[0].data.get("plan") == plan_digest)
-
-
-def trail_digest(trail: Trail) -> str:
-    """What the evidence of an action keeps of its journal: the digest of its last entry."""
-    return trail.entries[-1].digest if trail.entries else digest(b"")

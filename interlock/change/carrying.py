@@ -142,7 +142,7 @@ class Action:
             unforeseen = StepFailed(str(error).replace("\n", "; "), changed=True)
             self._failed(Kind.DID, number, unforeseen)
             raise unforeseen from error
-        self.journal.append(Kind.DID, number, {"result": done.result.value, "changed": done.changed or again, **done.data})
+        self._tell(Kind.DID, number, {"result": done.result.value, "changed": done.changed or again, **done.data})
 
     def _demand_ready(self, number: int, step: StepPlan) -> None:
         """What every step asks before it starts. Raises StepFailed: nothing of this step has happened then."""
@@ -179,12 +179,12 @@ class Action:
         changed = [number for number, step in enumerate(self.journal.standing.steps, start=1) if step.may_have_changed]
         if all(has_undo(self.stored.plan.steps[number - 1]) for number in changed):
             return self.undo(reason)
-        self.reason = reason
+        self.reason = self._clean(reason)
         return self._ended(End.UNVERIFIED, {"reason": reason})
 
     def undo(self, reason: str) -> End:
         """Undo in reverse whatever may have changed something. A signal does not stop it."""
-        self.reason, self.stop.ignored = reason, True
+        self.reason, self.stop.ignored = self._clean(reason), True
         for number in reversed(range(1, len(self.stored.plan.steps) + 1)):
             if self.journal.standing.steps[number - 1].may_have_changed:
                 self._undo_step(number, self.stored.plan.steps[number - 1])
@@ -201,15 +201,26 @@ class Action:
         except (InterlockError, OSError, ValueError) as error:
             self._failed(Kind.UNDID, number, StepFailed(str(error).replace("\n", "; "), changed=True))
         else:
-            self.journal.append(Kind.UNDID, number, {"result": undone.result.value, **undone.data})
+            self._tell(Kind.UNDID, number, {"result": undone.result.value, **undone.data})
 
     def _failed(self, kind: Kind, number: int, failure: StepFailed) -> None:
         what = {"what": failure.what, "where": failure.where, "why": failure.why, "remedy": failure.remedy}
-        self.journal.append(kind, number, {"result": Result.FAILED.value, "changed": failure.changed, **what, **failure.data})
+        self._tell(kind, number, {"result": Result.FAILED.value, "changed": failure.changed, **what, **failure.data})
 
     def _ended(self, end: End, data: Mapping[str, Any]) -> End:
-        self.journal.append(Kind.ENDED, 0, {"end": end.value, **data})
+        self._tell(Kind.ENDED, 0, {"end": end.value, **data})
         return end
+
+    def _tell(self, kind: Kind, number: int, data: Mapping[str, Any]) -> None:
+        """Write down what others said, too: without secrets, and as text that has a canonical form."""
+        self.journal.append(kind, number, self._clean(data))
+
+    def _clean(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.means.redactor.redact(value.encode("utf-8", "backslashreplace").decode("utf-8"))
+        if isinstance(value, Mapping):
+            return {self._clean(key): self._clean(inner) for key, inner in value.items()}
+        return [self._clean(inner) for inner in value] if isinstance(value, list | tuple) else value
 
     def _bench(self, number: int) -> Bench:
         return Bench(

@@ -11,11 +11,13 @@ from interlock import runner
 from interlock.act import journal as journals
 from interlock.act.lock import locked
 from interlock.change.carrying import Said
+from interlock.change.verifying import Expectation
 from interlock.commands.status import status_text
 from interlock.errors import ApprovalError, EvidenceError, GateShut, HalfChanged, LockHeld, StaleError, UsageError
 from interlock.facts.callers import CallerFacts
 from interlock.gate.canonical import short
 from interlock.gate.journal import End, Kind, Standing
+from interlock.verdicts import Outcome as Verdict
 from interlock.verdicts import When
 from tests.tiny_site import NEW, NOW, OLD, PROGRAMS, SECRET, Tiny, again, make_tiny, shut
 
@@ -112,6 +114,26 @@ def test_no_secret_is_written_anywhere_but_into_its_target(tmp_path: Path) -> No
 
 
 COUNTING = "echo run >> ../instance/runs"
+
+
+def test_what_an_expectation_quotes_is_redacted_before_it_is_written(tiny: Tiny) -> None:
+    stored = tiny.approved()
+    answer = Expectation(name="deployed", outcome=Verdict.BROKEN, message=f"answered 500: login with {SECRET} failed", attempts=1)
+    outcome = runner.apply(tiny.site, short(stored.digest), tiny.environ, tiny.means(verify=lambda _names: [answer]))
+    assert outcome.exit_code == 16
+    assert "login with *** failed" in outcome.text
+    assert SECRET not in outcome.text + (tiny.books.journals / outcome.id / "journal.jsonl").read_text() + str(tiny.kept[0].steps)
+
+
+def test_names_that_are_no_text_can_be_told(tiny: Tiny) -> None:
+    """A failure whose words hold half a character must not stop the undo."""
+    stored = tiny.approved()
+    answer = Expectation(name="deployed", outcome=Verdict.BROKEN, message="caf\udce9 and \ud800", attempts=1)
+    outcome = runner.apply(tiny.site, short(stored.digest), tiny.environ, tiny.means(verify=lambda _names: [answer]))
+    assert outcome.exit_code == 16
+    assert tiny.look() == OLD
+
+
 STEPS_NO_DONE = "      - write-files: {templates: [conf]}\n      - command: {run: [bin/deploy]}\n"
 
 # ---- what may not begin
