@@ -24,6 +24,7 @@ from interlock.change.showing import title
 from interlock.config.models import Site
 from interlock.errors import ActionUndone, EvidenceError, GateShut, HalfChanged, InterlockError, StaleError
 from interlock.evidence.folder import LoadedRun
+from interlock.evidence.visible import visible
 from interlock.gate.canonical import digest, short
 from interlock.gate.clearance import Clearance
 from interlock.gate.decision import Shut
@@ -268,7 +269,7 @@ def conclude(action: Action, end: End, *, asked_to_undo: bool = False) -> Outcom
         evidence = None
         lines.append(f"NO EVIDENCE: {error}")
     exit_code = code if evidence is not None or code else EvidenceError.exit_code
-    return Outcome(exit_code=exit_code, text="\n".join(lines), id=action.journal.id, evidence=evidence)
+    return Outcome(exit_code=exit_code, text="\n".join(map(visible, lines)), id=action.journal.id, evidence=evidence)
 
 
 def _in_words(action: Action, end: End) -> list[str]:

@@ -18,6 +18,7 @@ from interlock.act.lock import holder as lock_holder
 from interlock.act.private import read_private
 from interlock.config.models import Module, Site
 from interlock.errors import InterlockError
+from interlock.evidence.visible import visible
 from interlock.gate import moments
 from interlock.gate.approvals import Approval
 from interlock.gate.canonical import short
@@ -41,7 +42,7 @@ def status_text(site: Site, ahead: int = 0, *, now: datetime | None = None) -> s
     lines = [f"{site.site}{when}", f"lock: {holding or 'free'}"]
     lines += _action(standing, at) if standing is not None else ["last action: none was ever begun"]
     lines += [*_plans(books, standing, at), *_backups(site, at), f"next: {_next(site, books, standing, holding, at)}"]
-    return "\n".join(lines)
+    return "\n".join(visible(line) for line in lines)
 
 
 def _action(standing: Standing, at: datetime) -> Iterator[str]:

@@ -125,6 +125,14 @@ def test_what_an_expectation_quotes_is_redacted_before_it_is_written(tiny: Tiny)
     assert SECRET not in outcome.text + (tiny.books.journals / outcome.id / "journal.jsonl").read_text() + str(tiny.kept[0].steps)
 
 
+def test_what_others_say_does_nothing_to_the_terminal(tiny: Tiny) -> None:
+    stored = tiny.approved()
+    answer = Expectation(name="deployed", outcome=Verdict.BROKEN, message="\x1b[2Jcleared\u202e", attempts=1)
+    outcome = runner.apply(tiny.site, short(stored.digest), tiny.environ, tiny.means(verify=lambda _names: [answer]))
+    assert "\x1b" not in outcome.text + runner.status(tiny.site)
+    assert "\u202e" not in outcome.text + runner.status(tiny.site)
+
+
 def test_names_that_are_no_text_can_be_told(tiny: Tiny) -> None:
     """A failure whose words hold half a character must not stop the undo."""
     stored = tiny.approved()
