@@ -129,8 +129,8 @@ def test_what_others_say_does_nothing_to_the_terminal(tiny: Tiny) -> None:
     stored = tiny.approved()
     answer = Expectation(name="deployed", outcome=Verdict.BROKEN, message="\x1b[2Jcleared\u202e", attempts=1)
     outcome = runner.apply(tiny.site, short(stored.digest), tiny.environ, tiny.means(verify=lambda _names: [answer]))
-    assert "\x1b" not in outcome.text + runner.status(tiny.site)
-    assert "\u202e" not in outcome.text + runner.status(tiny.site)
+    assert "\x1b" not in outcome.text + status_text(tiny.site)
+    assert "\u202e" not in outcome.text + status_text(tiny.site)
 
 
 def test_names_that_are_no_text_can_be_told(tiny: Tiny) -> None:
