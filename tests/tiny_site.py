@@ -6,6 +6,7 @@ looks before and after its action `release`; whatever happens, it must look like
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import functools
 import getpass
@@ -109,6 +110,7 @@ PROGRAMS = {
 def key_of(person: str) -> Path:
     """That person's private key, made once per process; its public half lies beside it."""
     folder = Path(tempfile.mkdtemp(prefix="interlock-keys-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     folder.chmod(0o755)
     subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", person, "-f", folder / person), check=True, capture_output=True)
     return folder / person
