@@ -6,12 +6,13 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from interlock.evidence import markdown
 from interlock.evidence.details import no_details
 from interlock.evidence.record import PlanReference, Record, Required, UsedWaiver
+from interlock.evidence.redact import PATTERNS_ONLY
 from interlock.gate.decision import Reason
 from interlock.verdicts import Broken, Detail, Outcome, Pair, Severity
 from tests.evidence_samples import APPLIED, NASTY_TEXT, OPEN, SAMPLES, SHUT, UNPROVEN, WAIVED, Judged, Sample, publish, waiver
@@ -147,7 +148,9 @@ def with_texts(tmp_path: Path, text: str) -> str:
 
 
 @given(text=ANY_TEXT | HOSTILE)
+@example(text="A://:0")
 def test_no_text_of_others_changes_the_document_around_it(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    assume(PATTERNS_ONLY.is_clean(text))  # a fingerprint is made of what is kept: the waiver of the sample would be of another failure
     assert structure(with_texts(tmp_path_factory.mktemp("a"), text)) == structure(with_texts(tmp_path_factory.mktemp("b"), "plain"))
 
 
