@@ -7,6 +7,7 @@ exit status is the decision's whenever pytest itself says 0, 1 or 5. In any othe
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib.util
 import os
 import re
@@ -53,6 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{name}: interlock: {meaning}")
     gates = gates_named(config.getoption("markexpr", "") or "")
     if gates:
+        # Importing and collecting make many objects that live as long as the process: looking through them for cycles again and again is a fifth of a run.
+        gc.disable()
         session = Session(config, gates)
         config.stash[RUN_KEY] = session
         config.pluginmanager.register(session, "interlock-session")
@@ -195,6 +198,12 @@ class Session:
             raise pytest.exit.Exception(f"interlock: {error}", returncode=error.exit_code) from error
         self.world = self.run.world(os.environ)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> None:
+        """From here on garbage is collected again: an operator's own checks may make any amount of it."""
+        gc.freeze()
+        gc.enable()
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Hand a worker the facts and the folder for its details."""
@@ -297,6 +306,7 @@ class Session:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
         """Decide on the record, write the evidence, and let the session end with the decision's code."""
+        gc.freeze()  # pytest looks for garbage at its end; what is left goes with the process
         if self.worker is not None:
             self.config.workeroutput["interlock_collected"] = {name: sorted(subjects) for name, subjects in self.run.own_collected.items()}  # type: ignore[attr-defined]
             return
