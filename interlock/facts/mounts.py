@@ -38,9 +38,10 @@ class Mount:
     @classmethod
     def parse(cls, line: bytes, *, where: str) -> Self:
         """One line, without its newline. Raises `CouldNotLook` when it is no mountinfo line."""
-        head, separator, tail = line.partition(b" - ")
-        fields, rest = head.split(b" "), tail.split(b" ")
-        if not separator or len(fields) < 6 or len(rest) < 3 or not re.fullmatch(rb"\d+:\d+", fields[2]):
+        every = line.split(b" ")
+        end = every.index(b"-", 6) if b"-" in every[6:] else len(every)  # behind the six fields that are always there: one of those may be a dash itself
+        fields, rest = every[:end], every[end + 1 :]
+        if len(fields) < 6 or len(rest) < 3 or not re.fullmatch(rb"\d+:\d+", fields[2]):
             raise CouldNotLook(f"{line[:120]!r} is no mountinfo line", where=where, remedy="look at /proc/self/mountinfo on the host")
         try:
             ids = int(fields[0]), int(fields[1])

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from interlock.errors import CouldNotLook
@@ -168,6 +168,7 @@ MOUNTS = st.builds(
 
 
 @given(st.lists(MOUNTS, min_size=1, max_size=8))
+@example([replace(ROOT, options=("-",))])
 def test_a_table_survives_being_written_and_read(mounts: list[Mount]) -> None:
     table = MountTable(tuple(mounts))
     assert MountTable.parse(table.render(), where="h") == table
