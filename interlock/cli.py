@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interlock import __version__
-from interlock.errors import ConfigError, EvidenceError, GateShut, InterlockError, UsageError
+from interlock.errors import ConfigError, GateShut, InterlockError, UsageError
 
 if TYPE_CHECKING:
     from interlock.change.carrying import Outcome, Said
@@ -159,15 +159,14 @@ def _describing(commands: argparse._SubParsersAction[Parser]) -> None:
 def _site(request: argparse.Namespace, *, offline: bool = False) -> Site:
     """The site of a command. `offline` for commands that read what lies there: they work where nobody knows the secrets."""
     from interlock.config.load import find_site, load_site
-    from interlock.judge import catalogue
+    from interlock.judge import gate_names
 
     path = request.site or find_site(Path.cwd())
     if path is None:
         raise ConfigError(
             "no interlock.yaml here or in a folder above", where=str(Path.cwd()), remedy="run it in the site's folder, or name one with --site FILE"
         )
-    known = {name for guardrail in catalogue() for name in (guardrail.id, guardrail.family)}
-    return load_site(path, None if offline else os.environ, known=frozenset(known))
+    return load_site(path, None if offline else os.environ, known=gate_names())
 
 
 def _scan(request: argparse.Namespace) -> int:
@@ -296,11 +295,11 @@ def _report(request: argparse.Namespace) -> int:
 
 
 def _verify(request: argparse.Namespace) -> int:
-    from interlock.commands.report import verify
+    from interlock.evidence.verify import verify_run
 
-    text, whole = verify(request.run)
-    print(text)
-    return 0 if whole else EvidenceError.exit_code
+    verification = verify_run(request.run)
+    print(verification)
+    return verification.exit_code
 
 
 # ---- describing

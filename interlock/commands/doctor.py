@@ -11,7 +11,7 @@ from pathlib import Path
 
 from interlock.config.models import Site
 from interlock.errors import CouldNotLook
-from interlock.gate.required import absence, asked
+from interlock.gate.required import absence, asked, with_subjects
 from interlock.judge import catalogue, guarded
 from interlock.observe.hosts import observe
 from interlock.observe.tree import Tree
@@ -48,7 +48,7 @@ def doctor(site: Site, action: str | None, environ: Mapping[str, str]) -> tuple[
 
 def _unproven(site: Site, action: str | None, environ: Mapping[str, str]) -> Iterator[Lack]:
     guardrails = asked(site, catalogue(), GATES, action)
-    wanted = [(guardrail, subject) for guardrail in guardrails for subject in guardrail.subjects_when(site, GATES)]
+    wanted = list(with_subjects(site, guardrails, GATES))
     with tempfile.TemporaryDirectory(prefix="interlock-doctor-") as spool:
         hosts = observe(site, looks_for(site, wanted), Path(spool))
         for guardrail, subject in wanted:

@@ -26,9 +26,10 @@ from interlock.evidence.details import Details, DetailWriter, Lines, concatenate
 from interlock.evidence.provenance import run_of, target_of, used_waivers
 from interlock.evidence.record import DetailsDigest, FactsDigest, Record, Required, in_order, places, rfc3339, sha256
 from interlock.gate.decision import NOT_RUN, WAIVER, Reason, decide
+from interlock.gate.moments import stamp
 from interlock.gate.required import Expected, absence, asked, expected, expected_own, required
 from interlock.gate.waivers import Waivers, judge_waivers
-from interlock.judge import catalogue, guarded
+from interlock.judge import catalogue, gate_names, guarded
 from interlock.observe.compose import compose_files
 from interlock.observe.own_checks import OwnCheck, own_checks
 from interlock.observe.tree import Tree
@@ -100,8 +101,7 @@ class _Scan:
         if site_file is None:
             site, waivers = discover(tree, compose_files(tree), root=root), Waivers()
         else:
-            known = frozenset(name for guardrail in catalogue() for name in (guardrail.id, guardrail.family))
-            declared = load_site(site_file, None, known=known)
+            declared = load_site(site_file, None, known=gate_names())
             own = tuple(one for one in own_checks(declared.root / "checks") if one.when & GATES)
             waivers = judge_waivers(load_waivers(declared.root / declared.waivers), catalogue(), frozenset(one.guardrail for one in own), started)
             site = declared.placed(root, source=declared.source, digest=declared.digest)
@@ -197,7 +197,7 @@ class _Scan:
         problems = (*self.waivers.problems, *self._unused(wanted, used), *self._nothing_seen())
         data = spool.whole.read_bytes()
         return Record.of(
-            run=run_of(id=f"{self.started:%Y%m%dT%H%M%SZ}-scan-{secrets.token_hex(3)}", gates=GATES, started=self.started),
+            run=run_of(id=f"{stamp(self.started)}-scan-{secrets.token_hex(3)}", gates=GATES, started=self.started),
             target=target_of(self.site),
             decision=decide(wanted, by_pair, waiver_problems=problems),
             required=[Required(guardrail=one.pair.guardrail, subject=one.pair.subject, severity=one.severity, shuts=one.shuts) for one in wanted],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from interlock.config.models import HEADLINE_FAMILIES, LOCAL, Action, Site
@@ -53,6 +53,11 @@ def expected(site: Site, guardrail: Guardrail, subject: Subject) -> Expected:
 def expected_own(site: Site, rule: str, subject: str) -> Expected:
     """One pair of a rule of the site's own (`checks/` beside the site file): of high severity, asked from this machine."""
     return Expected(pair=Pair(rule, subject), host=LOCAL, severity=Severity.HIGH, shuts=Severity.HIGH.at_least(site.gate.shut_at))
+
+
+def with_subjects(site: Site, guardrails: Iterable[Guardrail], gates: frozenset[When]) -> Iterator[tuple[Guardrail, Subject]]:
+    """Each guardrail with each subject that it has in these gates."""
+    return ((guardrail, subject) for guardrail in guardrails for subject in guardrail.subjects_when(site, gates))
 
 
 def required(site: Site, guardrails: Sequence[Guardrail], gates: frozenset[When]) -> tuple[Expected, ...]:

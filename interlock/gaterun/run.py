@@ -26,9 +26,10 @@ from interlock.errors import ConfigError, CouldNotLook, EvidenceError
 from interlock.facts.looks import HostFacts
 from interlock.facts.substitution import references
 from interlock.gate.decision import Open, Shut, decide, worst
-from interlock.gate.required import Absence, Expected, absence, asked, expected, expected_own, required
+from interlock.gate.moments import stamp
+from interlock.gate.required import Absence, Expected, absence, asked, expected, expected_own, required, with_subjects
 from interlock.gate.waivers import Waivers, judge_waivers
-from interlock.judge import catalogue
+from interlock.judge import catalogue, gate_names
 from interlock.observe.own_checks import OwnCheck, own_checks
 from interlock.observe.tree import Tree
 from interlock.observe.world import LIVE_GATES, World, looks_for
@@ -98,7 +99,7 @@ class GateRun:
                 where=str(request.start),
                 remedy="run it in the site's folder, name one with --site FILE, or make one",
             )
-        site, started = load_site(path, environ if request.gates & LIVE_GATES else None), utc_now()
+        site, started = load_site(path, environ if request.gates & LIVE_GATES else None, known=gate_names()), utc_now()
         guardrails = asked(site, catalogue(), request.gates, request.action)
         own = tuple(one for one in own_checks(site.root / "checks") if one.when & request.gates)
         own_ids = frozenset(one.guardrail for one in own)
@@ -113,7 +114,7 @@ class GateRun:
             started=started,
             spool=_spool(site),
             secrets=tuple(declared_secrets(site, environ)),
-            id=f"{started:%Y%m%dT%H%M%SZ}-{request.action or gate}-{os.urandom(3).hex()}",
+            id=f"{stamp(started)}-{request.action or gate}-{os.urandom(3).hex()}",
         )
 
     @cached_property
@@ -136,10 +137,6 @@ class GateRun:
                 pairs.append(expected_own(self.site, own.guardrail, subject))
         return tuple(sorted(set(pairs), key=lambda one: one.pair))
 
-    def expected(self, guardrail: Guardrail, subject: Subject) -> Expected:
-        """One pair as the site sees it."""
-        return expected(self.site, guardrail, subject)
-
     def absence(self, guardrail: Guardrail) -> Absence:
         """What a guardrail without a subject comes to here."""
         return absence(self.site, guardrail, catalogue())
@@ -156,8 +153,7 @@ class GateRun:
             return
         from interlock.observe.hosts import observe
 
-        wanted = [(guardrail, subject) for guardrail in self.guardrails for subject in guardrail.subjects_when(self.site, self.request.gates)]
-        self.hosts = observe(self.site, looks_for(self.site, wanted), self.spool)
+        self.hosts = observe(self.site, looks_for(self.site, with_subjects(self.site, self.guardrails, self.request.gates)), self.spool)
 
     def world(self, environ: Mapping[str, str]) -> World:
         """What fixtures look through."""
@@ -188,9 +184,8 @@ def observe_all(site: Site, output: Path) -> int:
     from interlock.observe.facts_file import save
     from interlock.observe.hosts import observe
 
-    wanted = [(guardrail, subject) for guardrail in catalogue() for subject in guardrail.subjects_when(site, LIVE_GATES)]
     with tempfile.TemporaryDirectory(prefix="interlock-facts-") as spool:
-        hosts = observe(site, looks_for(site, wanted), Path(spool))
+        hosts = observe(site, looks_for(site, with_subjects(site, catalogue(), LIVE_GATES)), Path(spool))
         save(output, hosts, site)
     return len(hosts)
 
@@ -267,7 +262,7 @@ def conclude(run: GateRun, key: tuple[str, str], guardrail: Guardrail | None, su
     assert isinstance(writer, DetailWriter)
     counts = writer.close()
     host = subject.host if subject is not None else LOCAL
-    severity = run.expected(guardrail, subject).severity if guardrail is not None and subject is not None else Severity.HIGH
+    severity = expected(run.site, guardrail, subject).severity if guardrail is not None and subject is not None else Severity.HIGH
     settled = case.settled
     verdict = Verdict(
         guardrail=pair.guardrail,

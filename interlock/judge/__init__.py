@@ -23,6 +23,12 @@ def catalogue() -> tuple[Guardrail, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
+@cache
+def gate_names() -> frozenset[str]:
+    """What an action's `gate:` may name: every guardrail and every family. A name that is none of these would make the gate smaller without a word."""
+    return frozenset(name for known in catalogue() for name in (known.id, known.family))
+
+
 def guardrail(name: str) -> Guardrail | None:
     """The guardrail of that id, None when there is none."""
     return next((known for known in catalogue() if known.id == name), None)

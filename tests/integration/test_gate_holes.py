@@ -213,6 +213,15 @@ def test_an_action_that_needs_nothing_is_shut(site: Path) -> None:
     assert "empty gate" in output
 
 
+def test_an_action_whose_gate_has_a_slip_in_it_is_no_smaller_gate(site: Path) -> None:
+    text = (site / "interlock.yaml").read_text()
+    (site / "interlock.yaml").write_text(text.replace("actions:\n  go:\n", "actions:\n  go:\n    gate: [expect, backup]\n"))
+    ran = run_check(site, "preflight", "--for", "go")
+    assert ran.exit_code == 78, ran.output
+    assert "backup" in ran.output
+    assert preflight(site, "--for", "go")[0] == 78
+
+
 def test_tests_of_the_operator_beside_the_site_are_not_imported(site: Path) -> None:
     (site / "tests").mkdir()
     (site / "tests" / "test_theirs.py").write_text("raise SystemExit('imported')\n")
