@@ -106,13 +106,13 @@ class Session:
     def _aim(self) -> None:
         """Collect our checks and the site's own, and nothing else, unless paths were given."""
         ours, own = checks_folder(), self.run.site.root / "checks"
+        families = sorted({guardrail.family for guardrail in self.run.guardrails})
         if self.config.args_source is not pytest.Config.ArgsSource.ARGS:
-            families = sorted({guardrail.family for guardrail in self.run.guardrails})
             ours_by_family = [str(ours / f"test_{family}.py") for family in families]
             self.config.args = ours_by_family + ([str(own)] if self.run.own else [])
             self.config.args_source = pytest.Config.ArgsSource.ARGS
         self.config.option.importmode = "importlib"
-        for family in ("world", *sorted({guardrail.family for guardrail in self.run.guardrails})):
+        for family in ("world", *families):
             self._load_fixtures(ours.parent / "fixtures" / f"{family}.py")
 
     def _load_fixtures(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How is a record shown, and a run found and verified, for the command line? Renderings are `interlock.evidence`'s; here they meet terminals and files."""
+"""How is a record shown, and a run found, for the command line? Renderings are `interlock.evidence`'s; here they meet terminals and files."""
 
 from __future__ import annotations
 
@@ -58,11 +58,3 @@ def newest_run(site: Site) -> LoadedRun:
     if newest is None:
         raise EvidenceError("there is no run to report", where=str(reports), remedy="run a gate first: interlock preflight")
     return load_run(newest)
-
-
-def verify(path: Path) -> tuple[str, bool]:
-    """What verification of a run says, and whether it is whole."""
-    from interlock.evidence.verify import verify_run
-
-    verification = verify_run(path)
-    return str(verification), verification.holds

@@ -34,17 +34,15 @@ _MANY_FILES = 64  # from here on one sync of the file system is cheaper than a s
 
 
 class SealedFile:
-    """A file of a run folder while it is written: counts and digests what goes in."""
+    """A file of a run folder while it is written: digests what goes in."""
 
     def __init__(self, file: FileIO) -> None:
         self._file = file
         self._digest = hashlib.sha256()
-        self.size_bytes = 0
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
         self._digest.update(data)
-        self.size_bytes += len(data)
         write_all(self._file, data)
 
     @property

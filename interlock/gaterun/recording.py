@@ -23,7 +23,7 @@ from interlock.evidence.record import (
 )
 from interlock.evidence.text import Style, gate_text
 from interlock.facts.looks import HostFacts, Walk
-from interlock.gate.decision import worst
+from interlock.gate.decision import UNPROVEN, worst
 from interlock.gate.waivers import judge_waivers
 from interlock.gaterun.run import GateRun, utc_now
 from interlock.judge import catalogue
@@ -91,7 +91,7 @@ def next_command(record: Record) -> str:
     gate = record.run.gates[0]
     if record.decision is Decision.OPEN:
         return f"interlock plan {record.run.action}" if record.run.action and gate == "preflight" else ""
-    if any(reason.code == 11 for reason in record.reasons) and all(reason.code == 11 for reason in record.reasons) and not record.replayed:
+    if all(reason.code == UNPROVEN for reason in record.reasons) and not record.replayed:
         return f"interlock doctor{aim}"
     return f"mend the first reason, then: interlock {gate}{aim}"
 
