@@ -272,7 +272,7 @@ def _rollback(request: argparse.Namespace) -> int:
 
 def _status(request: argparse.Namespace) -> int:
     from interlock.commands.status import status_text
-    from interlock.config.models import parse_duration
+    from interlock.config.scalars import parse_duration
 
     try:
         ahead = parse_duration(request.ahead)

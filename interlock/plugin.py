@@ -148,7 +148,7 @@ class Session:
         guardrail = self.guardrail_of(metafunc.function, metafunc.definition.path)
         if guardrail is None:
             return
-        subjects = guardrail.subjects_when(self.run.site, self.run.request.gates) or (Subject(name=NONE_DECLARED),)
+        subjects = guardrail.subjects_when(self.run.site, self.run.request.gates, self.run.request.action) or (Subject(name=NONE_DECLARED),)
         if "subject" not in metafunc.fixturenames:
             metafunc.fixturenames.append("subject")
         metafunc.parametrize("subject", subjects, ids=[subject.id for subject in subjects])

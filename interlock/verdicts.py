@@ -55,13 +55,15 @@ class When(StrEnum):
 class Subject:
     """One thing that a guardrail looks at, named as the operator names it. `host` is a key of the site's hosts, or `local`.
 
-    `severity` and `when` are set where the site decides them for this subject alone (`expect:` entries), else None.
+    `severity` and `when` are set where the site decides them for this subject alone (`expect:` entries), else None. `actions` are the only
+    actions that ask it (a copy is compared for the action that cuts over to it); None: all of them, and a gate without an action.
     """
 
     name: str
     host: str = "local"
     severity: Severity | None = None
     when: frozenset[When] | None = None
+    actions: frozenset[str] | None = None
 
     @property
     def id(self) -> str:
@@ -77,7 +79,7 @@ class Guardrail:
     """A rule with a stable id. One constant beside its judgement serves the check, the plugin, the required set, scan, the catalogue and waivers.
 
     `subjects(site)` names what it looks at in a site, before anything is collected; `judge(noun)` is the pure judgement that the check calls.
-    `max_age` in seconds: how old its facts may be when an action starts.
+    `max_age` in seconds: how old its facts may be when an action starts. `always`: every action asks it, whatever its own `gate:` lists.
     """
 
     id: str
@@ -90,15 +92,18 @@ class Guardrail:
     judge: Callable[[Any], Judgement]
     max_age: int = 300
     never_waivable: bool = False
+    always: bool = False
 
     @property
     def family(self) -> str:
         """`mounts` of `mounts.state_disk`: the stem of its files."""
         return self.id.partition(".")[0]
 
-    def subjects_when(self, site: Any, gates: frozenset[When]) -> tuple[Subject, ...]:
-        """The subjects of `site` that this guardrail judges in any of `gates`, in a stable order."""
-        return tuple(subject for subject in self.subjects(site) if (subject.when or self.when) & gates)
+    def subjects_when(self, site: Any, gates: frozenset[When], action: str | None) -> tuple[Subject, ...]:
+        """The subjects of `site` that this guardrail judges in any of `gates` for `action`, in a stable order."""
+        return tuple(
+            subject for subject in self.subjects(site) if (subject.when or self.when) & gates and (subject.actions is None or action in subject.actions)
+        )
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -167,7 +167,7 @@ def test_every_guardrail_has_a_check_a_fault_an_observer_and_a_paragraph() -> No
 
 
 def test_the_headline_families_are_never_below_high() -> None:
-    from interlock.config.models import HEADLINE_FAMILIES
+    from interlock.config.scalars import HEADLINE_FAMILIES
     from interlock.judge import catalogue
     from interlock.verdicts import Severity
 

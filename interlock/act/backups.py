@@ -63,6 +63,10 @@ def do_backup(step: BackupPlan, bench: Bench, *, timeout: int) -> StepDone:
     match step.backup_class:
         case BackupClass.E:
             return _archive(step, bench, timeout)
+        case BackupClass.A | BackupClass.B | BackupClass.C | BackupClass.D | BackupClass.F | BackupClass.G:
+            raise StepFailed(
+                f"{step.module} is of backup class {step.backup_class}, which no step makes", why="the plan was not made by this interlock", changed=False
+            )
         case _:
             assert_never(step.backup_class)
 

@@ -23,7 +23,8 @@ from interlock.act.books import FOLDER, Books, StoredPlan, load_plan, signed, st
 from interlock.act.files import device_of, open_below, see
 from interlock.act.outcome import StepFailed
 from interlock.act.signatures import sign
-from interlock.config.models import Action, ApprovalKind, BackupStep, CommandStep, Site, Step, VerifyStep, WriteFilesStep
+from interlock.config.backup_classes import classes_of
+from interlock.config.models import Action, ApprovalKind, BackupClass, BackupStep, CommandStep, Site, Step, VerifyStep, WriteFilesStep
 from interlock.errors import ApprovalError, ConfigError, UsageError
 from interlock.facts.mounts import is_below
 from interlock.facts.templates import Rendered
@@ -150,13 +151,28 @@ def _backup(resolving: _Resolving, name: str, number: int) -> BackupPlan:
     own = str(resolving.site.root.resolve() / FOLDER)
     return BackupPlan(
         module=name,
-        backup_class=module.backup_class,
+        backup_class=_archived(resolving, name, number),
         paths=tuple(_directory(resolving, path, number, f"install -d {path}") for path in module.paths),
         directory=_directory(resolving, module.backups, number, f"install -d -m 0700 -o {module.owner} {module.backups}"),
         owner=module.owner,
         owner_uid=owner,
         compression=_compression(resolving, number),
         exclude=(own,) if any(is_below(own, path) for path in module.paths) else (),
+    )
+
+
+def _archived(resolving: _Resolving, name: str, number: int) -> BackupClass:
+    """The class of a module that this runner can back up. Raises ConfigError for the others: an archive of a running database is no backup of it."""
+    site = resolving.site
+    found = classes_of(name, site.modules[name].backup_class, site.inventory.classes if site.inventory else ())
+    if found == (BackupClass.E,):
+        return BackupClass.E
+    shown = " and ".join(found)
+    raise ConfigError(
+        f"{name} is of backup class {shown}, which the runner cannot make yet",
+        where=resolving.where(number),
+        why="it archives directories (class E)",
+        remedy="back it up by a command step of your own, or write `class: E` if an archive of its directories is enough",
     )
 
 

@@ -48,7 +48,7 @@ def doctor(site: Site, action: str | None, environ: Mapping[str, str]) -> tuple[
 
 def _unproven(site: Site, action: str | None, environ: Mapping[str, str]) -> Iterator[Lack]:
     guardrails = asked(site, catalogue(), GATES, action)
-    wanted = list(with_subjects(site, guardrails, GATES))
+    wanted = list(with_subjects(site, guardrails, GATES, action))
     with tempfile.TemporaryDirectory(prefix="interlock-doctor-") as spool:
         hosts = observe(site, looks_for(site, wanted), Path(spool))
         for guardrail, subject in wanted:
@@ -58,7 +58,7 @@ def _unproven(site: Site, action: str | None, environ: Mapping[str, str]) -> Ite
             if lack is not None:
                 yield lack
     for guardrail in guardrails:
-        if not guardrail.subjects_when(site, GATES):
+        if not guardrail.subjects_when(site, GATES, action):
             missing = absence(site, guardrail, catalogue())
             if missing.outcome is Outcome.UNPROVEN:
                 yield Lack(what=guardrail.id, why=missing.message, remedy=missing.remedy)

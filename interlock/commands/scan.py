@@ -19,7 +19,8 @@ from pathlib import Path
 
 from interlock.config.discover import discover
 from interlock.config.load import SITE_FILE, find_site, load_site
-from interlock.config.models import LOCAL, Site
+from interlock.config.models import Site
+from interlock.config.scalars import LOCAL
 from interlock.config.waivers import load_waivers
 from interlock.errors import CouldNotLook, UsageError
 from interlock.evidence.details import Details, DetailWriter, Lines, concatenate, read_lines
@@ -111,12 +112,12 @@ class _Scan:
     def required(self) -> tuple[Expected, ...]:
         """Every pair that must have a verdict."""
         own = [expected_own(self.site, one.guardrail, one.subject) for one in self.own]
-        return tuple(sorted((*required(self.site, self.guardrails, GATES), *own), key=lambda one: one.pair))
+        return tuple(sorted((*required(self.site, self.guardrails, GATES, None), *own), key=lambda one: one.pair))
 
     def judge(self, spool: _Spool) -> None:
         """One verdict for each guardrail and subject, in the record's order; what needs pytest is said to be not run."""
         for guardrail in self.guardrails:
-            subjects = guardrail.subjects_when(self.site, GATES)
+            subjects = guardrail.subjects_when(self.site, GATES, None)
             self.verdicts += [self._verdict(guardrail, subject, spool.next()) for subject in subjects] if subjects else [self._absent(guardrail)]
         self.verdicts += [self._not_run(one) for one in self.own]
         self.verdicts = list(in_order(self.verdicts))
@@ -165,7 +166,7 @@ class _Scan:
         return guardrail.judge(observer(guardrail).see(self.world, subject))
 
     def _absent(self, guardrail: Guardrail) -> Verdict:
-        nothing, none = absence(self.site, guardrail, catalogue()), required(self.site, [guardrail], GATES)[0]
+        nothing, none = absence(self.site, guardrail, catalogue()), required(self.site, [guardrail], GATES, None)[0]
         return Verdict(
             guardrail=guardrail.id,
             subject=none.pair.subject,

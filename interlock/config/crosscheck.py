@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from interlock.config.models import HEADLINE_FAMILIES, LOCAL
 from interlock.config.refusal import Refusal, did_you_mean, dotted
+from interlock.config.scalars import DECLARED_BY, HEADLINE_FAMILIES, LOCAL
 from interlock.config.yamltext import KeyPath
 
 ANY = "*"
@@ -21,9 +21,18 @@ _REFERENCES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("actions", ANY, "steps", ANY, "write-files", "instances", ANY), "instances", "instance"),
     (("actions", ANY, "steps", ANY, "write-files", "templates", ANY), "templates", "template"),
     (("actions", ANY, "steps", ANY, "backup", "modules", ANY), "modules", "module"),
+    (("actions", ANY, "steps", ANY, "write-files", "resized", ANY), "templates", "template"),
     (("actions", ANY, "steps", ANY, "verify", "expect", ANY), "expect", "expectation"),
+    (("actions", ANY, "moves", ANY), "parity", "copy"),
+    (("mounts", "data", "host"), "hosts", "host"),
+    (("state_dir", "host"), "hosts", "host"),
+    (("modules", ANY, "database"), "databases", "database"),
+    (("parity", ANY, "source"), "databases", "database"),
+    (("parity", ANY, "target"), "databases", "database"),
+    (("automation", "hosts", ANY), "hosts", "host"),
+    (("exposure", "hosts", ANY), "hosts", "host"),
+    (("health", ANY, "host"), "hosts", "host"),
 )
-_DECLARED_BY = {"mounts": "mounts", "backups": "modules", "templates": "templates"}
 
 
 def crosscheck(data: Mapping[str, Any], known: Collection[str] | None, refusal: Refusal) -> None:
@@ -37,6 +46,9 @@ def crosscheck(data: Mapping[str, Any], known: Collection[str] | None, refusal: 
     _check_writes(data, refusal)
     _check_approvals(data, refusal)
     _check_not_used(data, refusal)
+    _check_copies(data, refusal)
+    _check_chains(data, refusal)
+    _check_classes(data, refusal)
     if known is not None:
         _check_gates(data, known, refusal)
 
@@ -140,9 +152,8 @@ def _check_approvals(data: Mapping[str, Any], refusal: Refusal) -> None:
 
 def _check_not_used(data: Mapping[str, Any], refusal: Refusal) -> None:
     for family in HEADLINE_FAMILIES:
-        section = _DECLARED_BY.get(family, "")
         for path, _ in matches(data, ("not_used", family)):
-            if data.get(section):
+            if section := next((section for section in DECLARED_BY[family] if data.get(section)), None):
                 what = f"not_used says that {family} is not used, and the site declares `{section}`"
                 refusal.at_key(path, what, remedy=f"remove the line, or `{section}`")
 
@@ -152,3 +163,40 @@ def _check_gates(data: Mapping[str, Any], known: Collection[str], refusal: Refus
         if isinstance(name, str) and name not in known:
             remedy = did_you_mean(name, sorted(known), "`interlock guardrails` lists them")
             refusal.at_value(path, f"{dotted(path)} names {name!r}, which is neither a family nor a guardrail", remedy=remedy)
+
+
+def _check_copies(data: Mapping[str, Any], refusal: Refusal) -> None:
+    """No database is its own copy: the same name, or the same DSN."""
+    for path, copy in matches(data, ("parity", ANY)):
+        if not isinstance(copy, dict):
+            continue
+        source, target = ([entry for _, entry in matches(data, ("databases", str(copy.get(side))))] for side in ("source", "target"))
+        same = copy.get("source") is not None and copy.get("source") == copy.get("target")
+        dsn = [entry[0].get("dsn_env") for entry in (source, target) if entry and isinstance(entry[0], dict)]
+        if same or (len(dsn) == 2 and dsn[0] is not None and dsn[0] == dsn[1]):
+            what = f"{dotted((*path, 'target'))} is its own source"
+            refusal.at_value((*path, "target"), what, why="a database always equals itself", remedy="name the database that it is copied to")
+
+
+def _check_chains(data: Mapping[str, Any], refusal: Refusal) -> None:
+    """A chain is made of the site's compose files, and never of the overlays of both layouts."""
+    files = [file for _, file in matches(data, ("compose", "files", ANY)) if isinstance(file, str)]
+    both = [_normal(file) for kind in ("nested", "flat") for _, file in matches(data, ("mounts", "overlays", kind)) if isinstance(file, str)]
+    for path, chain in matches(data, ("compose", "chains", ANY)):
+        named = [(place, file) for place, file in matches(chain, ("files", ANY), path) if isinstance(file, str)]
+        for place, file in named:
+            if files and _normal(file) not in map(_normal, files):
+                remedy = did_you_mean(file, files, "add it to `compose.files`")
+                refusal.at_value(place, f"{dotted(place)} names {file!r}, which is not among compose.files", remedy=remedy)
+        if len(both) == 2 and set(both) <= {_normal(file) for _, file in named}:
+            what = f"{dotted(path)} holds the overlays of both layouts, {both[0]} and {both[1]}"
+            refusal.at_key(path, what, why="each puts the state disk where the other does not", remedy="keep one of them")
+
+
+def _check_classes(data: Mapping[str, Any], refusal: Refusal) -> None:
+    """No name stands for two backup classes."""
+    first: dict[str, str] = {}
+    for path, rule in matches(data, ("inventory", "classes", ANY)):
+        name, letter = (rule.get("name"), rule.get("class")) if isinstance(rule, dict) else (None, None)
+        if isinstance(name, str) and isinstance(letter, str) and first.setdefault(name, letter) != letter:
+            refusal.at_key(path, f"{name} is in class {first[name]} and in class {letter}", remedy="keep one of them")

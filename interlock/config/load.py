@@ -16,9 +16,10 @@ from pydantic import ValidationError
 
 from interlock import __version__
 from interlock.config.crosscheck import crosscheck
-from interlock.config.models import SCHEMA_VERSION, Site
+from interlock.config.models import Site
 from interlock.config.reading import read_regular_file
 from interlock.config.refusal import Refusal, dotted
+from interlock.config.scalars import SCHEMA_VERSION
 from interlock.config.yamltext import SITE, KeyPath, Positions, read_yaml, say_type
 from interlock.errors import ConfigError
 

@@ -6,216 +6,53 @@ bytes, modes permission bits. The descriptions here are the one source of the JS
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    PrivateAttr,
-    SerializerFunctionWrapHandler,
-    Strict,
-    WithJsonSchema,
-    WrapSerializer,
-    model_validator,
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PrivateAttr, WrapSerializer, model_validator
+
+from interlock.config.scalars import (
+    LOCAL,
+    AbsolutePath,
+    Argv,
+    Family,
+    FileMode,
+    Flag,
+    Json,
+    Name,
+    Names,
+    Noun,
+    Seconds,
+    Size,
+    Table,
+    Text,
+    Texts,
+    Timeout,
+    TreePath,
+    TreePaths,
+    Variable,
+    Whole,
+    WrongValueError,
+    check_cell,
+    check_no_repeats,
+    check_printable,
+    check_version,
+    exactly_one,
+    nothing,
+    to_plain,
 )
-
 from interlock.verdicts import Severity
 
-SCHEMA_VERSION: Final = 1
-LOCAL = "local"
-HEADLINE_FAMILIES = ("mounts", "state_dir", "backups", "parity", "templates", "automation")
-
-# The digits are bounded so that every duration fits any clock and timer; the longest is about 32 years.
-_DURATION = re.compile(r"([0-9]{1,9})s|([0-9]{1,7})m|([0-9]{1,5})h|([0-9]{1,4})d")
-_UNIT_SECONDS = (1, 60, 3600, 86400)
-_LONGEST_SECONDS = 999_999_999
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-Item = TypeVar("Item")
-Value = TypeVar("Value")
+DEFAULT_CHAIN = "default"
 
 
-class WrongValueError(ValueError):
-    """A value that is of the right type and still wrong. `remedy` says what to write instead."""
+class Learned(Noun):
+    """A noun that `init --live` may have learned from a running host, which may be wrong: a human confirms it by removing the mark."""
 
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(f"{what}: {remedy}")
-        self.what = what
-        self.remedy = remedy
-
-
-def check_version(value: object) -> object:
-    """The number 1 itself: `true`, `1.0` and `"1"` are not it."""
-    if type(value) is not int or value != SCHEMA_VERSION:
-        raise WrongValueError(f"{_shown(value)} is no version of this format that this interlock reads", f"write interlock: {SCHEMA_VERSION}")
-    return value
-
-
-def parse_duration(value: object) -> int:
-    """Seconds from `90`, `90s`, `5m`, `4h` or `30d`. Raises WrongValueError for anything else."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LONGEST_SECONDS:
-        return value
-    if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
-        return next(int(digits) * seconds for digits, seconds in zip(match.groups(), _UNIT_SECONDS, strict=True) if digits)
-    raise WrongValueError(f"{_shown(value)} is no duration", "write seconds, or a number and s, m, h or d, like 4h")
-
-
-def check_positive(value: int) -> int:
-    """A time limit of nothing would refuse everything."""
-    if value < 1:
-        raise WrongValueError("0 is no time limit", "write at least 1s")
-    return value
-
-
-def parse_mode(value: object) -> int:
-    """Permission bits from the text `0600`. Raises WrongValueError otherwise: an unquoted 0600 in YAML is the number 384."""
-    if isinstance(value, str) and re.fullmatch("0[0-7]{3}", value):
-        return int(value, 8)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0o777:
-        raise WrongValueError(f"without quotes this is the number {value}, and no file mode", f'write the mode in quotes, like "{value:04o}"')
-    raise WrongValueError(f"{_shown(value)} is no file mode", 'write it in quotes as 0 and three octal digits, like "0600"')
-
-
-def show_mode(mode: int) -> str:
-    """`0600`: a mode as operators write it."""
-    return f"{mode:04o}"
-
-
-def check_name(value: str) -> str:
-    """A name is what an operator can type: letters, digits, dot, dash, underscore."""
-    if not _NAME.fullmatch(value):
-        raise WrongValueError(f"{_shown(value)} is no name", "use letters, digits, dot, dash and underscore, at most 63, starting with a letter or digit")
-    return value
-
-
-def check_absolute(value: str) -> str:
-    """An absolute path without `..`: what a probe looks at must not depend on where it starts."""
-    parts = _path_parts(value)
-    if not value.startswith("/") or ".." in parts:
-        raise WrongValueError(f"{_shown(value)} is no absolute path without '..'", "write the whole path, from / on")
-    return "/" + "/".join(parts)
-
-
-def check_relative(value: str) -> str:
-    """A path inside the site's folder: relative, no `..`."""
-    parts = _path_parts(value)
-    if not parts or value.startswith("/") or ".." in parts:
-        raise WrongValueError(f"{_shown(value)} is no path inside the site's folder", "write it relative to the folder of the site file, without '..'")
-    return "/".join(parts)
-
-
-def check_family(value: str) -> str:
-    """A headline family: the one that a site must use, or say why not."""
-    if value not in HEADLINE_FAMILIES:
-        raise WrongValueError(f"{_shown(value)} is no headline family", f"it is one of {', '.join(HEADLINE_FAMILIES)}")
-    return value
-
-
-def check_printable(value: str) -> str:
-    """Text that can be an argument or a path: the kernel ends it at a NUL."""
-    if "\0" in value:
-        raise WrongValueError("a NUL character stands in this text", "remove the \\0")
-    return value
-
-
-def check_json(value: object) -> object:
-    """A value that JSON can say: an answer can never equal another."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise WrongValueError(f"{value} is nothing that JSON can hold", "write a number, text, true, false or null")
-    return value
-
-
-def check_cell(value: object) -> object:
-    """What a single cell of a query can be compared with."""
-    if value is None or isinstance(value, str | int):
-        return value
-    raise WrongValueError(f"a cell is not compared with {type(value).__name__}", "write text, a whole number, true, false or null; cast the query to text")
-
-
-def check_no_repeats(values: tuple[Item, ...]) -> tuple[Item, ...]:
-    """Each item once: a repeated one is a slip, and often stands where another was meant."""
-    seen: set[Item] = set()
-    for value in values:
-        if value in seen:
-            raise WrongValueError(f"{_shown(value)} stands here twice", "name each once")
-        seen.add(value)
-    return values
-
-
-def _path_parts(value: str) -> list[str]:
-    if _CONTROL.search(value):
-        raise WrongValueError(f"{_shown(value)} holds a control character", "write the path without it")
-    return [part for part in value.split("/") if part not in ("", ".")]
-
-
-def _shown(value: object) -> str:
-    """A value as a message may show it: short."""
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
-
-
-def _to_plain(value: Mapping[str, Any], to_plain: SerializerFunctionWrapHandler) -> Any:
-    return to_plain(dict(value))
-
-
-def _nothing() -> MappingProxyType[str, Any]:
-    return MappingProxyType({})
-
-
-_NAME_SCHEMA = {"type": "string", "pattern": f"^{_NAME.pattern}$"}
-_SECONDS_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": _LONGEST_SECONDS}, {"type": "string", "pattern": f"^({_DURATION.pattern})$"}]}
-_TIMEOUT_SCHEMA = {
-    "anyOf": [{"type": "integer", "minimum": 1, "maximum": _LONGEST_SECONDS}, {"type": "string", "pattern": f"^(?!0+[smhd])({_DURATION.pattern})$"}]
-}
-_ABSOLUTE_SCHEMA = {"type": "string", "pattern": r"^(?!.*/\.\.(/|$))/[^\x00-\x1f\x7f]*$"}
-_RELATIVE_SCHEMA = {"type": "string", "pattern": r"^(?!/)(?!(.*/)?\.\.(/|$))(?!(\.?/)*\.?$)[^\x00-\x1f\x7f]+$"}
-
-Name = Annotated[str, AfterValidator(check_name), WithJsonSchema(_NAME_SCHEMA)]
-Seconds = Annotated[int, BeforeValidator(parse_duration), WithJsonSchema(_SECONDS_SCHEMA)]
-Timeout = Annotated[int, BeforeValidator(parse_duration), AfterValidator(check_positive), WithJsonSchema(_TIMEOUT_SCHEMA)]
-FileMode = Annotated[
-    int,
-    BeforeValidator(parse_mode),
-    PlainSerializer(show_mode, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": "^0[0-7]{3}$"}),
-]
-AbsolutePath = Annotated[str, AfterValidator(check_absolute), WithJsonSchema(_ABSOLUTE_SCHEMA)]
-TreePath = Annotated[str, AfterValidator(check_relative), WithJsonSchema(_RELATIVE_SCHEMA)]
-Text = Annotated[str, Field(min_length=1), AfterValidator(check_printable)]
-Whole = Annotated[int, Strict()]
-Flag = Annotated[bool, Strict()]
-Names = Annotated[tuple[Name, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)]
-Argv = Annotated[tuple[Annotated[str, AfterValidator(check_printable)], ...], Field(min_length=1)]
-Family = Annotated[str, AfterValidator(check_family), WithJsonSchema({"type": "string", "enum": list(HEADLINE_FAMILIES)})]
-Json = Annotated[Any, AfterValidator(check_json)]
-Table = Annotated[Mapping[Name, Value], AfterValidator(MappingProxyType), WrapSerializer(_to_plain)]
-"""Named things: immutable, keyed by a name that an operator can type."""
-
-
-def exactly_one(*keys: str) -> Callable[[dict[str, Any]], None]:
-    """For a JSON Schema: of these properties exactly one is given."""
-
-    def extra(schema: dict[str, Any]) -> None:
-        schema["oneOf"] = [{"required": [key]} for key in keys]
-
-    return extra
-
-
-class Noun(BaseModel):
-    """The base of every noun of a site file: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+    unconfirmed: Flag = Field(default=False, description="true: learned from the running host; keeps the gate shut until a human removes it.")
 
 
 class Ssh(Noun):
@@ -234,9 +71,13 @@ class Host(Noun):
     ssh: Ssh | None = Field(default=None, description="How to reach it; without it the host is this machine.")
     become: Literal["sudo -n"] | None = Field(default=None, description="Run the one read-only probe as root.")
     timeout: Timeout = Field(default=30, description="How long the probe may take.")
+    engine: AbsolutePath | None = Field(
+        default=None, description="The socket of its container engine (/var/run/docker.sock): containers and volumes are looked at through it."
+    )
+    volumes: AbsolutePath | None = Field(default=None, description="The directory that holds the engine's named volumes, each a directory with `_data` in it.")
 
 
-class Disk(Noun):
+class Disk(Learned):
     """A mount that must be there: `path` is the directory that the stack uses, `mountpoint` where the disk is mounted (default: `path` itself).
 
     `device` is `LABEL=x`, `UUID=x`, `PARTUUID=x`, `PARTLABEL=x`, a path below /dev, or the literal source of a mount without a device (`tmpfs`, `nas:/export`).
@@ -249,6 +90,8 @@ class Disk(Noun):
         description="LABEL=x, UUID=x, PARTUUID=x, PARTLABEL=x, a path below /dev, or the literal source of a mount without a device (tmpfs, nas:/export)."
     )
     fstype: Text | None = Field(default=None, description="The file system type that it must have; any when not given.")
+    min_free: Size = Field(default=0, description="How many bytes must be free on it.", examples=["20G"])
+    min_free_inodes: Whole = Field(default=0, ge=0, description="How many inodes must be free on it.")
 
     @property
     def mounted_at(self) -> str:
@@ -264,37 +107,265 @@ class Disk(Noun):
         return self
 
 
+class Layout(StrEnum):
+    """How the state disk lies beside the data disk."""
+
+    NESTED = "nested"  # the state disk is mounted below the data disk
+    FLAT = "flat"  # the two are mounted beside each other, and each service binds both
+
+
+class Overlays(Noun):
+    """The compose overlay of each layout; the two never stand in one chain."""
+
+    nested: TreePath | None = Field(default=None, description="The compose overlay of the nested layout, inside the site's folder.")
+    flat: TreePath | None = Field(default=None, description="The compose overlay of the flat layout, inside the site's folder.")
+
+
 class Mounts(Noun):
-    """The disks of the stack."""
+    """The disks of the stack, and how they lie to each other."""
 
     state: Disk = Field(description="The disk that state lives on.")
+    data: Disk | None = Field(default=None, description="The disk that data lives on.")
+    layout: Layout | None = Field(default=None, description="nested: the state disk is mounted below the data disk; flat: the two lie beside each other.")
+    overlays: Overlays = Field(default_factory=Overlays, description="The compose overlay of each layout.")
+
+    @model_validator(mode="after")
+    def _layout_fits(self) -> Mounts:
+        if self.layout is None:
+            return self
+        if self.data is None:
+            raise WrongValueError("a layout says how state and data lie to each other, and no data disk is declared", "declare `data:`, or remove `layout`")
+        below = f"{self.state.path}/".startswith(f"{self.data.mounted_at.rstrip('/')}/") and self.state.host == self.data.host
+        if self.layout is Layout.FLAT and below:
+            what = f"the layout is flat, and the state path {self.state.path} lies below the data disk at {self.data.mounted_at}"
+            raise WrongValueError(what, "write `layout: nested`, or correct the paths")
+        if self.layout is Layout.NESTED and not below:
+            what = f"the layout is nested, and the state path {self.state.path} does not lie below the data disk at {self.data.mounted_at}"
+            raise WrongValueError(what, "write `layout: flat`, or correct the paths")
+        return self
+
+
+class SecretFormat(StrEnum):
+    """What a secret file must be able to be read as."""
+
+    TEXT = "text"  # anything that is not blank
+    JSON = "json"
+    PEM = "pem"
+    HEX = "hex"
+    BASE64 = "base64"
+
+
+class SecretFile(Noun):
+    """A secret that must be there: never read into a report, only judged."""
+
+    path: Text = Field(description="The file, below the state directory, or absolute.")
+    format: SecretFormat = Field(default=SecretFormat.TEXT, description="What it must be readable as.")
+    mode: FileMode = Field(default=0o600, description="The mode that it may have at most.")
+    owner: Name | None = Field(default=None, description="The user who must own it.")
+
+
+class Precedence(Noun):
+    """A configuration file that the application keeps in the state directory, and the read-only copy that it falls back to."""
+
+    state: Text = Field(description="The copy that wins, below the state directory, or absolute.")
+    fallback: AbsolutePath = Field(description="The read-only copy that is used while the other is not there.")
+
+
+class StateDir(Noun):
+    """The one variable that says where state lives, and everybody who reads it.
+
+    `path` is what it must come to. `env_file` lies in the site's folder, `host_env_file` on the host; both are read as compose reads an env file.
+    """
+
+    host: Name = Field(default=LOCAL, description="The host that the state lives on.")
+    variable: Variable = Field(default="STATE_DIR", description="The variable that says where state lives.")
+    default: Text = Field(default="${DATA_DIR}/state", description="What every reader takes when the variable is not set or empty.")
+    values: Annotated[Mapping[Text, Text], AfterValidator(MappingProxyType), WrapSerializer(to_plain)] = Field(
+        default_factory=nothing, description="What readers take for the other variables of the default when nobody sets them, like DATA_DIR: /data."
+    )
+    path: AbsolutePath = Field(description="The directory on the host that it must come to.")
+    env_file: TreePath | None = Field(default=None, description="The env file that sets it, inside the site's folder.")
+    host_env_file: AbsolutePath | None = Field(default=None, description="The env file that sets it, on the host.")
+    container_path: AbsolutePath | None = Field(default=None, description="Where services see it; `path` itself when not given.")
+    services: Names | None = Field(default=None, description="The compose services that use state; every service that has the variable when not given.")
+    readers: TreePaths | None = Field(default=None, description="Scripts, units and crontabs of the host that resolve it, inside the site's folder.")
+    secrets: Table[SecretFile] = Field(default_factory=nothing, description="The secrets that must be in it, by name.")
+    precedence: Table[Precedence] = Field(default_factory=nothing, description="Configuration files whose copy in it wins over a read-only one, by name.")
 
 
 class BackupClass(StrEnum):
-    """What kind of state a module keeps (docs/guardrails/backups.md); step 1 of the runner makes class E."""
+    """What kind of state a module keeps (docs/guardrails/backups.md). The runner makes class E."""
 
-    E = "E"
+    A = "A"  # PostgreSQL: a logical dump
+    B = "B"  # Redis: BGSAVE, then an archive
+    C = "C"  # Vault: a raft snapshot, else an archive
+    D = "D"  # MinIO or S3: a mirror, else an archive
+    E = "E"  # a file system: an archive
+    F = "F"  # an engine of its own: an archive until its dump is proven
+    G = "G"  # a separate compose root: an archive of its own
 
 
-class Module(Noun):
+class Module(Learned):
     """A stateful part of the stack, what of it is backed up, and where its backups lie.
 
-    `owner` is the one user who may own the backup files; `paths` the directories that its archive holds.
+    `owner` is the one user who may own the backup files; `paths` the directories that its archive holds, which only class A can do without.
     """
 
-    backup_class: BackupClass = Field(alias="class", default=BackupClass.E, description="How it is backed up: E is an archive of its directories.")
-    host: Name = Field(default=LOCAL, description="The host that it runs on.")
-    paths: Annotated[tuple[AbsolutePath, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)] = Field(
-        description="The directories that its archive holds."
+    backup_class: BackupClass | None = Field(
+        alias="class", default=None, description="How it is backed up: A to G; by its name when not given, and E, an archive of its directories, by default."
     )
+    host: Name = Field(default=LOCAL, description="The host that it runs on.")
+    container: Name | None = Field(default=None, description="The name of its container; that of its module file, compose or runbook when not given.")
+    database: Name | None = Field(default=None, description="The database of the site that its dump holds.")
+    paths: Annotated[tuple[AbsolutePath, ...], Field(json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)] = Field(
+        default=(), description="The directories that its archive holds."
+    )
+    volumes: Texts | None = Field(default=None, description="The engine's named volumes that hold its state.")
     backups: AbsolutePath = Field(description="The directory that its backup files lie in, on its host.")
     owner: Name = Field(description="The one user who may own the backup files.")
+    fresh_for: Timeout = Field(default=24 * 3600, description="How old its newest backup may be.")
+    restore_note: TreePath | None = Field(default=None, description="How it is restored, in words: a file inside the site's folder; needed for classes A to D.")
+    procedure: TreePath | None = Field(default=None, description="The script that backs it up, inside the site's folder; the restore note is newer than it.")
+    decision: Text | None = Field(default=None, description="Who decided, when, that backups of this class may be taken; needed for classes A to D.")
+
+    @model_validator(mode="after")
+    def _has_state(self) -> Module:
+        if not self.paths and self.backup_class is not BackupClass.A:
+            raise WrongValueError("a module that is archived names the directories of its archive", "write `paths:`, or `class: A` for a PostgreSQL dump")
+        return self
 
     @model_validator(mode="after")
     def _backups_outside_paths(self) -> Module:
         inside = next((path for path in self.paths if (self.backups + "/").startswith(path.rstrip("/") + "/")), None)
         if inside is not None:
             raise WrongValueError(f"the backups in {self.backups} lie inside {inside}, which they are made of", "keep them in a directory outside `paths`")
+        return self
+
+
+class ClassRule(Noun):
+    """Which class the modules of these names have."""
+
+    name: Text = Field(description="A module's name, or a pattern with * in it.", examples=["*postgres"])
+    backup_class: BackupClass = Field(alias="class", description="The class that they have.")
+
+
+class Inventory(Noun):
+    """The module files that say what is stateful, and the classes that their names stand for."""
+
+    modules: Texts = Field(default=("modules/*/module.yaml",), description="The module files, as patterns inside the site's folder.")
+    classes: tuple[ClassRule, ...] = Field(default=(), description="Which class a name stands for; these come before the usual ones.")
+
+
+class Database(Learned):
+    """A PostgreSQL database. Its DSN, with the password, comes from the environment variable `dsn_env`."""
+
+    dsn_env: Variable = Field(description="The environment variable that holds the DSN.", examples=["LEDGER_DSN"])
+    timeout: Timeout = Field(default=30, description="How long one statement may take.")
+
+
+class LeftOut(Noun):
+    """A table that is not compared, and why."""
+
+    table: Text = Field(description="The table, as schema.table; * stands for anything.")
+    reason: Text = Field(description="Why it may differ.")
+
+
+class Copy(Noun):
+    """A database that is copied to another one, and must be the same there."""
+
+    source: Name = Field(description="The database that is copied.")
+    target: Name = Field(description="The database that it is copied to.")
+    schemas: Texts | None = Field(default=None, description="The schemas that are compared; all but the system's when not given.")
+    ignore: tuple[LeftOut, ...] = Field(default=(), description="The tables that are not compared, each with the reason.")
+    grants: Flag = Field(default=True, description="Are roles and grants compared?")
+
+
+class Automatic(Noun):
+    """A path that is allowed to apply by itself, and who answers for it."""
+
+    path: TreePath = Field(description="The workflow, crontab or unit, inside the site's folder.")
+    reason: Text = Field(description="Why it may.")
+    owner: Text = Field(description="Who answers for it.")
+
+
+class ForgeKind(StrEnum):
+    """Whose API a forge speaks."""
+
+    GITHUB = "github"
+    FORGEJO = "forgejo"
+    GITEA = "gitea"
+
+
+class Forge(Noun):
+    """The forge that the repository lies on."""
+
+    kind: ForgeKind = Field(description="Whose API it speaks.")
+    url: str = Field(pattern=r"^https?://\S+$", description="Where its API is.", examples=["https://forge.example.org/api/v1"])
+    repository: str = Field(pattern=r"^[^/\s]+/[^/\s]+$", description="The repository, as owner/name.")
+    branch: Text = Field(default="main", description="The branch that is protected.")
+    token_env: Variable | None = Field(default=None, description="The environment variable that holds a token which may read it.")
+
+
+class Automation(Noun):
+    """What might change the system by itself: workflows, crontabs, and the scripts that they call."""
+
+    apply: TreePaths | None = Field(default=None, description="Scripts that change the running system; found by what they do when not given.")
+    crontabs: TreePaths | None = Field(default=None, description="Crontabs inside the site's folder; found by their names when not given.")
+    hosts: Names = Field(default=(LOCAL,), description="The hosts whose crontabs are looked at.")
+    automatic: tuple[Automatic, ...] = Field(default=(), description="What may apply by itself, each with reason and owner.")
+    gate: TreePath | None = Field(default=None, description="The workflow that runs the gate; found by what it runs when not given.")
+    gate_check: Text | None = Field(default=None, description="The name of the status check that the gate reports; the job's name when not given.")
+    forge: Forge | None = Field(default=None, description="The forge whose branch protection must require the gate.")
+
+
+class PublicPort(Learned):
+    """A published port that may be reached from outside."""
+
+    port: Whole = Field(ge=1, le=65535, description="The port on the host.")
+    protocol: Literal["tcp", "udp"] = Field(default="tcp", description="tcp or udp.")
+    reason: Text = Field(description="Why it may be reached from outside.")
+
+
+class Refused(Noun):
+    """An address that must refuse a request without credentials."""
+
+    url: str = Field(pattern=r"^https?://\S+$", description="The address to GET without credentials.")
+    status: tuple[Annotated[Whole, Field(ge=300, le=599)], ...] = Field(default=(401, 403), min_length=1, description="What it may answer.")
+
+
+class Exposure(Noun):
+    """What may be reached from outside; everything else may not."""
+
+    hosts: Names = Field(default=(LOCAL,), description="The hosts whose ports are looked at.")
+    public: tuple[PublicPort, ...] = Field(default=(), description="The ports that may be reached from outside.")
+    refused: Table[Refused] = Field(default_factory=nothing, description="Addresses that must refuse a request without credentials, by name.")
+
+
+class Excluded(Noun):
+    """Something stateful that is on the host and is none of the site's business, and why."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one("container", "volume", "mount", "database"))
+
+    container: Text | None = Field(default=None, description="A container's name; * stands for anything.")
+    volume: Text | None = Field(default=None, description="A named volume; * stands for anything.")
+    mount: AbsolutePath | None = Field(default=None, description="A mountpoint.")
+    database: Text | None = Field(default=None, description="A database's name; * stands for anything.")
+    reason: Text = Field(description="Why the site does not declare it.")
+
+    @property
+    def kind(self) -> str:
+        """Which of the four it is."""
+        return self.given()[0]
+
+    def given(self) -> list[str]:
+        """The kinds that are given; a valid exclusion has one."""
+        return [kind for kind in ("container", "volume", "mount", "database") if getattr(self, kind) is not None]
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Excluded:
+        if len(self.given()) != 1:
+            these = " and ".join(self.given()) or "none"
+            raise WrongValueError(f"an exclusion is exactly one of container, volume, mount, database; this one is {these}", "give exactly one of them")
         return self
 
 
@@ -337,7 +408,7 @@ class Template(Noun):
     instances: Names | None = Field(default=None, description="Which instances it is rendered for; all when not given.")
 
 
-class Instance(Noun):
+class Instance(Learned):
     """One running copy of the stack: its directory on a host, and the values that its templates are rendered with.
 
     `values` may refer to the environment with `${VAR}`; `env_file` is a file inside the site's folder whose keys are values too, `values` win.
@@ -346,18 +417,37 @@ class Instance(Noun):
     host: Name = Field(default=LOCAL, description="The host that it runs on.")
     directory: AbsolutePath = Field(description="Its directory on that host.")
     # Not in repr: somebody may write a secret here in spite of ${VAR}, and a repr ends up in tracebacks and test reports.
-    values: Annotated[Mapping[Text, Annotated[str, AfterValidator(check_printable)]], AfterValidator(MappingProxyType), WrapSerializer(_to_plain)] = Field(
-        default_factory=_nothing, repr=False, description="What its templates are rendered with; ${VAR} is taken from the environment, $$ is a dollar sign."
+    values: Annotated[Mapping[Text, Annotated[str, AfterValidator(check_printable)]], AfterValidator(MappingProxyType), WrapSerializer(to_plain)] = Field(
+        default_factory=nothing, repr=False, description="What its templates are rendered with; ${VAR} is taken from the environment, $$ is a dollar sign."
     )
     env_file: TreePath | None = Field(default=None, description="A file inside the site's folder whose keys are values too; `values` win.")
 
 
+class Chain(Noun):
+    """Compose files that are started together, base first, and the env files that their variables are taken from.
+
+    Its project directory is the folder of its first file, as docker compose has it.
+    """
+
+    files: TreePaths = Field(description="The compose files, base first.")
+    env_files: TreePaths | None = Field(default=None, description="The env files, later ones win; `.env` beside the first file when not given.")
+
+
 class Compose(Noun):
-    """The compose files of the stack, as paths inside the site's folder."""
+    """The compose files of the stack, as paths inside the site's folder, and the chains in which they are started.
+
+    Without `chains`, all files in their order are the one chain, `default`.
+    """
 
     files: Annotated[tuple[TreePath, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)] = Field(
         description="The compose files, base first."
     )
+    chains: Table[Chain] = Field(default_factory=nothing, description="Which of the files are started together, by name; all of them when not given.")
+
+    @property
+    def started(self) -> Mapping[str, Chain]:
+        """The chains by name; without any, all files in their order are the one chain `default`."""
+        return self.chains or MappingProxyType({DEFAULT_CHAIN: Chain(files=self.files)})
 
 
 class Scripts(Noun):
@@ -394,8 +484,8 @@ class ExpectHttp(Noun):
     url: str = Field(pattern=r"^https?://\S+$", description="The address to GET.", examples=["http://127.0.0.1:8080/health"])
     status: Whole = Field(default=200, ge=100, le=599, description="The status that must come back.")
     contains: Text | None = Field(default=None, description="Text that must stand in the answer.")
-    json_values: Annotated[Mapping[Text, Json], AfterValidator(MappingProxyType), WrapSerializer(_to_plain)] = Field(
-        alias="json", default_factory=_nothing, description="Dotted paths into the JSON answer, and the value that must stand at each."
+    json_values: Annotated[Mapping[Text, Json], AfterValidator(MappingProxyType), WrapSerializer(to_plain)] = Field(
+        alias="json", default_factory=nothing, description="Dotted paths into the JSON answer, and the value that must stand at each."
     )
 
 
@@ -415,6 +505,16 @@ class ExpectSql(Noun):
     value: Annotated[str | Whole | Flag | None, BeforeValidator(check_cell)] = Field(
         description="What the cell must hold: text, a whole number, true, false, or null."
     )
+
+
+class Health(Learned, ExpectHttp):
+    """An endpoint that says whether the stack is well: it answers so within `attempts` looks, and `reads` once through the database."""
+
+    host: Name = Field(default=LOCAL, description="The host that it is looked at from.")
+    reads: ExpectHttp | None = Field(default=None, description="A second address, whose answer has gone through the database.")
+    attempts: Whole = Field(default=1, ge=1, le=1000, description="How often to look before it counts as broken.")
+    every: Seconds = Field(default=1, description="How long to wait between two looks.")
+    timeout: Timeout = Field(default=10, description="How long one look may take.")
 
 
 EXPECTATIONS = ("file", "port", "http", "command", "sql")
@@ -467,6 +567,7 @@ class WriteFilesStep(Noun):
 
     templates: Names = Field(description="The templates to write.")
     instances: Names | None = Field(default=None, description="The instances to write them for; all of each template when not given.")
+    resized: Names | None = Field(default=None, description="The templates whose files may grow or shrink by more than a fifth: an explicit yes.")
 
 
 class CommandStep(Noun):
@@ -533,6 +634,7 @@ class Action(Noun):
     )
     approval: ApprovalKind = Field(default=ApprovalKind.SIGNATURE, description="Who must agree: signers of the plan, or the operator at the terminal.")
     timeout: Timeout = Field(default=3600, description="How long the whole action may take.")
+    moves: Names | None = Field(default=None, description="The copies of `parity` that it makes or cuts over to: they must be the same before it begins.")
 
 
 class Approval(Noun):
@@ -555,20 +657,28 @@ class Site(Noun):
 
     interlock: Annotated[Literal[1], BeforeValidator(check_version)] = Field(description="The version of this file's format.")
     site: Name = Field(description="The name of the site, as reports show it.")
-    hosts: Table[Host] = Field(default_factory=_nothing, description="The machines; `local` is this one and need not be declared.")
+    hosts: Table[Host] = Field(default_factory=nothing, description="The machines; `local` is this one and need not be declared.")
     mounts: Mounts | None = Field(default=None, description="The disks of the stack.")
-    modules: Table[Module] = Field(default_factory=_nothing, description="The stateful parts of the stack, and their backups.")
-    instances: Table[Instance] = Field(default_factory=_nothing, description="The running copies of the stack.")
-    templates: Table[Template] = Field(default_factory=_nothing, description="The files that are rendered for each instance.")
+    state_dir: StateDir | None = Field(default=None, description="The one variable that says where state lives.")
+    modules: Table[Module] = Field(default_factory=nothing, description="The stateful parts of the stack, and their backups.")
+    inventory: Inventory | None = Field(default=None, description="The module files that say what is stateful.")
+    databases: Table[Database] = Field(default_factory=nothing, description="The PostgreSQL databases.")
+    parity: Table[Copy] = Field(default_factory=nothing, description="The databases that are copied to another one.")
+    instances: Table[Instance] = Field(default_factory=nothing, description="The running copies of the stack.")
+    templates: Table[Template] = Field(default_factory=nothing, description="The files that are rendered for each instance.")
     compose: Compose | None = Field(default=None, description="The compose files of the stack.")
     scripts: Scripts | None = Field(default=None, description="The scripts and programs of the stack.")
-    expect: Table[Expect] = Field(default_factory=_nothing, description="The site's own expectations; each is a guardrail.")
-    not_used: Annotated[Mapping[Family, Text], AfterValidator(MappingProxyType), WrapSerializer(_to_plain)] = Field(
-        default_factory=_nothing, description="Headline families that this site does not use, each with the reason."
+    expect: Table[Expect] = Field(default_factory=nothing, description="The site's own expectations; each is a guardrail.")
+    automation: Automation | None = Field(default=None, description="What might change the system by itself.")
+    exposure: Exposure | None = Field(default=None, description="What may be reached from outside.")
+    health: Table[Health] = Field(default_factory=nothing, description="The endpoints that say whether the stack is well.")
+    excluded: tuple[Excluded, ...] = Field(default=(), description="What is stateful on the hosts and none of this site's business, each with the reason.")
+    not_used: Annotated[Mapping[Family, Text], AfterValidator(MappingProxyType), WrapSerializer(to_plain)] = Field(
+        default_factory=nothing, description="Headline families that this site does not use, each with the reason."
     )
     gate: Gate = Field(default_factory=Gate, description="What shuts the gate.")
     approval: Approval | None = Field(default=None, description="Whose signatures count.")
-    actions: Table[Action] = Field(default_factory=_nothing, description="The changes that the runner can make.")
+    actions: Table[Action] = Field(default_factory=nothing, description="The changes that the runner can make.")
     waivers: TreePath = Field(default="waivers.yaml", description="The waiver file, inside the site's folder.")
     reports: Text = Field(default="reports", description="The directory that evidence is written to; relative to the site's folder unless absolute.")
 

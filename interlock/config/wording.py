@@ -10,8 +10,9 @@ from typing import Annotated, Any, NamedTuple, Union, cast, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from interlock.config.models import Noun, Site, WrongValueError
+from interlock.config.models import Site
 from interlock.config.refusal import Remedy, did_you_mean, dotted
+from interlock.config.scalars import Noun, WrongValueError
 from interlock.config.yamltext import KeyPath, Positions, say_type
 
 

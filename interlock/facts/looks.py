@@ -47,7 +47,50 @@ class Walk:
     root: str
 
 
-Look = ReadFile | Stat | Mounts | User | Walk
+@dataclass(frozen=True, slots=True, order=True)
+class Space:
+    """Free bytes and inodes of the file system that a path is on, as an ordinary user may use them (statvfs)."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ReadFolder:
+    """The bytes of every regular file directly in a directory whose name ends with one of `suffixes` (all when empty), hidden ones left out: crontabs, units.
+    A directory that does not exist is an answer (no files)."""
+
+    path: str
+    suffixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Secret:
+    """Is a secret file there, not blank, and readable as its `format` (text, json, pem, hex, base64)? Judged where it lies: its bytes never leave the host."""
+
+    path: str
+    format: str = "text"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Examine:
+    """The newest backup of a directory, read to its end on its host: what it is, its sha256, and whether it is whole. The bytes never leave the host.
+
+    It is the newest regular file directly in `folder` (hidden ones, manifests and checksums left out), and every file whose name has the same time stamp.
+    """
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Engine:
+    """The containers, volumes and version of a container engine, through its API socket. Of environment variables the names are kept, and the values of
+    `variables` alone: the others may be secrets."""
+
+    socket: str
+    variables: tuple[str, ...] = ()
+
+
+Look = ReadFile | Stat | Mounts | User | Walk | Space | ReadFolder | Secret | Examine | Engine
 
 
 class Entry(NamedTuple):
@@ -112,6 +155,79 @@ class MountsAnswer:
     links: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceAnswer:
+    """What `Space` saw: bytes and inodes that a user who is not root can still use, and the totals. `inodes_total` 0: the file system does not count them."""
+
+    bytes_free: int
+    bytes_total: int
+    inodes_free: int
+    inodes_total: int
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderAnswer:
+    """What `ReadFolder` saw: the files by name, and those that could not be read, with why."""
+
+    files: Mapping[str, bytes]
+    unread: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretAnswer:
+    """What `Secret` saw; `fault` is empty when it can be read as its format, else says what is wrong with it without quoting it. `mode`: permission bits."""
+
+    present: bool
+    regular: bool = False
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+    blank: bool = False
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """One file of a backup, read to its end. `format`: `tar`, `pg-custom`, `pg-plain`, `rdb` or `unknown`, and `compression`: `gzip`, `zstd` or empty.
+
+    `whole` is True when it was read to its end and nothing was wrong, False with `fault` when something was, None with `fault` when it could not be told
+    (no zstd or pg_restore on the host). `members` counts what is in it: entries of an archive, entries of a dump's table of contents, tables of a plain
+    dump; `names` are the first 10,000 of them. `notes` are what a dump says of itself: `server_version`, `dumped_by`, `database`, `globals` ("roles" when
+    roles are in it), `large_objects`. `manifest` is the text of what lies beside it and vouches for it: `NAME.json`, or the line for it in
+    `NAME.sha256` or `SHA256SUMS`; empty when there is none.
+    """
+
+    name: str
+    size: int
+    mtime: int
+    sha256: str = ""
+    format: str = ""
+    compression: str = ""
+    whole: bool | None = None
+    fault: str = ""
+    members: int = 0
+    names: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
+    manifest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExamineAnswer:
+    """What `Examine` saw: the files of the newest backup, the newest first; none when the directory holds no backup or is not there."""
+
+    files: tuple[Examined, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineAnswer:
+    """What `Engine` saw: the engine's version, and its containers and volumes as its API describes them (`/containers/json?all=1` and each `/json`,
+    `/volumes`), reduced to what `interlock.facts.engine` reads and with the environment cut as `Engine` says. JSON, kept as text."""
+
+    content: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class FailedLook:
     """The look could not be made: the errno name or a word (`timeout`, `too-large`, `not-regular`, `no-tool`, `unsettled`), and the system's text."""
@@ -120,7 +236,7 @@ class FailedLook:
     text: str
 
 
-Answer = bytes | StatAnswer | MountsAnswer | int | None | FailedLook
+Answer = bytes | StatAnswer | MountsAnswer | SpaceAnswer | FolderAnswer | SecretAnswer | ExamineAnswer | EngineAnswer | int | None | FailedLook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +276,36 @@ class HostFacts:
         """The uid of a user, None when that host knows no such name."""
         answer = self._answer(User(name), f"user {name}")
         assert answer is None or isinstance(answer, int)
+        return answer
+
+    def space(self, path: str) -> SpaceAnswer:
+        """The free space of the file system that a path is on."""
+        answer = self._answer(Space(path), path)
+        assert isinstance(answer, SpaceAnswer)
+        return answer
+
+    def folder(self, path: str, suffixes: tuple[str, ...] = ()) -> FolderAnswer:
+        """The files directly in a directory."""
+        answer = self._answer(ReadFolder(path, suffixes), path)
+        assert isinstance(answer, FolderAnswer)
+        return answer
+
+    def secret(self, path: str, format_: str) -> SecretAnswer:
+        """What a secret file is like, without its bytes."""
+        answer = self._answer(Secret(path, format_), path)
+        assert isinstance(answer, SecretAnswer)
+        return answer
+
+    def examine(self, folder: str) -> ExamineAnswer:
+        """The newest backup of a directory, and whether it is whole."""
+        answer = self._answer(Examine(folder), f"the newest backup in {folder}")
+        assert isinstance(answer, ExamineAnswer)
+        return answer
+
+    def engine(self, socket: str, variables: tuple[str, ...] = ()) -> EngineAnswer:
+        """What a container engine runs."""
+        answer = self._answer(Engine(socket, variables), socket)
+        assert isinstance(answer, EngineAnswer)
         return answer
 
     def walk(self, root: str) -> Iterator[Listing]:

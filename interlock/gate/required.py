@@ -6,7 +6,8 @@ import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from interlock.config.models import HEADLINE_FAMILIES, LOCAL, Action, Site
+from interlock.config.models import Action, Site
+from interlock.config.scalars import HEADLINE_FAMILIES, LOCAL
 from interlock.errors import UsageError
 from interlock.verdicts import NONE_DECLARED, Guardrail, Outcome, Pair, Severity, Subject, When
 
@@ -33,7 +34,11 @@ class Absence:
 def asked(site: Site, catalogue: Iterable[Guardrail], gates: frozenset[When], action: str | None) -> tuple[Guardrail, ...]:
     """The guardrails that these gates ask, for `action` (its own `gate:`) or, without one, all of them. Raises UsageError for an action that the site lacks."""
     wanted = _action(site, action).gate if action is not None else None
-    return tuple(guardrail for guardrail in catalogue if guardrail.when & gates and (wanted is None or guardrail.id in wanted or guardrail.family in wanted))
+    return tuple(
+        guardrail
+        for guardrail in catalogue
+        if guardrail.when & gates and (wanted is None or guardrail.always or guardrail.id in wanted or guardrail.family in wanted)
+    )
 
 
 def _action(site: Site, name: str) -> Action:
@@ -55,16 +60,16 @@ def expected_own(site: Site, rule: str, subject: str) -> Expected:
     return Expected(pair=Pair(rule, subject), host=LOCAL, severity=Severity.HIGH, shuts=Severity.HIGH.at_least(site.gate.shut_at))
 
 
-def with_subjects(site: Site, guardrails: Iterable[Guardrail], gates: frozenset[When]) -> Iterator[tuple[Guardrail, Subject]]:
-    """Each guardrail with each subject that it has in these gates."""
-    return ((guardrail, subject) for guardrail in guardrails for subject in guardrail.subjects_when(site, gates))
+def with_subjects(site: Site, guardrails: Iterable[Guardrail], gates: frozenset[When], action: str | None) -> Iterator[tuple[Guardrail, Subject]]:
+    """Each guardrail with each subject that it has in these gates, for `action`."""
+    return ((guardrail, subject) for guardrail in guardrails for subject in guardrail.subjects_when(site, gates, action))
 
 
-def required(site: Site, guardrails: Sequence[Guardrail], gates: frozenset[When]) -> tuple[Expected, ...]:
+def required(site: Site, guardrails: Sequence[Guardrail], gates: frozenset[When], action: str | None) -> tuple[Expected, ...]:
     """Every pair that must have a verdict, sorted; a guardrail without a subject has the one pair `none-declared`."""
     pairs = []
     for guardrail in guardrails:
-        subjects = guardrail.subjects_when(site, gates) or (Subject(name=NONE_DECLARED),)
+        subjects = guardrail.subjects_when(site, gates, action) or (Subject(name=NONE_DECLARED),)
         pairs += [expected(site, guardrail, subject) for subject in subjects]
     return tuple(sorted(pairs, key=lambda one: one.pair))
 
@@ -79,6 +84,9 @@ def absence(site: Site, guardrail: Guardrail, catalogue: Iterable[Guardrail]) ->
     name = posixpath.basename(site.source) or "this tree"
     if family in site.not_used:
         return Absence(outcome=Outcome.NOT_APPLICABLE, message=f"{family} is not used here: {site.not_used[family]}")
+    elsewhere = sorted({action for subject in guardrail.subjects(site) for action in subject.actions or ()})
+    if elsewhere:
+        return Absence(outcome=Outcome.NOT_APPLICABLE, message=f"{guardrail.id} is asked for {' and '.join(elsewhere)} alone")
     used = any(other.family == family and other.subjects(site) for other in catalogue)
     if family not in HEADLINE_FAMILIES or used or not site.source:
         return Absence(outcome=Outcome.NOT_APPLICABLE, message=f"{name} declares nothing for {guardrail.id}")

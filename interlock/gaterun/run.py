@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interlock.config.load import find_site, load_site
-from interlock.config.models import LOCAL, Site
+from interlock.config.models import Site
+from interlock.config.scalars import LOCAL
 from interlock.config.waivers import load_waivers
 from interlock.errors import ConfigError, CouldNotLook, EvidenceError
 from interlock.facts.looks import HostFacts
@@ -153,7 +154,7 @@ class GateRun:
             return
         from interlock.observe.hosts import observe
 
-        self.hosts = observe(self.site, looks_for(self.site, with_subjects(self.site, self.guardrails, self.request.gates)), self.spool)
+        self.hosts = observe(self.site, looks_for(self.site, with_subjects(self.site, self.guardrails, self.request.gates, self.request.action)), self.spool)
 
     def world(self, environ: Mapping[str, str]) -> World:
         """What fixtures look through."""
@@ -185,14 +186,14 @@ def observe_all(site: Site, output: Path) -> int:
     from interlock.observe.hosts import observe
 
     with tempfile.TemporaryDirectory(prefix="interlock-facts-") as spool:
-        hosts = observe(site, looks_for(site, with_subjects(site, catalogue(), LIVE_GATES)), Path(spool))
+        hosts = observe(site, looks_for(site, with_subjects(site, catalogue(), LIVE_GATES, None)), Path(spool))
         save(output, hosts, site)
     return len(hosts)
 
 
 def required_of(site: Site, request: GateRequest) -> tuple[Expected, ...]:
     """The pairs of the catalogue that a request requires of a site."""
-    return required(site, asked(site, catalogue(), request.gates, request.action), request.gates)
+    return required(site, asked(site, catalogue(), request.gates, request.action), request.gates, request.action)
 
 
 def declared_secrets(site: Site, environ: Mapping[str, str]) -> Iterator[str]:

@@ -46,12 +46,15 @@ class Compose:
     path: str
     version: str
 
-    def config(self, files: Sequence[str], *, directory: Path, environ: Mapping[str, str], timeout_s: float = 60) -> Model | Refused:
+    def config(
+        self, files: Sequence[str], *, directory: Path, environ: Mapping[str, str], env_files: Sequence[str] = (), timeout_s: float = 60
+    ) -> Model | Refused:
         """The model of `files` (below `directory`, later ones override earlier ones), all profiles included.
 
-        `environ` is the whole environment, which variables are taken from beside the `.env` of `directory`. Raises CouldNotLook when it does not answer.
+        `environ` is the whole environment, which variables are taken from beside `env_files` or, without any, the `.env` beside the first file. Raises
+        CouldNotLook when it does not answer.
         """
-        chosen = tuple(part for file in files for part in ("--file", file))
+        chosen = tuple(part for file in files for part in ("--file", file)) + tuple(part for file in env_files for part in ("--env-file", file))
         done = _run((self.path, *chosen, "--profile", "*", "config", "--format", "json"), directory=directory, environ=environ, timeout_s=timeout_s)
         if done.returncode != 0:  # the code differs between versions
             return Refused(done.stderr.decode("utf-8", "replace").strip())

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from interlock.config.models import LOCAL, Site, Ssh
+from interlock.config.models import Site, Ssh
+from interlock.config.scalars import LOCAL
 from interlock.errors import CouldNotLook
 
 

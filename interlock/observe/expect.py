@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from interlock.config.models import LOCAL, Expect, Site
+from interlock.config.models import Expect, Site
+from interlock.config.scalars import LOCAL
 from interlock.errors import CouldNotLook
 from interlock.facts.expect import CommandSeen, FileSeen, HttpSeen, PortSeen, SqlSeen
 from interlock.facts.looks import Look, ReadFile, Stat, User

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from interlock.config.models import LOCAL, Site
+from interlock.config.models import Site
+from interlock.config.scalars import LOCAL
 from interlock.errors import CouldNotLook
 from interlock.facts.looks import Answer, HostFacts, Listing, Look, Walk
 from interlock.observe import files, probe, wire

@@ -7,9 +7,9 @@ noun that the judgement takes. Nothing else needs to know a family.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
 from interlock.config.models import Site
 from interlock.errors import CouldNotLook
@@ -17,6 +17,7 @@ from interlock.facts.looks import HostFacts, Look
 from interlock.observe.tree import Tree
 from interlock.verdicts import Guardrail, Subject, When
 
+Seen = TypeVar("Seen")
 LIVE_GATES = frozenset({When.PREFLIGHT, When.DRILL, When.POSTFLIGHT, When.APPLY})
 
 
@@ -29,6 +30,19 @@ class World:
     tree: Tree
     hosts: Mapping[str, HostFacts | CouldNotLook]
     environ: Mapping[str, str]
+    memory: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, key: Hashable, look: Callable[[], Seen]) -> Seen:
+        """What `look` comes to, made once in this run whoever asks: a resolved compose chain, a database's snapshot. A `CouldNotLook` is kept too."""
+        if key not in self.memory:
+            try:
+                self.memory[key] = look()
+            except CouldNotLook as error:
+                self.memory[key] = error
+        found = self.memory[key]
+        if isinstance(found, CouldNotLook):
+            raise CouldNotLook(found.what, where=found.where, why=found.why, remedy=found.remedy) from found
+        return cast("Seen", found)
 
     @property
     def live(self) -> bool:

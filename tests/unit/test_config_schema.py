@@ -12,7 +12,8 @@ import jsonschema
 import pytest
 
 from interlock.config.load import load_site
-from interlock.config.models import Noun, Site
+from interlock.config.models import Site
+from interlock.config.scalars import Noun
 from interlock.config.schema import SCHEMA_FILE, site_schema, site_schema_text
 from interlock.config.waivers import load_waivers
 from interlock.config.yamltext import read_yaml

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from interlock.config.scalars import DECLARED_BY, HEADLINE_FAMILIES
 from interlock.verdicts import When
 
 UNREACHABLE = {"ssh": {"destination": "nobody@127.0.0.1", "port": 1}, "timeout": 5}
@@ -45,9 +46,7 @@ def all_faults() -> tuple[Fault, ...]:
 
 def write_site(folder: Path, site: Mapping[str, Any]) -> None:
     """Write `interlock.yaml` with every headline family that `site` leaves out declared as not used."""
-    families = ("mounts", "state_dir", "backups", "parity", "templates", "automation")
-    declared = {"mounts": "mounts" in site, "backups": "modules" in site, "templates": "templates" in site}
-    not_used = {family: "this folder proves another guardrail" for family in families if not declared.get(family)}
+    not_used = {family: "this folder proves another guardrail" for family in HEADLINE_FAMILIES if not any(key in site for key in DECLARED_BY[family])}
     (folder / "interlock.yaml").write_text(yaml.safe_dump({"interlock": 1, "site": "proof", "not_used": not_used, **site}, sort_keys=False))
 
 

@@ -1,0 +1,185 @@
+"""What does a chain of compose files come to? Services, mounts, ports and volumes of the model that docker compose itself resolved.
+
+`interlock.observe.stack` has docker compose resolve a chain; here its JSON becomes nouns. Values of the environment may be secrets: they are kept out of
+every repr.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceMount:
+    """One mount of a service. `kind`: `bind`, `volume`, `tmpfs`, `npipe`, `cluster` or `image`. `source`: a directory of the host, a volume's key, or empty
+    (an anonymous volume). `propagation` as compose says it (`rprivate`, `rslave`, ...), else empty; `recursive` as compose's `bind.recursive`."""
+
+    kind: str
+    source: str
+    target: str
+    read_only: bool = False
+    propagation: str = ""
+    recursive: str = ""
+    create_host_path: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedPort:
+    """A port that a service publishes. `address` is empty when it is published on all of them; `published` is empty when the engine chooses, else a port or
+    a range `8000-8010`."""
+
+    address: str
+    published: str
+    target: int
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One service. `environment` maps names to values, None where the value comes from the shell. `healthcheck` is compose's, with `test` a list; empty when
+    there is none, `{"disable": True}` when it is switched off."""
+
+    name: str
+    image: str
+    environment: Mapping[str, str | None] = field(repr=False)
+    mounts: tuple[ServiceMount, ...]
+    ports: tuple[PublishedPort, ...]
+    command: tuple[str, ...] = field(default=(), repr=False)
+    entrypoint: tuple[str, ...] = field(default=(), repr=False)
+    container_name: str = ""
+    network_mode: str = ""
+    user: str = ""
+    profiles: tuple[str, ...] = ()
+    expose: tuple[str, ...] = ()
+    built: bool = False
+    depends_on: tuple[str, ...] = ()
+    healthcheck: Mapping[str, Any] = MappingProxyType({})
+
+    def mount_over(self, path: str) -> ServiceMount | None:
+        """The mount that a path inside the container shows: the longest target that it is at or below; None when it is in the image."""
+        over = [mount for mount in self.mounts if path == mount.target or path.startswith(mount.target.rstrip("/") + "/")]
+        return max(over, key=lambda mount: len(mount.target), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """A named volume: `key` in the compose file, `name` with the engine. `driver_opts` as given (`type`, `o`, `device` of a bind)."""
+
+    key: str
+    name: str
+    driver: str = ""
+    driver_opts: Mapping[str, str] = MappingProxyType({})
+    external: bool = False
+
+    @property
+    def bound_to(self) -> str:
+        """The directory of the host that it binds by its options; empty for an ordinary volume."""
+        options = (self.driver_opts.get("o") or "").split(",")
+        binds = self.driver_opts.get("type") in ("none", "bind", None, "") and ("bind" in options or "rbind" in options)
+        return self.driver_opts.get("device", "") if binds else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """A chain of compose files, resolved and merged by docker compose, with every profile. `chain` is its name in the site, `files` as they were given."""
+
+    chain: str
+    files: tuple[str, ...]
+    project: str
+    services: Mapping[str, Service]
+    volumes: Mapping[str, Volume]
+
+    @classmethod
+    def of(cls, model: Mapping[str, Any], *, chain: str, files: tuple[str, ...]) -> Stack:
+        """From `docker compose config --format json`. Raises ValueError for what that never prints."""
+        try:
+            services = {name: _service(name, said) for name, said in sorted((model.get("services") or {}).items())}
+            volumes = {key: _volume(key, said or {}) for key, said in sorted((model.get("volumes") or {}).items())}
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"no model of docker compose: {error!r}") from error
+        return cls(chain=chain, files=files, project=str(model.get("name", "")), services=MappingProxyType(services), volumes=MappingProxyType(volumes))
+
+    def users_of(self, volume: str) -> tuple[tuple[Service, ServiceMount], ...]:
+        """The services that mount a named volume (by its key), each with its mount."""
+        return tuple((service, mount) for service in self.services.values() for mount in service.mounts if mount.kind == "volume" and mount.source == volume)
+
+    def host_path(self, mount: ServiceMount) -> str:
+        """The directory of the host behind a mount: a bind's source, or what a named volume binds by its options; empty when the engine chooses."""
+        if mount.kind == "bind":
+            return posixpath.normpath(mount.source)
+        volume = self.volumes.get(mount.source) if mount.kind == "volume" else None
+        return posixpath.normpath(volume.bound_to) if volume and volume.bound_to else ""
+
+
+def _service(name: str, said: Mapping[str, Any]) -> Service:
+    check = said.get("healthcheck") or {}
+    if isinstance(test := check.get("test"), str):
+        check = {**check, "test": ["CMD-SHELL", test]}
+    return Service(
+        name=name,
+        image=str(said.get("image", "")),
+        environment=MappingProxyType({key: None if value is None else _plain(value) for key, value in (said.get("environment") or {}).items()}),
+        mounts=tuple(_mounts(said)),
+        ports=tuple(_port(port) for port in said.get("ports") or ()),
+        command=_words(said.get("command")),
+        entrypoint=_words(said.get("entrypoint")),
+        container_name=str(said.get("container_name") or ""),
+        network_mode=str(said.get("network_mode") or ""),
+        user=str(said.get("user") or ""),
+        profiles=tuple(said.get("profiles") or ()),
+        expose=tuple(str(port) for port in said.get("expose") or ()),
+        built="build" in said,
+        depends_on=tuple(sorted(said.get("depends_on") or ())),
+        healthcheck=MappingProxyType(dict(check)),
+    )
+
+
+def _mounts(said: Mapping[str, Any]) -> Iterator[ServiceMount]:
+    for mount in said.get("volumes") or ():
+        bind = mount.get("bind") or {}
+        yield ServiceMount(
+            kind=str(mount["type"]),
+            source=_plain(mount.get("source") or ""),
+            target=posixpath.normpath(_plain(mount["target"])),
+            read_only=bool(mount.get("read_only")),
+            propagation=str(bind.get("propagation") or ""),
+            recursive=str(bind.get("recursive") or ""),
+            create_host_path=bool(bind.get("create_host_path", True)),
+        )
+    tmpfs = said.get("tmpfs") or ()
+    for target in (tmpfs,) if isinstance(tmpfs, str) else tmpfs:
+        yield ServiceMount(kind="tmpfs", source="", target=posixpath.normpath(str(target).partition(":")[0]))
+
+
+def _port(said: Mapping[str, Any]) -> PublishedPort:
+    return PublishedPort(
+        address=str(said.get("host_ip") or ""),
+        published=str(said.get("published") or ""),
+        target=int(said["target"]),
+        protocol=str(said.get("protocol") or "tcp"),
+    )
+
+
+def _volume(key: str, said: Mapping[str, Any]) -> Volume:
+    return Volume(
+        key=key,
+        name=str(said.get("name") or key),
+        driver=str(said.get("driver") or ""),
+        driver_opts=MappingProxyType({option: _plain(value) for option, value in (said.get("driver_opts") or {}).items()}),
+        external=bool(said.get("external")),
+    )
+
+
+def _words(said: Any) -> tuple[str, ...]:
+    if said is None:
+        return ()
+    return (_plain(said),) if isinstance(said, str) else tuple(_plain(word) for word in said)
+
+
+def _plain(value: Any) -> str:
+    """A literal dollar sign is written twice in the model."""
+    return str(value).replace("$$", "$")
