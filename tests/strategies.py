@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from hypothesis import strategies as st
@@ -251,9 +252,75 @@ _HOSTS = _noun(
     ssh=_noun({"destination": st.sampled_from(["h", "u@h.example"])}, port=st.integers(1, 65535), identity_file=texts()),
     become=st.just("sudo -n"),
     timeout=_DURATIONS,
+    engine=absolute_paths(),
+    volumes=absolute_paths(),
 )
+_CLASSES = st.sampled_from("ABCDEFG")
+_SIZES = st.one_of(st.integers(0, 10**17), st.builds("{}{}".format, st.integers(0, 999), st.sampled_from(["", "K", "M", "G", "T"])))
+_DISK: dict[str, SearchStrategy[Any]] = {"host": _NTH, "min_free": _SIZES, "min_free_inodes": st.integers(0, 10**6), "unconfirmed": st.booleans()}
 _MODULES = _noun(
-    {"paths": st.lists(absolute_paths().map("/data".__add__), min_size=1, max_size=2, unique=True), "owner": names()}, host=_NTH, **{"class": st.just("E")}
+    {"paths": st.lists(absolute_paths().map("/data".__add__), min_size=1, max_size=2, unique=True), "owner": names()},
+    host=_NTH,
+    container=names(),
+    volumes=st.lists(texts(), min_size=1, max_size=2, unique=True),
+    fresh_for=_DURATIONS,
+    restore_note=relative_paths(),
+    procedure=relative_paths(),
+    decision=texts(),
+    unconfirmed=st.booleans(),
+    **{"class": _CLASSES},
+)
+_DATABASES = _noun({}, timeout=_DURATIONS, unconfirmed=st.booleans())
+_HTTP: dict[str, SearchStrategy[Any]] = {"status": st.integers(100, 599), "contains": texts()}
+_HEALTH = _noun(
+    {"url": st.sampled_from(["http://x", "https://x:1/y?z"])},
+    **_HTTP,
+    host=_NTH,
+    reads=_noun({"url": st.just("http://x/1")}, **_HTTP),
+    attempts=st.integers(1, 1000),
+    every=_DURATIONS,
+    timeout=_DURATIONS,
+)
+_STATE_DIR = _noun(
+    {"path": absolute_paths()},
+    host=_NTH,
+    variable=st.sampled_from(["STATE_DIR", "_x1"]),
+    default=st.sampled_from(["${DATA_DIR}/state", "/data/state", "$X"]),
+    values=st.dictionaries(texts(), texts(), max_size=2),
+    env_file=relative_paths(),
+    host_env_file=absolute_paths(),
+    container_path=absolute_paths(),
+    services=st.lists(names(), min_size=1, max_size=2, unique=True),
+    readers=st.lists(relative_paths(), min_size=1, max_size=2, unique=True),
+    secrets=st.dictionaries(
+        names(), _noun({"path": texts()}, format=st.sampled_from(["text", "json", "pem", "hex", "base64"]), mode=_MODES, owner=names()), max_size=2
+    ),
+    precedence=st.dictionaries(names(), _noun({"state": texts(), "fallback": absolute_paths()}), max_size=2),
+)
+_AUTOMATION = _noun(
+    {},
+    apply=st.lists(relative_paths(), min_size=1, max_size=2, unique=True),
+    workflows=st.lists(relative_paths(), min_size=1, max_size=2, unique=True),
+    reviewed=st.lists(texts(), min_size=1, max_size=2, unique=True),
+    crontabs=st.lists(relative_paths(), min_size=1, max_size=2, unique=True),
+    hosts=_NTHS,
+    automatic=st.lists(_noun({"path": relative_paths(), "reason": texts(), "owner": texts()}), max_size=2),
+    gate=relative_paths(),
+    gate_check=texts(),
+    forge=_noun(
+        {"kind": st.sampled_from(["github", "forgejo", "gitea"]), "url": st.just("https://f/api"), "repository": st.just("a/b")},
+        branch=texts(),
+        token_env=st.just("T"),
+    ),
+)
+_EXPOSURE = _noun(
+    {},
+    hosts=_NTHS,
+    public=st.lists(_noun({"port": st.integers(1, 65535), "reason": texts()}, protocol=st.sampled_from(["tcp", "udp"])), max_size=2),
+    refused=st.dictionaries(names(), _noun({"url": st.just("https://x")}, status=st.lists(st.integers(300, 599), min_size=1, max_size=2)), max_size=2),
+)
+_EXCLUDED = st.one_of(
+    *(_noun({kind: texts(), "reason": texts()}) for kind in ("container", "volume", "database")), _noun({"mount": absolute_paths(), "reason": texts()})
 )
 _INSTANCES = _noun({}, host=_NTH, values=st.dictionaries(texts(), st.one_of(texts(), st.just("")), max_size=2), env_file=relative_paths())
 _TEMPLATES = _noun(
@@ -264,7 +331,7 @@ _TEMPLATES = _noun(
 )
 _LOOK: dict[str, SearchStrategy[Any]] = {
     "host": _NTH,
-    "when": st.sampled_from([["preflight"], ["postflight"], ["postflight", "preflight"]]),
+    "when": st.sampled_from([["preflight"], ["postflight"], ["postflight", "preflight"]]).map(list),
     "severity": _SEVERITIES,
     "attempts": st.integers(1, 1000),
     "every": _DURATIONS,
@@ -290,7 +357,7 @@ _EXPECTATIONS = st.one_of(
 _STEPS = st.one_of(
     _noun({"command": _noun({"run": _ARGV}, undo=_ARGV, done=_ARGV, host=_NTH, directory=absolute_paths(), timeout=_DURATIONS)}),
     _noun({"backup": _noun({"modules": _NTHS})}),
-    _noun({"write-files": _noun({"templates": _NTHS}, instances=_NTHS)}),
+    _noun({"write-files": _noun({"templates": _NTHS}, instances=_NTHS, resized=_NTHS)}),
     _noun({"verify": _noun({"expect": _NTHS})}),
 )
 _ACTIONS = _noun(
@@ -305,6 +372,8 @@ _TABLES = st.fixed_dictionaries(
         for section, noun in {
             "hosts": _HOSTS,
             "modules": _MODULES,
+            "databases": _DATABASES,
+            "health": _HEALTH,
             "instances": _INSTANCES,
             "templates": _TEMPLATES,
             "expect": _EXPECTATIONS,
@@ -317,8 +386,16 @@ _REST = _noun(
     gate=_noun({}, shut_at=_SEVERITIES),
     compose=_noun({"files": st.lists(relative_paths(), min_size=1, max_size=2, unique=True)}),
     scripts=_noun({"files": st.lists(relative_paths(), min_size=1, max_size=2, unique=True)}),
-    mounts=_noun({"state": _noun({"path": absolute_paths(), "device": texts()}, host=_NTH)}),
-    not_used=st.dictionaries(st.sampled_from(["state_dir", "parity", "automation"]), texts(), max_size=2),
+    mounts=_noun({"state": _noun({"path": absolute_paths(), "device": texts()}, **_DISK)}, data=_noun({"path": absolute_paths(), "device": texts()}, **_DISK)),
+    state_dir=_STATE_DIR,
+    automation=_AUTOMATION,
+    exposure=_EXPOSURE,
+    inventory=_noun(
+        {},
+        modules=st.lists(texts(), min_size=1, max_size=2, unique=True),
+        classes=st.lists(_noun({"name": texts(), "class": _CLASSES}), max_size=2, unique_by=operator.itemgetter("name")),
+    ),
+    excluded=st.lists(_EXCLUDED, max_size=2),
     waivers=relative_paths(),
     reports=texts(),
 )
@@ -333,12 +410,20 @@ def site_data(draw: DrawFn) -> dict[str, Any]:
     for number, entry in enumerate((*tables["modules"].values(), *tables["instances"].values(), *tables["templates"].values())):
         key = "backups" if "paths" in entry else "target" if "template" in entry else "directory"
         entry[key] = f"{'' if key == 'target' else '/srv/'}place-{number}"
+    for number, entry in enumerate(tables["databases"].values()):
+        entry["dsn_env"] = f"DSN_{number}"
+    if len(names_of := list(tables["databases"])) == 2:
+        site["parity"] = {"move": {"source": names_of[0], "target": names_of[1]}}
+    else:
+        site["not_used"] = {"parity": draw(texts())}
     known = {"host": [*tables["hosts"], "local"], **{section: list(tables[section]) for section in ("modules", "templates", "instances", "expect")}}
+    known["resized"] = known["templates"]
     for action in tables["actions"].values():
         named = [step for step in action["steps"] if all(known.get(key, True) for part in step.values() for key in part)]
         action["steps"] = named or [{"command": {"run": ["true"]}}]
     _name(tables["actions"], known)
-    _name([*(tables[section] for section in ("modules", "instances", "expect")), site.get("mounts")], {"host": known["host"]})
+    _name([*(tables[section] for section in ("modules", "instances", "expect", "health")), site.get("mounts"), site.get("state_dir")], {"host": known["host"]})
+    _name([site.get("automation"), site.get("exposure")], {"hosts": known["host"]})
     return {**site, **{section: table for section, table in tables.items() if table}}
 
 

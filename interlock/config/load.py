@@ -133,7 +133,7 @@ class _References:
                 return {self._elsewhere((*path, key), key, of_key=True): self.resolve((*path, key), value) for key, value in data.items()}
             case list():
                 return [self.resolve((*path, index), value) for index, value in enumerate(data)]
-            case str() if "$" in data:
+            case str() if "$" in data and not _is_literal(path):
                 if not _is_instance_value(path):
                     return self._elsewhere(path, data)
                 for match in _REFERENCE.finditer(data):
@@ -171,6 +171,11 @@ class _References:
 
 def _is_instance_value(path: KeyPath) -> bool:
     return len(path) == 4 and path[0] == "instances" and path[2] == "values"
+
+
+def _is_literal(path: KeyPath) -> bool:
+    """What readers of the state directory write themselves, references and all."""
+    return path == ("state_dir", "default") or path[:2] == ("state_dir", "values")
 
 
 def _may_be_null(path: KeyPath) -> bool:

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Private
 from interlock.config.scalars import (
     LOCAL,
     AbsolutePath,
+    AbsolutePaths,
     Argv,
     Family,
     FileMode,
@@ -217,9 +218,7 @@ class Module(Learned):
     host: Name = Field(default=LOCAL, description="The host that it runs on.")
     container: Name | None = Field(default=None, description="The name of its container; that of its module file, compose or runbook when not given.")
     database: Name | None = Field(default=None, description="The database of the site that its dump holds.")
-    paths: Annotated[tuple[AbsolutePath, ...], Field(json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)] = Field(
-        default=(), description="The directories that its archive holds."
-    )
+    paths: AbsolutePaths = Field(default=(), description="The directories that its archive holds.")
     volumes: Texts | None = Field(default=None, description="The engine's named volumes that hold its state.")
     backups: AbsolutePath = Field(description="The directory that its backup files lie in, on its host.")
     owner: Name = Field(description="The one user who may own the backup files.")
@@ -277,7 +276,7 @@ class Copy(Noun):
     target: Name = Field(description="The database that it is copied to.")
     schemas: Texts | None = Field(default=None, description="The schemas that are compared; all but the system's when not given.")
     ignore: tuple[LeftOut, ...] = Field(default=(), description="The tables that are not compared, each with the reason.")
-    grants: Flag = Field(default=True, description="Are roles and grants compared?")
+    grants: Flag = Field(default=True, description="Whether roles and grants are compared.")
 
 
 class Automatic(Noun):
@@ -310,10 +309,12 @@ class Automation(Noun):
     """What might change the system by itself: workflows, crontabs, and the scripts that they call."""
 
     apply: TreePaths | None = Field(default=None, description="Scripts that change the running system; found by what they do when not given.")
+    workflows: TreePaths | None = Field(default=None, description="Workflows of the forge, inside the site's folder; found where forges look when not given.")
     crontabs: TreePaths | None = Field(default=None, description="Crontabs inside the site's folder; found by their names when not given.")
     hosts: Names = Field(default=(LOCAL,), description="The hosts whose crontabs are looked at.")
     automatic: tuple[Automatic, ...] = Field(default=(), description="What may apply by itself, each with reason and owner.")
-    gate: TreePath | None = Field(default=None, description="The workflow that runs the gate; found by what it runs when not given.")
+    reviewed: Texts | None = Field(default=None, description="Environments of the forge that wait for a reviewer before a job runs in them.")
+    gate: TreePath | None = Field(default=None, description="The workflow that runs the gate; found by what it runs when a forge is declared.")
     gate_check: Text | None = Field(default=None, description="The name of the status check that the gate reports; the job's name when not given.")
     forge: Forge | None = Field(default=None, description="The forge whose branch protection must require the gate.")
 

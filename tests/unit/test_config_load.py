@@ -224,7 +224,7 @@ def test_no_value_of_an_instance_is_quoted_in_a_message(load: Loader) -> None:
         ("expect: {e: {file: {path: /a, mode: '600'}}}\n", "3:37 expect.e.file.mode: '600' is no file mode"),
         ("expect: {e: {command: {run: 'ls -l'}}}\n", "3:29 expect.e.command.run must be a list, and is text"),
         ("modules: {m: {paths: [/a], backups: /a/b, owner: x}}\n", "3:14 modules.m: the backups in /a/b lie inside /a, which they are made of"),
-        ("modules: {m: {paths: [/a], backups: /b, owner: x, class: F}}\n", "3:58 modules.m.class cannot be 'F'"),
+        ("modules: {m: {paths: [/a], backups: /b, owner: x, class: H}}\n", "3:58 modules.m.class cannot be 'H'"),
         ("hosts:\n", "3:1 hosts has no value"),
         ("hosts: {a: {ssh: }}\n", "3:13 hosts.a.ssh has no value"),
         ("gate: !!binary aGk=\n", "3:7 the tag !!binary means nothing here"),
@@ -273,7 +273,6 @@ def test_each_message_says_what_to_do(load: Loader) -> None:
 def test_all_faults_are_told_at_once_in_the_order_of_the_file(faults: Faults) -> None:
     found = faults("site: 'a b'\ninterlock: 1\nmodules:\n  m: {host: b}\nhosts:\n  a: {timeout: x, tmeout: 1}\ncompose:\nsite: x y\nzzz: ${HOME}\n")
     assert found == [
-        "4:3 modules.m.paths is missing",
         "4:3 modules.m.backups is missing",
         "4:3 modules.m.owner is missing",
         "4:13 modules.m.host names the host 'b', which the site does not have",
