@@ -57,7 +57,7 @@ class Service:
     expose: tuple[str, ...] = ()
     built: bool = False
     depends_on: tuple[str, ...] = ()
-    healthcheck: Mapping[str, Any] = MappingProxyType({})
+    healthcheck: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def mount_over(self, path: str) -> ServiceMount | None:
         """The mount that a path inside the container shows: the longest target that it is at or below; None when it is in the image."""
@@ -72,7 +72,7 @@ class Volume:
     key: str
     name: str
     driver: str = ""
-    driver_opts: Mapping[str, str] = MappingProxyType({})
+    driver_opts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     external: bool = False
 
     @property
