@@ -1,0 +1,24 @@
+"""Which subjects has a rule that judges each chain of compose files from its text, beside others that it judges live?
+
+Their names begin with `chain:`, which no name of a site file can: a chain and an endpoint may both be called `app`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from interlock.config.models import Site
+from interlock.verdicts import Subject, When
+
+_PREFIX = "chain:"
+
+
+def chain_subjects(site: Site) -> Sequence[Subject]:
+    """One for each chain of the site, asked of the files alone."""
+    chains = site.compose.started if site.compose else {}
+    return [Subject(name=f"{_PREFIX}{name}", when=frozenset({When.STATIC})) for name in chains]
+
+
+def chain_of(subject: Subject) -> str | None:
+    """The name of the chain that a subject stands for; None for another subject."""
+    return subject.name.removeprefix(_PREFIX) if subject.name.startswith(_PREFIX) else None
