@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from interlock.config.refusal import Refusal, did_you_mean, dotted
-from interlock.config.scalars import DECLARED_BY, HEADLINE_FAMILIES, LOCAL
+from interlock.config.scalars import DECLARED_BY, DEFAULT_CHAIN, HEADLINE_FAMILIES, LOCAL
 from interlock.config.yamltext import KeyPath
 
 ANY = "*"
@@ -48,6 +48,7 @@ def crosscheck(data: Mapping[str, Any], known: Collection[str] | None, refusal: 
     _check_not_used(data, refusal)
     _check_copies(data, refusal)
     _check_chains(data, refusal)
+    _check_instance_chains(data, refusal)
     _check_classes(data, refusal)
     if known is not None:
         _check_gates(data, known, refusal)
@@ -191,6 +192,16 @@ def _check_chains(data: Mapping[str, Any], refusal: Refusal) -> None:
         if len(both) == 2 and set(both) <= {_normal(file) for _, file in named}:
             what = f"{dotted(path)} holds the overlays of both layouts, {both[0]} and {both[1]}"
             refusal.at_key(path, what, why="each puts the state disk where the other does not", remedy="keep one of them")
+
+
+def _check_instance_chains(data: Mapping[str, Any], refusal: Refusal) -> None:
+    """An instance runs a chain that there is; without `chains` that is `default`."""
+    chains = [str(path[-1]) for path, _ in matches(data, ("compose", "chains", ANY))]
+    names = chains or [DEFAULT_CHAIN] if isinstance(data.get("compose"), dict) else []
+    for path, name in matches(data, ("instances", ANY, "chain")):
+        if isinstance(name, str) and name not in names:
+            remedy = did_you_mean(name, names, "declare it below `compose.chains`, or name one that is there")
+            refusal.at_value(path, f"{dotted(path)} names the chain {name!r}, which the site does not have", remedy=remedy)
 
 
 def _check_classes(data: Mapping[str, Any], refusal: Refusal) -> None:

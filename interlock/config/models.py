@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PrivateAttr, WrapSerializer, model_validator
 
 from interlock.config.scalars import (
+    DEFAULT_CHAIN,
     LOCAL,
     AbsolutePath,
     AbsolutePaths,
@@ -46,8 +47,6 @@ from interlock.config.scalars import (
     to_plain,
 )
 from interlock.verdicts import Severity
-
-DEFAULT_CHAIN = "default"
 
 
 class Learned(Noun):
@@ -422,6 +421,9 @@ class Instance(Learned):
         default_factory=nothing, repr=False, description="What its templates are rendered with; ${VAR} is taken from the environment, $$ is a dollar sign."
     )
     env_file: TreePath | None = Field(default=None, description="A file inside the site's folder whose keys are values too; `values` win.")
+    chain: Name | None = Field(
+        default=None, description="The chain of compose files that it runs; the only one, or what its COMPOSE_FILE says, when not given."
+    )
 
 
 class Chain(Noun):
@@ -711,6 +713,13 @@ class Site(Noun):
     def host(self, name: str) -> Host:
         """A host by name; `local` is always there."""
         return self.hosts.get(name) or Host()
+
+    @property
+    def chains(self) -> Mapping[str, Chain]:
+        """The chains of compose files by name. None where the site was found in a tree in which nobody says how its files are started."""
+        if self.compose is None or not (self.source or self.compose.chains):
+            return MappingProxyType({})
+        return self.compose.started
 
     def instances_of(self, template: Template) -> tuple[str, ...]:
         """The names of the instances that a template is rendered for."""

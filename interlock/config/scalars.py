@@ -26,6 +26,7 @@ from pydantic import (
 
 SCHEMA_VERSION: Final = 1
 LOCAL = "local"
+DEFAULT_CHAIN = "default"  # all compose files in their order, where the site names no chains
 DECLARED_BY = {  # the sections of a site file that make a headline family used
     "mounts": ("mounts",),
     "state_dir": ("state_dir",),
