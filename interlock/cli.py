@@ -130,6 +130,10 @@ def _acting(commands: argparse._SubParsersAction[Parser]) -> None:
         if name == "resume":
             acting.add_argument("--done", metavar="STEP", action="append", default=[], help="this interrupted command did its work: go on behind it")
             acting.add_argument("--again", metavar="STEP", action="append", default=[], help="this interrupted command may be run again")
+    guard = _add(commands, "guard", "run a script of your own behind an action's gate, lock, approval and backups, with evidence", _guard)
+    guard.add_argument("--for", dest="action", metavar="ACTION", required=True, help="the action whose gate, approval and backups guard it")
+    guard.add_argument("--key", metavar="FILE", type=Path, help="sign the plan and its approval with this SSH key (default: your own)")
+    guard.add_argument("program", nargs=argparse.REMAINDER, metavar="-- PROGRAM", help="the program and its arguments, behind --")
     status = _add(commands, "status", "one screen: lock holder, last action and how far, ages, the exact next command", _status)
     status.add_argument("--in", dest="ahead", metavar="TIME", default="0s", help="say what will have expired by then, like 4h")
 
@@ -241,6 +245,15 @@ def _apply(request: argparse.Namespace) -> int:
     from interlock import runner
 
     return _ended(runner.apply(_site(request), request.plan, os.environ))
+
+
+def _guard(request: argparse.Namespace) -> int:
+    from interlock import runner
+
+    program = request.program[1:] if request.program[:1] == ["--"] else request.program
+    if not program:
+        raise UsageError("which program?", remedy=f"name it behind --: interlock guard --for {request.action} -- ./apply.sh")
+    return _ended(runner.guard(_site(request), request.action, program, os.environ, directory=Path.cwd(), key=request.key))
 
 
 def _ended(outcome: Outcome) -> int:

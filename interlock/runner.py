@@ -7,7 +7,7 @@ what was done is undone in reverse. A kill at any point leaves a journal from wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,7 +22,7 @@ from interlock.act.lock import locked
 from interlock.change import approving, planning, showing
 from interlock.change.carrying import Action, Outcome, Said, closing, conclude, demand_mounts, demand_open, demand_unmoved
 from interlock.change.means import Gated, Means, real_means
-from interlock.config.models import Site
+from interlock.config.models import CommandStep, Site
 from interlock.errors import ApprovalError, HalfChanged, LockHeld, StaleError, UsageError
 from interlock.gate.approvals import Approved, OperatorPresent
 from interlock.gate.caller import Allowed, MustAsk, Refused, judge_caller
@@ -68,6 +68,23 @@ def apply(site: Site, named: str, environ: Mapping[str, str], means: Means | Non
         name = journals.next_id(books.journals, action=stored.plan.action, plan_digest=stored.digest)
         journal = Journal.begin(books.journals, id=name, clock=means.clock, data=data)
         return _carry_out(_Ready(site=site, stored=stored, means=means, clearance=clearance, gated=gated), journal, {})
+
+
+def guard(
+    site: Site, action: str, program: Sequence[str], environ: Mapping[str, str], *, directory: Path, key: Path | None = None, means: Means | None = None
+) -> Outcome:
+    """Run a program of the operator's as one step of an action: behind its gate, its approval and its backups, with postflight and evidence after it.
+
+    Where a signature is needed and this operator may give it, they are asked at the terminal once the gate is open. Raises as `plan`, `approve` and `apply` do.
+    """
+    means = means or real_means(site, environ)
+    step = CommandStep(run=tuple(program), directory=str(directory), timeout=planning.demand_action(site, action).timeout)
+    stored = planning.guarding_plan(site, action, step, environ, now=means.clock(), key=key)
+    if not approving.is_approved(site, Books.open(site.root), stored, means):
+        _demand_caller(means)
+        demand_open(stored, means)
+        approving.approve_here(site, Books.open(site.root), stored, means, key=key)
+    return apply(site, str(stored.folder), environ, means)
 
 
 def resume(site: Site, named: str, environ: Mapping[str, str], means: Means | None = None, said: Mapping[int, Said] | None = None) -> Outcome:

@@ -42,5 +42,6 @@ def make_bench(folder: Path, contents: dict[str, bytes] | None = None, **changed
         announce=spawned.append,
         redacting=Redactor([SECRET]).stream,
         interrupted=lambda: "",
+        hear=lambda _line: None,
     )
     return dataclasses.replace(bench, **changed)  # type: ignore[arg-type]

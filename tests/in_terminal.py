@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +37,8 @@ def human_environ(home: Path, **more: str) -> dict[str, str]:
     return {**kept, "HOME": str(home), "TERM": "xterm", **more}
 
 
-def in_terminal(argv: Sequence[str], environ: Mapping[str, str], folder: Path, *, replies: Sequence[tuple[str, str]] = (), limit: float = 60) -> Shown:
-    """Run it to its end. Each reply is a pattern to wait for and the line that is typed then, in this order."""
+def in_terminal(argv: Sequence[str], environ: Mapping[str, str], folder: Path, *, replies: Sequence[tuple[str, str | Callable[[str], str]]] = (), limit: float = 60) -> Shown:
+    """Run it to its end. Each reply is a pattern to wait for and the line that is typed then, or what makes it of the text until there, in this order."""
     ours, theirs = pty.openpty()
 
     process = subprocess.Popen(
@@ -55,7 +55,7 @@ def in_terminal(argv: Sequence[str], environ: Mapping[str, str], folder: Path, *
         os.close(ours)
 
 
-def _converse(terminal: int, process: subprocess.Popen[bytes], replies: list[tuple[str, str]], until: float) -> str:
+def _converse(terminal: int, process: subprocess.Popen[bytes], replies: list[tuple[str, str | Callable[[str], str]]], until: float) -> str:
     text, answered = "", 0
     while time.monotonic() < until:
         if select.select([terminal], [], [], 0.1)[0]:
@@ -66,7 +66,8 @@ def _converse(terminal: int, process: subprocess.Popen[bytes], replies: list[tup
             text += data.decode("utf-8", "replace").replace("\r\n", "\n")
             if replies and (match := re.search(replies[0][0], text[answered:])):
                 time.sleep(0.05)  # as a human would, after the question is out
-                os.write(terminal, replies.pop(0)[1].encode() + b"\n")
+                reply = replies.pop(0)[1]
+                os.write(terminal, (reply if isinstance(reply, str) else reply(text)).encode() + b"\n")
                 answered += match.end()
         elif process.poll() is not None:
             return text

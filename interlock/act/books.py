@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -130,6 +131,16 @@ def find_plan(books: Books, named: str) -> StoredPlan:
         where=str(books.plans),
         remedy="name one by its path: interlock plan prints it",
     )
+
+
+def plans_of(books: Books, action: str) -> Iterator[StoredPlan]:
+    """The plans of an action that lie there; what is no plan any more is left out."""
+    for folder in _folders(books.plans):
+        if folder.name.startswith(f"{action}-"):
+            with suppress(UsageError, StaleError):
+                stored = load_plan(folder)
+                if stored.plan.action == action:
+                    yield stored
 
 
 def _folders(parent: Path) -> Iterator[Path]:

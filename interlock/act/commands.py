@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import selectors
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 _AFTER_EXIT = 0.5  # seconds that a program's children may keep its output open
 _LOOK_AROUND = 0.1  # seconds between two looks whether to stop
 _CHUNK = 65536
+_COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +100,8 @@ def undo_command(step: CommandPlan, bench: Bench) -> StepDone:
 
 
 def _run_check(argv: tuple[str, ...], step: CommandPlan, bench: Bench) -> Ran:
-    """A check only looks, so nothing is lost when it is cut short: it is not announced."""
-    return run(argv, step, dataclasses.replace(bench, announce=lambda _spawned: None))
+    """A check only looks, so nothing is lost when it is cut short: it is not announced, nor heard."""
+    return run(argv, step, dataclasses.replace(bench, announce=lambda _spawned: None, hear=lambda _line: None))
 
 
 def run(argv: tuple[str, ...], step: CommandPlan, bench: Bench) -> Ran:
@@ -170,6 +172,29 @@ class _Tail:
         return ("[...]" if self._cut else "") + self._kept.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
+class _Lines:
+    """Tells each line of one output as soon as it is whole, and the rest of the last one at its end."""
+
+    def __init__(self, hear: Callable[[str], None]) -> None:
+        self._hear = hear
+        self._begun = b""
+
+    def feed(self, data: bytes) -> None:
+        *whole, self._begun = (self._begun + data).split(b"\n")
+        for line in whole:
+            self._tell(line)
+        if len(self._begun) > TAIL:
+            self.end()
+
+    def end(self) -> None:
+        if self._begun:
+            self._tell(self._begun)
+        self._begun = b""
+
+    def _tell(self, line: bytes) -> None:
+        self._hear(_COLOUR.sub(b"", line).rstrip(b"\r").decode("utf-8", "replace"))
+
+
 class _Listening:
     """Takes a program's output until it has ended, is to be stopped, or its time is over."""
 
@@ -181,6 +206,7 @@ class _Listening:
         self._interrupted = bench.interrupted
         self._out, self._err = _Tail(bench.redacting()), _Tail(bench.redacting())
         self._tails: dict[Any, _Tail] = {process.stdout: self._out, process.stderr: self._err}
+        self._lines = {file: _Lines(bench.hear) for file in self._tails}
         self._ended_at: float | None = None
         self.stopped = ""
 
@@ -199,6 +225,8 @@ class _Listening:
 
     def texts(self) -> tuple[str, str]:
         """The ends of both outputs."""
+        for lines in self._lines.values():
+            lines.end()
         return self._out.text(), self._err.text()
 
     def _over(self) -> bool:
@@ -225,6 +253,7 @@ class _Listening:
         data = os.read(file.fileno(), _CHUNK)
         if data:
             self._tails[file].feed(data)
+            self._lines[file].feed(data)
         else:
             selector.unregister(file)
             del self._tails[file]

@@ -27,7 +27,8 @@ class Bench:
     """Where a step works: its clearance, the plan it belongs to, and the journal's services.
 
     `content(digest)` brings the bytes of a new file; `announce` puts a spawned program on disk before it runs; `undo_folder` keeps old bytes;
-    `id` is the action's, and part of every temporary name; `interrupted` names the signal that asked to stop, or is empty.
+    `id` is the action's, and part of every temporary name; `interrupted` names the signal that asked to stop, or is empty; `hear` takes each line that a
+    program writes while it runs, redacted.
     """
 
     clearance: Clearance
@@ -41,6 +42,7 @@ class Bench:
     announce: Callable[[Spawned], None]
     redacting: Callable[[], Stream]
     interrupted: Callable[[], str]
+    hear: Callable[[str], None]
 
     def check(self) -> None:
         """Raise unless a step may be done now."""

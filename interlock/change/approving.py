@@ -120,6 +120,24 @@ def authority(site: Site, books: Books, stored: StoredPlan, means: Means) -> App
             raise ApprovalError(what, where=str(stored.folder), why="; ".join(others), remedy=remedy)
 
 
+def is_approved(site: Site, books: Books, stored: StoredPlan, means: Means) -> bool:
+    """True when enough has been agreed for this plan to be applied."""
+    try:
+        authority(site, books, stored, means)
+    except ApprovalError:
+        return False
+    return True
+
+
+def approve_here(site: Site, books: Books, stored: StoredPlan, means: Means, *, key: Path | None) -> None:
+    """Let the operator who made a plan approve it, where the site allows that. Raises ApprovalError, naming who is to be asked and how, where it does not."""
+    try:
+        approve(site, books, stored, means, key=key)
+    except ApprovalError as error:
+        remedy = f"somebody who may: interlock approve {stored.folder.name}; then run this command again"
+        raise ApprovalError(f"the plan {stored.folder.name} waits for its approval", where=str(stored.folder), why=error.what, remedy=remedy) from error
+
+
 def demand_current(site: Site, stored: StoredPlan, now: datetime | None) -> None:
     """The plan is for the site as it is, by this version, and not too old; `now` None for an action that was begun: it is finished at any age.
 

@@ -236,6 +236,7 @@ class Action:
             announce=lambda spawned: self._announce(number, spawned),
             redacting=self.means.redactor.stream,
             interrupted=self.stop.requested,
+            hear=lambda line: self.means.say(f"  | {self.means.redactor.redact(line)}"),
         )
 
     def _announce(self, number: int, spawned: Spawned) -> None:

@@ -1,6 +1,7 @@
 """Which exact steps does an action of the site come to, on this system, now? Looks and renders; changes nothing but `.interlock/plans/`.
 
     stored = make_plan(site, "release", environ, now=now, key=None)
+    stored = guarding_plan(site, "release", CommandStep(run=("./apply.sh",), directory="/srv/app"), environ, now=now, key=None)
 
 Whatever a plan cannot promise is refused here, not at apply: a host that the runner does not reach yet, a directory that is not there, a backup that would
 come after the change that it is for.
@@ -19,8 +20,9 @@ from pathlib import Path
 from typing import assert_never
 
 from interlock import __version__
-from interlock.act.books import FOLDER, Books, StoredPlan, load_plan, signed, store_plan
+from interlock.act.books import FOLDER, Books, StoredPlan, load_plan, plans_of, signed, store_plan
 from interlock.act.files import device_of, open_below, see
+from interlock.act.journal import begun_with
 from interlock.act.outcome import StepFailed
 from interlock.act.signatures import sign
 from interlock.config.backup_classes import classes_of
@@ -78,17 +80,61 @@ def make_plan(site: Site, action_name: str, environ: Mapping[str, str], *, now: 
 
     Raises UsageError for an action that the site lacks, ConfigError for one that cannot be planned, CouldNotLook, ApprovalError, EvidenceError.
     """
-    action = site.actions.get(action_name)
+    action = demand_action(site, action_name)
+    plan, blobs = _resolved(site, action_name, action.steps, environ, now)
+    return _stored(site, plan, blobs, environ, key)
+
+
+def guarding_plan(site: Site, action_name: str, program: CommandStep, environ: Mapping[str, str], *, now: datetime, key: Path | None = None) -> StoredPlan:
+    """The plan that puts an action's backups before a program of the operator's, and its verifications behind it.
+
+    One that was made before, for the same program on the same system, is taken again: it may be approved by now. Raises as `make_plan` does, and
+    ConfigError for an action that changes something itself: nobody would see that its own steps were left out.
+    """
+    action = demand_action(site, action_name)
+    own = next((step.kind for step in action.steps if step.backup is None and step.verify is None), None)
+    if own is not None:
+        raise ConfigError(
+            f"{action_name} has steps of its own, and a guarded program has the place of these",
+            where=f"{site.source}: actions.{action_name}",
+            why=f"it has a {own} step",
+            remedy=f"interlock plan {action_name}; or give the program an action with backup and verify steps alone",
+        )
+    backups = [step for step in action.steps if step.backup is not None]
+    verifies = [step for step in action.steps if step.verify is not None]
+    plan, blobs = _resolved(site, action_name, (*backups, Step(command=program), *verifies), environ, now)
+    return _made_before(Books.open(site.root), plan, now) or _stored(site, plan, blobs, environ, key)
+
+
+def _made_before(books: Books, plan: Plan, now: datetime) -> StoredPlan | None:
+    """The newest plan that is the same but for when it was made, can still be applied, and was not yet."""
+    times = {"created_at": plan.created_at, "expires_at": plan.expires_at}
+    alike = [
+        stored
+        for stored in plans_of(books, plan.action)
+        if stored.plan.model_copy(update=times) == plan and moments.read(stored.plan.expires_at) > now and not begun_with(books.journals, stored.digest)
+    ]
+    return max(alike, key=lambda stored: stored.plan.created_at, default=None)
+
+
+def demand_action(site: Site, name: str) -> Action:
+    """An action of the site. Raises UsageError."""
+    action = site.actions.get(name)
     if action is None:
-        raise UsageError(f"this site has no action {action_name}", where=site.source, why=f"its actions: {', '.join(site.actions) or 'none'}")
-    books = Books.open(site.root)
+        raise UsageError(f"this site has no action {name}", where=site.source, why=f"its actions: {', '.join(site.actions) or 'none'}")
+    return action
+
+
+def _resolved(site: Site, action_name: str, declared: Sequence[Step], environ: Mapping[str, str], now: datetime) -> tuple[Plan, Mapping[str, bytes]]:
+    """The plan that these steps come to on this system, and the content of its files by digest. Writes nothing."""
+    action = site.actions[action_name]
     resolving = _Resolving(site=site, action=action_name, environ=environ, tree=Tree(site.root))
-    steps = tuple(plan for number, step in enumerate(action.steps) for plan in _resolve(resolving, step, number))
+    steps = tuple(plan for number, step in enumerate(declared) for plan in _resolve(resolving, step, number))
     _demand_backups_first(resolving, steps)
     if site.mounts is not None and site.host(site.mounts.state.host).ssh is None:
         resolving.directories.add(site.mounts.state.path)
     user, host = who(environ)
-    plan = Plan(
+    made = Plan(
         interlock=__version__,
         site=SiteReference(name=site.site, file=site.source, digest=site.digest),
         action=action_name,
@@ -101,7 +147,12 @@ def make_plan(site: Site, action_name: str, environ: Mapping[str, str], *, now: 
         made_by=user,
         made_on=host,
     )
-    return load_plan(store_plan(books, plan, resolving.blobs, _planner(site, action, plan, environ, key)))
+    return made, resolving.blobs
+
+
+def _stored(site: Site, plan: Plan, blobs: Mapping[str, bytes], environ: Mapping[str, str], key: Path | None) -> StoredPlan:
+    """The plan, signed where somebody must know who made it, and kept."""
+    return load_plan(store_plan(Books.open(site.root), plan, blobs, _planner(site, site.actions[plan.action], plan, environ, key)))
 
 
 def _resolve(resolving: _Resolving, step: Step, number: int) -> Sequence[StepPlan]:

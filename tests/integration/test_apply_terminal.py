@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class Hand:
         self.tiny: Tiny = make_tiny(folder, **{"steps": GATED, **site})  # type: ignore[arg-type]
         self.environ = human_environ(folder, TINY_PASSWORD=SECRET)
 
-    def type(self, *words: str, replies: tuple[tuple[str, str], ...] = (), environ: Mapping[str, str] | None = None) -> Shown:
+    def type(self, *words: str, replies: tuple[tuple[str, str | Callable[[str], str]], ...] = (), environ: Mapping[str, str] | None = None) -> Shown:
         return in_terminal((*INTERLOCK, *words), environ or self.environ, self.tiny.root, replies=replies)
 
     def plan(self) -> str:
@@ -305,3 +305,27 @@ def test_the_tests_of_this_file_run_in_ci_too(monkeypatch: pytest.MonkeyPatch) -
     environ = human_environ(Path("/home/anna"))
     assert not {"CI", "GITHUB_ACTIONS", "GITLAB_CI", "INVOCATION_ID", "PYTEST_CURRENT_TEST"} & environ.keys()
     assert environ.keys() >= {"PATH", "PYTHONPATH"}
+
+
+def test_a_script_of_the_operators_own_is_guarded_by_hand(tmp_path: Path) -> None:
+    hand = Hand(tmp_path, steps="      - backup: {modules: [app]}\n    gate: [backups]\n")
+    script = hand.tiny.root / "my-apply.sh"
+    script.write_text('#!/bin/sh\necho "pulling $1"; touch applied\n')
+    script.chmod(0o755)
+
+    def digits(shown: str) -> str:
+        return re.findall(r"digest +sha256:([0-9a-f]{8})", shown)[-1]
+
+    guarded = ("guard", "--for", "release", "--key", str(key_of("anna")), "--", "./my-apply.sh", "images")
+    shown = hand.type(*guarded, replies=((DIGITS, digits),))
+    assert shown.code == 0, shown.text
+    assert "  | pulling images" in shown.text
+    assert "is done and verified" in shown.text
+    assert (hand.tiny.root / "applied").exists()
+    record = verified(hand, shown)
+    assert [step["kind"] for step in record["steps"]] == ["backup", "command"]
+
+
+def test_a_guard_without_a_program_is_a_wrong_command_line(tmp_path: Path) -> None:
+    shown = Hand(tmp_path).type("guard", "--for", "release", "--")
+    assert (shown.code, "name it behind --" in shown.text) == (64, True)
