@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
@@ -176,8 +177,41 @@ def looks_and_answers() -> SearchStrategy[dict[object, object]]:
         st.tuples(st.just(Mounts()), st.builds(MountsAnswer, mountinfo=st.binary(max_size=40), devices=devices, links=devices) | failed),
         st.tuples(st.builds(User, file_texts()), st.none() | st.integers(0, 2**32) | failed),
         st.tuples(st.builds(Walk, paths), failed),
+        *(st.tuples(look, answer | failed) for look, answer in _reduced_looks_and_answers(paths)),
     )
     return st.lists(pairs, max_size=6).map(dict)
+
+
+def _reduced_looks_and_answers(paths: SearchStrategy[str]) -> Iterator[tuple[SearchStrategy[Any], SearchStrategy[Any]]]:
+    """The looks that bring less than the bytes that they see."""
+    from interlock.facts import looks
+
+    numbers, texts = st.integers(0, 2**62), file_texts()
+    space = st.builds(looks.SpaceAnswer, bytes_free=numbers, bytes_total=numbers, inodes_free=numbers, inodes_total=numbers, read_only=st.booleans())
+    yield st.builds(looks.Space, paths), space
+    files = st.dictionaries(texts, st.binary(max_size=20), max_size=3)
+    folder = st.builds(looks.FolderAnswer, files=files, unread=st.dictionaries(texts, texts, max_size=2))
+    yield st.builds(looks.ReadFolder, paths, st.lists(texts, max_size=2).map(tuple)), folder
+    formats = st.sampled_from(["text", "json", "pem", "hex", "base64"])
+    secret = st.builds(looks.SecretAnswer, present=st.just(True), regular=st.booleans(), mode=numbers, uid=numbers, blank=st.booleans(), fault=texts)
+    yield st.builds(looks.Secret, paths, formats), secret | st.just(looks.SecretAnswer(present=False))
+    examined = st.builds(
+        looks.Examined,
+        name=texts,
+        size=numbers,
+        mtime=numbers,
+        sha256=st.sampled_from(["", "sha256:" + "0" * 64]),
+        format=st.sampled_from(["tar", "pg-custom", "pg-plain", "rdb", "unknown"]),
+        compression=st.sampled_from(["", "gzip", "zstd"]),
+        whole=st.none() | st.booleans(),
+        fault=texts,
+        members=numbers,
+        names=st.lists(texts, max_size=3).map(tuple),
+        notes=st.dictionaries(st.sampled_from(["server_version", "database"]), texts, max_size=2),
+        manifest=texts,
+    )
+    yield st.builds(looks.Examine, paths), st.builds(looks.ExamineAnswer, files=st.lists(examined, max_size=3).map(tuple))
+    yield st.builds(looks.Engine, paths, st.lists(texts, max_size=2).map(tuple)), st.builds(looks.EngineAnswer, content=st.binary(max_size=40))
 
 
 # ---- config: site files and YAML texts

@@ -12,7 +12,31 @@ from typing import assert_never
 from interlock.errors import CouldNotLook
 from interlock.evidence.record import Record
 from interlock.evidence.wording import GRAVITY, number, outcome_in_words
-from interlock.facts.looks import Answer, FailedLook, HostFacts, Look, Mounts, MountsAnswer, ReadFile, Stat, StatAnswer, User, Walk
+from interlock.facts.engine import Container, EngineVolume
+from interlock.facts.engine import Engine as RunningEngine
+from interlock.facts.looks import (
+    Answer,
+    Engine,
+    EngineAnswer,
+    Examine,
+    ExamineAnswer,
+    FailedLook,
+    FolderAnswer,
+    HostFacts,
+    Look,
+    Mounts,
+    MountsAnswer,
+    ReadFile,
+    ReadFolder,
+    Secret,
+    SecretAnswer,
+    Space,
+    SpaceAnswer,
+    Stat,
+    StatAnswer,
+    User,
+    Walk,
+)
 from interlock.facts.mounts import Mount, MountTable
 from interlock.verdicts import Outcome, Pair, Verdict
 
@@ -62,6 +86,9 @@ def _gravity(outcome: Outcome | None) -> int:
 
 
 def _because(record: Record, pair: Pair) -> str:
+    """What the verdict says; nothing where it is a reason of the shut gate, which is told by itself."""
+    if any((reason.guardrail, reason.subject) == (pair.guardrail, pair.subject) for reason in record.reasons):
+        return ""
     verdict = record.by_pair.get(pair)
     return f": {verdict.message}" if verdict and verdict.message else ""
 
@@ -123,7 +150,7 @@ def _host(before: HostFacts | CouldNotLook | None, now: HostFacts | CouldNotLook
             yield from _answer(look, before.answers[look], now.answers[look])
 
 
-def _answer(look: Look, before: Answer, now: Answer) -> Iterator[str]:
+def _answer(look: Look, before: Answer, now: Answer) -> Iterator[str]:  # noqa: PLR0912 (one for each look)
     if before == now:
         return
     if isinstance(now, FailedLook) or isinstance(before, FailedLook):
@@ -142,9 +169,29 @@ def _answer(look: Look, before: Answer, now: Answer) -> Iterator[str]:
             assert isinstance(before, bytes)
             assert isinstance(now, bytes)
             yield f"{path} changed: {len(before)} bytes ({_short(before)}) before, {len(now)} ({_short(now)}) now"
+        case Space(path):
+            assert isinstance(before, SpaceAnswer)
+            assert isinstance(now, SpaceAnswer)
+            yield from (f"the file system of {path} {sentence}" for sentence in _space(before, now))
+        case ReadFolder(path):
+            assert isinstance(before, FolderAnswer)
+            assert isinstance(now, FolderAnswer)
+            yield from (f"{path}/{sentence}" for sentence in _folder(before, now))
+        case Secret(path):
+            assert isinstance(before, SecretAnswer)
+            assert isinstance(now, SecretAnswer)
+            yield from (f"{path} {sentence}" for sentence in _secret(before, now))
+        case Examine(folder):
+            assert isinstance(before, ExamineAnswer)
+            assert isinstance(now, ExamineAnswer)
+            yield from (f"the newest backup in {folder} {sentence}" for sentence in _examined(before, now))
+        case Engine(socket):
+            assert isinstance(before, EngineAnswer)
+            assert isinstance(now, EngineAnswer)
+            yield from _engine(before, now, where=socket)
         case User(name):
-            assert not isinstance(before, bytes)
-            assert not isinstance(now, bytes)
+            assert before is None or isinstance(before, int)
+            assert now is None or isinstance(now, int)
             yield f"user {name} was uid {before}, now {now}"
         case Walk():
             return  # what a walk found is told by the verdicts that were made of it
@@ -152,12 +199,18 @@ def _answer(look: Look, before: Answer, now: Answer) -> Iterator[str]:
             assert_never(look)
 
 
-def _name(look: Look) -> str:
+def _name(look: Look) -> str:  # noqa: PLR0911 (one for each look)
     match look:
         case Mounts():
             return "the mount table"
-        case Stat(path) | ReadFile(path):
+        case Stat(path) | ReadFile(path) | ReadFolder(path) | Secret(path):
             return path
+        case Space(path):
+            return f"the file system of {path}"
+        case Examine(folder):
+            return f"the newest backup in {folder}"
+        case Engine(socket):
+            return f"the container engine at {socket}"
         case User(name):
             return f"user {name}"
         case Walk(root):
@@ -214,3 +267,97 @@ def _stat(before: StatAnswer, now: StatAnswer) -> Iterator[str]:
     ):
         if was != is_now:
             yield f"had {name} {was}, now {is_now}"
+
+
+def _space(before: SpaceAnswer, now: SpaceAnswer) -> Iterator[str]:
+    """What is free moves all the time, and is left out."""
+    if before.read_only != now.read_only:
+        yield "is read-only now" if now.read_only else "can be written now"
+    if before.bytes_total != now.bytes_total:
+        yield f"had {before.bytes_total} bytes in all, now {now.bytes_total}"
+
+
+def _folder(before: FolderAnswer, now: FolderAnswer) -> Iterator[str]:
+    for name in sorted(before.files.keys() | now.files.keys() | before.unread.keys() | now.unread.keys()):
+        was, is_now = before.files.get(name), now.files.get(name)
+        if name in now.unread:
+            if name not in before.unread:
+                yield f"{name} cannot be read any more: {now.unread[name]}"
+        elif name in before.unread:
+            yield f"{name} can be read again" if is_now is not None else f"{name} is gone"
+        elif was is None:
+            yield f"{name} is there now"
+        elif is_now is None:
+            yield f"{name} is gone"
+        elif was != is_now:
+            yield f"{name} changed: {len(was)} bytes ({_short(was)}) before, {len(is_now)} ({_short(is_now)}) now"
+
+
+def _secret(before: SecretAnswer, now: SecretAnswer) -> Iterator[str]:
+    if before.present != now.present:
+        yield "is there now" if now.present else "is gone"
+        return
+    for name, was, is_now in (
+        ("mode", f"{before.mode:04o}", f"{now.mode:04o}"),
+        ("uid", before.uid, now.uid),
+        ("gid", before.gid, now.gid),
+    ):
+        if was != is_now:
+            yield f"had {name} {was}, now {is_now}"
+    if before.fault != now.fault:
+        yield f"can be used no more: {now.fault}" if now.fault else "can be used again"
+
+
+def _examined(before: ExamineAnswer, now: ExamineAnswer) -> Iterator[str]:
+    """A newer backup is told by its name; of the same one, what it has become."""
+    old, new = {file.name: file for file in before.files}, {file.name: file for file in now.files}
+    if old.keys() != new.keys():
+        yield f"was {_listed(old)}, now {_listed(new)}"
+    for name in sorted(old.keys() & new.keys()):
+        if old[name].sha256 != new[name].sha256:
+            yield f"has other bytes: {name}"
+        elif old[name].whole != new[name].whole:
+            yield f"is read otherwise: {name} {new[name].fault or 'is whole'}"
+
+
+def _listed(names: Mapping[str, object]) -> str:
+    return ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "none"
+
+
+def _engine(before: EngineAnswer, now: EngineAnswer, *, where: str) -> Iterator[str]:
+    try:
+        old, new = RunningEngine.parse(before.content, where=where), RunningEngine.parse(now.content, where=where)
+    except CouldNotLook:
+        return  # what cannot be read is told by the verdicts that could not be made of it
+    if old.version != new.version:
+        yield f"the container engine was {old.version}, now {new.version}"
+    yield from _containers({one.name: one for one in old.containers}, {one.name: one for one in new.containers})
+    yield from _volumes({one.name: one for one in old.volumes}, {one.name: one for one in new.volumes})
+
+
+def _containers(old: Mapping[str, Container], new: Mapping[str, Container]) -> Iterator[str]:
+    for name in sorted(old.keys() | new.keys()):
+        was, is_now = old.get(name), new.get(name)
+        if was is None or is_now is None:
+            yield f"container {name} is {'new' if was is None else 'gone'}"
+        elif was.image_id != is_now.image_id:
+            yield f"container {name} has another image: {was.image} before, {is_now.image} now"
+        elif (was.state, was.health) != (is_now.state, is_now.health):
+            yield f"container {name} was {_condition(was)}, now {_condition(is_now)}"
+        elif was.id != is_now.id:
+            yield f"container {name} was made anew"
+        elif was.started_at != is_now.started_at:
+            yield f"container {name} was started again"
+
+
+def _condition(container: Container) -> str:
+    return f"{container.state} ({container.health})" if container.health else container.state
+
+
+def _volumes(old: Mapping[str, EngineVolume], new: Mapping[str, EngineVolume]) -> Iterator[str]:
+    for name in sorted(old.keys() | new.keys()):
+        was, is_now = old.get(name), new.get(name)
+        if was is None or is_now is None:
+            yield f"volume {name} is {'new' if was is None else 'gone'}"
+        elif (was.driver, was.options) != (is_now.driver, is_now.options):
+            yield f"volume {name} has other options"

@@ -49,15 +49,19 @@ class Walk:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Space:
-    """Free bytes and inodes of the file system that a path is on, as an ordinary user may use them (statvfs)."""
+    """Free bytes and inodes of the file system that a path is on (links followed), as an ordinary user may use them (statvfs)."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ReadFolder:
-    """The bytes of every regular file directly in a directory whose name ends with one of `suffixes` (all when empty), hidden ones left out: crontabs, units.
-    A directory that does not exist is an answer (no files)."""
+    """The bytes of every regular file directly in a directory whose name ends with one of `suffixes` (all when empty), links followed: crontabs, units.
+
+    Left out, as cron and systemd do: hidden ones, what an editor or dpkg left behind (`x~`, `#x#`, `x.dpkg-old`), directories and other things, links that lead
+    nowhere. A link to /dev/null, as a masked unit is, is a file without bytes. A directory that does not exist is an answer (no files); more than 2,000
+    files or 8 MiB is a failed look, a file of more than 1 MiB is `unread`.
+    """
 
     path: str
     suffixes: tuple[str, ...] = ()
@@ -65,7 +69,11 @@ class ReadFolder:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Secret:
-    """Is a secret file there, not blank, and readable as its `format` (text, json, pem, hex, base64)? Judged where it lies: its bytes never leave the host."""
+    """Is a secret file there, not blank, and readable as its `format` (text, json, pem, hex, base64)? Judged where it lies: its bytes never leave the host.
+
+    Links are followed, and mode, owner and size are those of the file that they lead to: it is what somebody could read. A link that leads nowhere is an
+    absent secret. hex and base64 may have line breaks; base64 may be of the URL alphabet and go without padding.
+    """
 
     path: str
     format: str = "text"
@@ -168,7 +176,7 @@ class SpaceAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderAnswer:
-    """What `ReadFolder` saw: the files by name, and those that could not be read, with why."""
+    """What `ReadFolder` saw: the files in the order of their names, and those that could not be read, with why."""
 
     files: Mapping[str, bytes]
     unread: Mapping[str, str]
@@ -176,7 +184,8 @@ class FolderAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretAnswer:
-    """What `Secret` saw; `fault` is empty when it can be read as its format, else says what is wrong with it without quoting it. `mode`: permission bits."""
+    """What `Secret` saw; `fault` is empty when it can be read as its format, else says what is wrong with it without quoting it: one that is `blank`, is
+    no regular file or has more than 1 MiB has a fault in every format. `mode`: permission bits."""
 
     present: bool
     regular: bool = False

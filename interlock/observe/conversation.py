@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from interlock.config.models import Host, Ssh
 from interlock.errors import CouldNotLook
-from interlock.facts.looks import Look, Mounts, ReadFile, Stat, User, Walk
+from interlock.facts.looks import Engine, Examine, Look, Mounts, ReadFile, ReadFolder, Secret, Space, Stat, User, Walk
 from interlock.observe import probe, wire
 
 if TYPE_CHECKING:
@@ -98,8 +98,9 @@ def payload(looks: Sequence[Look], nonce: str, seconds: float) -> bytes:
     return shell + f"\ninterlock_finish\nexit 0\n{MARK}\n".encode() + python
 
 
-def _call(number: int, look: Look) -> str:
-    if any("\0" in part for part in wire.look_to_json(look) if isinstance(part, str)):
+def _call(number: int, look: Look) -> str:  # noqa: PLR0911 (one for each look)
+    parts = [text for part in wire.look_to_json(look) for text in (part if isinstance(part, list) else [part])]
+    if any("\0" in text for text in parts if isinstance(text, str)):
         return f"refused_unasked {number} EINVAL 'it has a NUL in it'"  # which a shell would drop, and look at something else
     match look:
         case ReadFile():
@@ -112,6 +113,16 @@ def _call(number: int, look: Look) -> str:
             return f"look_user {number} {shlex.quote(look.name)}"
         case Walk():
             return f"look_walk {number} {shlex.quote(look.root)}"
+        case Space():
+            return f"look_space {number} {shlex.quote(look.path)}"
+        case ReadFolder():
+            return f"look_folder {number} {shlex.join((look.path, *look.suffixes))}"
+        case Secret():
+            return f"look_secret {number} {shlex.quote(look.path)} {shlex.quote(look.format)}"
+        case Examine():
+            return f"refused_unasked {number} no-tool 'this host has no python3, which reads a backup to its end'"
+        case Engine():
+            return f"refused_unasked {number} no-tool 'this host has no python3, which asks a container engine'"
         case _:
             assert_never(look)
 

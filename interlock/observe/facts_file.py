@@ -31,7 +31,18 @@ from typing import Any, BinaryIO
 
 from interlock.config.models import Site
 from interlock.errors import ConfigError, CouldNotLook, EvidenceError
-from interlock.facts.looks import Answer, FailedLook, HostFacts, Listing, Look, MountsAnswer, Walk
+from interlock.facts.looks import (
+    Answer,
+    EngineAnswer,
+    ExamineAnswer,
+    FailedLook,
+    FolderAnswer,
+    HostFacts,
+    Listing,
+    Look,
+    MountsAnswer,
+    Walk,
+)
 from interlock.observe import probe, wire
 from interlock.observe.reply import open_private, read_listings
 
@@ -132,8 +143,20 @@ def _redacted(answer: Answer, redact: Callable[[bytes], bytes]) -> Answer:
             return redact(answer)
         case MountsAnswer():
             return replace(answer, mountinfo=redact(answer.mountinfo))
+        case FolderAnswer():
+            return replace(answer, files={name: redact(content) for name, content in answer.files.items()})
+        case EngineAnswer():
+            return replace(answer, content=redact(answer.content))
+        case ExamineAnswer():
+            return ExamineAnswer(
+                files=tuple(replace(file, manifest=_redacted_text(file.manifest, redact), fault=_redacted_text(file.fault, redact)) for file in answer.files)
+            )
         case _:
             return answer
+
+
+def _redacted_text(text: str, redact: Callable[[bytes], bytes]) -> str:
+    return redact(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 
 def _json(value: object) -> bytes:

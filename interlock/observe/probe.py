@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 VERSION = 1
 CHUNK = 5000  # entries of one listing: a directory with a million files comes in two hundred listings, and memory stays flat
 BATCH = 2000  # entries handed over between threads at once (`batched`)
+FOLDER_FILES = 2000  # files of one folder that are read at most, of so many bytes each and together
+FOLDER_FILE_LIMIT = 1024 * 1024
+FOLDER_LIMIT = 8 * 1024 * 1024
+SECRET_LIMIT = 1024 * 1024  # nobody's secret is larger
 DEPTH = 200  # each level holds a descriptor open; deeper trees are an error in their listing, not a crash at the descriptor limit
 
 _QUIET = getattr(os, "O_NOATIME", 0)
@@ -129,9 +133,14 @@ def _kind(mode: "int") -> "str":
     return _KINDS.get(stat.S_IFMT(mode), "something else")
 
 
+def irregular(mode: "int") -> "str":
+    """What is wrong with a path where a regular file belongs."""
+    return f"it is {_kind(mode)}, not a regular file"
+
+
 def _require_regular(mode: "int") -> "None":
     if not stat.S_ISREG(mode):
-        raise CouldNot("not-regular", f"it is {_kind(mode)}, not a regular file")
+        raise CouldNot("not-regular", irregular(mode))
 
 
 def look_stat(path: "bytes") -> "dict[str, Any]":
@@ -216,6 +225,172 @@ def look_user(name: "str") -> "int | None":
         return pwd.getpwnam(name).pw_uid
     except KeyError:
         return None
+
+
+def look_space(path: "bytes") -> "dict[str, Any]":
+    """The fields of `SpaceAnswer`."""
+    seen = os.statvfs(path)
+    return {
+        "bytes_free": seen.f_bavail * seen.f_frsize,
+        "bytes_total": seen.f_blocks * seen.f_frsize,
+        "inodes_free": seen.f_favail,
+        "inodes_total": seen.f_files,
+        "read_only": bool(seen.f_flag & os.ST_RDONLY),
+    }
+
+
+# --- folders -----------------------------------------------------------------------------------------------------------------------------------
+
+
+def look_folder(path: "bytes", suffixes: "list[bytes]") -> "dict[str, Any]":
+    """The fields of `FolderAnswer`: the regular files directly in a folder, by name, links followed."""
+    try:
+        names = sorted(name for name in os.listdir(path) if _is_wanted(name, suffixes))
+    except FileNotFoundError:
+        return {"files": {}, "unread": {}}
+    files = {}  # type: dict[str, bytes]
+    unread = {}  # type: dict[str, str]
+    room = FOLDER_LIMIT
+    for name in names:
+        try:
+            content = _read_in_folder(path.rstrip(b"/") + b"/" + name)
+        except CouldNot as could_not:
+            unread[to_text(name)] = could_not.text
+            continue
+        if content is None:
+            continue
+        files[to_text(name)] = content
+        room -= len(content)
+        if room < 0 or len(files) > FOLDER_FILES:
+            raise CouldNot("too-large", f"its files have more than {FOLDER_LIMIT} bytes, or are more than {FOLDER_FILES}")
+    return {"files": files, "unread": unread}
+
+
+def _is_wanted(name: "bytes", suffixes: "list[bytes]") -> "bool":
+    """Neither hidden, nor what an editor or dpkg left behind: cron and systemd pass these over too."""
+    if name.startswith((b".", b"#")) or name.endswith((b"~", b"#")) or b".dpkg-" in name:
+        return False
+    return not suffixes or name.endswith(tuple(suffixes))
+
+
+def _read_in_folder(path: "bytes") -> "bytes | None":
+    """Its bytes; a link to /dev/null is a file without any (a masked unit). None for what is no file, leads nowhere or has just gone."""
+    try:
+        seen = os.stat(path)
+        if stat.S_ISCHR(seen.st_mode) and seen.st_rdev == os.makedev(1, 3):
+            return b""
+        return look_read(path, FOLDER_FILE_LIMIT) if stat.S_ISREG(seen.st_mode) else None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return None
+        raise CouldNot.because(error) from None
+
+
+# --- secrets: judged here, for their bytes go nowhere -------------------------------------------------------------------------------------------
+
+
+def look_secret(path: "bytes", kind: "str") -> "dict[str, Any]":
+    """The fields of `SecretAnswer`. Links are followed: what counts is who may read the file that they lead to."""
+    if kind not in _SECRET_FAULTS:
+        raise ValueError(f"no such format: {kind}")
+    try:
+        seen = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return {"present": False}
+    found = {
+        "present": True,
+        "regular": stat.S_ISREG(seen.st_mode),
+        "mode": stat.S_IMODE(seen.st_mode),
+        "uid": seen.st_uid,
+        "gid": seen.st_gid,
+        "size": seen.st_size,
+    }  # type: dict[str, Any]
+    if not found["regular"]:
+        return dict(found, fault=irregular(seen.st_mode))
+    if seen.st_size > SECRET_LIMIT:
+        return dict(found, fault=f"it has more than {SECRET_LIMIT} bytes, too many for a secret")
+    content = look_read(path, SECRET_LIMIT)
+    if not content.strip(_BLANKS + b"\0"):
+        return dict(found, blank=True, fault="it is blank")
+    return dict(found, fault=_SECRET_FAULTS[kind](content))
+
+
+_BLANKS = b" \t\n\r\v\f"
+
+
+def _json_fault(content: "bytes") -> "str":
+    """Where it ceases to be JSON. The parser's own words are left out: some of them quote."""
+    try:
+        json.loads(content.decode("utf-8"), parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        return "it is no JSON: it is not UTF-8"
+    except RecursionError:
+        return "it is no JSON that can be read: it is nested too deep"
+    except ValueError as error:
+        at = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+        return "it is no JSON" + at
+    return ""
+
+
+def _no_constant(_: "str") -> "None":
+    raise ValueError
+
+
+def _hex_fault(content: "bytes") -> "str":
+    digits = content.translate(None, _BLANKS)
+    if digits.translate(None, b"0123456789abcdefABCDEF"):
+        return "it has characters that are no hex digits"
+    return "it has an odd number of hex digits" if len(digits) % 2 else ""
+
+
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def _base64_fault(content: "bytes") -> "str":
+    """Of the plain and of the URL alphabet; what has no padding at all may leave it out."""
+    text = content.translate(None, _BLANKS)
+    digits = text.rstrip(b"=")
+    if digits.translate(None, _BASE64 + b"+/") and digits.translate(None, _BASE64 + b"-_"):
+        return "it has characters that are not base64"
+    padding = len(text) - len(digits)
+    if len(digits) % 4 == 1 or (padding and (padding > 2 or len(text) % 4)):
+        return "its length is not one that base64 has: it is cut short, or padded wrongly"
+    return ""
+
+
+def _pem_fault(content: "bytes") -> "str":
+    """At least one block from BEGIN to its own END, with whole base64 between; what stands outside of blocks is free text."""
+    if b"\0" in content:
+        return "it is no PEM: it has a NUL"
+    label, digits, blocks, headers = None, b"", 0, False
+    for line in [line.strip(b" \t") for line in content.translate(None, b"\r\v\f").split(b"\n")]:
+        if line.startswith(b"-----BEGIN ") and line.endswith(b"-----"):
+            if label is not None:
+                return "a PEM block begins within another one"
+            label, digits, headers = line[11:-5], b"", True
+        elif line.startswith(b"-----END ") and line.endswith(b"-----"):
+            if line[9:-5] != label:
+                return "a PEM block ends that did not begin"
+            if not digits or b" " in digits or b"\t" in digits or _base64_fault(digits):
+                return "a PEM block holds no whole base64"
+            label, blocks = None, blocks + 1
+        elif label is not None and not (headers and b":" in line):  # RFC 1421: headers, then an empty line
+            headers = False
+            digits += line
+    if label is not None:
+        return "a PEM block does not end"
+    return "" if blocks else "it is no PEM: no block begins in it"
+
+
+_SECRET_FAULTS = {
+    "text": lambda _: "",
+    "json": _json_fault,
+    "pem": _pem_fault,
+    "hex": _hex_fault,
+    "base64": _base64_fault,
+}  # type: dict[str, Callable[[bytes], str]]
 
 
 # --- the walk ----------------------------------------------------------------------------------------------------------------------------------
@@ -555,6 +730,9 @@ _LOOKS = {
     "stat": lambda path: {"stat": look_stat(to_bytes(path))},
     "mounts": lambda: {"mounts": look_mounts()},
     "user": lambda name: {"uid": look_user(name)},
+    "space": lambda path: {"space": look_space(to_bytes(path))},
+    "folder": lambda path, suffixes: {"folder": look_folder(to_bytes(path), [to_bytes(suffix) for suffix in suffixes])},
+    "secret": lambda path, kind: {"secret": look_secret(to_bytes(path), kind)},
     "walk": lambda root: {"walked": look_root(to_bytes(root)) and 0},  # in process a walk begins when somebody walks
 }  # type: dict[str, Callable[..., dict[str, Any]]]
 
@@ -585,8 +763,13 @@ def jsonable(found: "dict[str, Any]") -> "dict[str, Any]":
     """An answer with its bytes in base64."""
     if "bytes" in found:
         return {"bytes": base64.b64encode(found["bytes"]).decode("ascii")}
+    if "engine" in found:
+        return {"engine": base64.b64encode(found["engine"]).decode("ascii")}
     if "mounts" in found:
         return {"mounts": dict(found["mounts"], mountinfo=base64.b64encode(found["mounts"]["mountinfo"]).decode("ascii"))}
+    if "folder" in found:
+        files = {name: base64.b64encode(content).decode("ascii") for name, content in found["folder"]["files"].items()}
+        return {"folder": dict(found["folder"], files=files)}
     return found
 
 
@@ -642,14 +825,19 @@ def main(request: "str") -> "None":
     sys.stdout.buffer.write(b"\n")  # a start file of the shell may have left a line open
     output.line(header(asked["nonce"]))
     walks = [(number, look) for number, look in enumerate(asked["looks"]) if look[0] == "walk"]
-    quick = [(number, look) for number, look in enumerate(asked["looks"]) if look[0] != "walk"]
-    for (number, _), found in zip(quick, answers([look for _, look in quick], limit)):
-        output.line(dict(jsonable(found), look=number))
+    others = [(number, look) for number, look in enumerate(asked["looks"]) if look[0] != "walk"]
+    _send_answers(output, [(number, look) for number, look in others if look[0] != "examine"], limit)
     for number, look in walks:
         output.line(dict(_send_walk(output, number, look[1], limit), look=number))
+    _send_answers(output, [(number, look) for number, look in others if look[0] == "examine"], limit)  # what takes long takes no time from the others
     output.line({"interlock_probe_end": asked["nonce"], "lines": output.lines})
     output.flush()
     os._exit(0)
+
+
+def _send_answers(output: "_Output", looks: "list[tuple[int, list[Any]]]", limit: "Callable[[], float]") -> "None":
+    for (number, _), found in zip(looks, answers([look for _, look in looks], limit)):
+        output.line(dict(jsonable(found), look=number))
 
 
 def _send_walk(output: "_Output", number: "int", root: "str", limit: "Callable[[], float]") -> "dict[str, Any]":

@@ -86,6 +86,195 @@ look_read() { # INDEX PATH BYTES: at most so many, one more than the limit
 	fi
 }
 
+look_space() { # INDEX PATH
+	needs_stat "$1" || return
+	if ! seen=$(stat -f -c '%S %b %a %c %d' -- "$2" 2>&1); then
+		failed "$1" "$seen"
+		return
+	fi
+	put space "$1"
+	printf '%s' "$seen"
+	put mountinfo "$1"
+	if ! wrong=$({ cat /proc/self/mountinfo >&3; } 2>&1); then
+		failed "$1" "$wrong"
+		return
+	fi
+	put place "$1"
+	readlink -f -- "$2" 2>/dev/null
+}
+
+look_folder() { # INDEX PATH [SUFFIX...]
+	needs_stat "$1" || return
+	index=$1 folder=${2%/}
+	if ! kind=$(stat -L -c '%F' -- "$2" 2>&1); then
+		failed "$1" "$kind"
+		return
+	elif [ ! -d "$2" ]; then
+		refused "$1" ENOTDIR 'Not a directory'
+		return
+	elif [ ! -r "$2" ] || [ ! -x "$2" ]; then
+		refused "$1" EACCES 'Permission denied'
+		return
+	fi
+	shift 2
+	files=0 room=8388608
+	for file in "$folder"/*; do
+		wanted "${file##*/}" "$@" || continue
+		if [ -c "$file" ] && [ "$(readlink -f -- "$file")" = /dev/null ]; then
+			put masked "$index"
+			printf '%s' "${file##*/}"
+			continue
+		fi
+		[ -f "$file" ] || continue
+		size=$(stat -L -c '%s' -- "$file" 2>/dev/null) || continue
+		files=$((files + 1))
+		[ "$size" -gt 1048576 ] || room=$((room - size))
+		if [ "$files" -gt 2000 ] || [ "$room" -lt 0 ]; then
+			refused "$index" too-large 'its files have more than 8388608 bytes, or are more than 2000'
+			return
+		fi
+		put name "$index"
+		printf '%s' "${file##*/}"
+		if [ "$size" -gt 1048576 ]; then
+			put unread "$index"
+			printf 'it has %s bytes, more than the limit of 1048576' "$size"
+			continue
+		fi
+		put content "$index"
+		wrong=$({ od -An -v -tx1 -N 1048577 <"$file" >&3; } 2>&1) && continue
+		put unread "$index"
+		printf '%s' "$wrong"
+	done
+	put whole "$index"
+}
+
+wanted() { # NAME [SUFFIX...]
+	case $1 in
+	'#'* | *'~' | *'#' | *.dpkg-*) return 1 ;;
+	esac
+	name=$1
+	shift
+	[ $# -gt 0 ] || return 0
+	for suffix; do
+		case $name in
+		*"$suffix") return 0 ;;
+		esac
+	done
+	return 1
+}
+
+look_secret() { # INDEX PATH FORMAT
+	needs_stat "$1" || return
+	if ! has tr || ! has od; then
+		refused "$1" no-tool 'this host has neither python3 nor tr and od'
+		return
+	fi
+	if ! seen=$(stat -L -c '%f %u %g %s' -- "$2" 2>&1); then
+		failed "$1" "$seen"
+		return
+	fi
+	kind=$(stat -L -c '%F' -- "$2" 2>/dev/null)
+	if [ ! -f "$2" ]; then
+		fault='irregular' blank=0
+	elif [ "${seen##* }" -gt 1048576 ]; then
+		fault='it has more than 1048576 bytes, too many for a secret' blank=0
+	elif ! wrong=$({ : <"$2"; } 2>&1); then
+		failed "$1" "$wrong"
+		return
+	elif [ -z "$(tr -d '\000 \t\n\r\v\f' <"$2" | od -An -tx1 -N 1)" ]; then
+		fault='it is blank' blank=1
+	else
+		blank=0
+		secret_fault "$2" "$3" || {
+			refused "$1" no-tool "this host has no python3, which judges $3"
+			return
+		}
+	fi
+	put secret "$1"
+	printf '%s %s %s' "$seen" "$blank" "$fault"
+}
+
+secret_fault() { # PATH FORMAT: says what is wrong in $fault; its words never hold the secret
+	fault=
+	case $2 in
+	text) ;;
+	hex)
+		digits=$(tr -d ' \t\n\r\v\f' <"$1" | tr '\000' '!')
+		case $digits in
+		*[!0-9a-fA-F]*) fault='it has characters that are no hex digits' ;;
+		*) [ $((${#digits} % 2)) -eq 0 ] || fault='it has an odd number of hex digits' ;;
+		esac
+		;;
+	base64)
+		base64_fault "$(tr -d ' \t\n\r\v\f' <"$1" | tr '\000' '!')"
+		;;
+	pem)
+		if [ "$(tr -cd '\000' <"$1" | od -An -tx1 -N 1)" ]; then
+			fault='it is no PEM: it has a NUL'
+			return 0
+		fi
+		fault=$(tr -d '\r\v\f' <"$1" | pem_fault)
+		;;
+	*) return 1 ;;
+	esac
+	return 0
+}
+
+base64_fault() { # TEXT without blanks
+	text=$1 digits=$1
+	while [ "${digits%=}" != "$digits" ]; do digits=${digits%=}; done
+	case $digits in
+	*[!A-Za-z0-9+/_-]*) fault='it has characters that are not base64' ;;
+	*[+/]*[_-]* | *[_-]*[+/]*) fault='it has characters that are not base64' ;;
+	esac
+	[ -z "$fault" ] || return
+	padding=$((${#text} - ${#digits}))
+	if [ $((${#digits} % 4)) -eq 1 ] || { [ "$padding" -gt 0 ] && { [ "$padding" -gt 2 ] || [ $((${#text} % 4)) -ne 0 ]; }; }; then
+		fault='its length is not one that base64 has: it is cut short, or padded wrongly'
+	fi
+}
+
+pem_fault() { # says what is wrong with the PEM on stdin; a pipe, for a here-document could be a file
+	label='' inside=no body='' blocks=0 headers=no
+	while IFS= read -r line || [ -n "$line" ]; do
+		line=${line#"${line%%[! 	]*}"}
+		line=${line%"${line##*[! 	]}"}
+		case $line in
+		'-----BEGIN '*-----)
+			if [ "$inside" = yes ]; then
+				printf 'a PEM block begins within another one'
+				return
+			fi
+			label=${line#-----BEGIN } inside=yes body='' headers=yes
+			;;
+		'-----END '*-----)
+			if [ "$inside" = no ] || [ "${line#-----END }" != "$label" ]; then
+				printf 'a PEM block ends that did not begin'
+				return
+			fi
+			base64_fault "$body"
+			if [ -z "$body" ] || [ -n "$fault" ]; then
+				printf 'a PEM block holds no whole base64'
+				return
+			fi
+			inside=no blocks=$((blocks + 1))
+			;;
+		*)
+			[ "$inside" = yes ] || continue
+			case $headers$line in
+			yes*:*) continue ;;
+			esac
+			headers=no body=$body$line
+			;;
+		esac
+	done
+	if [ "$inside" = yes ]; then
+		printf 'a PEM block does not end'
+	elif [ "$blocks" -eq 0 ]; then
+		printf 'it is no PEM: no block begins in it'
+	fi
+}
+
 look_mounts() { # INDEX
 	needs_stat "$1" || return
 	put mountinfo "$1"

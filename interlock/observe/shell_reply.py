@@ -14,7 +14,22 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from interlock.facts.looks import Answer, Entry, FailedLook, Look, MountsAnswer, ReadFile, Stat, StatAnswer, Walk
+from interlock.facts.looks import (
+    Answer,
+    Entry,
+    FailedLook,
+    FolderAnswer,
+    Look,
+    MountsAnswer,
+    ReadFile,
+    ReadFolder,
+    Secret,
+    SecretAnswer,
+    SpaceAnswer,
+    Stat,
+    StatAnswer,
+    Walk,
+)
 from interlock.observe import probe
 
 HELD_LIMIT = 200_000  # find mixes the entries of several directories, so a walk is sorted in memory before it is written
@@ -115,6 +130,47 @@ class _Walked:
                 yield text, itself, entries[start : start + probe.CHUNK], "", device, vanished if start == 0 else ()
 
 
+def _absent(look: Look, failed: FailedLook) -> Answer:
+    """The answer to a look at what is not there, where that is an answer."""
+    match look:
+        case Stat() if failed.code in _ABSENT:
+            return StatAnswer(present=False)
+        case Secret() if failed.code in _ABSENT:
+            return SecretAnswer(present=False)
+        case ReadFolder() if failed.code == "ENOENT":
+            return FolderAnswer(files={}, unread={})
+        case _:
+            return None
+
+
+def _secret(text: bytes) -> SecretAnswer:
+    """`mode uid gid size blank fault`; the fault is `irregular` for what is no regular file."""
+    mode_text, uid, gid, size, blank, fault = text.decode("ascii").split(" ", 5)
+    mode = int(mode_text, 16)
+    return SecretAnswer(
+        present=True,
+        regular=stat.S_ISREG(mode),
+        mode=stat.S_IMODE(mode),
+        uid=int(uid),
+        gid=int(gid),
+        size=int(size),
+        blank=blank == "1",
+        fault=probe.irregular(mode) if fault == "irregular" else fault,
+    )
+
+
+def _read_only(mountinfo: bytes, place: bytes) -> bool:
+    """Whether the mount that shows a path, or its file system, is read-only. The last of the deepest mounts is the one that is seen."""
+    found = (b"", b"")
+    for line in mountinfo.splitlines():
+        fields, _, rest = line.partition(b" - ")
+        mountpoint, options = probe.unescape(fields.split(b" ")[4]), fields.split(b" ")[5] + b"," + rest.split(b" ")[-1]
+        below = mountpoint.rstrip(b"/") + b"/"
+        if (place + b"/").startswith(below) and len(below) >= len(found[0]):
+            found = (below, options)
+    return b"ro" in found[1].split(b",")
+
+
 @dataclass(slots=True, kw_only=True)
 class ShellReply:
     """The records of one reply, look after look. `answered` takes each answer, `write` each listing, packed, of a walk."""
@@ -125,6 +181,8 @@ class ShellReply:
     _kept: dict[str, bytes] = field(default_factory=dict)
     _links: dict[str, str] = field(default_factory=dict)
     _devices: dict[str, str] = field(default_factory=dict)
+    _files: dict[str, bytes] = field(default_factory=dict)
+    _unread: dict[str, str] = field(default_factory=dict)
     _walked: _Walked | None = None
     _link: bytes = b""
 
@@ -143,6 +201,8 @@ class ShellReply:
             self._fail(number, look, kind, text)
         elif isinstance(look, Walk):
             self._take_walk(number, look, kind, text)
+        elif isinstance(look, ReadFolder):
+            self._take_folder(number, kind, text)
         else:
             self._take_answer(number, look, kind, text)
         return False
@@ -153,19 +213,23 @@ class ShellReply:
             failed = FailedLook(code, why)
         else:
             failed = failed_look(text)
-        absent = isinstance(look, Stat) and failed.code in _ABSENT
-        self._done(number, StatAnswer(present=False) if absent else failed)
+        self._done(number, _absent(look, failed) or failed)
 
     def _done(self, number: int, answer: Answer) -> None:
-        self._kept.clear()
+        for kept in (self._kept, self._files, self._unread):
+            kept.clear()
         self.answered(number, answer)
 
     def _take_answer(self, number: int, look: Look, kind: str, text: bytes) -> None:
         match kind:
-            case "stat" | "device" | "nodevice" | "bytes" | "mountinfo":
+            case "stat" | "device" | "nodevice" | "bytes" | "mountinfo" | "space":
                 self._kept[kind] = text
             case "realpath":
                 self._done(number, self._stat(text))
+            case "place":
+                self._done(number, self._space(text.removesuffix(b"\n")))
+            case "secret":
+                self._done(number, _secret(text))
             case "whole" if isinstance(look, ReadFile):
                 self._done(number, self._content(look))
             case "whole":
@@ -203,6 +267,41 @@ class ShellReply:
             mtime=int(mtime),
             device=device,
             realpath=probe.to_text(realpath.removesuffix(b"\n")),
+        )
+
+    def _take_folder(self, number: int, kind: str, text: bytes) -> None:
+        match kind:
+            case "masked":
+                self._files[probe.to_text(text)] = b""
+            case "name":
+                self._kept[kind] = text
+            case "content":
+                content = bytes.fromhex(text.decode("ascii"))
+                if len(content) > probe.FOLDER_FILE_LIMIT:  # it grew meanwhile
+                    self._unread[self._name()] = f"it has more bytes than the limit of {probe.FOLDER_FILE_LIMIT}"
+                else:
+                    self._files[self._name()] = content
+            case "unread":
+                self._files.pop(self._name(), None)
+                self._unread[self._name()] = failed_look(text).text
+            case "whole":
+                self._done(number, FolderAnswer(files=dict(self._files), unread=dict(self._unread)))
+            case _:
+                raise ValueError(f"no record of a folder: {kind}")
+
+    def _name(self) -> str:
+        return probe.to_text(self._kept["name"])
+
+    def _space(self, place: bytes) -> Answer:
+        unit, total, free, inodes, inodes_free = map(int, self._kept["space"].split(b" "))
+        if not place:
+            return FailedLook("ENOENT", "where it leads cannot be seen")
+        return SpaceAnswer(
+            bytes_free=free * unit,
+            bytes_total=total * unit,
+            inodes_free=inodes_free,
+            inodes_total=inodes,
+            read_only=_read_only(self._kept["mountinfo"], place),
         )
 
     def _content(self, look: ReadFile) -> Answer:

@@ -7,18 +7,43 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from dataclasses import MISSING, Field
 from functools import partial
 from itertools import repeat
 from typing import Any, assert_never
 
-from interlock.facts.looks import Answer, Entry, FailedLook, Listing, Look, Mounts, MountsAnswer, ReadFile, Stat, StatAnswer, User, Walk
+from interlock.facts.looks import (
+    Answer,
+    Engine,
+    EngineAnswer,
+    Entry,
+    Examine,
+    ExamineAnswer,
+    Examined,
+    FailedLook,
+    FolderAnswer,
+    Listing,
+    Look,
+    Mounts,
+    MountsAnswer,
+    ReadFile,
+    ReadFolder,
+    Secret,
+    SecretAnswer,
+    Space,
+    SpaceAnswer,
+    Stat,
+    StatAnswer,
+    User,
+    Walk,
+)
 from interlock.observe import probe
 
 _NUMBERS = len(Entry._fields) - 3  # all but name, acl and target
 _make_entry = partial(tuple.__new__, Entry)
 
 
-def look_to_json(look: Look) -> list[Any]:
+def look_to_json(look: Look) -> list[Any]:  # noqa: PLR0911 (one for each look)
     """`["read", path, limit]` and the like."""
     match look:
         case ReadFile():
@@ -31,11 +56,21 @@ def look_to_json(look: Look) -> list[Any]:
             return ["user", look.name]
         case Walk():
             return ["walk", look.root]
+        case Space():
+            return ["space", look.path]
+        case ReadFolder():
+            return ["folder", look.path, list(look.suffixes)]
+        case Secret():
+            return ["secret", look.path, look.format]
+        case Examine():
+            return ["examine", look.folder]
+        case Engine():
+            return ["engine", look.socket, list(look.variables)]
         case _:
             assert_never(look)
 
 
-def look_from_json(value: Any) -> Look:
+def look_from_json(value: Any) -> Look:  # noqa: PLR0911 (one for each look)
     """The reverse of `look_to_json`."""
     match value:
         case ["read", str(path), int(limit)]:
@@ -48,11 +83,21 @@ def look_from_json(value: Any) -> Look:
             return User(name)
         case ["walk", str(root)]:
             return Walk(root)
+        case ["space", str(path)]:
+            return Space(path)
+        case ["folder", str(path), list(suffixes)] if _is_text(suffixes):
+            return ReadFolder(path, tuple(suffixes))
+        case ["secret", str(path), str(kind)]:
+            return Secret(path, kind)
+        case ["examine", str(folder)]:
+            return Examine(folder)
+        case ["engine", str(socket), list(variables)] if _is_text(variables):
+            return Engine(socket, tuple(variables))
         case _:
             raise ValueError(f"no such look: {value!r:.200}")
 
 
-def answer_of(look: Look, found: Mapping[str, Any]) -> Answer:
+def answer_of(look: Look, found: Mapping[str, Any]) -> Answer:  # noqa: PLR0911 (one for each look)
     """The answer to a look from what the probe found in process: `{kind: value}` with bytes. A finished walk answers None."""
     match look, found:
         case _, {"failed": [str(code), str(text)]}:
@@ -60,13 +105,23 @@ def answer_of(look: Look, found: Mapping[str, Any]) -> Answer:
         case ReadFile(), {"bytes": bytes(content)}:
             return content
         case Stat(), {"stat": dict(fields)}:
-            return _stat_answer(fields)
+            return StatAnswer(**_fields(StatAnswer, fields))
         case Mounts(), {"mounts": {"mountinfo": bytes(mountinfo), "devices": dict(devices), "links": dict(links)}} if _all_text(devices) and _all_text(links):
             return MountsAnswer(mountinfo=mountinfo, devices=devices, links=links)
         case User(), {"uid": int() | None as uid}:
             return uid
         case Walk(), {"walked": int()}:
             return None
+        case Space(), {"space": dict(fields)}:
+            return SpaceAnswer(**_fields(SpaceAnswer, fields))
+        case ReadFolder(), {"folder": {"files": dict(files), "unread": dict(unread)}} if _all_text(unread) and not set(map(type, files.values())) - {bytes}:
+            return FolderAnswer(files=files, unread=unread)
+        case Secret(), {"secret": dict(fields)}:
+            return SecretAnswer(**_fields(SecretAnswer, fields))
+        case Examine(), {"examined": list(examined)}:
+            return ExamineAnswer(files=tuple(map(_examined, examined)))
+        case Engine(), {"engine": bytes(content)}:
+            return EngineAnswer(content=content)
         case _:
             raise ValueError(f"no answer to {look}: {found!r:.200}")
 
@@ -78,11 +133,16 @@ def answer_from_json(look: Look, value: Mapping[str, Any]) -> Answer:
             return answer_of(look, {"bytes": base64.b64decode(text, validate=True)})
         case {"mounts": {"mountinfo": str(text)}}:
             return answer_of(look, {"mounts": value["mounts"] | {"mountinfo": base64.b64decode(text, validate=True)}})
+        case {"engine": str(text)}:
+            return answer_of(look, {"engine": base64.b64decode(text, validate=True)})
+        case {"folder": {"files": dict(files)}} if _all_text(files):
+            contents = {name: base64.b64decode(text, validate=True) for name, text in files.items()}
+            return answer_of(look, {"folder": value["folder"] | {"files": contents}})
         case _:
             return answer_of(look, value)
 
 
-def answer_to_json(look: Look, answer: Answer, walked: int = 0) -> dict[str, Any]:
+def answer_to_json(look: Look, answer: Answer, walked: int = 0) -> dict[str, Any]:  # noqa: PLR0911 (one for each answer)
     """The reverse of `answer_from_json`; `walked` is how many listings a walk has."""
     match answer:
         case FailedLook():
@@ -90,9 +150,19 @@ def answer_to_json(look: Look, answer: Answer, walked: int = 0) -> dict[str, Any
         case bytes():
             return probe.jsonable({"bytes": answer})
         case StatAnswer():
-            return {"stat": {name: getattr(answer, name) for name in StatAnswer.__dataclass_fields__}}
+            return {"stat": _fields_of(answer)}
         case MountsAnswer():
             return probe.jsonable({"mounts": {"mountinfo": answer.mountinfo, "devices": dict(answer.devices), "links": dict(answer.links)}})
+        case SpaceAnswer():
+            return {"space": _fields_of(answer)}
+        case FolderAnswer():
+            return probe.jsonable({"folder": {"files": dict(answer.files), "unread": dict(answer.unread)}})
+        case SecretAnswer():
+            return {"secret": _fields_of(answer)}
+        case ExamineAnswer():
+            return {"examined": [_fields_of(file) | {"names": list(file.names), "notes": dict(file.notes)} for file in answer.files]}
+        case EngineAnswer():
+            return probe.jsonable({"engine": answer.content})
         case int() | None:
             return {"walked": walked} if isinstance(look, Walk) else {"uid": answer}
         case _:
@@ -112,14 +182,29 @@ def listing_from_json(value: Any) -> Listing:
     return Listing(directory, _itself(itself), entries, error, device, tuple(vanished))
 
 
-def _stat_answer(fields: dict[str, Any]) -> StatAnswer:
-    for name, value in fields.items():
-        wanted = StatAnswer.__dataclass_fields__.get(name)
-        if wanted is None or type(value).__name__ != wanted.type:
-            raise ValueError(f"no field of a stat: {name}={value!r:.200}")
-    if "present" not in fields:
-        raise ValueError("a stat that does not say whether anything is there")
-    return StatAnswer(**fields)
+def _fields_of(answer: Any) -> dict[str, Any]:
+    return {name: getattr(answer, name) for name in answer.__dataclass_fields__}
+
+
+def _fields(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """The values, each of the type that its field says, and none missing that has no default."""
+    fields: dict[str, Field[Any]] = kind.__dataclass_fields__  # type: ignore[attr-defined]
+    for name, value in values.items():
+        if name not in fields or type(value).__name__ not in str(fields[name].type).replace("None", "NoneType").split(" | "):
+            raise ValueError(f"no field of a {kind.__name__}: {name}={value!r:.200}")
+    missing = [name for name, field in fields.items() if name not in values and field.default is MISSING and field.default_factory is MISSING]
+    if missing:
+        raise ValueError(f"a {kind.__name__} without {missing[0]}")
+    return values
+
+
+def _examined(value: Any) -> Examined:
+    match value:
+        case {"names": list(names), "notes": dict(notes)} if _is_text(names) and _all_text(notes):
+            plain = {name: one for name, one in value.items() if name not in ("names", "notes")}
+            return Examined(**_fields(Examined, plain), names=tuple(names), notes=notes)
+        case _:
+            raise ValueError(f"no file of a backup: {value!r:.200}")
 
 
 def _itself(value: Any) -> Entry:

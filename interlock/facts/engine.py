@@ -1,0 +1,207 @@
+"""What does a container engine run? Its containers, their mounts, ports and variables, and its volumes; `looks.Engine` brings them from its API socket.
+
+The probe has cut them already: of environment variables the names are there and the values of those that were asked for, and labels whose name says
+that they hold a secret say `***`. Docker and Podman describe them in the same words.
+Source: Docker Engine API v1.41, ContainerInspect and VolumeList; Podman's compatible endpoints.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from interlock.errors import CouldNotLook
+
+_ANONYMOUS = re.compile("[0-9a-f]{64}")
+_EVERYWHERE = "0.0.0.0"  # noqa: S104, this is how the engine says it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerMount:
+    """One mount of a container. `kind` is `bind`, `volume`, `tmpfs` or the engine's own word; `name` is the volume's, else empty; `source` is on the host."""
+
+    kind: str
+    name: str
+    source: str
+    destination: str
+    read_only: bool
+    propagation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerPort:
+    """A port of the host that leads into a container. `published` 0: the engine picks one when the container starts. `address` `0.0.0.0` is all of IPv4,
+    `::` all of IPv6."""
+
+    address: str
+    published: int
+    target: int
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """One container, running or not. `project` and `service` are what compose labelled it with, else empty.
+
+    `state` is the engine's word (`running`, `exited`, `paused`, `restarting`, `created`, `dead`), `health` that of its health check (`healthy`,
+    `unhealthy`, `starting`), empty when it has none. `variables` are the names of all its environment variables, `environment` the values of those that
+    were asked for. `ports` of one that does not run are those that it would get. `started_at` is RFC 3339.
+    """
+
+    id: str
+    name: str
+    image: str
+    image_id: str
+    project: str
+    service: str
+    state: str
+    health: str
+    restarts: int
+    started_at: str
+    environment: Mapping[str, str]
+    variables: frozenset[str]
+    mounts: tuple[ContainerMount, ...]
+    ports: tuple[ContainerPort, ...]
+    network_mode: str
+    labels: Mapping[str, str]
+
+    @property
+    def running(self) -> bool:
+        """Whether its processes live, paused or not."""
+        return self.state in ("running", "paused", "restarting")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineVolume:
+    """One volume. `options` are those that it was made with (`driver_opts`); `mountpoint` is where its files are on the host."""
+
+    name: str
+    driver: str
+    options: Mapping[str, str]
+    mountpoint: str
+    labels: Mapping[str, str]
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether the engine named it itself: nobody will find it again by its name."""
+        return _ANONYMOUS.fullmatch(self.name) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """All that an engine runs and keeps, containers and volumes in the order of their names."""
+
+    version: str
+    containers: tuple[Container, ...]
+    volumes: tuple[EngineVolume, ...]
+
+    @classmethod
+    def parse(cls, content: bytes, *, where: str) -> Self:
+        """What the probe brought (`EngineAnswer.content`). Raises CouldNotLook when it is not what an engine says."""
+        try:
+            value = json.loads(content)
+            return cls(
+                version=_text(value["version"], "Version"),
+                containers=tuple(sorted(map(_container, value["containers"]), key=lambda container: (container.name, container.id))),
+                volumes=tuple(sorted(map(_volume, value["volumes"]), key=lambda volume: volume.name)),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise CouldNotLook(
+                "what the container engine says cannot be read",
+                where=where,
+                why=f"{type(error).__name__}: {error}",
+                remedy="see that the socket is that of a Docker or Podman engine, and update an old one",
+            ) from error
+
+
+def _container(value: Any) -> Container:
+    config, state, labels = value["Config"], value["State"], _texts(value["Config"]["Labels"])
+    return Container(
+        id=_text(value, "Id"),
+        name=_text(value, "Name").removeprefix("/"),
+        image=_text(config, "Image"),
+        image_id=_text(value, "Image"),
+        project=labels.get("com.docker.compose.project", ""),
+        service=labels.get("com.docker.compose.service", ""),
+        state=_text(state, "Status"),
+        health=_health(state["Health"]),
+        restarts=_number(value["RestartCount"]),
+        started_at=_text(state, "StartedAt"),
+        environment=_texts(config["Environment"]),
+        variables=frozenset(_names(config["Variables"])),
+        mounts=tuple(map(_mount, value["Mounts"])),
+        ports=tuple(_ports(value)),
+        network_mode=_text(value["HostConfig"], "NetworkMode"),
+        labels=labels,
+    )
+
+
+def _health(word: Any) -> str:
+    if not isinstance(word, str):
+        raise TypeError(f"no health: {word!r:.80}")
+    return "" if word == "none" else word
+
+
+def _mount(value: Any) -> ContainerMount:
+    read_write = value["RW"]
+    if not isinstance(read_write, bool):
+        raise TypeError("a mount that does not say whether it can be written")
+    return ContainerMount(
+        kind=_text(value, "Type"),
+        name=_text(value, "Name"),
+        source=_text(value, "Source"),
+        destination=_text(value, "Destination"),
+        read_only=not read_write,
+        propagation=_text(value, "Propagation"),
+    )
+
+
+def _ports(value: Any) -> list[ContainerPort]:
+    """Those that are open; of a container that does not run those that would be."""
+    bound = value["NetworkSettings"]["Ports"] or {}
+    wanted = value["HostConfig"]["PortBindings"] or {}
+    found = set()
+    for target, bindings in (bound if any(bound.values()) else wanted).items():
+        number, _, protocol = target.partition("/")
+        for binding in bindings or ():
+            published = int(_text(binding, "HostPort") or 0)
+            found.add((_text(binding, "HostIp") or _EVERYWHERE, published, int(number), protocol or "tcp"))
+    return [ContainerPort(address=address, published=published, target=target, protocol=protocol) for address, published, target, protocol in sorted(found)]
+
+
+def _volume(value: Any) -> EngineVolume:
+    return EngineVolume(
+        name=_text(value, "Name"),
+        driver=_text(value, "Driver"),
+        options=_texts(value["Options"]),
+        mountpoint=_text(value, "Mountpoint"),
+        labels=_texts(value["Labels"]),
+    )
+
+
+def _text(value: Any, key: str) -> str:
+    found = value[key]
+    if not isinstance(found, str):
+        raise TypeError(f"{key} is no text")
+    return found
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"no number: {value!r:.80}")
+    return value
+
+
+def _names(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise TypeError("no list of names")
+    return value
+
+
+def _texts(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise TypeError("no texts by name")
+    return value
