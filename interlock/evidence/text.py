@@ -27,8 +27,8 @@ from interlock.evidence.wording import (
     steps_in_words,
     tally_in_words,
 )
-from interlock.gate.decision import Reason
-from interlock.verdicts import Outcome, Pair, Verdict
+from interlock.gate.decision import BROKEN, NOT_RUN, UNPROVEN, Reason
+from interlock.verdicts import Outcome, Pair, Severity, Verdict
 
 REASONS_SHOWN = 5
 CHANGES_SHOWN = 10
@@ -102,19 +102,36 @@ PLAIN = Style()
 
 
 def gate_text(record: Record, changes: Sequence[str], next_command: str, style: Style = PLAIN) -> str:
-    """The gate in one screen: when shut, what changed since it was last open, then at most five reasons with their remedies, then the one next command."""
+    """The gate in one screen: when shut, what changed since it was last open, then at most five reasons, the gravest first, then the one next command."""
     lines = [*_decision(record, style)]
     if record.decision is Decision.SHUT:
         lines += _changes(changes, style)
-        lines += ["why:"] if record.reasons else []
-        for reason in record.reasons[:REASONS_SHOWN]:
-            lines += _reason(record, reason, style)
-        left = len(record.reasons) - REASONS_SHOWN
-        lines += [f"  and {number(left, 'more reason')}: see record.json"] if left > 0 else []
+        alike = _alike(record)
+        lines += ["why:"] if alike else []
+        for reasons in alike[:REASONS_SHOWN]:
+            lines += _reason(record, reasons[0], style, others=reasons[1:])
+        left = sum(map(len, alike[REASONS_SHOWN:]))
+        lines += [f"  and {number(left, 'more reason')}: interlock report"] if left else []
     lines += _loud(record, style)
     if next_command:
-        lines += ["", f"next: {style.painted(style.name(next_command), _BOLD)}"]
+        first = "mend the first reason, then " if any(reason.code == BROKEN for reason in record.reasons) else ""
+        lines += ["", f"next: {first}{style.painted(style.name(next_command), _BOLD)}"]
     return "\n".join(lines)
+
+
+def _alike(record: Record) -> list[list[Reason]]:
+    """The reasons, the gravest first: what is broken before what nobody knows. Several subjects of one guardrail are one reason to whoever mends it."""
+    groups: dict[tuple[str, ...], list[Reason]] = {}
+    for reason in sorted(record.reasons, key=lambda reason: _weight(record, reason)):
+        key = (str(reason.code), reason.guardrail) if reason.guardrail and reason.code in _JUDGED else (str(reason.code), reason.guardrail, reason.text)
+        groups.setdefault(key, []).append(reason)
+    return list(groups.values())
+
+
+def _weight(record: Record, reason: Reason) -> tuple[bool, int, int]:
+    verdict = record.by_pair.get(Pair(reason.guardrail, reason.subject))
+    severity = list(Severity).index(verdict.severity) if verdict else 0
+    return reason.code != BROKEN, severity, reason.code
 
 
 def render(record: Record, _details: Details, style: Style = PLAIN) -> Iterator[str]:
@@ -161,16 +178,22 @@ def _changes(changes: Sequence[str], style: Style) -> list[str]:
     return [*lines, f"  and {number(left, 'more change')}"] if left > 0 else lines
 
 
-def _reason(record: Record, reason: Reason, style: Style) -> list[str]:
+def _reason(record: Record, reason: Reason, style: Style, others: Sequence[Reason] = ()) -> list[str]:
+    """One reason; `others` are the same guardrail's with other subjects, which are named and not told."""
     verdict = record.by_pair.get(Pair(reason.guardrail, reason.subject))
-    outcome = {1: Outcome.BROKEN, 10: Outcome.NOT_RUN, 11: Outcome.UNPROVEN}.get(reason.code)
+    outcome = _JUDGED.get(reason.code)
     about = " ".join(style.name(name) for name in (reason.guardrail, reason.subject) if name) or "the whole gate"
     grave = f" ({verdict.severity})" if verdict else ""
     title = style.mark(outcome) if outcome else style.in_column(_KINDS.get(reason.code, f"exit code {reason.code}"), _RED)
     lines = [f"  {title}{about}{grave}", *style.wrapped(reason.text, 4)]
+    if others:
+        shown = ", ".join(other.subject for other in others[:SUBJECTS_SHOWN])
+        more = f" and {len(others) - SUBJECTS_SHOWN} more" if len(others) > SUBJECTS_SHOWN else ""
+        lines += style.wrapped(f"{shown}{more}", 4, "the same for ")
     return lines + style.wrapped(reason.remedy, 4, "remedy: ")
 
 
+_JUDGED: Mapping[int, Outcome] = {BROKEN: Outcome.BROKEN, NOT_RUN: Outcome.NOT_RUN, UNPROVEN: Outcome.UNPROVEN}
 _KINDS: Mapping[int, str] = {12: "waiver", 13: "approval", 14: "stale", 15: "locked"}
 
 

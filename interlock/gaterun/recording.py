@@ -86,14 +86,14 @@ def _record(run: GateRun, verdicts: Sequence[Verdict], details: DetailsDigest, f
 
 
 def next_command(record: Record) -> str:
-    """The one command that an operator types next."""
+    """The one command that an operator types next; where something is broken, once the first reason is mended."""
     aim = f" --for {record.run.action}" if record.run.action else ""
     gate = record.run.gates[0]
     if record.decision is Decision.OPEN:
         return f"interlock plan {record.run.action}" if record.run.action and gate == "preflight" else ""
     if all(reason.code == UNPROVEN for reason in record.reasons) and not record.replayed:
         return f"interlock doctor{aim}"
-    return f"mend the first reason, then: interlock {gate}{aim}"
+    return f"interlock {gate}{aim}"
 
 
 def changed_since_open(run: LoadedRun) -> Sequence[str]:

@@ -25,14 +25,14 @@ def test_nothing_changed_is_nothing_told(tmp_path: Path) -> None:
     assert changes(same, same, {}, {}) == ()
 
 
-def test_outcomes_come_first_the_gravest_at_the_top(tmp_path: Path) -> None:
+def test_outcomes_come_first_the_gravest_at_the_top_and_reasons_are_not_told_twice(tmp_path: Path) -> None:
     before = record(tmp_path, STATE_DISK, backups(), Judged(guardrail="z.gone", subject="s", judgement=Held("m")))
     broken = Judged(guardrail="mounts.state_disk", subject="state", judgement=Broken("/data-state shows a plain directory"))
     unproven = Judged(guardrail="backups.mode_0600", subject="app", judgement=Unproven("timed out"))
     now = record(tmp_path, broken, unproven, Judged(guardrail="a.new", subject="s", judgement=Held("fine")))
     assert changes(before, now) == (
-        "mounts.state_disk [state] was held, now broken: /data-state shows a plain directory",
-        "backups.mode_0600 [app] was held, now unproven: timed out",
+        "mounts.state_disk [state] was held, now broken",
+        "backups.mode_0600 [app] was held, now unproven",
         "a.new [s] is new: held: fine",
         "z.gone [s] is not asked any more: it was held",
     )

@@ -16,7 +16,7 @@ from interlock.evidence.details import no_details
 from interlock.evidence.renderings import RENDERINGS
 from interlock.evidence.text import Style, gate_text
 from interlock.gate.decision import Reason
-from interlock.verdicts import Broken, Detail, Held, Outcome
+from interlock.verdicts import Broken, Detail, Held, Outcome, Severity, Unproven
 from tests.evidence_samples import APPLIED, OPEN, SAMPLES, SHUT, UNPROVEN, WAIVED, Judged, Sample, publish
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -32,17 +32,36 @@ def test_a_shut_gate_says_first_what_changed_then_why_then_what_to_do(tmp_path: 
         "why:",
         "backups.mode_0600 app (critical)",
         "remedy: chmod",
-        "next: interlock preflight --for release",
+        "next: mend the first reason, then interlock preflight --for release",
     ]
     assert [shown.index(part) for part in order] == sorted(shown.index(part) for part in order)
-    assert shown.endswith("next: interlock preflight --for release")
+    assert shown.endswith("next: mend the first reason, then interlock preflight --for release")
 
 
 def test_at_most_five_reasons_are_shown_and_the_rest_counted(tmp_path: Path) -> None:
     judged = [Judged(guardrail=f"g.x{number}", subject="s", judgement=Broken(f"reason {number}")) for number in range(8)]
     shown = gate_text(publish(tmp_path, Sample(judged=judged)).record, [], "")
     assert shown.count("✘ broken") == 5
-    assert "and 3 more reasons: see record.json" in shown
+    assert "and 3 more reasons: interlock report" in shown
+
+
+def test_the_gravest_reason_comes_first_and_what_is_broken_before_what_nobody_knows(tmp_path: Path) -> None:
+    judged = [
+        Judged(guardrail="a.unknown", subject="s", judgement=Unproven("nobody knows"), severity=Severity.CRITICAL),
+        Judged(guardrail="b.high", subject="s", judgement=Broken("bad"), severity=Severity.HIGH),
+        Judged(guardrail="c.critical", subject="s", judgement=Broken("worse"), severity=Severity.CRITICAL),
+    ]
+    shown = gate_text(publish(tmp_path, Sample(judged=judged)).record, [], "")
+    assert sorted(("nobody knows", "    bad", "worse"), key=shown.index) == ["worse", "    bad", "nobody knows"]
+
+
+def test_several_subjects_of_one_guardrail_are_one_reason(tmp_path: Path) -> None:
+    judged = [Judged(guardrail="g.x", subject=f"s{number}", judgement=Broken(f"reason {number}")) for number in range(7)]
+    judged += [Judged(guardrail="g.y", subject="s", judgement=Broken("another reason"))]
+    shown = gate_text(publish(tmp_path, Sample(judged=judged)).record, [], "")
+    assert shown.count("✘ broken") == 2
+    assert "    reason 0\n    the same for s1, s2, s3, s4 and 2 more\n" in shown
+    assert "more reason" not in shown
 
 
 def test_at_most_ten_changes_are_shown_and_the_rest_counted(tmp_path: Path) -> None:
