@@ -135,12 +135,12 @@ class Mounts(Noun):
             return self
         if self.data is None:
             raise WrongValueError("a layout says how state and data lie to each other, and no data disk is declared", "declare `data:`, or remove `layout`")
-        below = f"{self.state.path}/".startswith(f"{self.data.mounted_at.rstrip('/')}/") and self.state.host == self.data.host
+        below = f"{self.state.path}/".startswith(f"{self.data.path.rstrip('/')}/") and self.state.host == self.data.host
         if self.layout is Layout.FLAT and below:
-            what = f"the layout is flat, and the state path {self.state.path} lies below the data disk at {self.data.mounted_at}"
+            what = f"the layout is flat, and the state path {self.state.path} lies below the data path {self.data.path}"
             raise WrongValueError(what, "write `layout: nested`, or correct the paths")
         if self.layout is Layout.NESTED and not below:
-            what = f"the layout is nested, and the state path {self.state.path} does not lie below the data disk at {self.data.mounted_at}"
+            what = f"the layout is nested, and the state path {self.state.path} does not lie below the data path {self.data.path}"
             raise WrongValueError(what, "write `layout: flat`, or correct the paths")
         return self
 
