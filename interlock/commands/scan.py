@@ -1,7 +1,7 @@
 """What do the files of a tree alone say? `interlock scan`: every static guardrail on every file that it is about, without pytest, daemon or network.
 
 The same observers, judgements, waivers and decision as `pytest -m static`; a tree without an `interlock.yaml` is judged as what it looks like
-(`interlock.config.discover`). Whatever lies in the tree, there is a record: what cannot be read or judged is unproven, by name.
+(`interlock.discover`). Whatever lies in the tree, there is a record: what cannot be read or judged is unproven, by name.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from interlock.config.discover import discover
 from interlock.config.load import SITE_FILE, find_site, load_site
 from interlock.config.models import Site
 from interlock.config.scalars import LOCAL
 from interlock.config.waivers import load_waivers
+from interlock.discover.site import site_of
+from interlock.discover.whole import discover
 from interlock.errors import CouldNotLook, UsageError
 from interlock.evidence.details import Details, DetailWriter, Lines, concatenate, read_lines
 from interlock.evidence.provenance import run_of, target_of, used_waivers
@@ -100,7 +101,7 @@ class _Scan:
         tree = Tree(root, patient=True)
         own: tuple[OwnCheck, ...] = ()
         if site_file is None:
-            site, waivers = discover(tree, compose_files(tree), root=root), Waivers()
+            site, waivers = site_of(discover(tree, compose_files(tree), root=root), root), Waivers()
         else:
             declared = load_site(site_file, None, known=gate_names())
             own = tuple(one for one in own_checks(declared.root / "checks") if one.when & GATES)

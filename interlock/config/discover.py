@@ -1,25 +1,18 @@
-"""What would a site file say of this tree, if there were one? A site from files alone, for `interlock scan`: compose files, and scripts that a rule judges.
+"""Which files of a tree say something of its site, and which scripts does a rule judge? By their names in one pass over the listing, and then by their text.
 
-Tests are left out, for what they write is theirs; so is the code of others.
+`interlock.discover` reads what is in them. Tests are left out, for what they write is theirs; so is the code of others.
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from interlock.config.models import Compose, Scripts, Site
 from interlock.errors import CouldNotLook, TooLarge
 from interlock.facts.backup_writers import writes_backups
-
-FALLBACK_NAME = "tree"
-
-_SHELL = re.compile(r"\.(?:ba|da|k)?sh(?:\.(?:tpl|tmpl|tftpl|template|j2|in|example|dist))?$")  # backup.sh, startup-script.sh.tpl
-_CODE_OF_OTHERS = frozenset({"vendor", "vendored", "third_party", "third-party", "site-packages", "dist-packages", "bower_components", "testdata"})
-_TESTS = re.compile(r"(?:^|[_-])(?:unit[_-]?|integration[_-]?|e2e[_-]?)?tests?(?:$|[_-])|^(?:conftest|testing|__tests__|e2e|spec)$", re.IGNORECASE)
-_SHEBANG = re.compile(rb"#![^\n]*\b(?:(?:ba|da|k|a|z)?sh|python[\d.]*)\b")  # also `#!/command/with-contenv bash`
 
 
 class Files(Protocol):
@@ -36,59 +29,120 @@ class Files(Protocol):
         """The bytes of one; raises `CouldNotLook`."""
 
 
-def discover(tree: Files, compose_files: Sequence[str], *, root: Path) -> Site:
-    """The site of a tree without a site file. `compose_files` are the tree's (`interlock.observe.compose.compose_files`).
-
-    Its `source` is empty. File names are kept as they are, also those that a site file could not hold (with newlines, not UTF-8). A folder that cannot be
-    listed is among both kinds of files: nobody knows what is in it, and reading it says why.
-    """
-    scripts, hidden = sorted(scripts_in(tree)), sorted(tree.unlisted)
-    composes, scripts = (*compose_files, *hidden), [*scripts, *hidden]
-    found = {
-        "compose": Compose.model_construct(files=composes) if composes else None,
-        "scripts": Scripts.model_construct(files=tuple(scripts)) if scripts else None,
-    }
-    return Site(interlock=1, site=_name(root)).model_copy(update=found).placed(root)
-
-
-def _name(root: Path) -> str:
-    """The folder's name as a site may be called."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", root.resolve().name).lstrip("._-")[:63]
-    return name or FALLBACK_NAME
+_SHELL = re.compile(r"\.(?:ba|da|k)?sh(?:\.(?:tpl|tmpl|tftpl|template|j2|in|example|dist))?$")  # backup.sh, startup-script.sh.tpl
+_CODE_OF_OTHERS = frozenset({"vendor", "vendored", "third_party", "third-party", "site-packages", "dist-packages", "bower_components", "testdata"})
+_TESTS = re.compile(r"(?:^|[_-])(?:unit[_-]?|integration[_-]?|e2e[_-]?)?tests?(?:$|[_-])|^(?:conftest|testing|__tests__|e2e|spec)$", re.IGNORECASE)
+_ASIDE = frozenset({"examples", "example", "contrib", "samples", "sample", "demo", "demos", "docs", "doc", "ci", ".ci", ".devcontainer", ".github", "optional-modifications"})
+_ENV = re.compile(r"\.env(?:[._-][\w.-]+)?|[\w.-]+\.env(?:[._-](?:example|sample|template|dist|default|tmpl|hbs|j2))?|env[._-](?:example|sample|template|hbs|j2)")
+_NO_ENV = re.compile(r"\.(?:py|ts|js|mjs|go|rs|md|ya?ml|json|php|patch|rc)$|^\.envrc$")
+_UNIT = re.compile(r"[\w@.\\-]+\.(?:service|timer|mount|path)")
+_TEMPLATE = re.compile(r"(.+)\.(?:hbs|j2|tmpl|template)")
+_SIGNERS = re.compile(r"\.?allowed[_-]signers")
+_MODULE = re.compile(r"module\.ya?ml")
+_PYTEST = frozenset({"pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "pytest.toml", ".pytest.toml"})
+_SHEBANG = re.compile(rb"#![^\n]*\b(?:(?:ba|da|k|a|z)?sh|python[\d.]*)\b")  # also `#!/command/with-contenv bash`
+_RESTORE = re.compile(r"(?:^|[/_.-])(?:restore|restoring|recovery|disaster)[^/]*\.(?:md|rst|txt|adoc)$", re.IGNORECASE)
 
 
-def scripts_in(tree: Files) -> Iterator[str]:
+@dataclass(slots=True, kw_only=True)
+class Sorted:
+    """The files of a tree by what their names say; each list in the order of the listing, without tests and the code of others."""
+
+    every: frozenset[str]
+    scripts: list[str] = field(default_factory=list)  # shell, by suffix
+    programs: list[str] = field(default_factory=list)  # Python
+    nameless: list[str] = field(default_factory=list)  # no suffix: the first line says what they are
+    env_files: list[str] = field(default_factory=list)
+    units: list[str] = field(default_factory=list)
+    templates: list[str] = field(default_factory=list)
+    signers: list[str] = field(default_factory=list)
+    modules: list[str] = field(default_factory=list)
+    pytest: list[str] = field(default_factory=list)  # in the root only
+    restore_notes: list[str] = field(default_factory=list)
+    fstabs: list[str] = field(default_factory=list)
+
+
+def sort(listing: Iterable[str]) -> Sorted:
+    """Every file that may say something, by its kind."""
+    found = Sorted(every=frozenset(listing))
+    left_out: dict[str, bool] = {}
+    for path in listing:
+        folder, _, name = path.rpartition("/")
+        if folder not in left_out:
+            left_out[folder] = folder != "" and is_of_others(folder)
+        if left_out[folder] or is_test_name(name):
+            continue
+        _sort_one(found, path, folder, name)
+    return found
+
+
+def _sort_one(found: Sorted, path: str, folder: str, name: str) -> None:
+    if name.endswith(".py"):
+        found.programs.append(path)
+    elif _SHELL.search(name):
+        found.scripts.append(path)
+    elif "." not in name:
+        found.nameless.append(path)
+    if name in _PYTEST and not folder:
+        found.pytest.append(path)
+    if "env" in name and _ENV.fullmatch(name) and not _NO_ENV.search(name):
+        found.env_files.append(path)
+    if _MODULE.fullmatch(name):
+        found.modules.append(path)
+    if _UNIT.fullmatch(name):
+        found.units.append(path)
+    if (match := _TEMPLATE.fullmatch(name)) and match[1]:
+        found.templates.append(path)
+    if _SIGNERS.fullmatch(name):
+        found.signers.append(path)
+    if name == "fstab" or name.endswith(".fstab"):
+        found.fstabs.append(path)
+    if _RESTORE.search(path):
+        found.restore_notes.append(path)
+
+
+def is_of_others(folder: str) -> bool:
+    """A folder of tests, or of the code of others."""
+    return any(part in _CODE_OF_OTHERS or _TESTS.search(part) for part in folder.split("/"))
+
+
+def is_test_name(name: str) -> bool:
+    """`test_backup.py`, `backup.test.sh`, `conftest.py`."""
+    lower = name.lower()
+    return ("test" in lower or "e2e" in lower or "spec" in lower) and any(_TESTS.search(stem) for stem in name.split(".")[:-1] or [name])
+
+
+def is_aside(path: str) -> bool:
+    """Whether a file lies among examples, documents or what CI runs: it says little of the running system."""
+    return any(part in _ASIDE for part in path.split("/")[:-1])
+
+
+def is_called_script(path: str) -> bool:
+    """By its suffix."""
+    return path.endswith(".py") or _SHELL.search(path) is not None
+
+
+def folder_of(path: str) -> str:
+    """The folder of a file, empty for the root."""
+    return posixpath.dirname(path)
+
+
+def shallow_first(paths: Iterable[str]) -> Iterator[str]:
+    """The nearest to the root first."""
+    return iter(sorted(paths, key=lambda path: (path.count("/"), path)))
+
+
+def scripts_in(tree: Files, found: Sorted) -> Iterator[str]:
     """The scripts and programs of a tree that a rule has something to say about; those that cannot be read are among them, but for
     what is too large to be one."""
-    for path in tree.listing():
-        if not _may_be_script(path):
-            continue
+    for path in (*found.scripts, *found.programs, *found.nameless):
         try:
             data = tree.read(path)
         except TooLarge:
             continue
         except CouldNotLook:
-            if _is_called_script(path):
+            if is_called_script(path):
                 yield path
             continue
-        if (_is_called_script(path) or _SHEBANG.match(data)) and writes_backups(path, data):
+        if (is_called_script(path) or _SHEBANG.match(data)) and writes_backups(path, data):
             yield path
-
-
-def _may_be_script(path: str) -> bool:
-    """By its name: a suffix of shell or Python, or none at all, outside of tests and of the code of others."""
-    parts = path.split("/")
-    if any(part in _CODE_OF_OTHERS for part in parts) or any(_TESTS.search(stem) for stem in _stems(parts)):
-        return False
-    return "." not in parts[-1] or _is_called_script(path)
-
-
-def _stems(parts: Iterable[str]) -> Iterator[str]:
-    """Each folder, and the parts of the file's name before its suffix."""
-    *folders, name = parts
-    yield from folders
-    yield from name.split(".")[:-1] or [name]
-
-
-def _is_called_script(path: str) -> bool:
-    return path.endswith(".py") or _SHELL.search(path) is not None
