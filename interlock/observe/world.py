@@ -9,13 +9,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from interlock.config.models import Site
 from interlock.errors import CouldNotLook
 from interlock.facts.looks import HostFacts, Look
 from interlock.observe.tree import Tree
 from interlock.verdicts import Guardrail, Subject, When
+
+if TYPE_CHECKING:
+    from interlock.config.models import Site  # what only discovers files must not wait for the nouns
 
 Seen = TypeVar("Seen")
 LIVE_GATES = frozenset({When.PREFLIGHT, When.DRILL, When.POSTFLIGHT, When.APPLY})
