@@ -1,0 +1,681 @@
+"""Who calls whom, and does something at the end of it change a running system? Follows a command line through scripts, makefiles and other machines.
+
+    for found in Calls(files, settings).shell(text, start): ...
+
+Followed are `./x.sh`, `bash x`, `source x`, `make target`, `npm run x`, `cd dir && ./x`, `ssh host 'cmd'` and its here-documents, `docker exec`, `sh -c`,
+functions and `case "$1"`, and `subprocess` in Python. Every branch is taken. What a name alone tells (`./deploy.sh` that is not there) is `Unfollowed`.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import posixpath
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Protocol
+
+from interlock.facts import makefiles, pythoncode
+from interlock.facts.applies import RUN_OPTIONS, Act, ApplyKind, after_options, read_act, says_deploy
+from interlock.facts.backup_writers import listed
+from interlock.facts.shell import (
+    AndOr,
+    Background,
+    Case,
+    Command,
+    Function,
+    Group,
+    If,
+    Loop,
+    Opaque,
+    Pipeline,
+    ProcessSubstitution,
+    Redirect,
+    Statement,
+    Stream,
+    Substitution,
+    Text,
+    Unparsed,
+    Variable,
+    Word,
+    parse,
+)
+
+DEEPEST = 14  # calls inside calls; what goes deeper calls itself in circles
+MOST_COMMANDS = 4000  # of one start; a script that runs more does not end
+
+ELSEWHERE = "/"  # a directory that is not known to be the tree's
+
+
+class Files(Protocol):
+    """The files that calls are followed through."""
+
+    def text(self, path: str) -> str | None:
+        """The text of a file of the tree, None when there is none, or none that can be read."""
+
+    def called(self, name: str) -> Sequence[str]:
+        """The paths of the files with this base name."""
+
+
+class Place(StrEnum):
+    """On what kind of machine a command runs; the values end a sentence."""
+
+    THROW_AWAY = "on a machine that is thrown away"
+    UNKNOWN = "on a runner that an expression chooses"
+    OWN = "on a runner of your own"
+    REMOTE = "over ssh"
+    HOST = "on this host"
+
+    @property
+    def lasts(self) -> bool:
+        """True when what is changed there is still there afterwards."""
+        return self is not Place.THROW_AWAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    """One step of the way from what starts to what applies: a place in a file."""
+
+    file: str
+    line: int
+    said: str = ""  # instead of file:line
+
+    def __str__(self) -> str:
+        return self.said or f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """A command that changes something, and the way to it. `command` is as a reader knows it."""
+
+    hops: tuple[Hop, ...]
+    command: str
+    act: Act
+    place: Place
+
+    @property
+    def counts(self) -> bool:
+        """False when all that it changes is thrown away with the machine that it runs on."""
+        return self.place.lasts or not self.act.local
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfollowed:
+    """A call by a name that says that it deploys, and that cannot be looked into."""
+
+    hops: tuple[Hop, ...]
+    command: str
+    why: str
+    place: Place = Place.UNKNOWN
+
+
+Found = Reached | Unfollowed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Where following begins. `directory` is relative to the tree, `ELSEWHERE` when it is not in it; `shown` gives a text back as its author wrote it."""
+
+    hops: tuple[Hop, ...]
+    place: Place
+    directory: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    shown: Callable[[str], str] = str
+    declared: frozenset[str] = frozenset()  # scripts that the site says apply
+
+
+@dataclass(slots=True, kw_only=True)
+class _State:
+    """What is known at one point of a script. `file` is the one at hand, `arguments` its positional parameters (None: not known)."""
+
+    start: Start
+    file: str
+    hops: tuple[Hop, ...]
+    place: Place
+    directory: str
+    variables: dict[str, str]
+    arguments: tuple[str, ...] | None = None
+    functions: dict[str, Function] = field(default_factory=dict)
+    running: tuple[str, ...] = ()  # what is being followed, to end circles
+    contained: bool = False  # inside of a container: its engine is not the machine's
+    here: Hop | None = None  # the place that stands for all lines: a step of a Python program
+
+    def inside(self, **changes: object) -> _State:
+        """A scope of its own: what is set in it does not come back."""
+        return replace(self, variables=dict(self.variables), functions=dict(self.functions), **changes)  # type: ignore[arg-type]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Made:
+    """One run of make: its makefile, and what was made already."""
+
+    path: str
+    makefile: makefiles.Makefile
+    names: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Calls:
+    """Follows calls through the files of one tree; the number of commands is bounded for each start."""
+
+    files: Files
+    _left: int = MOST_COMMANDS
+
+    def shell(self, text: str, start: Start, *, file: str, line: int) -> Iterator[Found]:
+        """What a piece of shell that begins on `line` of `file` comes to change."""
+        self._left = MOST_COMMANDS
+        state = _State(start=start, file=file, hops=start.hops, place=start.place, directory=start.directory, variables=dict(start.environment))
+        yield from self._shell(text, state, line)
+
+    def _shell(self, text: str, state: _State, line: int) -> Iterator[Found]:
+        if len(state.running) > DEEPEST:
+            return
+        script = parse(text, first_line=line)
+        yield from self._statements(script.statements, state)
+
+    # ---- the statements of a script, every branch
+
+    def _statements(self, statements: Sequence[Statement], state: _State) -> Iterator[Found]:
+        for statement in statements:
+            if isinstance(statement, Function):
+                state.functions[statement.name] = statement
+        for statement in statements:
+            yield from self._statement(statement, state)
+
+    def _statement(self, statement: Statement, state: _State) -> Iterator[Found]:
+        match statement:
+            case Command():
+                yield from self._command(statement, state)
+            case Pipeline():
+                for index, stage in enumerate(statement.stages):
+                    fed = self._written(statement.stages[index - 1], state) if index else None
+                    yield from self._command(stage, state.inside(), fed) if isinstance(stage, Command) else self._statement(stage, state.inside())
+            case AndOr():
+                yield from self._statement(statement.left, state)
+                yield from self._statement(statement.right, state)
+            case Background():
+                yield from self._statement(statement.body, state.inside())
+            case Group():
+                yield from self._statements(statement.body, state.inside() if statement.subshell else state)
+            case If():
+                for branch in statement.branches:
+                    yield from self._statements((*branch.condition, *branch.body), state)
+                yield from self._statements(statement.otherwise, state)
+            case Loop():
+                yield from self._statements((*statement.condition, *statement.body), state)
+            case Case():
+                yield from self._case(statement, state)
+            case Unparsed():
+                yield from self._unparsed(statement, state)
+            case _:  # a condition looks; a function is followed where it is called
+                return
+
+    def _case(self, case: Case, state: _State) -> Iterator[Found]:
+        """The arms that a known word can take; all of them for one that is not known."""
+        word = _expanded(case.word, state)
+        known = word if word is not None and "$" not in word else None
+        for arm in case.arms:
+            patterns = [_expanded(pattern, state) or "*" for pattern in arm.patterns]
+            if known is None or any(_matches(known, pattern) for pattern in patterns):
+                yield from self._statements(arm.body, state)
+                if known is not None:
+                    return
+
+    def _unparsed(self, part: Unparsed, state: _State) -> Iterator[Found]:
+        telling = re.search(r"\b(?:docker[ -]compose\b[^\n]*\bup|kubectl\s+apply|helm\s+upgrade|terraform\s+apply|ansible-playbook|ssh\s)", part.raw)
+        if telling is not None:
+            why = "these lines are no shell that can be read"
+            yield Unfollowed(hops=(*state.hops, self._hop(state, part.line)), command=_short(part.raw), why=why, place=state.place)
+
+    # ---- one command
+
+    def _command(self, command: Command, state: _State, fed: str | None = None) -> Iterator[Found]:
+        self._left -= 1
+        if self._left < 0:
+            return
+        for word in (*command.words, *(given.value for given in command.assignments if given.value), *(redirect.target for redirect in command.redirects)):
+            for part in word.parts:
+                if isinstance(part, (Substitution, ProcessSubstitution, Opaque)):
+                    yield from self._statements(part.body, state.inside())
+        environment = {given.name: _expanded(given.value, state) or "" for given in command.assignments if given.value is not None and not given.appends}
+        if not command.words or command.words[0].literal in ("export", "local", "readonly", "declare", "typeset"):
+            state.variables |= environment
+            return
+        argv = [text for word in command.words for text in _fields(word, state)]
+        if argv:
+            yield from self._argv(argv, state, command.line, self._stdin(command.redirects, state, fed), environment)
+
+    def _argv(self, argv: list[str], state: _State, line: int, stdin: str | None = None, environment: Mapping[str, str] | None = None) -> Iterator[Found]:
+        environment = {**state.variables, **(environment or {})}
+        argv, script = _unwrapped(argv)
+        if script is not None:
+            yield from self._shell(script, self._nested(state, line), line)
+            return
+        if not argv:
+            return
+        program, name = argv[0], argv[0].rpartition("/")[2]
+        if program in state.functions and len(state.running) < DEEPEST and f"{state.file}#{program}" not in state.running:
+            function = state.functions[program]
+            inner = state.inside(arguments=tuple(argv[1:]), running=(*state.running, f"{state.file}#{program}"))
+            yield from self._statement(function.body, inner)
+            state.variables |= inner.variables
+            return
+        if name in ("cd", "pushd"):
+            state.directory = _moved(state, argv[1] if len(argv) > 1 else "")
+            return
+        if name in ("ssh", "autossh"):
+            yield from self._ssh(argv, state, line, stdin)
+            return
+        act = read_act(argv, environment)
+        if act is not None and not (state.contained and act.kind in (ApplyKind.ENGINE, ApplyKind.SERVICE)):
+            act = replace(act, local=False) if self._is_remote_database(act, argv, environment, state) else act
+            yield Reached(hops=(*state.hops, self._hop(state, line)), command=self._told(argv, state), act=act, place=state.place)
+            return
+        yield from self._call(argv, state, line, stdin)
+
+    def _is_remote_database(self, act: Act, argv: Sequence[str], environment: Mapping[str, str], state: _State) -> bool:
+        """A migration whose database comes from the forge's secrets is not that of the machine it runs on."""
+        if act.kind is not ApplyKind.DATABASE:
+            return False
+        told = [*argv, *(value for name, value in environment.items() if re.search(r"DATABASE|DB_|PG|DSN|POSTGRES|MYSQL", name))]
+        return any(re.search(r"secrets\.\w*(?:DATABASE|DB|DSN|PG|POSTGRES|MYSQL)\w*(?:URL|URI|DSN|HOST)", state.start.shown(text)) for text in told)
+
+    def _call(self, argv: list[str], state: _State, line: int, stdin: str | None) -> Iterator[Found]:
+        """A command that runs others: a script, a shell, make, a container, a runner of tasks."""
+        name = argv[0].rpartition("/")[2]
+        if name in _SHELLS:
+            yield from self._by_shell(argv, state, line, stdin)
+        elif name in ("source", "."):
+            yield from self._sourced(argv, state, line)
+        elif name in ("docker", "podman", "nerdctl", "docker-compose", "podman-compose", "kubectl"):
+            yield from self._in_container(argv, state, line, stdin)
+        elif name in ("make", "gmake"):
+            yield from self._make(argv, state, line)
+        elif re.fullmatch(r"python[\d.]*", name):
+            script = next((word for word in argv[1:] if not word.startswith("-")), "")
+            if script.endswith(".py"):
+                yield from self._script(script, argv, state, line)
+        elif name in ("npm", "yarn", "pnpm", "bun"):
+            yield from self._package_script(argv, state, line)
+        elif "/" in argv[0] or name.endswith((".sh", ".bash", ".py")):
+            yield from self._script(argv[0], argv, state, line)
+        elif (name in _TASKS and any(says_deploy(word) for word in argv[1:4])) or (argv[1:2] == ["deploy"] and name not in _SITES):
+            why = f"what {name} does is not known here"
+            yield Unfollowed(hops=(*state.hops, self._hop(state, line)), command=self._told(argv, state), why=why, place=state.place)
+
+    def _by_shell(self, argv: list[str], state: _State, line: int, stdin: str | None) -> Iterator[Found]:
+        rest = list(argv[1:])
+        while rest and rest[0].startswith(("-", "+")) and rest[0] not in ("-s", "-"):
+            option = rest.pop(0)
+            if option in ("-o", "-O", "+o", "--rcfile", "--init-file") and rest:
+                rest.pop(0)
+        if rest and rest[0] not in ("-s", "-"):
+            yield from self._script(rest[0], rest, state, line)
+        elif stdin is not None:
+            yield from self._shell(stdin, self._nested(state, line), line)
+
+    def _sourced(self, argv: list[str], state: _State, line: int) -> Iterator[Found]:
+        """In the same shell: what is set and defined there stays."""
+        path = self._resolve(argv[1], state) if len(argv) > 1 else None
+        text = self.files.text(path) if path is not None else None
+        if path is None or text is None or path in state.running or len(state.running) >= DEEPEST:
+            return
+        before = state.file, state.hops, state.running, state.here
+        state.file, state.hops, state.running, state.here = path, (*state.hops, self._hop(state, line)), (*state.running, path), None
+        yield from self._shell(text, state, 1)
+        state.file, state.hops, state.running, state.here = before
+
+    def _script(self, word: str, argv: Sequence[str], state: _State, line: int) -> Iterator[Found]:
+        path = self._resolve(word, state)
+        hops = (*state.hops, self._hop(state, line))
+        if path is not None and path in state.start.declared:
+            act = Act(kind=ApplyKind.DECLARED)
+            yield Reached(hops=hops, command=self._told(argv, state), act=act, place=state.place)
+            return
+        text = self.files.text(path) if path is not None else None
+        if path is None or text is None:
+            if says_deploy(posixpath.basename(word)) and not word.endswith((".yml", ".yaml", ".json")):
+                yield Unfollowed(hops=hops, command=self._told(argv, state), why=f"{state.start.shown(word)} is not in this tree", place=state.place)
+            return
+        if path in state.running or len(state.running) >= DEEPEST:
+            return
+        running, arguments = (*state.running, path), tuple(argv[1:])
+        inner = replace(state, file=path, hops=hops, arguments=arguments, running=running, here=None, functions={}, variables=dict(state.variables))
+        if path.endswith(".py") or re.match(r"#![^\n]*python", text):
+            yield from self._python(text, inner)
+        elif path.endswith((".sh", ".bash")) or re.match(r"#![^\n]*\b(?:ba|da|k|a)?sh\b", text) or "." not in posixpath.basename(path):
+            yield from self._shell(text, inner, 1)
+
+    # ---- other machines, containers
+
+    def _ssh(self, argv: list[str], state: _State, line: int, stdin: str | None) -> Iterator[Found]:
+        rest = after_options(argv, _SSH_OPTIONS)
+        if not rest:
+            return
+        host = rest[0].rpartition("@")[2]
+        place = state.place if re.fullmatch(r"localhost|127\.[\d.]+|::1", host) else Place.REMOTE
+        inner = self._nested(state, line, place=place, directory=ELSEWHERE)
+        script = " ".join(rest[1:])
+        if script and _by_stdin(rest[1:]) and stdin is not None:
+            script = stdin
+        text = script or stdin
+        if text:
+            yield from self._shell(text, inner, line)
+
+    def _in_container(self, argv: list[str], state: _State, line: int, stdin: str | None) -> Iterator[Found]:
+        """`docker exec`, `docker run`, `docker compose exec` and `run`: the command inside, whose engine is not the machine's."""
+        at = next((index for index, word in enumerate(argv[1:], 1) if word in ("exec", "run")), None)
+        if at is None:
+            return
+        inner = after_options(argv[at:], RUN_OPTIONS)[1:]
+        if inner[:1] == ["--"]:
+            inner = inner[1:]
+        if inner:
+            yield from self._argv(list(inner), state.inside(contained=True, directory=ELSEWHERE), line, stdin)
+
+    # ---- makefiles, packages, Python
+
+    def _make(self, argv: list[str], state: _State, line: int) -> Iterator[Found]:
+        directory, name, rest = state.directory, "", list(argv[1:])
+        targets: list[str] = []
+        while rest:
+            word = rest.pop(0)
+            if word in ("-C", "--directory") and rest:
+                directory = _joined(directory, rest.pop(0))
+            elif word in ("-f", "--file", "--makefile") and rest:
+                name = rest.pop(0)
+            elif word in ("-j", "-l", "-o", "-W", "-I") and rest and re.fullmatch(r"\d+", rest[0]):
+                rest.pop(0)
+            elif not word.startswith("-") and "=" not in word:
+                targets.append(word)
+        path = self._makefile(directory, name)
+        if path is None:
+            if any(says_deploy(target) for target in targets):
+                hops = (*state.hops, self._hop(state, line))
+                yield Unfollowed(hops=hops, command=self._told(argv, state), why="its makefile is not in this tree", place=state.place)
+            return
+        made = _Made(path=path, makefile=makefiles.parse_makefile(self.files.text(path) or ""))
+        for target in targets or [made.makefile.first]:
+            yield from self._target(made, target, state, line)
+
+    def _makefile(self, directory: str, name: str) -> str | None:
+        below = "" if directory == ELSEWHERE else directory
+        names = [name] if name else ["GNUmakefile", "makefile", "Makefile"]
+        return next((path for one in names if self.files.text(path := _joined(below, one)) is not None), None)
+
+    def _target(self, made: _Made, name: str, state: _State, line: int) -> Iterator[Found]:
+        target = made.makefile.targets.get(name)
+        if target is None or name in made.names or len(state.running) >= DEEPEST or f"{made.path}:{name}" in state.running:
+            return
+        made.names.add(name)
+        for need in target.needs:
+            yield from self._target(made, need, state, line)
+        path, directory = made.path, posixpath.dirname(made.path)
+        for recipe in target.recipe:
+            inner = replace(
+                state,
+                file=path,
+                hops=(*state.hops, self._hop(state, line)),
+                directory=directory,
+                running=(*state.running, f"{path}:{name}"),
+                here=None,
+                functions={},
+                variables=dict(state.variables),
+            )
+            yield from self._shell(recipe.text, inner, recipe.line)
+
+    def _package_script(self, argv: list[str], state: _State, line: int) -> Iterator[Found]:
+        words = [word for word in argv[1:] if not word.startswith("-")]
+        name = words[1] if words[:1] in (["run"], ["run-script"]) and len(words) > 1 else words[0] if words else ""
+        path = _joined("" if state.directory == ELSEWHERE else state.directory, "package.json")
+        command = _script_of_package(self.files.text(path), name)
+        key = f"{path}#{name}"
+        if command and key not in state.running and len(state.running) < DEEPEST:
+            hop = Hop(file=path, line=1, said=f"{path}: {name}")
+            inner = replace(state, hops=(*state.hops, self._hop(state, line)), here=hop, running=(*state.running, key), variables=dict(state.variables))
+            yield from self._shell(command, inner, 1)
+
+    def _python(self, text: str, state: _State) -> Iterator[Found]:
+        module = pythoncode.parse(text.encode("utf-8", "surrogateescape"))
+        if isinstance(module, pythoncode.NotPython):
+            return
+        for statement in module.body:
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Call) and _RUNS.fullmatch(module.dotted(node.func)) and node.args:
+                    yield from self._python_call(node, state)
+
+    def _python_call(self, call: ast.Call, state: _State) -> Iterator[Found]:
+        given = call.args[0]
+        if isinstance(given, (ast.List, ast.Tuple)):
+            argv = [_constant(element) for element in given.elts]
+            if argv and "$" not in argv[0]:
+                yield from self._argv(argv, state.inside(), call.lineno)
+        elif isinstance(given, ast.Constant) and isinstance(given.value, str):
+            yield from self._shell(given.value, replace(state.inside(), here=Hop(file=state.file, line=call.lineno)), call.lineno)
+
+    # ---- where a name leads
+
+    def _stdin(self, redirects: Sequence[Redirect], state: _State, fed: str | None) -> str | None:
+        """The text that a command is fed, where it can be known."""
+        for redirect in redirects:
+            if redirect.stream in (Stream.HERE_DOCUMENT, Stream.HERE_STRING):
+                return _expanded(redirect.target, state)
+            if redirect.stream is Stream.READ and (path := self._resolve(_expanded(redirect.target, state) or "", state)) is not None:
+                return self.files.text(path)
+        return fed
+
+    def _resolve(self, word: str, state: _State) -> str | None:
+        """The file of the tree that a word names; a path of another machine is looked for by its end, since what runs there is a checkout of this tree."""
+        if not word or "\n" in word or word.startswith(("http:", "https:", "~")):
+            return None
+        known = re.sub(r"^(?:\$\{?(?:GITHUB_WORKSPACE|CI_PROJECT_DIR)\}?|\$\(git rev-parse --show-toplevel\)|INTERLOCKEXPRESSION\d+X)/", "", word)
+        candidates = []
+        if known != word:
+            candidates.append(known)
+        elif word.startswith("$"):
+            rest = re.sub(r"^(?:\$\([^)]*\)[^/]*|\$\{?[^/]*)/", "", word)
+            candidates += [_joined(posixpath.dirname(state.file), rest), rest] if rest != word else []
+        elif word.startswith("/") or state.directory == ELSEWHERE:
+            parts = [part for part in word.split("/") if part not in ("", ".")]
+            candidates += ["/".join(parts[index:]) for index in range(len(parts))]
+        else:
+            candidates.append(_joined(state.directory, word))
+        found = next((path for path in candidates if path and not path.startswith("../") and self.files.text(posixpath.normpath(path)) is not None), None)
+        if found is not None:
+            return posixpath.normpath(found)
+        if word.startswith(("/", "$")) or state.directory == ELSEWHERE:
+            same = self.files.called(posixpath.basename(word))
+            return same[0] if len(same) == 1 else None
+        return None
+
+    def _written(self, stage: Statement, state: _State) -> str | None:
+        """What `echo`, `printf` and `cat` write into a pipe."""
+        if not isinstance(stage, Command) or not stage.words:
+            return None
+        words = [text for word in stage.words[1:] for text in _fields(word, state) if text not in ("-e", "-n", "-en", "-ne")]
+        match stage.words[0].literal:
+            case "echo" | "printf":
+                return " ".join(words)
+            case "cat" if words and (path := self._resolve(words[0], state)) is not None:
+                return self.files.text(path)
+            case "cat":
+                return self._stdin(stage.redirects, state, None)
+            case _:
+                return None
+
+    def _hop(self, state: _State, line: int) -> Hop:
+        return state.here or Hop(file=state.file, line=line)
+
+    def _nested(self, state: _State, line: int, *, place: Place | None = None, directory: str | None = None) -> _State:
+        """A script that stands inside of a word: its lines are those of the command around it."""
+        inner = replace(state, variables=dict(state.variables), functions=dict(state.functions), here=self._hop(state, line), running=(*state.running, ""))
+        inner.place = place or state.place
+        inner.directory = state.directory if directory is None else directory
+        return inner
+
+    def _told(self, argv: Sequence[str], state: _State) -> str:
+        return _short(state.start.shown(" ".join(argv)))
+
+
+_SHELLS = listed("sh bash dash ash zsh ksh")
+_TASKS = listed("just task invoke inv mage rake gradle gradlew nox composer mise")
+_SITES = listed("mkdocs mike wrangler vercel netlify firebase surge gh-pages hugo ng docusaurus mvn echo printf")  # what these deploy is read, not run
+_SSH_OPTIONS = listed("-i -p -l -o -F -J -L -R -D -b -c -E -e -I -m -O -Q -S -W -w -B")
+_RUNS = re.compile(r"subprocess\.(?:run|call|check_call|check_output|Popen)|os\.(?:system|popen|execvp?)")
+_PREFIXES: Mapping[str, frozenset[str]] = {  # a program that runs the one behind it -> its options with a value
+    "sudo": listed("-u -g -p -C -D -h -r -t -T -U --user --group"), "doas": listed("-u -C"), "nice": listed("-n"), "ionice": listed("-c -n -p"),
+    "time": listed("-f -o"), "nohup": frozenset(), "exec": listed("-a"), "command": frozenset(), "builtin": frozenset(), "stdbuf": listed("-i -o -e"),
+    "setsid": frozenset(), "chronic": frozenset(), "cronic": frozenset(), "env": listed("-u -C -S"), "xargs": listed("-I -n -P -L -d -a -s"),
+    "npx": frozenset(), "bunx": frozenset(), "sshpass": listed("-p -f -d"), "systemd-run": listed("-p --unit --on-calendar"), "!": frozenset(), "then": frozenset(),
+}  # fmt: skip
+_PREFIXES_WITH_WORD: Mapping[str, frozenset[str]] = {  # the same, with a word of their own before it
+    "timeout": listed("-k -s --signal --kill-after"), "flock": listed("-w -E --timeout --wait"), "gosu": frozenset(), "su-exec": frozenset(),
+    "chroot": frozenset(), "taskset": frozenset(), "retry": frozenset(), "uv": listed("--directory --project --python -p"), "poetry": frozenset(),
+    "pipenv": frozenset(), "pdm": frozenset(), "bundle": frozenset(), "hatch": frozenset(),
+}  # fmt: skip
+
+
+def _unwrapped(argv: list[str]) -> tuple[list[str], str | None]:
+    """What really runs behind `sudo`, `timeout` and the like: an argv, or the text that a shell is given."""
+    for _ in range(10):
+        if not argv:
+            return [], None
+        name = argv[0].rpartition("/")[2]
+        if name in _PREFIXES:
+            argv = after_options(argv, _PREFIXES[name])
+            while name == "env" and argv and "=" in argv[0]:
+                argv = argv[1:]
+        elif name in _PREFIXES_WITH_WORD:
+            argv = after_options(argv, _PREFIXES_WITH_WORD[name])[1:]
+            if name == "flock" and argv[:1] in (["-c"], ["--command"]):
+                return [], argv[1] if len(argv) > 1 else None
+        elif name in _SHELLS or name in ("su", "runuser"):
+            at = next((index for index, word in enumerate(argv[1:], 1) if re.fullmatch(r"-[a-zA-Z]*c|--command", word)), None)
+            return (argv, None) if at is None or at + 1 >= len(argv) else ([], argv[at + 1])
+        else:
+            break
+    return argv, None
+
+
+# ---- words to text
+
+
+def _fields(word: Word, state: _State) -> list[str]:
+    """The words that one word comes to: what a variable holds is split where nothing quotes it, `"$@"` is every argument."""
+    only = word.parts[0] if len(word.parts) == 1 else None
+    if isinstance(only, Variable) and only.name in ("@", "*") and not only.operator:
+        return list(state.arguments) if state.arguments is not None else ["$@"]
+    text = _expanded(word, state)
+    if text is None:
+        return [word.raw]
+    if isinstance(only, Variable) and not word.raw.startswith('"') and "$" not in text:
+        return text.split()
+    if isinstance(only, Opaque) and re.fullmatch(r"\"?\$\{\w+\[@\]\}\"?", word.raw):
+        return _array(word.raw, state)
+    return [text]
+
+
+def _array(raw: str, state: _State) -> list[str]:
+    name = re.sub(r"\W", "", raw)
+    return state.variables.get(name, raw).split()
+
+
+def _expanded(word: Word | None, state: _State) -> str | None:
+    """A word as text: what is known put in, what is not as it stands."""
+    if word is None:
+        return None
+    parts = [_part(part, state) for part in word.parts]
+    text = "".join(parts)
+    array = re.fullmatch(r"\((.*)\)", text, re.DOTALL)
+    return " ".join(shlex_words(array[1])) if array and len(word.parts) == 1 and isinstance(word.parts[0], Opaque) else text
+
+
+def shlex_words(text: str) -> list[str]:
+    """The words of a text as a shell splits it; by blanks where a quote is not closed."""
+    try:
+        return shlex.split(text, comments=True)
+    except ValueError:
+        return text.split()
+
+
+def _part(part: object, state: _State) -> str:
+    match part:
+        case Text():
+            return part.text
+        case Variable():
+            return _variable(part, state)
+        case Substitution() | ProcessSubstitution() | Opaque():
+            return part.raw
+        case _:
+            return ""
+
+
+def _variable(variable: Variable, state: _State) -> str:
+    value = _parameter(variable.name, state)
+    if variable.operator in ("", ":-", "-", ":=", "=", ":?", "?"):
+        if value is not None and (value or not variable.operator.startswith(":")):
+            return value
+        if variable.operator.strip(":") in ("-", "=") and variable.argument is not None and (value is not None or variable.name.isdigit()):
+            return _expanded(variable.argument, state) or ""
+    return value if variable.operator in ("[",) and value is not None else f"${variable.name}"
+
+
+def _parameter(name: str, state: _State) -> str | None:
+    if name.isdigit() and name != "0":
+        if state.arguments is None:
+            return None
+        return state.arguments[int(name) - 1] if int(name) <= len(state.arguments) else ""
+    return state.variables.get(name)
+
+
+def _matches(word: str, pattern: str) -> bool:
+    """Whether a word fits the pattern of a `case`."""
+    expression = "".join(".*" if letter == "*" else "." if letter == "?" else re.escape(letter) for letter in pattern)
+    return re.fullmatch(expression, word, re.DOTALL) is not None
+
+
+def _by_stdin(argv: Sequence[str]) -> bool:
+    """`bash -s`, `bash`, `sudo bash -s`: the command reads what it does from its input."""
+    return re.fullmatch(r"(?:sudo\s+(?:-\w+\s+)*)?(?:ba|da|z)?sh(?:\s+-[a-z]*)*(?:\s+--(?:\s.*)?)?", " ".join(argv)) is not None
+
+
+def _moved(state: _State, directory: str) -> str:
+    if not directory or directory.startswith(("/", "~", "-")):
+        return ELSEWHERE
+    inside = re.sub(r"^(?:\$\{?GITHUB_WORKSPACE\}?)/?", "", directory)
+    if inside != directory:
+        return _joined("", inside or ".")
+    if directory.startswith("$"):
+        own = re.search(r"dirname|BASH_SOURCE", directory)
+        return _joined(posixpath.dirname(state.file), re.sub(r"^.*\)\"?/?", "", directory) or ".") if own else ELSEWHERE
+    return ELSEWHERE if state.directory == ELSEWHERE or "$" in directory or "INTERLOCKEXPRESSION" in directory else _joined(state.directory, directory)
+
+
+def _joined(directory: str, path: str) -> str:
+    if directory == ELSEWHERE:
+        return path
+    joined = posixpath.normpath(posixpath.join(directory, path))
+    return "" if joined == "." else joined
+
+
+def _constant(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    return "${" + ast.unparse(node) + "}"
+
+
+def _script_of_package(text: str | None, name: str) -> str:
+    try:
+        scripts = json.loads(text or "{}").get("scripts", {})
+        return str(scripts.get(name, ""))
+    except (ValueError, AttributeError):
+        return ""
+
+
+def _short(text: str) -> str:
+    """One line of at most 120 characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= 120 else f"{line[:117]}..."
