@@ -1,10 +1,25 @@
-"""Mount sanity: the disk is where the stack believes it is."""
+"""Mount sanity: the disk is where the stack believes it is, and takes what is written to it."""
 
 from interlock.checking import assert_held, check
-from interlock.facts.mounts import StateDisk
+from interlock.facts.mounts import ChainLayout, DeclaredDisk, HostLayout, WritablePlace
 from interlock.judge import mounts
 
 
 @check(mounts.STATE_DISK)
-def test_the_state_directory_shows_the_declared_disk(state_disk: StateDisk) -> None:
-    assert_held(mounts.judge_state_disk(state_disk))
+def test_the_state_directory_shows_the_declared_disk(declared_disk: DeclaredDisk) -> None:
+    assert_held(mounts.judge_disk(declared_disk))
+
+
+@check(mounts.DATA_DISK)
+def test_the_data_directory_shows_the_declared_disk(declared_disk: DeclaredDisk) -> None:
+    assert_held(mounts.judge_disk(declared_disk))
+
+
+@check(mounts.LAYOUT)
+def test_state_and_data_lie_to_each_other_as_declared(layout: ChainLayout | HostLayout) -> None:
+    assert_held(mounts.judge_layout(layout))
+
+
+@check(mounts.WRITABLE)
+def test_what_will_be_written_to_can_be_written_to(writable_place: WritablePlace) -> None:
+    assert_held(mounts.judge_writable(writable_place))

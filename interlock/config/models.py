@@ -6,7 +6,7 @@ bytes, modes permission bits. The descriptions here are the one source of the JS
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -46,6 +46,8 @@ from interlock.config.scalars import (
     nothing,
     to_plain,
 )
+from interlock.facts.mounts import Layout
+from interlock.facts.substitution import SubstitutionError, references
 from interlock.verdicts import Severity
 
 
@@ -107,18 +109,15 @@ class Disk(Learned):
         return self
 
 
-class Layout(StrEnum):
-    """How the state disk lies beside the data disk."""
-
-    NESTED = "nested"  # the state disk is mounted below the data disk
-    FLAT = "flat"  # the two are mounted beside each other, and each service binds both
-
-
 class Overlays(Noun):
     """The compose overlay of each layout; the two never stand in one chain."""
 
     nested: TreePath | None = Field(default=None, description="The compose overlay of the nested layout, inside the site's folder.")
     flat: TreePath | None = Field(default=None, description="The compose overlay of the flat layout, inside the site's folder.")
+
+    def layouts_of(self, files: Collection[str]) -> tuple[Layout, ...]:
+        """The layouts whose overlay is among these compose files."""
+        return tuple(layout for layout, overlay in ((Layout.NESTED, self.nested), (Layout.FLAT, self.flat)) if overlay in files)
 
 
 class Mounts(Noun):
@@ -191,6 +190,14 @@ class StateDir(Noun):
     readers: TreePaths | None = Field(default=None, description="Scripts, units and crontabs of the host that resolve it, inside the site's folder.")
     secrets: Table[SecretFile] = Field(default_factory=nothing, description="The secrets that must be in it, by name.")
     precedence: Table[Precedence] = Field(default_factory=nothing, description="Configuration files whose copy in it wins over a read-only one, by name.")
+
+    @model_validator(mode="after")
+    def _default_is_a_template(self) -> StateDir:
+        try:
+            references(self.default)
+        except SubstitutionError as error:
+            raise WrongValueError(f"the default {self.default} is no text with references", error.remedy) from error
+        return self
 
 
 class BackupClass(StrEnum):

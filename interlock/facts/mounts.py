@@ -1,4 +1,4 @@
-"""Which mounts does a host have, and which of them does a path really show? Parses mountinfo; `interlock.observe.mounts` brings it.
+"""Which mounts does a host have, which of them does a path really show, and what can be written there? Parses mountinfo; `interlock.observe.mounts` brings it.
 
 A path shows what the kernel finds when it walks to it: a mount that another one covers stays in the table, and taking the first (or the longest
 mountpoint) would vouch for it. `MountTable.showing` walks the same way.
@@ -7,11 +7,15 @@ mountpoint) would vouch for it. `MountTable.showing` walks the same way.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Self
+from enum import StrEnum
+from typing import NamedTuple, Self
 
 from interlock.errors import CouldNotLook
+from interlock.facts.looks import Entry, Listing, SpaceAnswer
+from interlock.facts.stack import Service
 
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 _PROPAGATION = ("shared", "master", "propagate_from", "unbindable")
@@ -190,12 +194,14 @@ def _udev_encode(value: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StateDisk:
-    """All that decides whether the disk is where the stack believes it is.
+class DeclaredDisk:
+    """All that decides whether a disk is where the stack believes it is.
 
-    `path` as declared, `realpath` after links (empty when absent), `device_seen` st_dev of what is there as `major:minor`.
+    `holds` is what lives on it, `state` or `data`; `path` as declared, `realpath` after links (empty when absent), `device_seen` st_dev of what is there as
+    `major:minor`.
     """
 
+    holds: str
     path: str
     mountpoint: str
     device: str
@@ -206,3 +212,120 @@ class StateDisk:
     device_seen: str
     table: MountTable
     names: DeviceNames
+
+
+class Layout(StrEnum):
+    """How the state disk lies beside the data disk."""
+
+    NESTED = "nested"  # the state disk is mounted below the data disk
+    FLAT = "flat"  # the two are mounted beside each other, and each service binds both
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directories:
+    """The two directories of the host that a layout is about, and the variable that tells a service where it sees the first."""
+
+    state: str
+    data: str
+    variable: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainLayout:
+    """One chain of compose files beside the layout that its overlays stand for.
+
+    `layouts` are those whose overlay is in the chain, at least one; `declared_is_followed` is True when some chain of the site has the overlay of the
+    declared layout. `users` are its services that use state; the source of each of their mounts is the directory of the host behind it, empty when the
+    engine chooses one.
+    """
+
+    chain: str
+    declared: Layout
+    layouts: tuple[Layout, ...]
+    declared_is_followed: bool
+    directories: Directories
+    users: tuple[Service, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostLayout:
+    """How the two disks really lie on their host. Paths and mountpoints are resolved. `users` as in `ChainLayout`, from the running containers: None when
+    the site names no engine to ask."""
+
+    declared: Layout
+    state_path: str
+    data_path: str
+    state_mountpoint: str
+    data_mountpoint: str
+    table: MountTable
+    directories: Directories
+    users: tuple[Service, ...] | None
+
+
+class NewestBackup(NamedTuple):
+    """How large the newest backup in a directory is: all files of the same time stamp together."""
+
+    size: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritablePlace:
+    """A directory that must take what will be written to it, with the mount and the space behind it.
+
+    `space` is None when the directory is not there; `newest` is the newest backup in it, None when there is none or it is no directory of `backups`.
+    """
+
+    path: str
+    present: bool
+    realpath: str
+    table: MountTable
+    space: SpaceAnswer | None
+    min_free: int = 0
+    min_free_inodes: int = 0
+    backups: bool = False
+    newest: NewestBackup | None = None
+
+
+BACKUPS = "-backups"  # behind a module's name: the subject that is its backup directory
+
+_STAMP = re.compile(r"\d{4}-?\d{2}-?\d{2}(?:[T_.-]?\d{2}[:-]?\d{2}(?:[:-]?\d{2})?)?Z?")
+_BESIDE_A_BACKUP = (".json", ".sha256", ".sha512", ".md5", ".part", ".tmp", ".log")
+_SUMS = frozenset({"SHA256SUMS", "SHA512SUMS", "MD5SUMS"})
+
+
+def newest_backup(walk: Callable[[], Iterable[Listing]], directory: str) -> NewestBackup | None:
+    """The newest backup below a directory, None when there is none. Walks twice, and keeps one file at a time: there may be a million.
+
+    A backup is every file with the newest one's time stamp in its name, or in that of its folder; without one it is the newest file alone. Hidden files,
+    manifests, checksums and logs are no backups. Raises `CouldNotLook`, also for a folder that could not be listed: the newest may be in it.
+    """
+    newest = max(((entry.mtime, folder, entry.name) for folder, entry in _backup_files(walk())), default=None)
+    if newest is None:
+        return None
+    wanted = _backup_of(directory, newest[1], newest[2])
+    sizes = [entry.size for folder, entry in _backup_files(walk()) if _backup_of(directory, folder, entry.name) == wanted]
+    return NewestBackup(size=sum(sizes), files=len(sizes))
+
+
+def _backup_files(listings: Iterable[Listing]) -> Iterator[tuple[str, Entry]]:
+    for listing in listings:
+        if listing.error:
+            raise CouldNotLook(
+                f"{listing.directory} could not be listed: {listing.error}",
+                where=listing.directory,
+                why="the newest backup may be in it",
+                remedy="let this user list it, or set `become: sudo -n` for this host",
+            )
+        for entry in listing.entries:
+            if stat.S_ISREG(entry.mode) and not entry.name.startswith(".") and not entry.name.endswith(_BESIDE_A_BACKUP) and entry.name not in _SUMS:
+                yield listing.directory, entry
+
+
+def _backup_of(top: str, folder: str, name: str) -> str:
+    """What the files of one backup have in common: a stamped folder, else the stamp in their names, else the name."""
+    inner = folder.removeprefix(top).strip("/").split("/")[0]
+    if inner and _STAMP.search(inner):
+        return f"{inner}/"
+    stamp = _STAMP.search(name)
+    return f"{folder}/{stamp[0] if stamp else name}"

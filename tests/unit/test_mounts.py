@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from interlock.errors import CouldNotLook
-from interlock.facts.mounts import DeviceNames, Mount, MountTable, StateDisk, escape, unescape
-from interlock.judge.mounts import judge_state_disk
+from interlock.facts.mounts import DeviceNames, Mount, MountTable, DeclaredDisk, escape, unescape
+from interlock.judge.mounts import judge_disk
 from interlock.verdicts import Broken, Held, Unproven
 
 ROOT = Mount(
@@ -36,8 +36,9 @@ NAMES = DeviceNames(
 
 def disk(
     *mounts: Mount, device: str = "LABEL=state", path: str = "/data/state", seen: str = "8:32", fstype: str | None = None, present: bool = True
-) -> StateDisk:
-    return StateDisk(
+) -> DeclaredDisk:
+    return DeclaredDisk(
+        holds="state",
         path=path,
         mountpoint=path,
         device=device,
@@ -51,19 +52,19 @@ def disk(
     )
 
 
-def broken(state: StateDisk) -> str:
-    judgement = judge_state_disk(state)
+def broken(state: DeclaredDisk) -> str:
+    judgement = judge_disk(state)
     assert isinstance(judgement, Broken), judgement
     return judgement.kind
 
 
 def test_the_declared_disk_at_its_mountpoint_holds() -> None:
-    assert isinstance(judge_state_disk(disk(ROOT, DATA, STATE)), Held)
+    assert isinstance(judge_disk(disk(ROOT, DATA, STATE)), Held)
 
 
 @pytest.mark.parametrize("device", ["LABEL=state", "UUID=1234-ABCD", "/dev/sdc", "/dev/disk/by-label/state"])
 def test_a_disk_may_be_declared_by_any_of_its_names(device: str) -> None:
-    assert isinstance(judge_state_disk(disk(ROOT, DATA, STATE, device=device)), Held)
+    assert isinstance(judge_disk(disk(ROOT, DATA, STATE, device=device)), Held)
 
 
 def test_a_label_with_a_space_is_found_as_udev_writes_it() -> None:
@@ -112,21 +113,21 @@ def test_another_file_system_than_declared_is_broken() -> None:
 
 
 def test_a_table_that_changed_while_it_was_read_is_unproven() -> None:
-    assert isinstance(judge_state_disk(disk(ROOT, DATA, STATE, seen="8:99")), Unproven)
+    assert isinstance(judge_disk(disk(ROOT, DATA, STATE, seen="8:99")), Unproven)
 
 
 def test_a_table_without_a_root_is_unproven() -> None:
-    assert isinstance(judge_state_disk(disk(replace(DATA, parent=9))), Unproven)
+    assert isinstance(judge_disk(disk(replace(DATA, parent=9))), Unproven)
 
 
 def test_a_btrfs_subvolume_is_known_by_the_device_behind_it() -> None:
     subvolume = replace(STATE, device_number="0:50", fstype="btrfs", root="/@state")
-    assert isinstance(judge_state_disk(disk(ROOT, DATA, subvolume, seen="0:51")), Held)
+    assert isinstance(judge_disk(disk(ROOT, DATA, subvolume, seen="0:51")), Held)
 
 
 def test_a_source_without_a_device_is_known_by_its_name() -> None:
     nfs = replace(STATE, device_number="0:60", fstype="nfs4", source="nas:/export/state")
-    assert isinstance(judge_state_disk(disk(ROOT, DATA, nfs, device="nas:/export/state", seen="0:60")), Held)
+    assert isinstance(judge_disk(disk(ROOT, DATA, nfs, device="nas:/export/state", seen="0:60")), Held)
     assert broken(disk(ROOT, DATA, nfs, device="nas:/export/other", seen="0:60")) == "wrong-device"
 
 

@@ -1,34 +1,125 @@
-"""A state directory that leaves its disk: the oldest fault of all. Provable without root, since every user has a tmpfs at /dev/shm."""
+"""Disks that are not where the stack believes, chains that expect another layout, and a disk without room. Provable without root, since every user has a
+tmpfs at /dev/shm."""
 
 from __future__ import annotations
 
+import posixpath
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from interlock.facts.mounts import MountTable
+from interlock.facts.mounts import Mount, MountTable
 from interlock.testing.faults import Fault, move_to_unreachable_host, read_site, write_site
 from interlock.verdicts import When
 
 DISK = "/dev/shm"  # noqa: S108 - a mount that is there, not a place for temporary files
 
+BASE = """\
+services:
+  app: &service
+    image: registry.example.org/shop:stable
+    environment: {STATE_DIR: /data-state}
+    volumes: [data:/data]
+  worker: *service
+volumes:
+  data:
+"""
+FLAT = """\
+services:
+  app:
+    volumes: !override
+      - /data:/data
+      - /data-state:/data-state
+  worker:
+    volumes: !override
+      - /data:/data
+      - /data-state:/data-state
+"""
+
+
+def _shown(path: str) -> Mount:
+    shown = MountTable.parse(Path("/proc/self/mountinfo").read_bytes(), where="/proc/self/mountinfo").showing(path)
+    assert shown is not None
+    return shown
+
+
+def _disk(path: str, shown: Mount) -> dict[str, Any]:
+    return {"path": path, "mountpoint": shown.mountpoint, "device": shown.source, "fstype": shown.fstype}
+
 
 def _healthy(folder: Path) -> None:
-    """State on the tmpfs at /dev/shm, declared as such."""
-    shown = MountTable.parse(Path("/proc/self/mountinfo").read_bytes(), where="/proc/self/mountinfo").showing(DISK)
-    assert shown is not None
-    state = tempfile.mkdtemp(prefix="interlock-proof-", dir=DISK)
-    (folder / "remove").write_text(state)
-    write_site(folder, {"mounts": {"state": {"path": state, "mountpoint": shown.mountpoint, "device": shown.source, "fstype": shown.fstype}}})
+    """State and data on the tmpfs at /dev/shm, declared as such."""
+    top = tempfile.mkdtemp(prefix="interlock-proof-", dir=DISK)
+    (folder / "remove").write_text(top)
+    disks = {}
+    for name in ("state", "data"):
+        Path(top, name).mkdir()
+        disks[name] = _disk(f"{top}/{name}", _shown(DISK))
+    write_site(folder, {"mounts": disks})
 
 
-def _seed(folder: Path) -> None:
-    """The directory at the same path is now one of another disk: what an unmounted state disk looks like to the stack."""
-    state = Path(read_site(folder)["mounts"]["state"]["path"])
-    shutil.rmtree(state)
-    elsewhere = folder / "state-on-the-wrong-disk"
+def _leads_away(folder: Path, disk: str) -> None:
+    """The directory at the same path is now one of another disk: what an unmounted disk looks like to the stack."""
+    path = Path(read_site(folder)["mounts"][disk]["path"])
+    shutil.rmtree(path)
+    elsewhere = folder / f"{disk}-on-the-wrong-disk"
     elsewhere.mkdir()
-    state.symlink_to(elsewhere)
+    path.symlink_to(elsewhere)
+
+
+def _full(folder: Path) -> None:
+    site = read_site(folder)
+    site["mounts"]["state"]["min_free"] = "900000T"
+    write_site(folder, site)
+
+
+def _nested(folder: Path) -> None:
+    """The tmpfs at /dev/shm, and the disk that it is mounted on, which is the root disk where /dev is a plain directory."""
+    outer = _shown(posixpath.dirname(DISK))
+    (folder / "data").symlink_to(outer.mountpoint)
+    state = f"{folder}/data/{posixpath.relpath(DISK, outer.mountpoint)}"
+    disks = {"state": {**_disk(state, _shown(DISK)), "mountpoint": state}, "data": {**_disk(f"{folder}/data", outer), "mountpoint": f"{folder}/data"}}
+    write_site(folder, {"mounts": {**disks, "layout": "nested"}})
+
+
+def _never_migrated(folder: Path) -> None:
+    """The site says flat, and the state disk is still mounted below the data disk: a path beside it is a link there."""
+    (folder / "state").symlink_to(DISK)
+    site = read_site(folder)
+    site["mounts"]["layout"] = "flat"
+    site["mounts"]["state"].update(path=f"{folder}/state", mountpoint=f"{folder}/state")
+    write_site(folder, site)
+
+
+def _chain(folder: Path) -> None:
+    """A chain with the overlay of the flat layout, which its two services follow."""
+    (folder / "compose.yaml").write_text(BASE)
+    (folder / "flat.yaml").write_text(FLAT)
+    disks = {"state": {"path": "/data-state", "device": "LABEL=state"}, "data": {"path": "/data", "device": "LABEL=data"}}
+    site = {
+        "mounts": {**disks, "layout": "flat", "overlays": {"flat": "flat.yaml"}},
+        "compose": {"files": ["compose.yaml", "flat.yaml"], "chains": {"flat": {"files": ["compose.yaml", "flat.yaml"]}}},
+    }
+    write_site(folder, site)
+
+
+def _forgotten_bind(folder: Path) -> None:
+    (folder / "flat.yaml").write_text(FLAT.removesuffix("      - /data-state:/data-state\n"))
+
+
+def _state_on_the_data_disk(folder: Path) -> None:
+    (folder / "compose.yaml").write_text(BASE.replace("STATE_DIR: /data-state", "STATE_DIR: /data/state"))
+
+
+def _no_overlay(folder: Path) -> None:
+    (folder / "flat.yaml").unlink()
+    (folder / "flat.yaml").mkdir()
+
+
+def _unreachable(folder: Path) -> None:
+    for disk in ("state", "data"):
+        move_to_unreachable_host(folder, "mounts", disk)
 
 
 FAULTS = (
@@ -38,7 +129,52 @@ FAULTS = (
         kind="leads-elsewhere",
         gate=When.PREFLIGHT,
         healthy=_healthy,
-        seed=_seed,
+        seed=lambda folder: _leads_away(folder, "state"),
+        blind=lambda folder: move_to_unreachable_host(folder, "mounts", "state"),
+    ),
+    Fault(
+        guardrail="mounts.data_disk",
+        describe="the data directory leads to another disk",
+        kind="leads-elsewhere",
+        gate=When.PREFLIGHT,
+        healthy=_healthy,
+        seed=lambda folder: _leads_away(folder, "data"),
+        blind=lambda folder: move_to_unreachable_host(folder, "mounts", "data"),
+    ),
+    Fault(
+        guardrail="mounts.layout",
+        describe="a service of the flat overlay binds the data disk alone",
+        kind="state-not-bound",
+        gate=When.STATIC,
+        healthy=_chain,
+        seed=_forgotten_bind,
+        blind=_no_overlay,
+    ),
+    Fault(
+        guardrail="mounts.layout",
+        describe="the variable still names a path on the data disk",
+        kind="state-below-data",
+        gate=When.STATIC,
+        healthy=_chain,
+        seed=_state_on_the_data_disk,
+        blind=_no_overlay,
+    ),
+    Fault(
+        guardrail="mounts.layout",
+        describe="the site is declared flat, and its host is still nested",
+        kind="not-beside",
+        gate=When.PREFLIGHT,
+        healthy=_nested,
+        seed=_never_migrated,
+        blind=_unreachable,
+    ),
+    Fault(
+        guardrail="mounts.writable",
+        describe="the state disk has less room than is asked for",
+        kind="too-few-bytes",
+        gate=When.PREFLIGHT,
+        healthy=_healthy,
+        seed=_full,
         blind=lambda folder: move_to_unreachable_host(folder, "mounts", "state"),
     ),
 )

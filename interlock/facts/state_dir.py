@@ -1,0 +1,282 @@
+"""What does the variable that says where state lives come to, for everybody who reads it? One resolution for an env file, a service and a script alike.
+
+`interlock.facts.state_dir_readers` follows the scripts, units and crontabs of the host; `interlock.observe.state_dir` brings the texts.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from interlock.errors import ConfigError
+from interlock.facts.dotenv import EnvFile
+from interlock.facts.looks import SecretAnswer, StatAnswer
+from interlock.facts.stack import Service
+from interlock.facts.substitution import Fault, SubstitutionError, substitute
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Wrong(StrEnum):
+    """Why the variable comes to no directory."""
+
+    ENV_FILE = "env-file-refused"
+    UNDEFINED = "undefined-variable"
+    SYNTAX = "template-syntax"
+    INHERITED = "inherited"  # nobody but the shell that starts the reader knows the value
+    RELATIVE = "relative"
+    DOTS = "dots"
+    CONTROL = "control-character"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """What the variable comes to: `path` is absolute, without `..`, doubled or trailing slashes. `from_default`: it is not set, or set to nothing."""
+
+    path: str
+    from_default: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unresolved:
+    """The variable comes to no directory that every reader would agree on. `line` is that of an env file or script, where it stands in one."""
+
+    why: Wrong
+    message: str
+    remedy: str
+    line: int | None = None
+
+
+Resolution = Resolved | Unresolved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateVariable:
+    """The variable as the site declares it. `default` is what every reader takes when it is not set or empty; `fallbacks` what they take for the other
+    variables of the default when nobody sets them."""
+
+    name: str
+    default: str
+    fallbacks: Mapping[str, str]
+
+    def resolve(self, given: Mapping[str, str]) -> Resolution:
+        """What it comes to where these variables are given: the value of the variable itself, else its default with the others in it.
+
+        An empty value counts as none, for the variable and for those in its default: `${STATE_DIR:-...}` is how it is read.
+        """
+        value = given.get(self.name)
+        if value:
+            return self._directory(value, from_default=False)
+        known = {name: text for name, text in {**self.fallbacks, **{name: text for name, text in given.items() if text}}.items() if name != self.name}
+        return self._directory_of(self.default, known)
+
+    def _directory_of(self, default: str, known: Mapping[str, str]) -> Resolution:
+        try:
+            return self._directory(substitute(default, known), from_default=True)
+        except SubstitutionError as error:
+            if error.fault is Fault.SYNTAX:
+                return Unresolved(why=Wrong.SYNTAX, message=f"the default of {self.name}, {default!r}, is no text with references", remedy=error.remedy)
+            said = f"{self.name} is not set, and its default {default} needs {error.variable}, which nobody sets"
+            return Unresolved(why=Wrong.UNDEFINED, message=said, remedy=f"set {self.name}")
+
+    def _directory(self, text: str, *, from_default: bool) -> Resolution:
+        shown = f"{self.name} comes to {text!r}"
+        if _CONTROL.search(text):
+            return Unresolved(why=Wrong.CONTROL, message=f"{shown}, which holds a control character", remedy="write the path without it")
+        if not text.startswith("/"):
+            tilde = "; nobody but a shell expands ~" if text.startswith("~") else ""
+            said = f"{shown}, a relative path: each reader starts from another directory{tilde}"
+            return Unresolved(why=Wrong.RELATIVE, message=said, remedy="write the whole path, from / on")
+        parts = [part for part in text.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            said = f"{shown}: behind a link, '..' leads each reader elsewhere"
+            return Unresolved(why=Wrong.DOTS, message=said, remedy=f"write {posixpath.normpath('/' + '/'.join(parts))}, if that is what is meant")
+        return Resolved(path="/" + "/".join(parts), from_default=from_default)
+
+
+def given_by(env: EnvFile, variable: str) -> dict[str, str] | Unresolved:
+    """The variables that an env file gives, as docker compose reads it; or why it says nothing certain of this one."""
+    try:
+        values = env.resolve({})
+    except SubstitutionError as error:
+        return Unresolved(why=Wrong.ENV_FILE, message=f"{env.where} cannot be read: {error.what}", remedy=error.remedy, line=error.place.line)
+    except ConfigError as error:
+        line = next((problem.line for problem in env.problems if problem.refused), None)
+        said = next((problem.what for problem in env.problems if problem.refused), error.what)
+        return Unresolved(why=Wrong.ENV_FILE, message=f"{env.where} cannot be read: {said}", remedy="write NAME=value", line=line)
+    entries = [entry for entry in env.entries if entry.key == variable]
+    if entries and entries[-1].text is None:
+        said = f"{variable} stands in {env.where} without a value: it is whatever the shell has that starts the reader"
+        return Unresolved(why=Wrong.INHERITED, message=said, remedy=f"write {variable}=/the/path", line=entries[-1].line)
+    value = values.get(variable)
+    if value is not None and value.undefined is not None:
+        said = f"{variable} needs {value.undefined.variable}, which {env.where} does not give above it"
+        return Unresolved(
+            why=Wrong.UNDEFINED, message=said, remedy=f"write {variable} without it, or {value.undefined.variable} above it", line=entries[-1].line
+        )
+    return {name: value.text for name, value in values.items() if value.undefined is None}
+
+
+def in_env_file(variable: StateVariable, env: EnvFile) -> Resolution:
+    """What the variable comes to for whoever reads this env file."""
+    given = given_by(env, variable.name)
+    return given if isinstance(given, Unresolved) else variable.resolve(given)
+
+
+def in_service(variable: StateVariable, service: Service) -> Resolution:
+    """What the variable comes to inside a service."""
+    if variable.name in service.environment and service.environment[variable.name] is None:
+        said = f"{variable.name} has no value in {service.name}: it is whatever the shell has that starts the stack"
+        return Unresolved(why=Wrong.INHERITED, message=said, remedy=f"write {variable.name}: /the/path there, or in the env file")
+    return variable.resolve({name: text for name, text in service.environment.items() if text is not None})
+
+
+def on_host(service: Service, inside: str) -> str | None:
+    """The directory of the host that a path inside a service shows; None when it lies in the image or in a volume of the engine's own."""
+    mount = service.mount_over(inside)
+    if mount is None or not mount.source:
+        return None
+    return posixpath.normpath(posixpath.join(mount.source, posixpath.relpath(inside, mount.target)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariableSeen:
+    """What the variable comes to where it is set: `where` names the env file, empty when there is none and the default alone counts. `present` is False
+    for an env file that is declared and not there."""
+
+    variable: StateVariable
+    expected: str
+    where: str
+    present: bool
+    resolution: Resolution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Users:
+    """The services that use state, in one chain or among the running containers of a host.
+
+    `where` says which, in words. The source of each mount is the directory of the host behind it. `declared` are the names that the site gives, None when
+    it leaves them to the variable; `nowhere` those of them that no chain has. `elsewhere` is True when another chain has services that use state.
+    """
+
+    where: str
+    variable: StateVariable
+    expected: str
+    services: tuple[Service, ...]
+    declared: tuple[str, ...] | None = None
+    nowhere: tuple[str, ...] = ()
+    elsewhere: bool = False
+
+
+class Way(StrEnum):
+    """How a reader of the host comes to a directory."""
+
+    FIXED = "fixed"  # it writes the directory down
+    DEFAULT = "default"  # it takes this when the variable is not set
+    ENVIRONMENT = "environment"  # it takes what the env file or its caller gives
+    UNKNOWN = "unknown"  # it cannot be followed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One place where a reader says where state lives; `resolution` is None for what it takes from elsewhere."""
+
+    file: str
+    line: int
+    way: Way
+    resolution: Resolution | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostAndStack:
+    """All who say which directory of the host holds the state. `given` is what the env file comes to; `default` what it would come to without the
+    variable. `silent` are declared readers that never name the variable; `same` maps paths of the host to where they really lead."""
+
+    variable: StateVariable
+    expected: str
+    given: Resolution
+    default: Resolution
+    readings: tuple[Reading, ...]
+    silent: tuple[str, ...]
+    users: tuple[Users, ...]
+    same: Mapping[str, str] = field(default_factory=dict)
+
+    def is_expected(self, path: str) -> bool:
+        """True for the declared directory under any of its names."""
+        return path == self.expected or self.same.get(path, path) == self.same.get(self.expected, self.expected)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredSecret:
+    """A secret as the site declares it beside what is there; never what is in it. `owner_uid` is None when nobody must own it or the host knows no such
+    user; `could_not` says why it could not be looked at, and `remedy` what would help."""
+
+    name: str
+    path: str
+    format: str
+    mode: int
+    owner: str | None
+    owner_uid: int | None
+    seen: SecretAnswer | None
+    could_not: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigCopy:
+    """One copy of a configuration file: digests alone, since its values may be secrets.
+
+    `keys` maps each dotted key to a digest of its value; None when it is of no format with keys, or cannot be read as it.
+    """
+
+    path: str
+    seen: StatAnswer
+    digest: str = ""
+    keys: Mapping[str, str] | None = None
+
+    @property
+    def present(self) -> bool:
+        """True when it is there."""
+        return self.seen.present
+
+    def differing(self, other: ConfigCopy) -> tuple[str, ...] | None:
+        """The keys that are not the same in both, sorted; None when nobody can tell."""
+        if self.keys is None or other.keys is None:
+            return None
+        return tuple(sorted(name for name in {*self.keys, *other.keys} if self.keys.get(name) != other.keys.get(name)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copies:
+    """The copy of a configuration file in the state directory, and the read-only one that it wins over."""
+
+    name: str
+    state: ConfigCopy
+    fallback: ConfigCopy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyMounts:
+    """How one service of a chain mounts the two copies: None where it does not mount one. True is read-only."""
+
+    chain: str
+    service: str
+    state_read_only: bool | None
+    fallback_read_only: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MountedCopies:
+    """What the compose files say of the two copies: one entry for each service that mounts one of them."""
+
+    name: str
+    state: str
+    fallback: str
+    mounts: tuple[CopyMounts, ...]
+
+    def both(self) -> Iterator[CopyMounts]:
+        """The services that mount both."""
+        return (mount for mount in self.mounts if mount.state_read_only is not None and mount.fallback_read_only is not None)

@@ -1,0 +1,435 @@
+"""Does everybody who reads the state directory's variable come to the same, right directory, and is what belongs there there? `interlock.observe.state_dir`
+brings what they read."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from typing import assert_never
+
+from interlock.config.chain_subjects import chain_subjects
+from interlock.config.models import Site
+from interlock.facts.backups import mode_text
+from interlock.facts.stack import Service
+from interlock.facts.state_dir import (
+    ConfigCopy,
+    Copies,
+    CopyMounts,
+    DeclaredSecret,
+    HostAndStack,
+    MountedCopies,
+    Reading,
+    Resolved,
+    Unresolved,
+    Users,
+    VariableSeen,
+    Way,
+    Wrong,
+    in_service,
+    on_host,
+)
+from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
+
+LIVE = frozenset({When.PREFLIGHT, When.POSTFLIGHT})
+FROM_FILES = frozenset({When.STATIC})
+STATIC_AND_LIVE = frozenset({When.STATIC, When.PREFLIGHT, When.POSTFLIGHT})
+RUNNING = "running"
+SHOWN = 5  # of differing keys that the one sentence names
+
+
+# ---- resolves
+
+
+def variables(site: Site) -> Sequence[Subject]:
+    """The variable, by its name."""
+    return [Subject(name=site.state_dir.variable, host=site.state_dir.host)] if site.state_dir else []
+
+
+def judge_resolves(seen: VariableSeen) -> Held | Broken | Unproven:
+    """Held when the variable comes to the declared directory."""
+    name = seen.variable.name
+    if not seen.present:
+        return Broken(f"{seen.where} does not exist, and should set {name}", kind="no-env-file", remedy=f"create {seen.where} with {name}={seen.expected}")
+    match seen.resolution:
+        case Unresolved(why=Wrong.INHERITED) as found:
+            return Unproven(found.message, remedy=found.remedy)
+        case Unresolved() as found:
+            what = Detail(what=name, outcome=Outcome.BROKEN, kind=found.why, message=found.message, file=seen.where, line=found.line)
+            return Broken(found.message, remedy=found.remedy, details=(what,))
+        case Resolved() as found:
+            origin = _origin(seen, from_default=found.from_default)
+            if found.path == seen.expected:
+                return Held(f"{name} comes to {found.path} ({origin})")
+            said = f"{name} comes to {found.path} ({origin}), and the state lives at {seen.expected}"
+            where = seen.where or "the env file that every reader reads"
+            return Broken(said, kind="another-directory", remedy=f"set {name}={seen.expected} in {where}, or correct state_dir.path")
+
+
+def _origin(seen: VariableSeen, *, from_default: bool) -> str:
+    if not from_default:
+        return f"set in {seen.where}"
+    unset = f"{seen.where} does not set it" if seen.where else "nobody sets it"
+    return f"its default {seen.variable.default}: {unset}"
+
+
+RESOLVES = Guardrail(
+    id="state_dir.resolves",
+    title="the variable that says where state lives comes to the declared directory",
+    severity=Severity.CRITICAL,
+    when=STATIC_AND_LIVE,
+    rationale="An empty or mistyped value is no error: every reader takes its own idea of the default, and state is written to two places.",
+    remedy="set the variable to the whole path in the env file that every reader reads",
+    subjects=variables,
+    judge=judge_resolves,
+)
+
+
+# ---- services_agree
+
+
+def users(site: Site) -> Sequence[Subject]:
+    """Every chain of compose files, and the containers of the host's engine, where one is named."""
+    if site.state_dir is None:
+        return []
+    running = [Subject(name=RUNNING, host=site.state_dir.host, when=LIVE)] if site.host(site.state_dir.host).engine else []
+    return [*chain_subjects(site), *running]
+
+
+def judge_services(users: Users) -> Held | Broken | Unproven:
+    """Held when the variable comes to the same path in every service that uses state, and a mount covers it that can be written to."""
+    if not users.services and not users.nowhere:
+        return _nobody(users)
+    details = (*(_service(users, service) for service in users.services), *(_nowhere(users, name) for name in users.nowhere))
+    bad = [detail for detail in details if detail.outcome is not Outcome.HELD]
+    counted = f"{len(details) - len(bad)} of {len(details)} services in {users.where} use {users.expected} as {users.variable.name} and mount it"
+    if not bad:
+        return Held(counted, details)
+    said = f"{counted}: {'; '.join(detail.message for detail in bad)}"
+    remedy = f"give each of them {users.variable.name}={users.expected} and a read-write mount there"
+    if any(detail.outcome is Outcome.BROKEN for detail in bad):
+        return Broken(said, remedy=remedy, details=details)
+    return Unproven(said, remedy=remedy, details=details)
+
+
+def _nobody(users: Users) -> Held | Unproven:
+    said = f"no service in {users.where} uses state"
+    if users.elsewhere:
+        return Held(f"{said}: none of them has {users.variable.name}, or is declared to")
+    return Unproven(said, remedy=f"name the services that do in state_dir.services, or give them {users.variable.name}")
+
+
+def _nowhere(users: Users, name: str) -> Detail:
+    return _broken(name, "no-such-service", f"{name} is declared in state_dir.services, and {users.where} has no such service")
+
+
+def _service(users: Users, service: Service) -> Detail:
+    found = in_service(users.variable, service)
+    if isinstance(found, Unresolved):
+        outcome = Outcome.UNPROVEN if found.why is Wrong.INHERITED else Outcome.BROKEN
+        return Detail(what=service.name, outcome=outcome, kind=found.why, message=f"{service.name}: {found.message}")
+    if found.path != users.expected:
+        how = "by its default" if found.from_default else "as it is set"
+        return _broken(service.name, "another-directory", f"in {service.name} {users.variable.name} comes to {found.path} {how}, not to {users.expected}")
+    mount = service.mount_over(found.path)
+    if mount is None:
+        return _broken(service.name, "no-mount", f"{service.name} has no mount that covers {found.path}: its state goes with the container")
+    if mount.kind == "tmpfs":
+        return _broken(service.name, "in-memory", f"{service.name} has a tmpfs at {mount.target}: its state goes with the container")
+    if mount.read_only:
+        return _broken(service.name, "read-only", f"{service.name} mounts {mount.target} read-only, and cannot write its state")
+    return Detail(what=service.name, outcome=Outcome.HELD, message=f"{service.name} has its state at {found.path}, on the mount at {mount.target}")
+
+
+def _broken(what: str, kind: str, message: str, *, file: str = "", line: int | None = None) -> Detail:
+    return Detail(what=what, outcome=Outcome.BROKEN, kind=kind, message=message, file=file, line=line)
+
+
+SERVICES_AGREE = Guardrail(
+    id="state_dir.services_agree",
+    title="every service that uses state has it at the same path, on a mount",
+    severity=Severity.CRITICAL,
+    when=STATIC_AND_LIVE,
+    rationale="A service that was left out of a change starts with a state of its own, in its container, and loses it with the next release.",
+    remedy="give every service that uses state the same variable and a read-write mount over it",
+    subjects=users,
+    judge=judge_services,
+)
+
+
+# ---- host_and_stack_agree
+
+
+def host_and_stack(site: Site) -> Sequence[Subject]:
+    """The variable, where somebody on the host or in the stack reads it."""
+    if site.state_dir is None or not (site.state_dir.readers or site.chains):
+        return []
+    return [Subject(name=site.state_dir.variable, host=site.state_dir.host)]
+
+
+def judge_host_and_stack(seen: HostAndStack) -> Held | Broken | Unproven:
+    """Held when every reader of the host and every service of the stack comes to the declared directory of the host."""
+    details = (*_reader_details(seen), *(detail for users in seen.users for detail in _on_host_details(seen, users)))
+    if not details:
+        return Unproven(f"neither a reader of the host nor a service uses {seen.variable.name}", remedy="name its readers in state_dir.readers")
+    bad = [detail for detail in details if detail.outcome is not Outcome.HELD]
+    if not bad:
+        return Held(f"{_counted(details)} come to {seen.expected}", details)
+    said = f"{len(details) - len(bad)} of {_counted(details)} come to {seen.expected}: {'; '.join(detail.message for detail in bad)}"
+    if any(detail.outcome is Outcome.BROKEN for detail in bad):
+        return Broken(said, remedy=f"let each of them take {seen.variable.name} from one env file, with the default {seen.variable.default}", details=details)
+    return Unproven(said, remedy="make what could not be followed plain, or name what it is made of in state_dir.values", details=details)
+
+
+def _counted(details: Sequence[Detail]) -> str:
+    return f"{len(details)} reader{'s' * (len(details) != 1)} of the state directory"
+
+
+def _reader_details(seen: HostAndStack) -> Iterator[Detail]:
+    """One detail for each reader that holds, else one for each line of it that does not."""
+    for path in seen.silent:
+        yield _broken(path, "never-reads", f"{path} never names {seen.variable.name}, and is declared to read it", file=path)
+    for path, found in _by_file(seen.readings).items():
+        bad = [detail for reading in found if (detail := _reading(seen, reading)) is not None]
+        yield from bad or (Detail(what=path, outcome=Outcome.HELD, message=f"{path} comes to {seen.expected}", file=path),)
+
+
+def _by_file(readings: Iterable[Reading]) -> dict[str, list[Reading]]:
+    found: dict[str, list[Reading]] = {}
+    for reading in readings:
+        found.setdefault(reading.file, []).append(reading)
+    return found
+
+
+def _reading(seen: HostAndStack, reading: Reading) -> Detail | None:
+    """What is wrong with one line; None when it is right."""
+    at = f"{reading.file}:{reading.line}"
+    match reading.way:
+        case Way.ENVIRONMENT:
+            return _from_environment(seen, reading)
+        case Way.UNKNOWN:
+            assert isinstance(reading.resolution, Unresolved)  # it says why
+            said = reading.resolution.message
+            return Detail(what=reading.file, outcome=Outcome.UNPROVEN, kind="cannot-be-followed", message=said, file=reading.file, line=reading.line)
+        case Way.FIXED | Way.DEFAULT:
+            fixed = reading.way is Way.FIXED
+            if isinstance(reading.resolution, Unresolved):
+                return _broken(reading.file, reading.resolution.why, f"{at}: {reading.resolution.message}", file=reading.file, line=reading.line)
+            assert reading.resolution is not None  # only what comes from elsewhere has none
+            path = reading.resolution.path
+            if seen.is_expected(path) or (not fixed and _is_declared_default(seen, path)):
+                return None
+            how = f"sets {seen.variable.name} to {path}" if fixed else f"takes {path} when {seen.variable.name} is not set"
+            wanted = seen.expected if fixed else _default_in_words(seen)
+            kind = "hard-coded" if fixed else "another-default"
+            return _broken(reading.file, kind, f"{at} {how}, not {wanted}", file=reading.file, line=reading.line)
+        case _:
+            assert_never(reading.way)
+
+
+def _is_declared_default(seen: HostAndStack, path: str) -> bool:
+    """The site's own default is right while the variable is set, whatever that would come to without it."""
+    set_by_file = isinstance(seen.given, Resolved) and not seen.given.from_default
+    return set_by_file and isinstance(seen.default, Resolved) and seen.default.path == path
+
+
+def _default_in_words(seen: HostAndStack) -> str:
+    if isinstance(seen.default, Resolved) and seen.default.path != seen.expected:
+        return f"{seen.default.path}, the declared default"
+    return seen.expected
+
+
+def _from_environment(seen: HostAndStack, reading: Reading) -> Detail | None:
+    match seen.given:
+        case Unresolved(why=Wrong.INHERITED) as found:
+            return Detail(what=reading.file, outcome=Outcome.UNPROVEN, kind=found.why, message=found.message, file=reading.file, line=reading.line)
+        case Unresolved() as found:
+            return _broken(reading.file, found.why, f"{reading.file}: {found.message}", file=reading.file, line=reading.line)
+        case Resolved() as found if found.from_default or seen.is_expected(found.path):
+            return None  # without a value it is the reader's own default that counts, which stands on a line of its own
+        case Resolved() as found:
+            said = f"{reading.file} takes {seen.variable.name} from the env file, where it is {found.path}, not {seen.expected}"
+            return _broken(reading.file, "another-directory", said, file=reading.file, line=reading.line)
+
+
+def _on_host_details(seen: HostAndStack, users: Users) -> Iterator[Detail]:
+    for service in users.services:
+        what = f"{service.name} in {users.where}"
+        inside = in_service(users.variable, service)
+        if isinstance(inside, Unresolved):
+            yield Detail(what=what, outcome=Outcome.UNPROVEN, kind=inside.why, message=f"{service.name}: {inside.message}")
+            continue
+        mount = service.mount_over(inside.path)
+        outside = on_host(service, inside.path)
+        if mount is None or mount.kind == "tmpfs":
+            said = f"{what} has no mount at {inside.path}: see what state_dir.services_agree says of it"
+            yield Detail(what=what, outcome=Outcome.UNPROVEN, kind="no-mount", message=said)
+        elif outside is None:
+            said = f"{what} keeps {inside.path} in a volume of the engine, which no reader of the host finds at {seen.expected}"
+            yield _broken(what, "engine-volume", said)
+        elif seen.is_expected(outside):
+            yield Detail(what=what, outcome=Outcome.HELD, message=f"{what} has {outside} at {inside.path}")
+        else:
+            yield _broken(what, "another-directory", f"{what} has {outside} of the host at {inside.path}, not {seen.expected}")
+
+
+HOST_AND_STACK_AGREE = Guardrail(
+    id="state_dir.host_and_stack_agree",
+    title="the scripts of the host and the services of the stack use the same directory",
+    severity=Severity.CRITICAL,
+    when=STATIC_AND_LIVE,
+    rationale="A host script that checks mounts or rotates certificates in another directory than the service reads works on nothing and says all is well.",
+    remedy="let every reader take the variable from the one env file, and bind that directory into every service",
+    subjects=host_and_stack,
+    judge=judge_host_and_stack,
+)
+
+
+# ---- secrets_present
+
+
+def secrets(site: Site) -> Sequence[Subject]:
+    """The declared secrets, all together."""
+    return [Subject(name="secrets", host=site.state_dir.host)] if site.state_dir and site.state_dir.secrets else []
+
+
+def judge_secrets(declared: Sequence[DeclaredSecret]) -> Held | Broken | Unproven:
+    """Held when each secret is a regular file that can be read as its format, no wider than declared, and its owner's. Never says what is in one."""
+    details = tuple(detail for secret in declared for detail in _secret(secret))
+    bad = [detail for detail in details if detail.outcome is not Outcome.HELD]
+    if not bad:
+        return Held(f"{len(declared)} secret{'s are' if len(declared) != 1 else ' is'} there, private and readable as declared", details)
+    said = "; ".join(detail.message for detail in bad)
+    if any(detail.outcome is Outcome.BROKEN for detail in bad):
+        return Broken(said, remedy="restore a missing or damaged secret from a backup, never make a new one; chmod and chown the others", details=details)
+    return Unproven(said, remedy="; ".join(dict.fromkeys(secret.remedy for secret in declared if secret.remedy)), details=details)
+
+
+def _secret(secret: DeclaredSecret) -> Sequence[Detail]:
+    """What is wrong with one secret, each thing by itself; one held detail when nothing is."""
+    if secret.seen is None:
+        return (Detail(what=secret.name, outcome=Outcome.UNPROVEN, kind="could-not-look", message=secret.could_not, file=secret.path),)
+    faults = [_broken(secret.name, kind, f"{secret.path} {said}", file=secret.path) for kind, said in _secret_faults(secret)]
+    return faults or (Detail(what=secret.name, outcome=Outcome.HELD, message=f"{secret.path} is there and private", file=secret.path),)
+
+
+def _secret_faults(secret: DeclaredSecret) -> Iterator[tuple[str, str]]:
+    seen = secret.seen
+    assert seen is not None  # asked for one that was looked at
+    if not seen.present:
+        yield "absent", "does not exist"
+        return
+    if not seen.regular:
+        yield "not-regular", "is no regular file"
+        return
+    if seen.blank or seen.size == 0:
+        yield "blank", "is empty or blank"
+    elif seen.fault:
+        yield "unreadable", f"cannot be read as {secret.format}: {seen.fault}"
+    if stat.S_IMODE(seen.mode) & ~secret.mode:
+        yield "mode", f"has mode {mode_text(seen.mode)}, wider than {mode_text(secret.mode)}"
+    if secret.owner is not None and secret.owner_uid is None:
+        yield "owner-unknown", f"should be owned by {secret.owner}, whom this host does not know"
+    elif secret.owner_uid is not None and seen.uid != secret.owner_uid:
+        yield "owner", f"is owned by uid {seen.uid}, not by {secret.owner} (uid {secret.owner_uid})"
+
+
+SECRETS_PRESENT = Guardrail(
+    id="state_dir.secrets_present",
+    title="the declared secrets are there, whole and private",
+    severity=Severity.CRITICAL,
+    when=LIVE,
+    rationale="A service that finds its key missing or empty makes a new one: what was encrypted or signed with the old one is lost, and nobody is told.",
+    remedy="restore the secret from a backup before anything starts, and keep it 0600",
+    subjects=secrets,
+    judge=judge_secrets,
+    never_waivable=True,
+)
+
+
+# ---- precedence
+
+
+def precedences(site: Site) -> Sequence[Subject]:
+    """Each configuration file with two copies; from files where compose files say how they are mounted."""
+    if site.state_dir is None:
+        return []
+    when = None if site.chains else LIVE
+    return [Subject(name=name, host=site.state_dir.host, when=when) for name in site.state_dir.precedence]
+
+
+def judge_precedence(copies: Copies | MountedCopies) -> Held | Broken | Unproven:
+    """Held when the copy in the state directory is the one that is read, written and edited."""
+    return judge_mounted(copies) if isinstance(copies, MountedCopies) else judge_copies(copies)
+
+
+def judge_copies(copies: Copies) -> Held | Broken | Unproven:
+    """Two copies that differ are broken when the fallback is the newer one: somebody edited the copy that nobody reads."""
+    state, fallback = copies.state, copies.fallback
+    if not state.present and not fallback.present:
+        return Unproven(f"neither {state.path} nor {fallback.path} is there", remedy="start from a backup of it, or correct state_dir.precedence")
+    if not state.present:
+        return Held(f"{state.path} is not there yet: the fallback {fallback.path} is in use")
+    if not fallback.present:
+        return Held(f"{state.path} is the only copy")
+    if state.digest == fallback.digest:
+        return Held(f"{state.path} is in use, and {fallback.path} is the same")
+    detail = _difference(copies)
+    if detail.outcome is Outcome.BROKEN:
+        return Broken(detail.message, remedy=f"bring the change into {state.path}, or take it back in {fallback.path}", details=(detail,))
+    return Held(detail.message, (detail,))
+
+
+def _difference(copies: Copies) -> Detail:
+    state, fallback = copies.state, copies.fallback
+    said = _differing_in_words(state, fallback)
+    if fallback.seen.mtime > state.seen.mtime and state.differing(fallback) != ():
+        message = f"{fallback.path} was changed after {state.path}, which wins: nobody reads the change; {said}"
+        return _broken(copies.name, "fallback-is-newer", message, file=fallback.path)
+    return Detail(what=copies.name, outcome=Outcome.HELD, message=f"{state.path} is in use, and wins over {fallback.path}; {said}", file=state.path)
+
+
+def _differing_in_words(state: ConfigCopy, fallback: ConfigCopy) -> str:
+    keys = state.differing(fallback)
+    if keys is None:
+        return "their bytes differ"
+    if not keys:
+        return "they say the same in other bytes"
+    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+    return f"they differ at {', '.join(keys[:SHOWN])}{more}"
+
+
+def judge_mounted(copies: MountedCopies) -> Held | Broken | Unproven:
+    """From compose files: whoever mounts both mounts the state's copy read-write and the fallback read-only."""
+    if not any(mount.state_read_only is not None for mount in copies.mounts):
+        return Unproven(f"no service mounts the directory of {copies.state}", remedy="mount the state directory, or correct state_dir.precedence")
+    both = tuple(copies.both())
+    if not both:
+        return Held(f"{copies.state} is mounted, and no service mounts its fallback {copies.fallback}: that one is the image's own, or the host's")
+    details = tuple(detail for mount in both for detail in _mounted(copies, mount))
+    bad = [detail for detail in details if detail.outcome is Outcome.BROKEN]
+    if not bad:
+        return Held(f"{len(both)} service{'s' * (len(both) != 1)} can write {copies.state} and only read {copies.fallback}", details)
+    remedy = f"mount the directory of {copies.state} read-write and that of {copies.fallback} with :ro"
+    return Broken("; ".join(detail.message for detail in bad), remedy=remedy, details=details)
+
+
+def _mounted(copies: MountedCopies, mount: CopyMounts) -> Sequence[Detail]:
+    who = f"{mount.service} in the chain {mount.chain}"
+    faults = []
+    if mount.state_read_only:
+        faults.append(_broken(who, "state-copy-read-only", f"{who} mounts {copies.state}, which it should write, read-only"))
+    if mount.fallback_read_only is False:
+        faults.append(_broken(who, "fallback-writable", f"{who} mounts {copies.fallback} read-write: it can write to the copy that loses"))
+    return faults or (Detail(what=who, outcome=Outcome.HELD, message=f"{who} can write the one and only read the other"),)
+
+
+PRECEDENCE = Guardrail(
+    id="state_dir.precedence",
+    title="the copy in the state directory wins, and a fallback that differs is named",
+    severity=Severity.HIGH,
+    when=STATIC_AND_LIVE,
+    rationale="Two copies of a configuration file look alike: an operator edits the one that loses, and the change is never seen.",
+    remedy="edit the copy in the state directory, and keep the other one read-only",
+    subjects=precedences,
+    judge=judge_precedence,
+)

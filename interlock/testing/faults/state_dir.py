@@ -1,0 +1,225 @@
+"""A variable that says where state lives, and everybody who can believe something else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from interlock.testing.faults import Fault, move_to_unreachable_host, write_site
+from interlock.verdicts import When
+
+COMPOSE = """\
+services:
+  app: &service
+    image: registry.example.org/shop:stable
+    environment: {STATE_DIR: "${STATE_DIR:-/data/state}"}
+    volumes:
+      - /data-state:/data-state
+      - ./config:/app/config:ro
+  worker: *service
+"""
+SCRIPT = """\
+#!/bin/bash
+set -euo pipefail
+STATE_DIR="$(grep -m1 '^STATE_DIR=' /srv/shop/.env | cut -d= -f2-)"
+STATE_DIR="${STATE_DIR:-/data/state}"
+install -d -m 0700 "$STATE_DIR/certs"
+"""
+CONFIG = "title: Shop\nmail:\n  from: shop@example.org\n"
+
+
+def _declared(folder: Path, **more: Any) -> dict[str, Any]:
+    """The same env file in the site's folder and where the stack runs; `/data-state` is never looked at itself."""
+    running = folder / "running"
+    running.mkdir()
+    for path in (folder / ".env", running / ".env"):
+        path.write_text("STATE_DIR=/data-state\n")
+    return {"path": "/data-state", "values": {"DATA_DIR": "/data"}, "env_file": ".env", "host_env_file": str(running / ".env"), **more}
+
+
+def _variable(folder: Path) -> None:
+    write_site(folder, {"state_dir": _declared(folder)})
+
+
+def _set_to(folder: Path, text: str) -> None:
+    for path in (folder / ".env", folder / "running" / ".env"):
+        path.write_text(text)
+
+
+def _no_env_file(folder: Path) -> None:
+    (folder / ".env").unlink()
+    (folder / ".env").mkdir()
+
+
+def _stack(folder: Path) -> None:
+    """Two services, a script of the host, and a configuration file with a read-only copy."""
+    (folder / "compose.yaml").write_text(COMPOSE)
+    (folder / "upgrade.sh").write_text(SCRIPT)
+    state_dir = _declared(folder, readers=["upgrade.sh"], precedence={"shop": {"state": "shop.yaml", "fallback": "/app/config/shop.yaml"}})
+    write_site(folder, {"compose": {"files": ["compose.yaml"]}, "state_dir": state_dir})
+
+
+def _worker_without_state(folder: Path) -> None:
+    worker = "  worker:\n    image: registry.example.org/shop:stable\n    environment: {STATE_DIR: /data-state}\n"
+    (folder / "compose.yaml").write_text(COMPOSE.replace("  worker: *service\n", worker))
+
+
+def _writable_fallback(folder: Path) -> None:
+    (folder / "compose.yaml").write_text(COMPOSE.replace("/app/config:ro", "/app/config"))
+
+
+def _other_default(folder: Path) -> None:
+    (folder / "upgrade.sh").write_text(SCRIPT.replace(":-/data/state", ":-/var/lib/shop"))
+
+
+def _hard_coded(folder: Path) -> None:
+    (folder / "upgrade.sh").write_text(SCRIPT + "STATE_DIR=/data/state docker compose up -d\n")
+
+
+def _no_script(folder: Path) -> None:
+    (folder / "upgrade.sh").unlink()
+    (folder / "upgrade.sh").mkdir()
+
+
+def _no_compose_file(folder: Path) -> None:
+    (folder / "compose.yaml").unlink()
+    (folder / "compose.yaml").mkdir()
+
+
+def _script_alone(folder: Path) -> None:
+    (folder / "upgrade.sh").write_text(SCRIPT)
+    write_site(folder, {"state_dir": _declared(folder, readers=["upgrade.sh"])})
+
+
+def _state_directory(folder: Path) -> None:
+    """A state directory with two secrets, and a configuration file newer than its read-only copy."""
+    state, config = folder / "state", folder / "config"
+    for path, content in ((state / "jwt.key", "c2VjcmV0LWJ1dC1ub3QtcmVhbGx5"), (state / "session.json", '{"key": "not-a-real-one"}')):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+        path.chmod(0o600)
+    config.mkdir()
+    for path, age in ((config / "shop.yaml", 60), (state / "shop.yaml", 0)):
+        path.write_text(CONFIG)
+        os.utime(path, (1_750_000_000 - age,) * 2)
+    state_dir = {
+        "path": str(state),
+        "default": str(state),
+        "secrets": {"jwt": {"path": "jwt.key", "format": "base64"}, "session": {"path": "session.json", "format": "json"}},
+        "precedence": {"shop": {"state": "shop.yaml", "fallback": str(config / "shop.yaml")}},
+    }
+    write_site(folder, {"state_dir": state_dir})
+
+
+def _edited_fallback(folder: Path) -> None:
+    path = folder / "config" / "shop.yaml"
+    path.write_text(CONFIG.replace("shop@", "orders@"))
+    os.utime(path, (1_750_000_060,) * 2)
+
+
+def _unreachable(folder: Path) -> None:
+    move_to_unreachable_host(folder, "state_dir")
+
+
+FAULTS = (
+    Fault(
+        guardrail="state_dir.resolves",
+        describe="the env file does not set the variable, and the default is another directory",
+        kind="another-directory",
+        gate=When.STATIC,
+        healthy=_variable,
+        seed=lambda folder: _set_to(folder, "# STATE_DIR=/data-state\n"),
+        blind=_no_env_file,
+    ),
+    Fault(
+        guardrail="state_dir.resolves",
+        describe="the variable is made of one that nobody sets",
+        kind="undefined-variable",
+        gate=When.STATIC,
+        healthy=_variable,
+        seed=lambda folder: _set_to(folder, "STATE_DIR=${DISK}-state\n"),
+        blind=_no_env_file,
+    ),
+    Fault(
+        guardrail="state_dir.resolves",
+        describe="the env file of the host sets a relative path",
+        kind="relative",
+        gate=When.PREFLIGHT,
+        healthy=_variable,
+        seed=lambda folder: _set_to(folder, "STATE_DIR=data-state\n"),
+        blind=_unreachable,
+    ),
+    Fault(
+        guardrail="state_dir.services_agree",
+        describe="a service has the variable, and no mount there",
+        kind="no-mount",
+        gate=When.STATIC,
+        healthy=_stack,
+        seed=_worker_without_state,
+        blind=_no_compose_file,
+    ),
+    Fault(
+        guardrail="state_dir.host_and_stack_agree",
+        describe="a script of the host takes another default",
+        kind="another-default",
+        gate=When.STATIC,
+        healthy=_stack,
+        seed=_other_default,
+        blind=_no_script,
+    ),
+    Fault(
+        guardrail="state_dir.host_and_stack_agree",
+        describe="a script of the host writes the directory down",
+        kind="hard-coded",
+        gate=When.PREFLIGHT,
+        healthy=_script_alone,
+        seed=_hard_coded,
+        blind=_unreachable,
+    ),
+    Fault(
+        guardrail="state_dir.secrets_present",
+        describe="a secret is blank",
+        kind="blank",
+        gate=When.PREFLIGHT,
+        healthy=_state_directory,
+        seed=lambda folder: (folder / "state" / "jwt.key").write_text("\n") and None,
+        blind=_unreachable,
+    ),
+    Fault(
+        guardrail="state_dir.secrets_present",
+        describe="others can read a secret",
+        kind="mode",
+        gate=When.PREFLIGHT,
+        healthy=_state_directory,
+        seed=lambda folder: (folder / "state" / "session.json").chmod(0o640),
+        blind=_unreachable,
+    ),
+    Fault(
+        guardrail="state_dir.secrets_present",
+        describe="a secret was cut short",
+        kind="unreadable",
+        gate=When.PREFLIGHT,
+        healthy=_state_directory,
+        seed=lambda folder: (folder / "state" / "session.json").write_text('{"key": ') and None,
+        blind=_unreachable,
+    ),
+    Fault(
+        guardrail="state_dir.precedence",
+        describe="the read-only copy is mounted read-write",
+        kind="fallback-writable",
+        gate=When.STATIC,
+        healthy=_stack,
+        seed=_writable_fallback,
+        blind=_no_compose_file,
+    ),
+    Fault(
+        guardrail="state_dir.precedence",
+        describe="somebody edited the copy that nobody reads",
+        kind="fallback-is-newer",
+        gate=When.PREFLIGHT,
+        healthy=_state_directory,
+        seed=_edited_fallback,
+        blind=_unreachable,
+    ),
+)
