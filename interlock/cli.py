@@ -147,6 +147,13 @@ def _evidence(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _describing(commands: argparse._SubParsersAction[Parser]) -> None:
+    init = _add(commands, "init", "write an interlock.yaml: what this tree, and this host, say of the site", _init, site=False)
+    init.add_argument("path", nargs="?", type=Path, default=Path(), metavar="PATH", help="the folder of the stack (default: here)")
+    init.add_argument("--live", action="store_true", help="look at this host too; what it shows must be confirmed")
+    init.add_argument("--review", action="store_true", help="confirm what was learned from the host, one by one, at a terminal")
+    init.add_argument("--name", metavar="NAME", help="the name of the site (default: the folder's)")
+    init.add_argument("--force", action="store_true", help="replace an interlock.yaml that is there")
+    init.add_argument("--output", metavar="FILE", type=Path, help="write it to FILE instead of interlock.yaml in PATH")
     guardrails = _add(commands, "guardrails", "the catalogue: what is checked, when, and why", _guardrails, site=False)
     guardrails.add_argument("guardrail", nargs="?", metavar="ID", help="one guardrail in full")
     guardrails.add_argument("--format", choices=("text", "json"), default="text", help="what to print (default: text)")
@@ -316,6 +323,20 @@ def _verify(request: argparse.Namespace) -> int:
 
 
 # ---- describing
+
+
+def _init(request: argparse.Namespace) -> int:
+    if request.review:
+        from interlock.commands.review import review
+
+        if request.live or request.force or request.name:
+            raise UsageError("--review goes with no other option but --output", remedy="run `interlock init --review` by itself")
+        print(review(request.output or request.path / "interlock.yaml"))
+        return 0
+    from interlock.commands.init import Init, init
+
+    print(init(Init(root=request.path, output=request.output, name=request.name, force=request.force, live=request.live), os.environ))
+    return 0
 
 
 def _guardrails(request: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """How is a site written down so that each line says from what it was inferred? A document of plain data with origins, as YAML that a tired human can read.
 
-What could not be inferred is an `Offer`: lines that stand there as comments until somebody completes them, so that the file loads as it is.
+What could not be inferred is an `Offer`: lines that stand there as comments until somebody completes them, so that the file loads as it is. The question
+above them begins with `#?`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ class Offer(NamedTuple):
 
     value: Any
     ask: str
+
+
+MISSING = ""
+"""What stands in an offer where only a human knows the value: nothing. Uncommented as it is, the file says that it has no value there."""
 
 
 def plain(value: Any) -> Any:
@@ -67,7 +72,7 @@ def _entry(key: str, value: Any, indent: int, path: tuple[str, ...]) -> Iterator
     """The lines of one key and what is below it."""
     margin = "  " * indent
     if isinstance(value, Offer):
-        yield from (margin + _comment(line) for line in value.ask.splitlines())
+        yield from (f"{margin}#? {line}" for line in _asked(value.ask))
         yield from (f"{margin}# {line[len(margin) :]}" for line in _entry(key, value.value, indent, path))
         return
     origin = ""
@@ -75,18 +80,19 @@ def _entry(key: str, value: Any, indent: int, path: tuple[str, ...]) -> Iterator
         value, origin = value.value, origin or value.origin
     named = f"{margin}{scalar(key)}:"
     match value:
-        case dict() if any(not isinstance(member, Offer) for member in value.values()):
+        case dict() if value and all(isinstance(member, Offer) for member in value.values()):  # nothing is left below the key
+            asked = Offer({step: member.value for step, member in value.items()}, "\n".join(member.ask for member in value.values() if member.ask))
+            yield from _entry(key, asked, indent, path)
+        case dict() if value:
             yield from _with_origin(named, origin, margin)
             for step, member in value.items():
                 yield from _entry(step, member, indent + 1, (*path, step))
         case dict():
-            yield from _with_origin(f"{named} {{}}" if not value else f"# {named}", origin, margin)
-            for step, member in value.items():
-                yield from _entry(step, member, indent + 1, (*path, step))
+            yield from _with_origin(f"{named} {{}}", origin, margin)
         case list() | tuple():
             yield from _listed(named, list(value), origin, indent, path)
         case _:
-            yield from _with_origin(f"{named} {_value(value, path)}", origin, margin)
+            yield from _with_origin(f"{named} {_value(value, path)}".rstrip(), origin, margin)
 
 
 def _listed(named: str, members: list[Any], origin: str, indent: int, path: tuple[str, ...]) -> Iterator[str]:
@@ -105,13 +111,15 @@ def _listed(named: str, members: list[Any], origin: str, indent: int, path: tupl
 def _item(member: Any, indent: int, path: tuple[str, ...]) -> Iterator[str]:
     margin = "  " * indent
     if isinstance(member, Offer):
-        yield from (margin + _comment(line) for line in member.ask.splitlines())
+        yield from (f"{margin}#? {line}" for line in _asked(member.ask))
         yield from (f"{margin}# {line[len(margin) :]}" for line in _item(member.value, indent, path))
         return
     origin = ""
     while isinstance(member, From):
         member, origin = member.value, origin or member.origin
-    if isinstance(member, dict):
+    if isinstance(member, dict) and len(flow := _flow(member, path)) + len(margin) < WIDTH // 2:
+        yield from _with_origin(f"{margin}- {flow}", origin, margin)
+    elif isinstance(member, dict):
         below = [line for step, value in member.items() for line in _entry(step, value, indent + 1, (*path, step))]
         first = next(number for number, line in enumerate(below) if not line.lstrip().startswith("#"))
         below[first] = f"{margin}- {below[first].lstrip()}"
@@ -119,6 +127,13 @@ def _item(member: Any, indent: int, path: tuple[str, ...]) -> Iterator[str]:
         yield from below
     else:
         yield from _with_origin(f"{margin}- {_value(member, path)}", origin, margin)
+
+
+def _flow(member: Mapping[str, Any], path: tuple[str, ...]) -> str:
+    """A short mapping on one line; one that is not flat is as long as a line never is."""
+    if not all(isinstance(value, str | int) for value in member.values()):
+        return " " * WIDTH
+    return "{" + ", ".join(f"{scalar(key)}: {_value(value, path)}" for key, value in member.items()) + "}"
 
 
 def _with_origin(line: str, origin: str, margin: str) -> Iterator[str]:
@@ -129,6 +144,10 @@ def _with_origin(line: str, origin: str, margin: str) -> Iterator[str]:
     else:
         yield margin + _comment(origin)
         yield line
+
+
+def _asked(ask: str) -> Iterator[str]:
+    return (_comment(line)[2:] for line in ask.split("\n") if line)
 
 
 def _comment(text: str) -> str:
@@ -143,6 +162,8 @@ def _value(value: Any, path: tuple[str, ...]) -> str:
         case int():
             return str(value)
     text = str(value)
+    if text == MISSING:
+        return ""
     return scalar(text if path[:2] in _LITERAL else text.replace("${", "$${"))
 
 

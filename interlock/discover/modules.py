@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from interlock.discover.composed import ENGINE_ROOT, Composition, Described, Mounted
-from interlock.discover.document import From, Offer, may_be_written
+from interlock.discover.document import MISSING, From, Offer, may_be_written
 from interlock.discover.variables import Known
 
 _ENGINES = (
@@ -116,7 +116,7 @@ def host_path(mount: Mounted, directory: str, in_tree: frozenset[str]) -> str:
     if source.startswith("/"):
         return posixpath.normpath(source)
     relative = posixpath.normpath(source)
-    if relative.startswith("..") or relative == "." or _is_in_tree(relative, in_tree) or re.search(r"(?:^|[/_-])(?:conf(?:ig)?s?|scripts?|templates?)$", relative):
+    if relative.startswith("..") or relative == "." or _is_in_tree(relative, in_tree) or re.search(r"(?:^|[/_-])(?:conf(?:ig)?s?|scripts?|templates?|hooks)(?:/|$)", relative):
         return ""
     return posixpath.join(directory, relative)
 
@@ -130,10 +130,11 @@ def _is_in_tree(path: str, in_tree: frozenset[str]) -> bool:
 
 def described(part: Part, base: Known, note: str | None, database: str | None) -> Any:
     """A part as a module of the site file."""
-    what = f"{part.image or 'built here'}, {part.at}"
+    image = part.image.partition("@")[0]
+    what = f"{image or 'built here'}, {part.at}"
     module: dict[str, Any] = {}
     if part.letter != "E":
-        module["class"] = From(part.letter, f"{_WORDS[part.letter]}: by the name {part.image.rpartition('/')[2] or part.name}")
+        module["class"] = From(part.letter, f"{_WORDS[part.letter]}: by the name {image.rpartition('/')[2] or part.name}")
     if part.container and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", part.container):
         module["container"] = part.container
     if database:
@@ -143,16 +144,16 @@ def described(part: Part, base: Known, note: str | None, database: str | None) -
     if part.paths:
         module["paths"] = part.paths
     module["backups"] = From(posixpath.join(base.value, part.name), base.at)
-    module["owner"] = "root"
+    module["owner"] = From("root", "proposed")
     if part.letter in NEEDS_NOTE:
         if note:
             module["restore_note"] = note
-            module["decision"] = Offer("WHO, WHEN, WHERE", "who decided that it may be backed up so?")
+            module["decision"] = Offer(MISSING, "who decided that it may be backed up so?")
         else:
-            module["restore_note"] = Offer("docs/restore.md", "how is it restored, and who decided that it may be backed up so?")
-            module["decision"] = Offer("WHO, WHEN, WHERE", "")
+            module["restore_note"] = Offer(MISSING, "how is it restored, and who decided that it may be backed up so?")
+            module["decision"] = Offer(MISSING, "")
     if part.letter != "A" and not part.paths:
-        return Offer(module | {"paths": ["/..."]}, f"{what}: no volume keeps its state; name the directory that does, or exclude it")
+        return Offer(module | {"paths": MISSING}, f"{what}: no volume keeps its state; name the directory that does, or exclude it")
     return From(module, what)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from interlock.discover.composed import Composition, Described, Published
-from interlock.discover.document import From, Offer
+from interlock.discover.document import MISSING, From, Offer
 from interlock.discover.variables import Text
 
 _FOR_EVERYBODY = {
@@ -55,7 +55,7 @@ def exposure(composition: Composition) -> dict[str, Any] | None:
             entries.append(From(entry | {"reason": f"{said} for everybody"}, origin))
         else:
             ask = f"{origin} publishes {port.port} on every address: who may reach it? Declare it with the reason, or bind it to 127.0.0.1"
-            entries.append(Offer(entry | {"reason": "WHY IT MAY BE REACHED FROM OUTSIDE"}, ask))
+            entries.append(Offer(entry | {"reason": MISSING}, ask))
     if not entries:
         return {"public": []} if any(service.ports for service in composition.services.values()) else None
     if all(isinstance(entry, Offer) for entry in entries):

@@ -9,26 +9,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from interlock.config.discover import Files, Sorted, is_aside, scripts_in, sort
+from interlock.config.discover import Files, Sorted, is_aside, is_of_others, scripts_in, sort
 from interlock.discover import instances, modules, reach
 from interlock.discover.composed import Composition, ComposeTexts, composition, env_values
-from interlock.discover.document import From, Offer, may_be_written
+from interlock.discover.document import MISSING, From, Offer, may_be_written
 from interlock.discover.variables import DiskLine, Known, StateVariable, Text, backups_root, disks, stack_directory, state_variable
-from interlock.errors import CouldNotLook
+from interlock.errors import ConfigError, CouldNotLook
 from interlock.facts.chains import FoundChain
+from interlock.facts.signers import AllowedSigners
 from interlock.observe.automation import Found as Automatic
 from interlock.observe.automation import find
 from interlock.observe.chains import discover_chains
 from interlock.observe.tree import Tree
 
 FALLBACK_NAME = "tree"
-HEADLINE = {  # what a family's missing section is asked for with; the section that would declare it
-    "mounts": "which disk does state live on?",
-    "state_dir": "does one variable say where state lives?",
-    "backups": "what here must be backed up?",
-    "parity": "is a database moved to another one?",
-    "templates": "is any file rendered from a template, and reviewed?",
-    "automation": "does anything start by itself: workflows, crontabs, timers?",
+HEADLINE = {  # the headline families, and what not to declare one says
+    "mounts": "no disk of its own for state",
+    "state_dir": "no variable says where state lives",
+    "backups": "nothing here keeps state",
+    "parity": "no database is moved to another one",
+    "templates": "no file is rendered from a template and reviewed",
+    "automation": "nothing starts by itself: no workflow, crontab or timer",
 }
 _DECLARED_BY = {"backups": ("modules", "inventory")}
 _THROWN_AWAY = re.compile(
@@ -177,9 +178,8 @@ class _Discovery:
     def _mounts(self) -> Any:
         path = self.state.path if self.state else None
         if path is None:
-            return None
+            return self._docker_disk()
         state = _disk(path, self.disks)
-        above = [(mountpoint, line) for mountpoint, line in self.disks.items() if mountpoint != path.value and not path.value.startswith(mountpoint + "/")]
         section: dict[str, Any] = {"state": state.value if isinstance(state, Offer) else state}
         data = self._data_disk(path)
         if data is not None:
@@ -189,8 +189,14 @@ class _Discovery:
         overlays = overlays_of(self.tree, self.chains, self.state)
         if overlays:
             section["overlays"] = overlays
-        del above
         return Offer(section, state.ask) if isinstance(state, Offer) else section
+
+    def _docker_disk(self) -> Any:
+        """Where no variable says where state lives, it lives in the engine's volumes: is there a disk for them?"""
+        if self.composition is None:
+            return None
+        ask = "is there a disk for state? With named volumes it is the one below /var/lib/docker: `findmnt -no LABEL,UUID,SOURCE --target /var/lib/docker`"
+        return Offer({"state": {"path": "/var/lib/docker", "device": MISSING}}, ask)
 
     def _data_disk(self, state: Known) -> Any:
         """The disk that another variable's directory lies on, where a line mounts one."""
@@ -211,7 +217,7 @@ class _Discovery:
         if state.values:
             section["values"] = {name: From(known.value, known.at) for name, known in state.values.items()}
         if state.path is None:
-            return Offer(section | {"path": "/..."}, f"{state.name} says where state lives, and nothing here says what it comes to: fill in `path`")
+            return Offer(section | {"path": MISSING}, f"{state.name} says where state lives, and nothing here says what it comes to: fill in `path`")
         section["path"] = From(state.path.value, state.path.at)
         if state.env_file is not None:
             section["env_file"] = From(state.env_file.at.rpartition(":")[0], state.env_file.at)
@@ -255,8 +261,8 @@ class _Discovery:
         kept = [chain for chain in self.chains if not thrown_away(chain)] or self.chains
         kept = sorted(kept, key=lambda chain: (chain is not self.main, self.chains.index(chain)))[:_MOST_CHAINS]
         files = list(dict.fromkeys(file for chain in kept for file in chain.files))
-        others = [path for path in self.compose_files if path not in files and may_be_written(path) and not is_aside(path) and not _THROWN_AWAY.search(path.lower())]
-        files += [path for path in others if not _of_others(path)]
+        folders = {posixpath.dirname(chain.files[0]) for chain in kept}
+        files += [path for path in self.compose_files if path not in files and posixpath.dirname(path) in folders and not thrown_away_name(path)]
         if not files:
             files = [path for path in self.compose_files if may_be_written(path)]
         if not files:
@@ -291,9 +297,6 @@ class _Discovery:
         return section
 
     def _approval(self) -> Any:
-        from interlock.errors import ConfigError
-        from interlock.facts.signers import AllowedSigners
-
         path = next((path for path in self.found.signers if may_be_written(path)), None)
         if path is None:
             return Offer({"allowed_signers": "keys/allowed_signers"}, "who may approve a plan? A file of ssh-keygen(1), one person and key a line")
@@ -337,12 +340,15 @@ def site_name(root: Path) -> str:
 
 def thrown_away(chain: FoundChain) -> bool:
     """A chain that nobody runs for good: development, tests, CI, examples."""
-    return any(is_aside(file) or _of_others(file) or _THROWN_AWAY.search(file.lower().replace("docker-compose", "")) for file in chain.files)
+    return any(thrown_away_name(file) for file in chain.files)
+
+
+def thrown_away_name(path: str) -> bool:
+    """A compose file for development, tests, CI, or an example."""
+    return is_aside(path) or _of_others(path) or not may_be_written(path) or _THROWN_AWAY.search(path.lower()) is not None
 
 
 def _of_others(path: str) -> bool:
-    from interlock.config.discover import is_of_others
-
     folder = posixpath.dirname(path)
     return bool(folder) and is_of_others(folder)
 
@@ -370,7 +376,7 @@ def _disk(path: Known, known: Mapping[str, DiskLine]) -> Any:
     mountpoint = next((one for one in sorted(known, key=len, reverse=True) if path.value == one or path.value.startswith(one + "/")), None)
     disk: dict[str, Any] = {"path": From(path.value, path.at)}
     if mountpoint is None:
-        disk["device"] = "LABEL=FILL-IN"
+        disk["device"] = MISSING
         return Offer(disk, f"which disk is {path.value} on? `findmnt -no LABEL,UUID,SOURCE --target {path.value}` says it")
     line = known[mountpoint]
     if mountpoint != path.value:
@@ -416,11 +422,11 @@ def _bare(value: Any) -> Any:
 def _asked(document: Mapping[str, Any]) -> Offer | None:
     """The headline families that nothing here declares: a human says which of them are not used, and why."""
     missing = {
-        family: f"WHY NOT? {question}"
-        for family, question in HEADLINE.items()
+        family: From(MISSING, f"{says}?")
+        for family, says in HEADLINE.items()
         if not any(section in document and not isinstance(document[section], Offer) for section in _DECLARED_BY.get(family, (family,)))
     }
     if not missing:
         return None
-    ask = "Nothing in the tree declares these, and each keeps the gate shut: declare it above, or say here why it is not used."
+    ask = "nothing in the tree says that these are used, and each keeps the gate shut: declare it above, or say here why it is not"
     return Offer(missing, ask)
