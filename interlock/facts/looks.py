@@ -83,7 +83,9 @@ class Secret:
 class Examine:
     """The newest backup of a directory, read to its end on its host: what it is, its sha256, and whether it is whole. The bytes never leave the host.
 
-    It is the newest regular file directly in `folder` (hidden ones, manifests and checksums left out), and every file whose name has the same time stamp.
+    It is the newest regular file directly in `folder`, by its mtime, and every file whose name has the same time stamp (`20261120T210000Z`,
+    `2026-11-20_21-00-00`, `2026-11-20`, `1732136400`). Left out are hidden files, manifests, checksums and signatures, logs and READMEs, and what is still
+    being written (`.part`, `.tmp`). Reading takes the time that one look may take, a third of the host's `timeout`; more is a failed look (`timeout`).
     """
 
     folder: str
@@ -202,10 +204,11 @@ class Examined:
     """One file of a backup, read to its end. `format`: `tar`, `pg-custom`, `pg-plain`, `rdb` or `unknown`, and `compression`: `gzip`, `zstd` or empty.
 
     `whole` is True when it was read to its end and nothing was wrong, False with `fault` when something was, None with `fault` when it could not be told
-    (no zstd or pg_restore on the host). `members` counts what is in it: entries of an archive, entries of a dump's table of contents, tables of a plain
-    dump; `names` are the first 10,000 of them. `notes` are what a dump says of itself: `server_version`, `dumped_by`, `database`, `globals` ("roles" when
-    roles are in it), `large_objects`. `manifest` is the text of what lies beside it and vouches for it: `NAME.json`, or the line for it in
-    `NAME.sha256` or `SHA256SUMS`; empty when there is none.
+    (no zstd, pg_restore or redis-check-rdb on the host, an unknown format, another packer). `members` counts what is in it: entries of an archive, entries
+    of a dump's table of contents, tables of a plain dump; `names` are the first of them, at most 10,000: paths of an archive, `TABLE public.orders` of a
+    dump. `notes` are what a dump says of itself: `server_version` and `dumped_by` (versions), `database` (those of a cluster with a comma and a blank
+    between), `globals` ("roles" when roles are in it), `large_objects` ("yes"). `sha256` is `sha256:<hex>`. `manifest` is the text of what
+    lies beside it and vouches for it: `NAME.json`, or the line for it in `NAME.sha256` or `SHA256SUMS`; empty when there is none.
     """
 
     name: str

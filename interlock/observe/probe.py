@@ -8,10 +8,12 @@ Paths are bytes inside and text outside (UTF-8, `surrogateescape`); modes are st
 """
 
 # Python 3.6: no future annotations, no walrus, no strict zip, quoted types. Bytes paths and directory descriptors: no pathlib.
-# ruff: noqa: B905, PTH116, PTH119, PTH208
+# ruff: noqa: B905, PTH113, PTH116, PTH119, PTH208
 
 import base64
+import contextlib
 import errno
+import functools
 import itertools
 import json
 import os
@@ -35,6 +37,11 @@ FOLDER_FILES = 2000  # files of one folder that are read at most, of so many byt
 FOLDER_FILE_LIMIT = 1024 * 1024
 FOLDER_LIMIT = 8 * 1024 * 1024
 SECRET_LIMIT = 1024 * 1024  # nobody's secret is larger
+EXAMINED_FILES = 200  # files of one backup
+NAMES_KEPT = 10000  # names of one file's members
+MANIFEST_LIMIT = 1024 * 1024
+SAID_LIMIT = 4 * 1024 * 1024  # characters of names and manifests together
+BLOCK = 256 * 1024  # bytes read at once
 DEPTH = 200  # each level holds a descriptor open; deeper trees are an error in their listing, not a crash at the descriptor limit
 
 _QUIET = getattr(os, "O_NOATIME", 0)
@@ -393,6 +400,705 @@ _SECRET_FAULTS = {
 }  # type: dict[str, Callable[[bytes], str]]
 
 
+# --- the newest backup: read to its end where it lies -------------------------------------------------------------------------------------------
+
+
+class Damaged(Exception):
+    """What was read is not whole; the text says why, and quotes nothing of it."""
+
+
+class CannotTell(Exception):
+    """Whether it is whole cannot be told here; the text says what would tell."""
+
+
+ENDS_EARLY = "it ends in the middle"
+_NO_BACKUP = re.compile(
+    rb"[.].*|readme.*|(?:sha|md5)[0-9]*sums.*|.*(?:[.](?:json|sha1|sha256|sha512|md5|manifest|part|partial|tmp|lock|log|md|sig|asc|minisig)|~)",
+    re.DOTALL | re.IGNORECASE,
+)
+_STAMP = re.compile(
+    rb"(?<![0-9])(?:"
+    rb"((?:19|20)[0-9]{2})[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12][0-9]|3[01])"
+    rb"(?:[-_.T ]?([01][0-9]|2[0-3])[-_.:h]?([0-5][0-9])(?:[-_.:m]?([0-5][0-9]))?)?"
+    rb"|(1[0-9]{9}))(?![0-9])"
+)
+
+
+def look_examine(folder: "bytes", until: "float") -> "list[dict[str, Any]]":
+    """The fields of `Examined` of each file of the newest backup, the newest first. Raises `CouldNot` when time is up before they are read."""
+    try:
+        names = newest_backup(folder)
+    except FileNotFoundError:
+        return []
+    if len(names) > EXAMINED_FILES:
+        raise CouldNot("too-large", f"more than {EXAMINED_FILES} files have the time stamp of the newest one")
+    room = [SAID_LIMIT]
+    return [_examine_file(folder.rstrip(b"/") + b"/" + name, name, until, room) for name in names]
+
+
+def newest_backup(folder: "bytes") -> "list[bytes]":
+    """The newest regular file directly in a folder that can be a backup, and those with the same time stamp in their name."""
+    found = []
+    for name in os.listdir(folder):
+        if not _NO_BACKUP.fullmatch(name):
+            try:
+                seen = os.lstat(folder + b"/" + name)
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(seen.st_mode):
+                found.append((seen.st_mtime_ns, name))
+    found.sort(reverse=True)
+    stamp = time_stamp(found[0][1]) if found else b""
+    return [name for _, name in found if stamp and time_stamp(name) == stamp] or [name for _, name in found[:1]]
+
+
+def time_stamp(name: "bytes") -> "bytes":
+    """The digits of the time in a name, empty when there is none: of `db-2026-11-20T21:00.sql` it is 202611202100."""
+    stamps = [b"".join(part or b"" for part in match.groups()) for match in _STAMP.finditer(name)]
+    return max(stamps, key=len) if stamps else b""
+
+
+def _examine_file(path: "bytes", name: "bytes", until: "float", room: "list[int]") -> "dict[str, Any]":
+    try:
+        seen = os.lstat(path)
+        descriptor = open_quietly(path, _FILE | os.O_NOFOLLOW, seen.st_uid)
+    except OSError as error:
+        could_not = CouldNot.because(error)
+        raise CouldNot(could_not.code, f"{to_text(name)}: {could_not.text}") from None
+    try:
+        seen = os.fstat(descriptor)
+        _require_regular(seen.st_mode)
+        raw = _Raw(descriptor, until)
+        found = _examined(raw, descriptor, until, room)
+        raw.drain()
+        after = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    if (after.st_size, after.st_mtime_ns) != (seen.st_size, seen.st_mtime_ns) or raw.size != seen.st_size:
+        found.update(whole=False, fault="it was written while it was read")
+    manifest = _manifest(path, name)
+    room[0] -= len(manifest)
+    if room[0] < 0:
+        raise CouldNot("too-large", f"names and manifests have more than {SAID_LIMIT} characters")
+    return dict(found, name=to_text(name), size=seen.st_size, mtime=seen[8], sha256="sha256:" + raw.sha256.hexdigest(), manifest=manifest)
+
+
+def _manifest(path: "bytes", name: "bytes") -> "str":
+    """What lies beside a backup and vouches for it; empty when nothing does."""
+    beside = _read_beside(path + b".json")
+    if beside:
+        return to_text(beside)
+    for line in _read_beside(path + b".sha256").splitlines():
+        if line.strip():
+            return to_text(line)
+    for line in _read_beside(path[: -len(name)] + b"SHA256SUMS").splitlines():
+        if line.partition(b" ")[2].lstrip(b" *").rstrip(b"\r") in (name, b"./" + name):
+            return to_text(line)
+    return ""
+
+
+def _read_beside(path: "bytes") -> "bytes":
+    try:
+        return look_read(path, MANIFEST_LIMIT)
+    except FileNotFoundError:
+        return b""
+    except CouldNot:  # too large for a manifest, or no file
+        return b""
+
+
+class _Raw:
+    """A file that is read once, to its end, and digested on the way."""
+
+    def __init__(self, descriptor: "int", until: "float") -> "None":
+        import hashlib
+
+        self._descriptor = descriptor
+        self._until = until
+        self.sha256 = hashlib.sha256()
+        self.size = 0
+
+    def read(self) -> "bytes":
+        if time.monotonic() > self._until:
+            raise CouldNot(*TIMED_OUT)
+        data = os.read(self._descriptor, BLOCK)
+        self.sha256.update(data)
+        self.size += len(data)
+        return data
+
+    def drain(self) -> "None":
+        while self.read():
+            pass
+
+
+class _Bytes:
+    """Bytes that come in blocks, taken in the sizes that somebody wants. `read` gives the next block, empty at the end."""
+
+    def __init__(self, read: "Callable[[], bytes]") -> "None":
+        self._read = read
+        self._held = b""
+        self._at = 0
+
+    def peek(self, size: "int") -> "bytes":
+        """The next bytes, which stay; fewer than `size` at the end alone."""
+        while len(self._held) - self._at < size:
+            more = self._read()
+            if not more:
+                break
+            self._held, self._at = self._held[self._at :] + more, 0
+        return self._held[self._at : self._at + size]
+
+    def take(self, size: "int") -> "bytes":
+        """So many bytes. Raises `Damaged` when they are not there."""
+        data = self.peek(size)
+        if len(data) < size:
+            raise Damaged(ENDS_EARLY)
+        self._at += size
+        return data
+
+    def some(self) -> "bytes":
+        """The next bytes as they come; empty at the end."""
+        data = self._held[self._at :] or self._read()
+        self._held, self._at = b"", 0
+        return data
+
+    def skip(self, size: "int") -> "None":
+        """Pass over so many bytes. Raises `Damaged` when they are not there."""
+        while size > 0:
+            part = self.some()
+            if not part:
+                raise Damaged(ENDS_EARLY)
+            if len(part) > size:
+                self._held, self._at = part, size
+            size -= len(part)
+
+    def give_back(self, data: "bytes") -> "None":
+        """Put bytes before those that come."""
+        self._held, self._at = data + self._held[self._at :], 0
+
+    def only_zeros(self) -> "bool":
+        """Whether nothing but zeros comes until the end."""
+        return all(not part.strip(b"\0") for part in iter(self.some, b""))
+
+
+def _examined(raw: "_Raw", descriptor: "int", until: "float", room: "list[int]") -> "dict[str, Any]":
+    """What a file is, and whether it is whole; `raw` may not be at its end afterwards."""
+    found = {"format": "unknown", "compression": "", "whole": None, "fault": "", "members": 0, "names": [], "notes": {}}  # type: dict[str, Any]
+    stream = _Bytes(raw.read)
+    blocks = _decompressed(stream, found, until)
+    try:
+        inner = stream if blocks is None else _Bytes(functools.partial(next, blocks, b""))
+        _read_format(inner, found, descriptor, until, room)
+        for _ in iter(inner.some, b""):  # a format may end before its stream does, and the stream has its own checksum
+            pass
+        found["whole"] = True
+    except Damaged as damaged:
+        found.update(whole=False, fault=str(damaged))
+    except CannotTell as cannot:
+        found.update(whole=None, fault=str(cannot))
+    finally:
+        if blocks is not None:
+            blocks.close()
+    return found
+
+
+def _decompressed(stream: "_Bytes", found: "dict[str, Any]", until: "float") -> "Generator[bytes, None, None] | None":
+    """What is in a compressed file, None of one that is not."""
+    head = stream.peek(4)
+    if head[:2] == b"\x1f\x8b":
+        found["compression"] = "gzip"
+        return _gunzip(stream)
+    if head == b"\x28\xb5\x2f\xfd" or (head[1:] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F):
+        found["compression"] = "zstd"
+        return _unzstd(stream, until)
+    return None
+
+
+def _read_format(stream: "_Bytes", found: "dict[str, Any]", descriptor: "int", until: "float", room: "list[int]") -> "None":
+    """Read what is in a file, decompressed, as what it is. Raises `Damaged` and `CannotTell`."""
+    head = stream.peek(4096)
+    plain = _PLAIN_HEAD.search(head)
+    if not head:
+        raise Damaged("it is empty")
+    if head.startswith(b"PGDMP"):
+        found["format"] = "pg-custom"
+        _read_custom(stream, found, until, room)
+    elif plain:
+        found["format"] = "pg-plain"
+        _read_plain(stream, found, room, plain.group(1) is not None)
+    elif re.match(rb"REDIS[0-9]{4}", head):
+        found["format"] = "rdb"
+        _read_rdb(found, descriptor, until)
+    elif len(head) >= 512 and (_tar_checksum_fits(head[:512]) or not head[:512].strip(b"\0")):
+        found["format"] = "tar"
+        _read_tar(stream, found, room)
+    else:
+        for _ in iter(stream.some, b""):  # a compressed stream that is damaged says more than an unknown format
+            pass
+        packed = next((name for magic, name in _PACKED if head.startswith(magic)), "")
+        raise CannotTell(f"it was made by {packed}, and what is in it cannot be told" if packed else "its format is none that can be verified here")
+
+
+_PACKED = (
+    (b"age-encryption.org/", "age"),
+    (b"-----BEGIN AGE", "age"),
+    (b"-----BEGIN PGP", "gpg"),
+    (b"Salted__", "openssl enc"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"BZh", "bzip2"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+    (b"PK\3\4", "zip"),
+)
+
+
+def _keep(found: "dict[str, Any]", name: "str", room: "list[int]") -> "None":
+    """One more member; its name where there is room for it."""
+    found["members"] += 1
+    if len(found["names"]) < NAMES_KEPT and len(name) < room[0] - MANIFEST_LIMIT:
+        found["names"].append(name)
+        room[0] -= len(name)
+
+
+# --- streams
+
+
+def _gunzip(compressed: "_Bytes") -> "Generator[bytes, None, None]":
+    """What is in a gzip stream of one or more members, zeros after it left out as gzip does. Raises `Damaged`."""
+    import zlib
+
+    while True:
+        head = compressed.peek(2)
+        if not head or head[:1] == b"\0":
+            if not compressed.only_zeros():
+                raise Damaged("after its gzip stream comes something else")
+            return
+        if head != b"\x1f\x8b":
+            raise Damaged("after its gzip stream comes something else")
+        inflate = zlib.decompressobj(31)
+        part = b""
+        while not inflate.eof:
+            if not part:
+                part = compressed.some()
+                if not part:
+                    raise Damaged("it ends in the middle of its gzip stream")
+            try:
+                data = inflate.decompress(part, BLOCK)
+            except zlib.error:
+                raise Damaged("its gzip stream is damaged") from None
+            part = inflate.unconsumed_tail
+            if data:
+                yield data
+        compressed.give_back(inflate.unused_data)
+
+
+def _unzstd(compressed: "_Bytes", until: "float") -> "Generator[bytes, None, None]":
+    """What is in a zstd stream, by `zstd`. Raises `Damaged`, and `CannotTell` where there is no zstd."""
+    program = _program("zstd")
+    if not program:
+        raise CannotTell("zstd is needed to read it (Debian: apt-get install zstd)")
+    failed = []  # type: list[BaseException]
+    with _Child([program, "-q", "-d", "-c", "--long=31"], until, output=True) as child:
+
+        def pump() -> "None":
+            try:
+                while child.feed(compressed.some()):
+                    pass
+            except BaseException as error:  # carried to the thread that reads
+                failed.append(error)
+                child.kill()
+            child.end_of_input()
+
+        thread = threading.Thread(target=pump, daemon=True)
+        thread.start()
+        try:
+            yield from iter(child.read, b"")
+            thread.join()
+            if failed:
+                raise failed[0]
+            said = child.ended()
+            if "too much memory" in said:
+                raise CannotTell("zstd cannot read it here: " + said)
+            if said:
+                raise Damaged("its zstd stream is damaged or cut short: " + said)
+        finally:
+            child.kill()
+            thread.join()
+
+
+def _program(name: "str") -> "str":
+    """Where a program is; empty when it is nowhere."""
+    folders = [*os.environ.get("PATH", "").split(":"), "/usr/local/bin", "/usr/bin", "/bin"]
+    return next(filter(None, (_program_in(folder, name) for folder in folders)), "")
+
+
+def _program_in(folder: "str", name: "str") -> "str":
+    path = folder + "/" + name
+    return path if folder.startswith("/") and os.path.isfile(path) and os.access(path, os.X_OK) else ""
+
+
+class _Child:
+    """A program that is fed, and gone with the block that holds it, or when time is up. It writes nothing but to its output."""
+
+    def __init__(self, argv: "list[str]", until: "float", output: "bool" = False, descriptors: "tuple[int, ...]" = ()) -> "None":
+        import subprocess
+
+        self._until = until
+        self._name = os.path.basename(argv[0])
+        self._process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE if output else subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd="/",
+            env={"LC_ALL": "C", "PATH": os.environ.get("PATH", os.defpath)},
+            pass_fds=descriptors,
+        )
+        self._words = b""
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        self._timer = threading.Timer(min(max(0.0, until - time.monotonic()), 1e6), self.kill)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def __enter__(self) -> "_Child":
+        return self
+
+    def __exit__(self, *_: "Any") -> "None":
+        self._timer.cancel()
+        self.kill()
+        self._process.wait()
+        self._listener.join(1.0)
+        self.end_of_input()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+
+    def _listen(self) -> "None":
+        """The first and the last of its words; the rest is read so that it never waits for us."""
+        for words in iter(lambda: os.read(self._process.stderr.fileno(), 4096), b""):  # type: ignore[union-attr]
+            self._words = (self._words + words)[:4096]
+
+    def feed(self, data: "bytes") -> "bool":
+        """Pass bytes on; False when there are none, or it takes no more: its exit code says why."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._process.stdin.fileno(), rest) :]  # type: ignore[union-attr]
+        except (BrokenPipeError, ValueError):
+            return False
+        return bool(data)
+
+    def end_of_input(self) -> "None":
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()  # type: ignore[union-attr]
+
+    def read(self) -> "bytes":
+        return os.read(self._process.stdout.fileno(), BLOCK)  # type: ignore[union-attr]
+
+    def kill(self) -> "None":
+        if self._process.poll() is None:
+            self._process.kill()
+
+    def ended(self) -> "str":
+        """Wait for it: empty when it did what it was asked, else its own words. Raises `CouldNot` when time was up."""
+        code = self._process.wait()
+        self._listener.join()
+        if code and time.monotonic() >= self._until:
+            raise CouldNot(*TIMED_OUT)
+        lines = [line.strip() for line in self._words.decode("utf-8", "replace").splitlines() if line.strip()]
+        return (lines[0][:300] if lines else f"{self._name} ended with {code}") if code else ""
+
+
+# --- archives
+
+_ZEROS = b"\0" * 512
+_BAD_HEADER = "a header in it is damaged"
+_HEADER_LIMIT = 16 * 1024 * 1024  # of one extended header
+_WITHOUT_DATA = b"123456"  # links, devices, directories and FIFOs have none, whatever their size says (POSIX, ustar)
+
+
+def _tar_checksum_fits(block: "bytes") -> "bool":
+    try:
+        told = _tar_number(block[148:156])
+    except Damaged:
+        return False
+    rest = block[:148] + b" " * 8 + block[156:]
+    return told in (sum(rest), sum(byte - 256 if byte > 127 else byte for byte in rest))
+
+
+def _tar_number(text: "bytes") -> "int":
+    """A number of a tar header, octal or (GNU) base 256."""
+    if text[0] & 0x80:
+        return int.from_bytes(bytes([text[0] & 0x7F]) + text[1:], "big")
+    digits = text.strip(b" \0")
+    if digits.translate(None, b"01234567"):
+        raise Damaged(_BAD_HEADER)
+    return int(digits or b"0", 8)
+
+
+def _read_tar(stream: "_Bytes", found: "dict[str, Any]", room: "list[int]") -> "None":
+    """Every header and all data of an archive, in the formats of POSIX and GNU. Raises `Damaged`, also when its end is missing."""
+    told = {}  # type: dict[bytes, bytes]
+    while True:
+        block = stream.take(512)
+        if block == _ZEROS:
+            break
+        if not _tar_checksum_fits(block):
+            raise Damaged(_BAD_HEADER)
+        size, kind = _tar_number(block[124:136]), block[156:157]
+        if kind in (b"x", b"g", b"L", b"K"):  # about the member that follows, or about all of them
+            if size > _HEADER_LIMIT:
+                raise Damaged(_BAD_HEADER)
+            text = stream.take(-(-size // 512) * 512)[:size]
+            told.update(_pax_records(text) if kind == b"x" else {b"path": text.rstrip(b"\0")} if kind == b"L" else {})
+            continue
+        if kind == b"S":
+            extended = block[482]
+            while extended:
+                extended = stream.take(512)[504]
+        if kind not in _WITHOUT_DATA:
+            size = _decimal(told.get(b"size", b"%d" % size))
+            stream.skip(-(-size // 512) * 512)
+        _keep(found, to_text(told.get(b"GNU.sparse.name") or told.get(b"path") or _ustar_name(block)), room)
+        told.clear()
+    if stream.take(512) != _ZEROS or not stream.only_zeros():
+        raise Damaged("after its end comes something else")
+    if not found["members"]:
+        raise Damaged("it is an archive of nothing")
+
+
+def _pax_records(text: "bytes") -> "dict[bytes, bytes]":
+    """The records of an extended header, each `LENGTH KEY=VALUE` and a newline. Source: POSIX, pax."""
+    records = {}
+    while text:
+        length = _decimal(text.partition(b" ")[0])
+        key, equals, value = text[:length].partition(b" ")[2].partition(b"=")
+        if not equals or length > len(text) or not value.endswith(b"\n"):
+            raise Damaged(_BAD_HEADER)
+        records[key] = value[:-1]
+        text = text[length:]
+    return records
+
+
+def _decimal(text: "bytes") -> "int":
+    if not text.isdigit() or len(text) > 20:
+        raise Damaged(_BAD_HEADER)
+    return int(text)
+
+
+def _ustar_name(block: "bytes") -> "bytes":
+    prefix = block[345:500].split(b"\0")[0] if block[257:263] == b"ustar\0" else b""
+    return (prefix + b"/" if prefix else b"") + block[:100].split(b"\0")[0]
+
+
+# --- dumps of PostgreSQL
+
+_PLAIN_HEAD = re.compile(rb"^-- PostgreSQL database (cluster )?dump\r?$", re.MULTILINE)
+_IDENTIFIER = rb'(?:"(?:[^"]|"")+"|[^\s"(.;]+)'
+_TABLE = re.compile(rb"(?:CREATE (?:UNLOGGED |FOREIGN )?TABLE (?:IF NOT EXISTS )?|COPY )((?:" + _IDENTIFIER + rb"[.])?" + _IDENTIFIER + rb")(?=[ (])")
+_DUMPED = re.compile(rb"-- Dumped (from database|by pg_dump) version (.+)")
+_CONNECT = re.compile(rb"\\connect (?:-reuse-previous=\w+ )?(?:\"dbname='(.*)'\"|(" + _IDENTIFIER + rb"))$")
+_COPY_END = re.compile(rb"\n\\[.]\r?\n")
+_LINE_LIMIT = 1024 * 1024
+
+
+def _read_plain(stream: "_Bytes", found: "dict[str, Any]", room: "list[int]", cluster: "bool") -> "None":
+    """The script of pg_dump or pg_dumpall. Raises `Damaged` when its last words are missing.
+
+    After them come blank lines and comments alone, and since 17.6 the `\\unrestrict` that closes the `\\restrict` of its beginning.
+    """
+    last_words = b"-- PostgreSQL database cluster dump complete" if cluster else b"-- PostgreSQL database dump complete"
+    complete = False
+    tables = set()  # type: set[bytes]
+    for line in _statements(stream):
+        if line.startswith(b"--"):
+            complete = complete or line == last_words
+            dumped = _DUMPED.match(line)
+            if dumped:
+                found["notes"].setdefault("server_version" if dumped.group(1) != b"by pg_dump" else "dumped_by", to_text(dumped.group(2)))
+        elif line and not line.startswith(b"\\unrestrict "):
+            complete = False
+            _note_statement(line, found, tables, room)
+    if not complete:
+        raise Damaged(ENDS_EARLY + ": the words that end a dump are missing")
+
+
+def _note_statement(line: "bytes", found: "dict[str, Any]", tables: "set[bytes]", room: "list[int]") -> "None":
+    """What a line says of what is in the dump."""
+    if line.startswith((b"CREATE ", b"COPY ")):
+        table = _TABLE.match(line)
+        if table and table.group(1) not in tables:
+            tables.add(table.group(1))
+            _keep(found, "TABLE " + to_text(_unquoted(table.group(1))), room)
+        elif line.startswith(b"CREATE ROLE "):
+            found["notes"]["globals"] = "roles"
+    elif line.startswith(b"SELECT pg_catalog.lo_"):
+        found["notes"]["large_objects"] = "yes"
+    elif line.startswith(b"\\connect "):
+        tables.clear()
+        connect = _CONNECT.match(line)
+        if connect:
+            name = to_text(_unquoted(connect.group(1) or connect.group(2)))
+            known = found["notes"].get("database", "")
+            found["notes"]["database"] = (known + ", " + name if known else name) if name not in known.split(", ") else known
+
+
+def _unquoted(name: "bytes") -> "bytes":
+    """A qualified name without the quotes of SQL."""
+    return b".".join(part[1:-1].replace(b'""', b'"') if part[:1] == b'"' else part for part in re.findall(_IDENTIFIER, name))
+
+
+def _statements(stream: "_Bytes") -> "Iterator[bytes]":
+    """The lines of a script, without the rows between `COPY ... FROM stdin;` and `\\.`, which may say anything; of a very long line its beginning."""
+    held, rows, beginning = b"", False, True
+    for part in iter(stream.some, b""):
+        held += part
+        at = 0
+        while True:
+            if rows:
+                end = _COPY_END.search(held, at)
+                if not end:
+                    at = max(at, len(held) - 4)
+                    break
+                at, rows = end.end(), False
+            stop = held.find(b"\n", at)
+            if stop < 0:
+                if len(held) - at > _LINE_LIMIT:
+                    if beginning:
+                        yield held[at : at + _LINE_LIMIT]
+                    at, beginning = len(held), False
+                break
+            line = held[at:stop].rstrip(b"\r")
+            if beginning:
+                yield line
+            rows = beginning and line.startswith(b"COPY ") and line.endswith(b" FROM stdin;")
+            at, beginning = stop if rows else stop + 1, True
+        held = held[at:]
+    if held and not rows and beginning:
+        yield held.rstrip(b"\r")
+
+
+def _read_custom(stream: "_Bytes", found: "dict[str, Any]", until: "float", room: "list[int]") -> "None":
+    """The custom format: its table of contents here, all of it by pg_restore, whose `--list` would not notice that data are missing."""
+    program = _pg_restore()
+    if not program:
+        _CustomHead(stream).read(found, room)
+        raise CannotTell("pg_restore is needed to read it to its end (Debian: apt-get install postgresql-client)")
+    with _Child([program, "--file=/dev/null"], until) as child:
+
+        def passed_on() -> "bytes":
+            data = stream.some()
+            child.feed(data)
+            return data
+
+        teed = _Bytes(passed_on)
+        _CustomHead(teed).read(found, room)
+        for _ in iter(teed.some, b""):
+            pass
+        child.end_of_input()
+        said = child.ended()
+    if "unsupported version" in said or "not support" in said:
+        raise CannotTell(f"{program} cannot read it, and a newer postgresql-client is needed: {said}")
+    if said:
+        raise Damaged(f"pg_restore cannot read it to its end: {said}")
+
+
+def _pg_restore() -> "str":
+    """The newest pg_restore of this host, for an older one than the dump's cannot read it; empty when there is none."""
+    folders = [folder for folder in os.environ.get("PATH", "").split(":") if folder.startswith("/")]
+    for top, start, below in (("/usr/lib/postgresql", "", "/bin"), ("/usr", "pgsql-", "/bin")):
+        with contextlib.suppress(OSError):
+            folders += [top + "/" + name + below for name in os.listdir(top) if name.startswith(start)]
+    programs = {_program_in(folder, "pg_restore") for folder in folders} - {""}
+    return max([(_major_version(program), program) for program in programs], default=(0, ""))[1]
+
+
+@functools.lru_cache(maxsize=16)
+def _major_version(program: "str") -> "int":
+    import subprocess
+
+    try:
+        done = subprocess.run([program, "--version"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    version = re.search(rb"[(]PostgreSQL[)] ([0-9]+)", done.stdout)
+    return int(version.group(1)) if version else 0
+
+
+class _CustomHead:
+    """The head and table of contents of a dump in the custom format. Source: pg_backup_archiver.c, ReadHead and ReadToc, of versions 1.10 to 1.16."""
+
+    def __init__(self, stream: "_Bytes") -> "None":
+        self._stream = stream
+        self._int_size = 4
+
+    def read(self, found: "dict[str, Any]", room: "list[int]") -> "None":
+        """Note what it says; nothing of a version that is not known. Raises `Damaged`."""
+        take = self._stream.take
+        version = tuple(take(8)[5:7])
+        if not (1, 10) <= version <= (1, 16):
+            return
+        self._int_size, offset_size = take(1)[0], take(1)[0]
+        take(1)  # the format
+        self._int() if version < (1, 15) else take(1)
+        for _ in range(7):  # when it was made
+            self._int()
+        notes = {"database": self._text(), "server_version": self._text(), "dumped_by": self._text()}
+        found["notes"].update({key: to_text(value) for key, value in notes.items() if value})
+        for _ in range(self._int()):
+            self._entry(version, found, room)
+            take(1 + offset_size)
+
+    def _entry(self, version: "tuple[int, ...]", found: "dict[str, Any]", room: "list[int]") -> "None":
+        self._int(), self._int()
+        self._text(), self._text()
+        tag, kind = self._text(), self._text()
+        self._int()
+        for _ in range(3):
+            self._text()
+        schema = self._text()
+        self._text()
+        if version >= (1, 14):
+            self._text()
+        if version >= (1, 16):
+            self._int()
+        self._text(), self._text()
+        while self._text() is not None:
+            pass
+        if kind in (b"BLOB", b"BLOBS", b"BLOB METADATA"):
+            found["notes"]["large_objects"] = "yes"
+        _keep(found, to_text((kind or b"") + b" " + (schema + b"." if schema else b"") + (tag or b"")), room)
+
+    def _int(self) -> "int":
+        data = self._stream.take(1 + self._int_size)
+        return int.from_bytes(data[1:], "little") * (-1 if data[0] else 1)
+
+    def _text(self) -> "bytes | None":
+        length = self._int()
+        if length > _TEXT_LIMIT:
+            raise Damaged("its table of contents is damaged")
+        return self._stream.take(length) if length >= 0 else None
+
+
+_TEXT_LIMIT = 256 * 1024 * 1024
+
+
+# --- dumps of Redis
+
+
+def _read_rdb(found: "dict[str, Any]", descriptor: "int", until: "float") -> "None":
+    """An RDB, by `redis-check-rdb`, which wants a file of its own: a compressed one is not unpacked for it."""
+    program = _program("redis-check-rdb")
+    if found["compression"] or not program:
+        raise CannotTell("redis-check-rdb is needed to read it (Debian: apt-get install redis-tools), and it must not be compressed")
+    with _Child([program, f"/proc/self/fd/{descriptor}"], until, output=True, descriptors=(descriptor,)) as child:
+        child.end_of_input()
+        for _ in iter(child.read, b""):
+            pass
+        said = child.ended()
+    if said:
+        raise Damaged("redis-check-rdb finds a fault in it: " + said)
+
+
 # --- the walk ----------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -713,10 +1419,10 @@ def patient_walk(root: "bytes", limit: "Callable[[], float]", kind: "Any" = tupl
 TIMED_OUT = ("timeout", "it did not answer in time")
 
 
-def answer(look: "list[Any]") -> "dict[str, Any]":
-    """What one look found, as `{kind: value}`; `failed` is the kind of a look that could not be made."""
+def answer(look: "list[Any]", until: "float" = float("inf")) -> "dict[str, Any]":
+    """What one look found, as `{kind: value}`; `failed` is the kind of a look that could not be made, `until` (monotonic) for one that may take long."""
     try:
-        return _LOOKS[look[0]](*look[1:])
+        return _LONG_LOOKS[look[0]](until, *look[1:]) if look[0] in _LONG_LOOKS else _LOOKS[look[0]](*look[1:])
     except CouldNot as could_not:
         return {"failed": [could_not.code, could_not.text]}
     except OSError as error:
@@ -736,13 +1442,17 @@ _LOOKS = {
     "walk": lambda root: {"walked": look_root(to_bytes(root)) and 0},  # in process a walk begins when somebody walks
 }  # type: dict[str, Callable[..., dict[str, Any]]]
 
+_LONG_LOOKS = {
+    "examine": lambda until, folder: {"examined": look_examine(to_bytes(folder), until)},
+}  # type: dict[str, Callable[..., dict[str, Any]]]
+
 
 def answers(looks: "list[list[Any]]", limit: "Callable[[], float]") -> "Iterator[dict[str, Any]]":
     """The answer of each look, in their order; one that hangs is answered with `timeout`, and the next one goes on."""
     answered = 0
     while answered < len(looks):
         try:
-            for found in patient(map(answer, looks[answered:]), limit):
+            for found in patient((answer(look, time.monotonic() + limit()) for look in looks[answered:]), limit):
                 answered += 1
                 yield found
         except Hung:
