@@ -298,6 +298,7 @@ _MODULES = _noun(
     container=names(),
     volumes=st.lists(texts(), min_size=1, max_size=2, unique=True),
     fresh_for=_DURATIONS,
+    busy=st.booleans(),
     restore_note=relative_paths(),
     procedure=relative_paths(),
     decision=texts(),

@@ -229,6 +229,7 @@ class Module(Learned):
     backups: AbsolutePath = Field(description="The directory that its backup files lie in, on its host.")
     owner: Name = Field(description="The one user who may own the backup files.")
     fresh_for: Timeout = Field(default=24 * 3600, description="How old its newest backup may be.")
+    busy: Flag = Field(default=False, description="true: it is written to all the time, so that its backup is judged by its age alone.")
     restore_note: TreePath | None = Field(default=None, description="How it is restored, in words: a file inside the site's folder; needed for classes A to D.")
     procedure: TreePath | None = Field(default=None, description="The script that backs it up, inside the site's folder; the restore note is newer than it.")
     decision: Text | None = Field(default=None, description="Who decided, when, that backups of this class may be taken; needed for classes A to D.")

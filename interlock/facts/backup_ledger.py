@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from interlock.facts.backup_tools import Made, Making, ModeChange
+from interlock.facts.backup_tools import Emission, Made, Making, ModeChange
 from interlock.facts.backup_writers import (
     BackupWrite,
     Care,
@@ -81,6 +81,7 @@ class _Found:
 
     target: Followed
     tool: str
+    source: str
     at: At
     paths: set[str] = field(default_factory=set)
     seen: dict[int, tuple[Care, str]] = field(default_factory=dict)
@@ -96,6 +97,7 @@ class _Found:
             line=self.at.line,
             care=care,
             because=because,
+            source=self.source,
         )
 
 
@@ -135,7 +137,7 @@ class Ledger:
         care, because = _care(made, path, standing, from_private=from_private)
         if care is Care.PRIVATE:
             standing.make_private(path)
-        self._record(made.target, made.content.tool, path, at, (care, because))
+        self._record(made.target, made.content, path, at, (care, because))
 
     def _is_backup(self, made: Made, scope: str) -> bool:
         content = made.content
@@ -148,9 +150,10 @@ class Ledger:
             return False
         return is_backup_of_state(content.source, made.target, whatever=inside_a_backup and made.making.heeds_umask)
 
-    def _record(self, target: Followed, tool: str, path: str, at: At, seen: tuple[Care, str]) -> None:
+    def _record(self, target: Followed, content: Emission, path: str, at: At, seen: tuple[Care, str]) -> None:
         """Keep a write; it can be met again, in another call of its function."""
-        found = self.found.setdefault((at.scope, tool, target.written, at.line), _Found(target=target, tool=tool, at=at))
+        key = (at.scope, content.tool, target.written, at.line)
+        found = self.found.setdefault(key, _Found(target=target, tool=content.tool, source=content.source, at=at))
         found.paths.add(path)
         before = found.seen.get(self.way)
         if before is None or seen[0].gravity > before[0].gravity:
@@ -172,7 +175,7 @@ class Ledger:
             if care is not before:
                 found.seen[self.way] = (care, f"the chmod of line {at.line}")
         if change.opens_file and not touched and is_a_file(path) and names_a_backup_file(target):
-            self._record(target, "chmod", path, at, (Care.WIDENED, f"the chmod of line {at.line}"))
+            self._record(target, Emission(tool="chmod"), path, at, (Care.WIDENED, f"the chmod of line {at.line}"))
 
     def script(self) -> WriterScript:
         """What was found, in the order of the lines."""

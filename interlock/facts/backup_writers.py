@@ -38,7 +38,7 @@ class BackupWrite:
     """One place that creates a backup: `target` as a reader knows it, `tool` what writes it, `scope` the function around it (or empty).
 
     `written` is the target as it stands there, which stays the same whoever calls the function.
-    `because` names what made it private, tightened or opened it: `umask of line 3`, `the chmod of line 20`.
+    `because` names what made it private, tightened or opened it: `umask of line 3`, `the chmod of line 20`. `source` is all that names what it is made from.
     """
 
     target: str
@@ -48,6 +48,7 @@ class BackupWrite:
     line: int
     care: Care
     because: str
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

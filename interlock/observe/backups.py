@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 
-from interlock.config.models import Site
+from interlock.config.backup_classes import assigned, class_of
+from interlock.config.models import BackupClass, Excluded, Module, Site
+from interlock.config.yamlnodes import FATAL
+from interlock.config.yamltext import COMPOSE, SITE, Rules, read_yaml
+from interlock.errors import CouldNotLook
+from interlock.facts.backup_modules import (
+    ComposeService,
+    Container,
+    InventoryModule,
+    ModuleFile,
+    ModuleInventory,
+    containers_in_compose,
+    containers_in_runbook,
+    services_in,
+)
 from interlock.facts.backup_writers import WriterScript, find_writers
-from interlock.facts.backups import ModuleBackups
-from interlock.facts.looks import Look, Stat, User, Walk
+from interlock.facts.backups import (
+    BackupAge,
+    BackupContents,
+    ModuleBackups,
+    NewestBackup,
+    Procedure,
+    RestoreNote,
+    State,
+    before,
+    without_comments,
+)
+from interlock.facts.looks import Examine, Look, Stat, User, Walk
+from interlock.observe.git import last_change
+from interlock.observe.postgres import Access, reading
+from interlock.observe.tree import MissingFile
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject, When
 
+RUNBOOKS = ("runbook.md", "RUNBOOK.md", "Runbook.md")
 
-def _looks(site: Site, subject: Subject) -> Iterable[Look]:
+# ---- private
+
+
+def _privacy_looks(site: Site, subject: Subject) -> Iterable[Look]:
     if _is_script(site, subject):
         return ()
     module = site.modules[subject.name]
@@ -46,4 +80,255 @@ def module_backups(world: World, subject: Subject) -> ModuleBackups:
     )
 
 
-OBSERVERS: Mapping[str, Observer] = {"backups.mode_0600": Observer(looks=_looks, see=see)}
+# ---- the newest
+
+
+def _newest_looks(site: Site, subject: Subject) -> Iterable[Look]:
+    return (Examine(site.modules[subject.name].backups),)
+
+
+def newest_backup(world: World, subject: Subject) -> NewestBackup:
+    """The module's newest backup, read to its end on its host. Raises `CouldNotLook`."""
+    module, letter = world.site.modules[subject.name], _letter(world.site, subject.name)
+    files = world.host(subject.host).examine(module.backups).files
+    return NewestBackup(module=subject.name, backup_class=letter, directory=module.backups, files=files)
+
+
+def _letter(site: Site, module: str) -> str:
+    """The class of a module. Raises `CouldNotLook` when patterns contradict each other: what its backup should be is not known then."""
+    found = class_of(site, module)
+    if found is None:
+        raise CouldNotLook(f"{module} has two classes", where=module, remedy="see what backups.class_assigned says of it")
+    return found.value
+
+
+def _age_looks(site: Site, subject: Subject) -> Iterable[Look]:
+    return (*_newest_looks(site, subject), *(Walk(path) for path in _paths_that_tell(site.modules[subject.name], class_of(site, subject.name))))
+
+
+def _paths_that_tell(module: Module, letter: BackupClass | None) -> tuple[str, ...]:
+    """The directories in which a change says that the backup is too old: none where they are those of a database server, or of a busy module."""
+    return () if letter is BackupClass.A or module.busy else module.paths
+
+
+def backup_age(world: World, subject: Subject) -> BackupAge:
+    """The module's newest backup beside the clock and what changed last. Raises `CouldNotLook`."""
+    module = world.site.modules[subject.name]
+    return BackupAge(
+        newest=newest_backup(world, subject),
+        now=datetime.fromisoformat(world.host(subject.host).taken_at),
+        fresh_for=module.fresh_for,
+        state=tuple(_state(world, subject.host, path) for path in _paths_that_tell(module, class_of(world.site, subject.name))),
+    )
+
+
+def _state(world: World, host: str, path: str) -> State:
+    """A directory of a module as it is now, walked once a run."""
+    return world.once(("state", host, path), lambda: State.of(path, world.host(host).walk(path)))
+
+
+# ---- complete
+
+
+def _contents_looks(site: Site, subject: Subject) -> Iterable[Look]:
+    module = site.modules[subject.name]
+    return (Examine(module.backups), Walk(module.backups), *(Walk(path) for path in _archived(site, subject.name)))
+
+
+def _archived(site: Site, module: str) -> tuple[str, ...]:
+    return () if class_of(site, module) is BackupClass.A else site.modules[module].paths
+
+
+def contents_or_procedure(world: World, subject: Subject) -> BackupContents | Procedure:
+    """What is in the newest backup, on the live system; else what the script that makes it takes along. Raises `CouldNotLook`."""
+    return backup_contents(world, subject) if world.live else procedure(world, subject)
+
+
+def backup_contents(world: World, subject: Subject) -> BackupContents:
+    """The module's newest backup beside what it should hold. Raises `CouldNotLook`."""
+    module, newest = world.site.modules[subject.name], newest_backup(world, subject)
+    access = _access(world, module) if newest.files else None
+    return BackupContents(
+        newest=newest,
+        state=tuple(_state(world, subject.host, path) for path in _archived(world.site, subject.name)),
+        database=access.values().get("dbname", "") if access else "",
+        large_objects=_has_large_objects(access) if access else None,
+        before=before(newest.files, module.backups, world.host(subject.host).walk(module.backups)) if newest.files else {},
+    )
+
+
+def _access(world: World, module: Module) -> Access | None:
+    """How the module's database is reached; None when it declares none, or its DSN is not known here: what it would tell is not asked then."""
+    if module.database is None:
+        return None
+    entry = world.site.databases[module.database]
+    try:
+        return Access.of(world.environ, entry.dsn_env, timeout=entry.timeout, where=f"databases.{module.database}")
+    except CouldNotLook:
+        return None
+
+
+def _has_large_objects(access: Access) -> bool | None:
+    try:
+        with reading(access) as session:
+            ((found,),) = session.rows("select exists (select from pg_largeobject_metadata)")
+    except CouldNotLook:
+        return None
+    return bool(found)
+
+
+def procedure(world: World, subject: Subject) -> Procedure:
+    """The script that backs a module up. Raises `CouldNotLook`."""
+    path = world.site.modules[subject.name].procedure
+    assert path is not None  # subjects are made from it
+    data = world.tree.read(path)
+    script = find_writers(path, data)
+    return Procedure(module=subject.name, backup_class=_letter(world.site, subject.name), script=script, text=without_comments(data))
+
+
+# ---- the notes
+
+
+def restore_note(world: World, subject: Subject) -> RestoreNote:
+    """The note that says how a module is restored, beside the script that backs it up. Raises `CouldNotLook`."""
+    module, letter = world.site.modules[subject.name], _letter(world.site, subject.name)
+    path, script = module.restore_note or "", module.procedure or ""
+    if script:
+        world.tree.read(script)  # a procedure that is not there has no age
+    compared = bool(path and script)
+    return RestoreNote(
+        module=subject.name,
+        backup_class=letter,
+        path=path,
+        text=_text_of(world, path) if path else None,
+        decision=module.decision or "",
+        procedure=script,
+        note_changed=last_change(world.tree.root, path) if compared else None,
+        procedure_changed=last_change(world.tree.root, script) if compared else None,
+    )
+
+
+def _text_of(world: World, path: str) -> str | None:
+    """The text of a file of the tree, None when it is not there. Raises `CouldNotLook` when it is there and cannot be read."""
+    try:
+        return world.tree.read(path).decode("utf-8", "replace")
+    except MissingFile:
+        return None
+
+
+# ---- the module files
+
+
+def module_inventory(world: World, _subject: Subject | None = None) -> ModuleInventory:
+    """Every module file of the tree, beside what the site says of the module. Raises `CouldNotLook`."""
+    inventory = world.site.inventory
+    assert inventory is not None  # subjects are made from it
+    services = tuple(_services(world))
+    paths = sorted({path for pattern in inventory.modules for path in _matching(world, pattern)})
+    modules = tuple(_inventory_module(world, _module_file(world, path), services) for path in paths)
+    return ModuleInventory(patterns=inventory.modules, modules=modules, declared=bool(world.site.source))
+
+
+def _matching(world: World, pattern: str) -> Iterator[str]:
+    """The files of the tree that a pattern names: `*` within one folder, `**` over any number of them."""
+    plain = re.match(r"[^*?]*", pattern)
+    folder = posixpath.dirname(plain[0]) if plain else ""
+    if plain and plain[0] == pattern:
+        yield pattern  # one file, which may not be there: reading it says so
+        return
+    wanted = re.compile(_expression(pattern))
+    yield from (path for path in world.tree.listing(folder) if wanted.fullmatch(path))
+    yield from (path for path in world.tree.unlisted if not folder or f"{path}/".startswith(f"{folder}/"))  # nobody knows what is in them
+
+
+def _expression(pattern: str) -> str:
+    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return "".join(parts.get(part, re.escape(part)) for part in re.findall(r"\*\*/|\*\*|\*|\?|[^*?]+", pattern))
+
+
+def _module_file(world: World, path: str) -> ModuleFile:
+    try:
+        data = _data(world, path, SITE)
+    except CouldNotLook as error:
+        return ModuleFile.unreadable(path, error.sentence)
+    return ModuleFile.of(path, data) if isinstance(data, dict) else ModuleFile.unreadable(path, f"{path} holds no mapping")
+
+
+def _data(world: World, path: str, rules: Rules) -> object:
+    """What a YAML file of the tree says. Raises `CouldNotLook` when it cannot be read to its end."""
+    read = read_yaml(world.tree.read(path), rules)
+    if fatal := next((problem for problem in read.problems if problem.kind in FATAL), None):
+        raise CouldNotLook(f"{path} cannot be read to its end", where=f"{path}:{fatal.line}", why=fatal.message, remedy=fatal.remedy)
+    return read.data
+
+
+def _services(world: World) -> Iterator[ComposeService]:
+    """The services of the site's compose files; what cannot be read names none (compose.strict_parse says why)."""
+    for path in world.site.compose.files if world.site.compose else ():
+        try:
+            yield from services_in(path, _data(world, path, COMPOSE))
+        except CouldNotLook:
+            continue
+
+
+def _inventory_module(world: World, file: ModuleFile, services: tuple[ComposeService, ...]) -> InventoryModule:
+    site = world.site
+    declared = site.modules.get(file.name)
+    letters, because = _classes(site, file, declared)
+    containers = _containers(world, file, declared, services)
+    return InventoryModule(
+        file=file,
+        classes=letters,
+        class_from=because,
+        containers=containers,
+        excluded=next((f"excluded by the site: {one.reason}" for one in site.excluded if _excludes(one, containers)), ""),
+        backed_up=declared is not None,
+        procedure=(declared.procedure or "") if declared else "",
+        restore_note=((declared.restore_note or "") if declared else "") or file.restore_note,
+    )
+
+
+def _classes(site: Site, file: ModuleFile, declared: Module | None) -> tuple[tuple[str, ...], str]:
+    """The site's word for this module, then the module file's own, then its name."""
+    if declared is not None and declared.backup_class is not None:
+        return (declared.backup_class.value,), "the site file"
+    if file.backup_class:
+        return (file.backup_class,), file.path
+    by_name = assigned(file.name, site.inventory.classes if site.inventory else ())
+    return tuple(letter.value for letter in by_name.classes), by_name.because
+
+
+def _containers(world: World, file: ModuleFile, declared: Module | None, services: tuple[ComposeService, ...]) -> tuple[Container, ...]:
+    """The containers of the first source that names any: the site, the module file, compose, the runbook beside the module file."""
+    if declared is not None and declared.container:
+        return (Container(name=declared.container, source="the site file"),)
+    if file.container:
+        return (Container(name=file.container, source=file.path),)
+    if found := containers_in_compose(file, services):
+        return found
+    for name in RUNBOOKS:
+        path = posixpath.join(posixpath.dirname(file.path), name)
+        try:
+            text = _text_of(world, path)
+        except CouldNotLook:
+            continue
+        if text and (names := containers_in_runbook(text)):
+            return tuple(Container(name=one, source=path) for one in names)
+    return ()
+
+
+def _excludes(excluded: Excluded, containers: tuple[Container, ...]) -> bool:
+    if excluded.container is None:
+        return False
+    wanted = re.compile(".*".join(re.escape(part) for part in excluded.container.split("*")))
+    return any(wanted.fullmatch(one.name) for one in containers)
+
+
+OBSERVERS: Mapping[str, Observer] = {
+    "backups.class_assigned": Observer(see=module_inventory),
+    "backups.complete": Observer(looks=_contents_looks, see=contents_or_procedure),
+    "backups.fresh": Observer(looks=_age_looks, see=backup_age),
+    "backups.intact": Observer(looks=_newest_looks, see=newest_backup),
+    "backups.mode_0600": Observer(looks=_privacy_looks, see=see),
+    "backups.restore_notes": Observer(see=restore_note),
+}

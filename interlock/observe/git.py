@@ -1,10 +1,12 @@
-"""Which commit does a folder stand at? Read by git itself; a folder that is no checkout, or a machine without git, has none."""
+"""Which commit does a folder stand at, which files are in it, and when did one last change? Read by git itself; without a checkout or git, nobody knows."""
 
 from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from interlock.facts.backups import LastChange
 
 TIMEOUT_S = 10
 
@@ -36,3 +38,27 @@ def _git(folder: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
+
+
+def last_change(folder: Path, path: str) -> LastChange | None:
+    """When a file below `folder` last changed, by the commit that changed it. None when that is not known: no checkout, no git, or a file that git ignores."""
+    if not any((place / ".git").exists() for place in (folder, *folder.parents)):
+        return None
+    spec = f":(literal){path}"
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=all", "--", spec)
+    said = _git(folder, "log", "-1", "--format=%ct %P", "--", spec)
+    if changed is None or (said is None and not changed.strip()):
+        return None
+    if said is None or not said.strip():
+        return LastChange(committed=0, uncommitted=True) if changed.strip() else None
+    committed, *parents = said.split()
+    first = not parents and (_git(folder, "rev-parse", "--is-shallow-repository") or "").strip() == "true"
+    return LastChange(committed=int(committed), uncommitted=bool(changed.strip()), oldest_known=first)
+
+
+def tracked(folder: Path) -> frozenset[str] | None:
+    """The files below `folder` that are under version control, relative to it. None when there is no checkout, or no git."""
+    if not any((place / ".git").exists() for place in (folder, *folder.parents)):
+        return None
+    said = _git(folder, "ls-files", "-z")
+    return None if said is None else frozenset(name for name in said.split("\0") if name)

@@ -10,10 +10,11 @@ import pytest
 from interlock.commands.selftest import prove
 from interlock.testing import run_check
 from interlock.testing.faults import Fault, write_site
+from interlock.testing.faults.backup_files import FAULTS as FROM_FILES
 from interlock.testing.faults.backups import FAULTS, PROGRAM, SCRIPT
 
 
-@pytest.mark.parametrize("fault", [pytest.param(fault, id=f"{fault.gate}-{fault.kind}") for fault in FAULTS])
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=f"{fault.guardrail}-{fault.gate}-{fault.kind}") for fault in (*FAULTS, *FROM_FILES)])
 def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault) -> None:
     assert prove(fault) == ""
 
