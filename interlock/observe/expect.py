@@ -14,6 +14,7 @@ from interlock.config.scalars import LOCAL
 from interlock.errors import CouldNotLook
 from interlock.facts.expect import CommandSeen, FileSeen, HttpSeen, PortSeen, SqlSeen
 from interlock.facts.looks import Look, ReadFile, Stat, User
+from interlock.observe.postgres import Access, reading
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
 
@@ -163,25 +164,9 @@ def see_sql(world: World, subject: Subject) -> SqlSeen:
     entry = _entry(world, subject)
     wanted = entry.sql
     assert wanted is not None
-    dsn = world.environ.get(wanted.dsn_env)
-    if not dsn:
-        raise CouldNotLook(f"the environment variable {wanted.dsn_env} is not set", where=subject.name, remedy=f"export {wanted.dsn_env} with the DSN")
-    try:
-        import psycopg
-    except ImportError as error:
-        raise CouldNotLook("psycopg is not installed", where=subject.name, remedy="pip install 'interlock[postgres]'") from error
-    try:
-        options = f"-c statement_timeout={entry.timeout * 1000} -c lock_timeout={entry.timeout * 1000} -c default_transaction_read_only=on"
-        with psycopg.connect(dsn, connect_timeout=max(2, entry.timeout), options=options) as connection:
-            connection.read_only = True
-            cursor = connection.execute(wanted.query.encode())
-            rows = tuple(tuple(row) for row in cursor.fetchmany(2)) if cursor.description else ()
-    except psycopg.Error as error:
-        detail = error.diag.message_primary or type(error).__name__
-        raise CouldNotLook(
-            f"the database did not answer: {detail}", where=subject.name, remedy=f"look at the server, the rights of its user, and {wanted.dsn_env}"
-        ) from error
-    return SqlSeen(query=wanted.query, rows=rows, value=wanted.value)
+    with reading(Access.of(world.environ, wanted.dsn_env, timeout=entry.timeout, where=subject.name)) as session:
+        rows = session.rows(wanted.query.encode(), limit=2)
+    return SqlSeen(query=wanted.query, rows=tuple(rows), value=wanted.value)
 
 
 OBSERVERS: Mapping[str, Observer] = {

@@ -1,0 +1,15 @@
+"""Parity: the copy is the original."""
+
+from interlock.checking import assert_held, check
+from interlock.facts.parity import DatabaseCopy
+from interlock.judge import parity
+
+
+@check(parity.INVENTORY)
+def test_the_copy_has_everything_that_has_a_name(database_copy: DatabaseCopy) -> None:
+    assert_held(parity.judge_inventory(database_copy))
+
+
+@check(parity.ROWS)
+def test_every_table_has_as_many_rows_in_the_copy(database_copy: DatabaseCopy) -> None:
+    assert_held(parity.judge_rows(database_copy))

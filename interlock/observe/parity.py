@@ -1,0 +1,186 @@
+"""What is in a database and in its copy? Both are looked at at the same time, each in one snapshot, once for all rules of the family.
+
+Rows are counted table by table, `only` the table itself: a partition is a table of its own, and the parents of partitions and of heirs count nothing twice.
+Hash partitions are counted together: a restore may spread rows over them differently, since an enum hashes by its number in the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from interlock.config.models import Copy, Site
+from interlock.errors import CouldNotLook
+from interlock.facts.catalogue import Catalogue, Server, dotted
+from interlock.facts.parity import DatabaseCopy, Ignored, Side, TableRows, ignored_because
+from interlock.observe.catalogue import OLDEST, PINS, read_catalogue, read_server
+from interlock.observe.postgres import CANCELED, DENIED, LOCKED, Access, Session, StatementRefused, reading
+from interlock.observe.world import Observer, World
+from interlock.verdicts import Subject
+
+BATCH = 50  # small tables counted by one statement
+SMALL_PAGES = 1024  # 8 MiB: what is larger has a statement, and its time limit, for itself
+PATIENCE = 5  # tables that were locked or took too long, before the others are not asked any more
+LARGE_OBJECTS = ("large objects",)
+
+# One row for each thing that may hold rows. Hash partitions name the table that they are counted as, the topmost one that is split by hash.
+TABLES = """
+select c.oid::bigint, s.nspname, c.relname, c.relkind, c.relpersistence, c.relpages, e.extname, r.rolname,
+    has_schema_privilege(s.oid, 'usage') and (has_table_privilege(c.oid, 'select') or has_any_column_privilege(c.oid, 'select')), row_security_active(c.oid),
+    (select array[hs.nspname, h.relname]::text[] from pg_partition_ancestors(c.oid) with ordinality a (relid, n)
+        join pg_partitioned_table p on p.partrelid = a.relid join pg_class h on h.oid = a.relid join pg_namespace hs on hs.oid = h.relnamespace
+        where p.partstrat = 'h' order by a.n desc limit 1)
+from pg_class c join pg_namespace s on s.oid = c.relnamespace cross join pg_roles r
+    left join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e' left join pg_extension e on e.oid = d.refobjid
+where c.relkind in ('r', 'f') and r.rolname = current_user
+    and case when %(schemas)s::text[] is null then s.nspname !~ '^pg_' and s.nspname <> 'information_schema' else s.nspname = any (%(schemas)s::text[]) end
+order by 2, 3
+"""
+
+
+def database_copy(world: World, subject: Subject) -> DatabaseCopy:
+    """Both sides of a copy. Raises `CouldNotLook` when one of them cannot be looked at, and says which."""
+    return world.once(("parity", subject.name), lambda: _look(world, subject.name))
+
+
+def _look(world: World, name: str) -> DatabaseCopy:
+    copy = world.site.parity[name]
+    ignored = tuple(Ignored(pattern=one.table, reason=one.reason) for one in copy.ignore)
+    with ThreadPoolExecutor(2) as pool:
+        sides = [pool.submit(_side, world.site, world.environ, name, side, ignored) for side in (copy.source, copy.target)]
+        source, target = _both(sides)
+    return DatabaseCopy(name=name, source=source, target=target, ignored=ignored, schemas=copy.schemas)
+
+
+def _both(sides: Sequence[Future[Side]]) -> tuple[Side, Side]:
+    """What both came to. When neither could be looked at, both are named."""
+    failed = [error for error in (side.exception() for side in sides) if error is not None]
+    for error in failed:
+        if not isinstance(error, CouldNotLook):
+            raise error
+    if len(failed) == 2:
+        first, second = (error for error in failed if isinstance(error, CouldNotLook))
+        raise CouldNotLook(f"{first.sentence}; {second.sentence}", remedy="; ".join(dict.fromkeys((first.remedy, second.remedy))))
+    source, target = (side.result() for side in sides)
+    return source, target
+
+
+def _side(site: Site, environ: Mapping[str, str], name: str, database: str, ignored: tuple[Ignored, ...]) -> Side:
+    """One database, whole. Raises `CouldNotLook`."""
+    declared, copy = site.databases[database], site.parity[name]
+    access = Access.of(environ, declared.dsn_env, timeout=declared.timeout, where=f"database {database}")
+    with reading(access) as session:
+        session.pin(PINS)
+        server = read_server(session)
+        if server.version < OLDEST:
+            raise CouldNotLook(f"PostgreSQL {server.major} is older than what is understood here", where=access.where, remedy="compare with tools of its time")
+        catalogue = _catalogue(session, server, copy)
+        return Side(name=database, catalogue=catalogue, tables=tuple(_tables(session, copy.schemas, ignored)))
+
+
+def _catalogue(session: Session, server: Server, copy: Copy) -> Catalogue:
+    """Everything with a name, or why it cannot be read: a table that somebody alters keeps nobody from counting the others."""
+    try:
+        with session.part():
+            return read_catalogue(session, server, copy.schemas, grants=copy.grants)
+    except StatementRefused as error:
+        return Catalogue(server=server, refused=error.sentence, remedy=error.remedy)
+
+
+# ---- rows
+
+
+class _Counter:
+    """Counts tables in one session, many small ones at once; one that cannot be counted is named, and does not keep the others from it."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.slow = 0
+
+    def count(self, tables: Mapping[int, tuple[str, ...]]) -> dict[int, int | StatementRefused]:
+        """The exact counts by the numbers of the tables, or why there is none. Raises `CouldNotLook` when the connection is lost."""
+        if not tables:
+            return {}
+        if self.slow >= PATIENCE:
+            left = StatementRefused("not counted: too many tables before it were locked or took too long", sqlstate=CANCELED, remedy="see the tables before it")
+            return dict.fromkeys(tables, left)
+        try:
+            with self.session.part():
+                return dict(self.session.rows(_statement(tables)))
+        except StatementRefused as error:
+            if len(tables) > 1:
+                return {number: found for number, path in tables.items() for found in self.count({number: path}).values()}
+            self.slow += error.sqlstate in (CANCELED, LOCKED)
+            return dict.fromkeys(tables, error)
+
+
+def _statement(tables: Mapping[int, tuple[str, ...]]) -> Any:
+    """`select 16411, count(*) from only "public"."orders" union all ...`."""
+    from psycopg import sql
+
+    one = sql.SQL("select {}::bigint, count(*) from only {}")
+    return sql.SQL(" union all ").join(one.format(sql.Literal(number), sql.Identifier(*path)) for number, path in tables.items())
+
+
+def _tables(session: Session, schemas: Sequence[str] | None, ignored: tuple[Ignored, ...]) -> Iterator[TableRows]:
+    """Every table with its rows, or why it has none; a table that is split by hash once."""
+    wanted: dict[int, tuple[str, ...]] = {}
+    small: list[int] = []
+    counted_as: dict[int, tuple[str, ...]] = {}
+    for number, schema, name, relkind, persistence, pages, extension, role, may_read, hides_rows, whole in session.rows(TABLES, {"schemas": _list(schemas)}):
+        path = (schema, name)
+        reason = ignored_because(ignored, path) or _not_kept(relkind, persistence, extension)
+        if reason:
+            yield TableRows(path=path, left_out=reason)
+        elif not may_read:
+            grant = f"grant usage on schema {dotted(path[:1])} to {dotted([role])}; grant select on {dotted(path)} to {dotted([role])}"
+            yield TableRows(path=path, refused=f"the role {role} may not read it", kind="no-privilege", remedy=grant)
+        elif hides_rows:
+            how = f"alter role {dotted([role])} bypassrls, or name a role that has it"
+            yield TableRows(path=path, refused=f"row security hides rows of it from the role {role}", kind="row-security", remedy=how)
+        else:
+            wanted[number], counted_as[number] = path, tuple(whole or path)
+            small += [number] if pages < SMALL_PAGES else []
+    if schemas is None:
+        ((objects,),) = session.rows("select count(*) from pg_largeobject_metadata")
+        yield TableRows(path=LARGE_OBJECTS, rows=objects)
+    yield from _counted(_Counter(session), wanted, small, counted_as)
+
+
+def _list(schemas: Sequence[str] | None) -> list[str] | None:
+    return None if schemas is None else list(schemas)
+
+
+def _not_kept(relkind: str, persistence: str, extension: str | None) -> str:
+    """Why nobody expects the rows of a table to be in the copy; empty when they are expected."""
+    if relkind == "f":
+        return "a foreign table: its rows are kept elsewhere"
+    if extension is not None:
+        return f"a part of the extension {extension}, which brings its own rows"
+    return "unlogged: its rows do not outlive a crash" if persistence == "u" else ""
+
+
+def _counted(counter: _Counter, wanted: Mapping[int, tuple[str, ...]], small: Sequence[int], counted_as: Mapping[int, tuple[str, ...]]) -> Iterator[TableRows]:
+    found: dict[int, int | StatementRefused] = {}
+    for start in range(0, len(small), BATCH):
+        found |= counter.count({number: wanted[number] for number in small[start : start + BATCH]})
+    for number in sorted(wanted.keys() - set(small)):
+        found |= counter.count({number: wanted[number]})
+    together: dict[tuple[str, ...], list[int | StatementRefused]] = {}
+    for number, path in counted_as.items():
+        together.setdefault(path, []).append(found[number])
+    for path, parts in together.items():
+        refused = next((part for part in parts if isinstance(part, StatementRefused)), None)
+        if refused is None:
+            yield TableRows(path=path, rows=sum(part for part in parts if isinstance(part, int)))
+        else:
+            yield TableRows(path=path, refused=refused.what, kind=_KINDS.get(refused.sqlstate, "refused"), remedy=refused.remedy)
+
+
+_KINDS = {CANCELED: "too-slow", LOCKED: "locked", DENIED: "no-privilege"}
+
+OBSERVERS: Mapping[str, Observer] = {
+    "parity.inventory": Observer(see=database_copy),
+    "parity.rows": Observer(see=database_copy),
+}

@@ -1,0 +1,88 @@
+"""A copy that lost something.
+
+Two databases are needed: `INTERLOCK_PROOF_DSN` and `INTERLOCK_PROOF_TARGET_DSN` name two empty throw-away ones, whose roles may create a schema. In each of
+them the schema `interlock_proof` is dropped and made again, and left behind.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from interlock.testing.faults import Fault, read_site, write_site
+from interlock.verdicts import When
+
+SOURCE, TARGET = "INTERLOCK_PROOF_DSN", "INTERLOCK_PROOF_TARGET_DSN"
+SCHEMA = "interlock_proof"
+LEDGER = (
+    "drop schema if exists {schema} cascade",
+    "create schema {schema}",
+    "create table {schema}.accounts (id integer primary key, owner text not null default 'nobody', status varchar(9) check (status in ('open', 'closed')))",
+    "create table {schema}.entries (id bigint generated always as identity primary key, account integer references {schema}.accounts, amount numeric(12, 2))",
+    "create index entries_by_account on {schema}.entries (account)",
+    "insert into {schema}.accounts select n, 'owner ' || n, 'open' from generate_series(1, 20) n",
+    "insert into {schema}.entries (account, amount) select n % 20 + 1, n from generate_series(1, 100) n",
+)
+
+
+def _run(variable: str, *statements: str) -> None:
+    import psycopg
+
+    with psycopg.connect(os.environ[variable], autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.format(schema=SCHEMA).encode())
+
+
+def _healthy(folder: Path) -> None:
+    """The same ledger in both databases."""
+    for variable in (SOURCE, TARGET):
+        _run(variable, *LEDGER)
+    write_site(
+        folder,
+        {
+            "databases": {"ledger": {"dsn_env": SOURCE, "timeout": "10s"}, "ledger-new": {"dsn_env": TARGET, "timeout": "10s"}},
+            "parity": {"move": {"source": "ledger", "target": "ledger-new", "schemas": [SCHEMA], "grants": False}},
+        },
+    )
+
+
+def _in_the_copy(statement: str) -> Callable[[Path], None]:
+    return lambda _folder: _run(TARGET, statement)
+
+
+def _no_dsn(folder: Path) -> None:
+    site = read_site(folder)
+    site["databases"]["ledger-new"]["dsn_env"] = "INTERLOCK_NO_SUCH_DSN"
+    (folder / "interlock.yaml").write_text(yaml.safe_dump(site, sort_keys=False))
+
+
+def _nowhere(folder: Path) -> None:
+    """The schema that is compared is nowhere: nobody has looked at anything."""
+    site = read_site(folder)
+    site["parity"]["move"]["schemas"] = ["interlock_no_such_schema"]
+    (folder / "interlock.yaml").write_text(yaml.safe_dump(site, sort_keys=False))
+
+
+def _fault(guardrail: str, describe: str, kind: str, statement: str, blind: Callable[[Path], None] = _no_dsn) -> Fault:
+    return Fault(
+        guardrail=guardrail,
+        describe=describe,
+        kind=kind,
+        gate=When.PREFLIGHT,
+        healthy=_healthy,
+        seed=_in_the_copy(statement),
+        blind=blind,
+        needs=(SOURCE, TARGET),
+    )
+
+
+FAULTS = (
+    _fault("parity.inventory", "an index that was not restored", "missing", "drop index {schema}.entries_by_account"),
+    _fault("parity.inventory", "a column that lost its default", "default", "alter table {schema}.accounts alter column owner drop default"),
+    _fault("parity.inventory", "a table that only the copy has", "extra", "create table {schema}.leftover (id integer)", blind=_nowhere),
+    _fault("parity.rows", "a row that was not copied", "fewer-rows", "delete from {schema}.entries where id = 7"),
+    _fault("parity.rows", "rows that were copied twice", "more-rows", "insert into {schema}.entries (account, amount) values (1, 1)", blind=_nowhere),
+)
