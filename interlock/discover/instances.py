@@ -48,20 +48,21 @@ def many(found: Sorted) -> dict[str, str]:
     return dict(sorted(named.items())) if len(named) > 1 else {}
 
 
-def instances(found: Sorted, env_file: str | None, directory: Known) -> dict[str, Any]:
-    """The section: one instance for each env file of several, else the one."""
+def instances(found: Sorted, env_file: str | None, directory: Known, chain: str | None) -> dict[str, Any]:
+    """The section: one instance for each env file of several, else the one. `chain` is what it runs, where there are several."""
     several = many(found)
+    running = {"chain": From(chain, "the fullest of those below")} if chain else {}
     if several:
         parent = posixpath.dirname(directory.value)
         return {
-            name: {"directory": From(posixpath.join(parent, name), f"proposed, beside {directory.at}"), "env_file": From(path, "its name")}
+            name: {"directory": From(posixpath.join(parent, name), f"proposed, beside {directory.at}"), "env_file": From(path, "its name")} | running
             for name, path in several.items()
         }
     main: dict[str, Any] = {"directory": From(directory.value, directory.at)}
     if env_file:
         kind = "an example: what an installation must give" if _EXAMPLE.search(posixpath.basename(env_file)) else "beside the compose files"
         main["env_file"] = From(env_file, kind)
-    return {"main": main}
+    return {"main": main | running}
 
 
 def templates(found: Sorted, tree: Files) -> dict[str, Any]:

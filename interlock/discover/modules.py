@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from interlock.discover.composed import ENGINE_ROOT, Composition, Described, Mounted
@@ -65,6 +65,21 @@ def parts(composition: Composition, project: str, directory: str, in_tree: froze
             found[part.name] = part
     order = {_name(name): number for number, name in enumerate(composition.services)}
     return dict(sorted(found.items(), key=lambda named: order[named[0]]))
+
+
+def add_volumes(found: dict[str, Part], others: Sequence[Mapping[str, Part]]) -> None:
+    """What the services of other chains keep in volumes, where no part keeps it yet: a chain without an overlay uses volumes that the overlay replaces.
+    It goes to the part of the same service, where there is one in any of the chains."""
+    kept = {volume for part in found.values() for volume in part.volumes}
+    named = [(name, part) for parts_ in others for name, part in parts_.items()]
+    for name, part in sorted(named, key=lambda one: one[0] not in found):
+        new = [volume for volume in part.volumes if volume not in kept]
+        if new and name in found:
+            found[name].volumes += new
+        elif new:
+            paths = [path for path in part.paths if any(f"/{volume}/_data" in path for volume in new)]
+            found[name] = replace(part, volumes=new, paths=paths or part.paths)
+        kept.update(new)
 
 
 def engine_of(service: Described) -> str:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from interlock.config.models import Compose, Scripts, Site
+from interlock.config.models import Chain, Compose, Scripts, Site
 from interlock.discover.document import plain
 from interlock.discover.whole import Discovered
 
-_JUDGED = ("interlock", "site", "state_dir", "inventory", "instances", "templates", "automation", "exposure", "health")
+_JUDGED = ("interlock", "site", "state_dir", "inventory", "instances", "templates", "automation", "health")
 
 
 def site_of(found: Discovered, root: Path) -> Site:
     """The site of a tree without a site file. Its `source` is empty.
 
     File names are kept as they are, also those that a site file could not hold (with newlines, not UTF-8). A folder that cannot be listed is among both
-    kinds of files: nobody knows what is in it, and reading it says why. What a human would have to confirm (modules, databases) is not in it.
+    kinds of files: nobody knows what is in it, and reading it says why. What a human would have to say or confirm (modules, databases, who may reach a port) is not in it.
     """
     data = plain(found.document)
     site = Site.model_validate({key: value for key, value in data.items() if key in _JUDGED and value})
     composes, scripts = (*found.composes, *found.unlisted), (*found.scripts, *found.unlisted)
-    chains = Compose.model_validate(data["compose"]).chains if data.get("compose") and found.composes else {}
+    chains = {chain.name: Chain.model_validate({"files": chain.files, "env_files": chain.env_files or None}) for chain in found.chains if _named(found)}
     files = {
         "compose": Compose.model_construct(files=composes, chains=chains) if composes else None,
         "scripts": Scripts.model_construct(files=scripts) if scripts else None,
     }
     return site.model_copy(update=files).placed(root)
+
+
+def _named(found: Discovered) -> bool:
+    """Whether anybody says how the files are started. Where nobody does, what a file might be started with is only guessed."""
+    return any(source.line > 1 or source.file not in chain.files for chain in found.chains for source in chain.source)

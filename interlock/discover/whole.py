@@ -43,12 +43,13 @@ _MOST_CHAINS = 12
 class Discovered:
     """What was found. `document` holds the sections with their origins; `hints` are sentences for whoever ran `init`.
 
-    `composes` and `scripts` are all files of their kind, also those that a site file could not name.
+    `composes` and `scripts` are all of their kind, also those that a site file could not name; `chains` all that are not for development and tests.
     """
 
     name: str
     document: dict[str, Any]
     composes: tuple[str, ...]
+    chains: tuple[FoundChain, ...]
     scripts: tuple[str, ...]
     unlisted: tuple[str, ...]
     hints: tuple[str, ...] = ()
@@ -97,10 +98,14 @@ class _Discovery:
         self.name = site_name(root)
         self.directory = self._directory()
         self.env_file = instances.env_file_of(posixpath.dirname(self.main.files[0]) if self.main else "", found, self.main.env_files if self.main else ())
-        self.composition = self._composition()
+        self.values = env_values(tree, self.env_file) if self.env_file else {}
+        self.compose_texts = ComposeTexts(tree)
+        self.composition = self._composed(self.main) if self.main else None
+        self.kept = self._kept_chains()
         self.state = state_variable([*self.scripts, *self.units], self._env_texts(), self.composition, self.directory.value)
         self.disks = disks([*self.scripts, *self.units], self.units, self.texts.of(found.fstabs))
         self.project = self._project()
+        self.mounts = self._mounts()
 
     # ---- what the sections need
 
@@ -116,11 +121,13 @@ class _Discovery:
         folder = posixpath.dirname(self.main.files[0]) if self.main else ""
         return Known(posixpath.join(here, folder) if folder else here, "this folder: say where it is on the host")
 
-    def _composition(self) -> Composition | None:
-        if self.main is None:
-            return None
-        values = env_values(self.tree, self.env_file) if self.env_file else {}
-        return composition(ComposeTexts(self.tree), self.main.files, values)
+    def _composed(self, chain: FoundChain) -> Composition:
+        return composition(self.compose_texts, chain.files, self.values)
+
+    def _kept_chains(self) -> list[FoundChain]:
+        """The chains that somebody runs for good, the main one first."""
+        kept = [chain for chain in self.chains if not thrown_away(chain)] or self.chains
+        return sorted(kept, key=lambda chain: (chain is not self.main, self.chains.index(chain)))[:_MOST_CHAINS]
 
     def _env_texts(self) -> list[Text]:
         return self.texts.of(path for path in self.found.env_files if not is_aside(path))
@@ -138,7 +145,7 @@ class _Discovery:
         document: dict[str, Any] = {"interlock": 1, "site": From(self.name, "the folder's name")}
         sections = {
             "hosts": self._hosts(),
-            "mounts": self._mounts(),
+            "mounts": self.mounts,
             "state_dir": self._state_dir(),
             "modules": self._modules(),
             "inventory": self._inventory(),
@@ -162,6 +169,7 @@ class _Discovery:
             name=self.name,
             document=document,
             composes=self.compose_files,
+            chains=tuple(chain for chain in self.chains if not thrown_away(chain)),
             scripts=self._written_scripts,
             unlisted=tuple(sorted(self.tree.unlisted)),
             hints=tuple(self._hints()),
@@ -186,7 +194,7 @@ class _Discovery:
             section["data"] = data
             nested = path.value.startswith(_bare(data)["path"].rstrip("/") + "/")
             section["layout"] = From("nested" if nested else "flat", f"{path.value} {'lies below' if nested else 'lies beside'} {_bare(data)['path']}")
-        overlays = overlays_of(self.tree, self.chains, self.state)
+        overlays = overlays_of(self.compose_texts, self.chains, self.state)
         if overlays:
             section["overlays"] = overlays
         return Offer(section, state.ask) if isinstance(state, Offer) else section
@@ -225,17 +233,37 @@ class _Discovery:
             section["host_env_file"] = From(f"{self.directory.value}/.env", self.directory.at)
         if state.container_path and state.container_path.value != state.path.value:
             section["container_path"] = From(state.container_path.value, state.container_path.at)
-        if state.services:
-            section["services"] = From([service.value for service in state.services], state.services[0].at)
+        services, why = self._users(state)
+        if services:
+            section["services"] = From(services, why)
         readers = [known.value for known in state.readers if may_be_written(known.value) and not is_aside(known.value)]
         if readers:
             section["readers"] = From(readers, "they take it")
         return section
 
+    def _users(self, state: StateVariable) -> tuple[list[str], str]:
+        """The services that use state: those that get the variable, else those that get the directory above it and mount it; in every chain."""
+        compositions = [self._composed(chain) for chain in self.kept if self._other_layout()[0] not in chain.files]
+        everywhere = set.intersection(*(set(one.services) for one in compositions)) if compositions else set()
+        told = [service.value for service in state.services if service.value in everywhere]
+        if told or self.composition is None or state.path is None:
+            return told, state.services[0].at if state.services else ""
+        inside = state.container_path.value if state.container_path else state.path.value
+        mounting = [
+            service.name
+            for service in self.composition.services.values()
+            if service.name in everywhere
+            and set(state.values) & set(service.environment)
+            and any(inside == target or inside.startswith(target.rstrip("/") + "/") for target in service.mounts)
+        ]
+        return mounting, f"they get {' and '.join(state.values)}, and mount it"
+
     def _modules(self) -> Any:
         if self.composition is None:
             return None
         found = modules.parts(self.composition, self.project, self.directory.value, self.found.every)
+        others = [modules.parts(self._composed(chain), self.project, self.directory.value, self.found.every) for chain in self.kept[1:]]
+        modules.add_volumes(found, others)
         said = backups_root(self.scripts)
         base = said or Known(f"/var/backups/{self.name}", "proposed")
         known = {name for name, _ in modules.databases(self.composition)}
@@ -255,11 +283,11 @@ class _Discovery:
     def _instances(self) -> Any:
         if self.composition is None and not instances.many(self.found):
             return None
-        return instances.instances(self.found, self.env_file, self.directory)
+        chain = self.main.name if self.main and len(self.kept) > 1 else None
+        return instances.instances(self.found, self.env_file, self.directory, chain)
 
     def _compose(self) -> Any:
-        kept = [chain for chain in self.chains if not thrown_away(chain)] or self.chains
-        kept = sorted(kept, key=lambda chain: (chain is not self.main, self.chains.index(chain)))[:_MOST_CHAINS]
+        kept = self.kept
         files = list(dict.fromkeys(file for chain in kept for file in chain.files))
         folders = {posixpath.dirname(chain.files[0]) for chain in kept}
         files += [path for path in self.compose_files if path not in files and posixpath.dirname(path) in folders and not thrown_away_name(path)]
@@ -269,8 +297,16 @@ class _Discovery:
             return None
         section: dict[str, Any] = {"files": files}
         if kept and not (len(kept) == 1 and list(kept[0].files) == files and not kept[0].env_files):
-            section["chains"] = {chain.name: _chain(chain) for chain in kept}
+            layouts = self._other_layout()
+            section["chains"] = {chain.name: Offer(_chain(chain), layouts[1]) if layouts[0] in chain.files else _chain(chain) for chain in kept}
         return section
+
+    def _other_layout(self) -> tuple[str | None, str]:
+        """The overlay of the layout that is not this one, and what to ask of the chains with it."""
+        mounts = _bare(self.mounts) if isinstance(self.mounts, dict) else {}
+        here = mounts.get("layout")
+        other = next((kind for kind in mounts.get("overlays", ()) if here and kind != here), None)
+        return (mounts["overlays"][other] if other else None), f"state is {here} here: is this chain run on a host of the other layout? Then it needs a site of its own"
 
     @property
     def _written_scripts(self) -> tuple[str, ...]:
@@ -387,10 +423,9 @@ def _disk(path: Known, known: Mapping[str, DiskLine]) -> Any:
     return disk
 
 
-def overlays_of(tree: Tree, chains: Sequence[FoundChain], state: StateVariable | None) -> dict[str, Any]:
+def overlays_of(texts: ComposeTexts, chains: Sequence[FoundChain], state: StateVariable | None) -> dict[str, Any]:
     """The overlay of each layout: one binds the data directory alone, so that state is nested in it, the other binds a directory of state beside it."""
     found: dict[str, Any] = {}
-    texts = ComposeTexts(tree)
     data = {known.value for known in state.values.values()} if state else set()
     if not data:
         return found
