@@ -45,6 +45,12 @@ def _userns() -> str:
     return "" if works else "unprivileged user namespaces (sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
 
 
+def _docker() -> str:
+    from tests.docker_engine import missing
+
+    return missing()
+
+
 def _chromium() -> str:
     return "" if shutil.which("chromium") else "chromium (Debian: apt-get install chromium)"
 
@@ -57,6 +63,7 @@ MISSING: dict[str, Callable[[], str]] = {
     "loop": _loop,
     "userns": _userns,
     "chromium": _chromium,
+    "docker": _docker,
 }
 
 

@@ -127,22 +127,16 @@ def _container(value: Any) -> Container:
         project=labels.get("com.docker.compose.project", ""),
         service=labels.get("com.docker.compose.service", ""),
         state=_text(state, "Status"),
-        health=_health(state["Health"]),
+        health=_text(state, "Health").replace("none", ""),  # some versions say so of a container without a check
         restarts=_number(value["RestartCount"]),
         started_at=_text(state, "StartedAt"),
         environment=_texts(config["Environment"]),
         variables=frozenset(_names(config["Variables"])),
         mounts=tuple(map(_mount, value["Mounts"])),
-        ports=tuple(_ports(value)),
+        ports=_ports(value),
         network_mode=_text(value["HostConfig"], "NetworkMode"),
         labels=labels,
     )
-
-
-def _health(word: Any) -> str:
-    if not isinstance(word, str):
-        raise TypeError(f"no health: {word!r:.80}")
-    return "" if word == "none" else word
 
 
 def _mount(value: Any) -> ContainerMount:
@@ -159,17 +153,22 @@ def _mount(value: Any) -> ContainerMount:
     )
 
 
-def _ports(value: Any) -> list[ContainerPort]:
+def _ports(value: Any) -> tuple[ContainerPort, ...]:
     """Those that are open; of a container that does not run those that would be."""
-    bound = value["NetworkSettings"]["Ports"] or {}
-    wanted = value["HostConfig"]["PortBindings"] or {}
+    bound, wanted = _bindings(value["NetworkSettings"]["Ports"]), _bindings(value["HostConfig"]["PortBindings"])
+    return bound if value["State"]["Status"] in ("running", "paused") else wanted
+
+
+def _bindings(value: Any) -> tuple[ContainerPort, ...]:
     found = set()
-    for target, bindings in (bound if any(bound.values()) else wanted).items():
-        number, _, protocol = target.partition("/")
-        for binding in bindings or ():
+    for port, bindings in value.items():
+        number, _, protocol = port.partition("/")
+        for binding in bindings:
             published = int(_text(binding, "HostPort") or 0)
             found.add((_text(binding, "HostIp") or _EVERYWHERE, published, int(number), protocol or "tcp"))
-    return [ContainerPort(address=address, published=published, target=target, protocol=protocol) for address, published, target, protocol in sorted(found)]
+    return tuple(
+        ContainerPort(address=address, published=published, target=target, protocol=protocol) for address, published, target, protocol in sorted(found)
+    )
 
 
 def _volume(value: Any) -> EngineVolume:

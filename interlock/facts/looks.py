@@ -93,8 +93,11 @@ class Examine:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Engine:
-    """The containers, volumes and version of a container engine, through its API socket. Of environment variables the names are kept, and the values of
-    `variables` alone: the others may be secrets."""
+    """The containers, volumes and version of a container engine (Docker, or Podman's compatible one), through its API socket.
+
+    Of environment variables the names are kept, and the values of `variables` alone: the others may be secrets. Labels whose name says that they hold
+    one, and passwords among the options of volumes, are `***`. A container that goes away meanwhile is left out. All is cut on the engine's host.
+    """
 
     socket: str
     variables: tuple[str, ...] = ()
@@ -242,7 +245,8 @@ class EngineAnswer:
 
 @dataclass(frozen=True, slots=True)
 class FailedLook:
-    """The look could not be made: the errno name or a word (`timeout`, `too-large`, `not-regular`, `no-tool`, `unsettled`), and the system's text."""
+    """The look could not be made: the errno name or a word (`timeout`, `too-large`, `not-regular`, `no-tool`, `unsettled`,
+    `engine-closed`, `engine-absent`), and the system's text."""
 
     code: str
     text: str
@@ -349,6 +353,8 @@ _REMEDIES = {
     "not-regular": "correct the path in the site file",
     "too-large": "point the site file at a smaller file",
     "timeout": "raise the host's `timeout`, or look why the path hangs (a dead network mount?)",
+    "engine-absent": "start the container engine, or correct the path of its socket in the site file",
+    "EPROTO": "see that the socket is that of a Docker or Podman engine",
     "no-tool": "install python3 on the host",
     "unsettled": "observe again when nothing writes there, or install python3 on the host",
 }
@@ -356,6 +362,8 @@ _REMEDIES = {
 
 def remedy_for(code: str, user: str) -> str:
     """What an operator can do about a failed look; `code` is an errno name or a probe's word."""
+    if code == "engine-closed":
+        return f"let {user} use the engine (group `docker`, which is as good as root), or set `become: sudo -n` for this host"
     if code in ("EACCES", "EPERM"):
         return f"let {user} read it, or set `become: sudo -n` for this host"
     return _REMEDIES.get(code, "look at the path on the host")

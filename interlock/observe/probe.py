@@ -41,6 +41,7 @@ EXAMINED_FILES = 200  # files of one backup
 NAMES_KEPT = 10000  # names of one file's members
 MANIFEST_LIMIT = 1024 * 1024
 SAID_LIMIT = 4 * 1024 * 1024  # characters of names and manifests together
+ENGINE_LIMIT = 16 * 1024 * 1024  # bytes of one answer of an engine, and of what is kept of all
 BLOCK = 256 * 1024  # bytes read at once
 DEPTH = 200  # each level holds a descriptor open; deeper trees are an error in their listing, not a crash at the descriptor limit
 
@@ -1099,6 +1100,137 @@ def _read_rdb(found: "dict[str, Any]", descriptor: "int", until: "float") -> "No
         raise Damaged("redis-check-rdb finds a fault in it: " + said)
 
 
+# --- a container engine -------------------------------------------------------------------------------------------------------------------------
+
+_NAMES_A_SECRET = re.compile("auth|passw|secret|token|credential|private|api_?key", re.IGNORECASE)
+_SECRET_OPTION = re.compile("((?:pass(?:wd|word)?|secret|token|key)=)[^,]*", re.IGNORECASE)
+
+
+def look_engine(path: "bytes", variables: "list[str]", until: "float") -> "bytes":
+    """The content of `EngineAnswer`, from the API of Docker or Podman. What may be a secret is cut before anything leaves this process."""
+    asking = _asking(path, until)
+    try:
+        version = asking("/version")
+        containers = [asking("/containers/" + one["Id"] + "/json", may_be_gone=True) for one in asking("/containers/json?all=1")]
+        volumes = asking("/volumes")["Volumes"] or []
+        said = {
+            "version": {"Version": version["Version"]},
+            "containers": [_reduced_container(one, frozenset(variables)) for one in containers if one is not None],
+            "volumes": [_reduced_volume(one) for one in volumes],
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CouldNot("EPROTO", f"it does not answer as an engine does: {type(error).__name__}") from None
+    content = json.dumps(said, sort_keys=True).encode("ascii")
+    if len(content) > ENGINE_LIMIT:
+        raise CouldNot("too-large", f"it describes itself in more than {ENGINE_LIMIT} bytes")
+    return content
+
+
+def _asking(path: "bytes", until: "float") -> "Callable[..., Any]":
+    """Who asks the engine behind a socket: `ask("/version")` is its JSON, None for what `may_be_gone` and is."""
+    try:
+        import http.client
+        import socket
+    except ImportError as error:  # a minimal Python
+        raise CouldNot("no-tool", f"this host's python3 is not whole: {error}") from None
+
+    class Connection(http.client.HTTPConnection):
+        def connect(self) -> "None":
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.sock.settimeout(min(max(0.001, until - time.monotonic()), 3600.0))
+            self.sock.connect(path)
+
+    def ask(what: "str", may_be_gone: "bool" = False) -> "Any":
+        if time.monotonic() > until:
+            raise CouldNot(*TIMED_OUT)
+        connection = Connection("localhost")
+        try:
+            connection.request("GET", what)
+            response = connection.getresponse()
+            content = response.read(ENGINE_LIMIT + 1)
+            if may_be_gone and response.status == 404:
+                return None
+            if response.status != 200:
+                raise CouldNot("EPROTO", f"it answers {response.status} to {what.partition('?')[0]}")
+            if len(content) > ENGINE_LIMIT:
+                raise CouldNot("too-large", f"it describes itself in more than {ENGINE_LIMIT} bytes")
+            return json.loads(content.decode("utf-8"))
+        except socket.timeout:  # noqa: UP041 (another class until Python 3.10)
+            raise CouldNot(*TIMED_OUT) from None
+        except PermissionError:
+            raise CouldNot("engine-closed", "Permission denied") from None
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
+            raise CouldNot("engine-absent", error.strerror or "it is not there") from None
+        except (http.client.HTTPException, ValueError, RecursionError) as error:
+            raise CouldNot("EPROTO", f"it does not answer as an engine does: {type(error).__name__}") from None
+        finally:
+            connection.close()
+
+    return ask
+
+
+def _reduced_container(said: "dict[str, Any]", wanted: "frozenset[str]") -> "dict[str, Any]":
+    """What `interlock.facts.engine` reads of a container, in the words of the API. Of its environment the names, and the values that were asked for."""
+    config, state, host = said["Config"], said["State"], said["HostConfig"]
+    pairs = [pair.partition("=") for pair in config.get("Env") or ()]
+    health = state.get("Health") or state.get("Healthcheck") or {}
+    return {
+        "Id": said["Id"],
+        "Name": said["Name"],
+        "Image": said["Image"],
+        "RestartCount": said.get("RestartCount") or 0,
+        "Config": {
+            "Image": config["Image"],
+            "Labels": {name: "***" if _NAMES_A_SECRET.search(name) else value for name, value in (config.get("Labels") or {}).items()},
+            "Variables": sorted({name for name, _, _ in pairs}),
+            "Environment": {name: value for name, equals, value in pairs if equals and name in wanted},
+        },
+        "State": {"Status": state["Status"], "StartedAt": state.get("StartedAt") or "", "Health": health.get("Status") or ""},
+        "HostConfig": {"NetworkMode": host.get("NetworkMode") or "", "PortBindings": _reduced_ports(host.get("PortBindings"))},
+        "NetworkSettings": {"Ports": _reduced_ports((said.get("NetworkSettings") or {}).get("Ports"))},
+        "Mounts": _reduced_mounts(said.get("Mounts") or [], host.get("Tmpfs") or {}),
+    }
+
+
+def _reduced_ports(ports: "dict[str, Any] | None") -> "dict[str, Any]":
+    return {
+        port: [{"HostIp": binding.get("HostIp") or "", "HostPort": binding.get("HostPort") or ""} for binding in bindings]
+        for port, bindings in (ports or {}).items()
+        if bindings
+    }
+
+
+def _reduced_mounts(mounts: "list[dict[str, Any]]", memory: "dict[str, str]") -> "list[dict[str, Any]]":
+    """Those that the API lists, and those of `--tmpfs`, which it does not."""
+    found = [
+        {
+            "Type": mount.get("Type") or ("volume" if mount.get("Name") else "bind"),
+            "Name": mount.get("Name") or "",
+            "Source": mount.get("Source") or "",
+            "Destination": mount["Destination"],
+            "RW": bool(mount["RW"]),
+            "Propagation": mount.get("Propagation") or "",
+        }
+        for mount in mounts
+    ]
+    listed = {mount["Destination"] for mount in found}
+    return found + [
+        {"Type": "tmpfs", "Name": "", "Source": "", "Destination": place, "RW": "ro" not in options.split(","), "Propagation": ""}
+        for place, options in sorted(memory.items())
+        if place not in listed
+    ]
+
+
+def _reduced_volume(said: "dict[str, Any]") -> "dict[str, Any]":
+    return {
+        "Name": said["Name"],
+        "Driver": said["Driver"],
+        "Mountpoint": said.get("Mountpoint") or "",
+        "Options": {name: _SECRET_OPTION.sub(r"\1***", value) for name, value in (said.get("Options") or {}).items()},
+        "Labels": {name: "***" if _NAMES_A_SECRET.search(name) else value for name, value in (said.get("Labels") or {}).items()},
+    }
+
+
 # --- the walk ----------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -1444,6 +1576,7 @@ _LOOKS = {
 
 _LONG_LOOKS = {
     "examine": lambda until, folder: {"examined": look_examine(to_bytes(folder), until)},
+    "engine": lambda until, path, variables: {"engine": look_engine(to_bytes(path), variables, until)},
 }  # type: dict[str, Callable[..., dict[str, Any]]]
 
 

@@ -1,0 +1,104 @@
+"""How does a real Docker engine come up for a test, without touching the machine's own? In a network namespace of its own, with its own data."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.postgres import dies_with_parent, stop
+
+IMAGE = "interlock/busybox:local"
+START_LIMIT_S = 60
+
+
+class DockerError(Exception):
+    """An engine could not be had, or refused; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerEngine:
+    """A running engine. It has no bridge: containers get `--network none` or `host`."""
+
+    folder: Path
+
+    @property
+    def socket(self) -> Path:
+        """Where its API listens."""
+        return self.folder / "docker.sock"
+
+    def __call__(self, *arguments: str) -> str:
+        """What `docker ARGUMENTS` says. Raises DockerError with its words."""
+        argv = ("docker", "--host", f"unix://{self.socket}", *arguments)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode:
+            raise DockerError(f"docker {' '.join(arguments[:2])}: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+
+def missing() -> str:
+    """What is not here that an engine needs; empty when all is."""
+    programs = [name for name in ("dockerd", "docker", "unshare", "busybox") if not shutil.which(name)]
+    if programs or os.geteuid() != 0:
+        return "root with dockerd, docker, unshare and a static busybox (Debian: apt-get install docker.io busybox-static)"
+    return ""
+
+
+@contextmanager
+def docker_engine() -> Iterator[DockerEngine]:
+    """A fresh one with the image `IMAGE`. A second dockerd in a network namespace would remove the bridge of the first: hence one of its own."""
+    with tempfile.TemporaryDirectory(prefix="il-docker-", ignore_cleanup_errors=True) as name:
+        engine = DockerEngine(folder=Path(name))
+        roots = ("--data-root", f"{name}/data", "--exec-root", f"{name}/exec", "--pidfile", f"{name}/pid")
+        dockerd = ("dockerd", *roots, "--host", f"unix://{engine.socket}", "--bridge=none", "--iptables=false", "--ip6tables=false")
+        with Path(name, "log").open("wb") as log:
+            process = subprocess.Popen(
+                ("unshare", "-n", *dockerd),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=dies_with_parent(signal.SIGTERM),  # noqa: PLW1509, no other thread runs while engines are started
+            )
+        try:
+            _wait_until_ready(engine, process)
+            _import_busybox(engine)
+            yield engine
+            for container in engine("ps", "--all", "--quiet").split():
+                engine("rm", "--force", container)
+        finally:
+            stop(process, signal.SIGTERM, signal.SIGTERM)
+
+
+def _wait_until_ready(engine: DockerEngine, process: subprocess.Popen[bytes]) -> None:
+    limit = time.monotonic() + START_LIMIT_S
+    while True:
+        try:
+            engine("version")
+        except DockerError as error:
+            if process.poll() is not None or time.monotonic() > limit:
+                raise DockerError(f"dockerd does not come up: {error}\n{(engine.folder / 'log').read_text(errors='replace')[-2000:]}") from error
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _import_busybox(engine: DockerEngine) -> None:
+    root = engine.folder / "root.tar"
+    busybox = shutil.which("busybox")
+    assert busybox
+    with tarfile.open(root, "w") as archive:
+        archive.add(busybox, "bin/busybox")
+        for applet in ("sh", "sleep", "true"):
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            archive.addfile(link)
+    engine("import", "--change", 'CMD ["sleep", "600"]', "--change", "ENV PATH=/bin", str(root), IMAGE)
