@@ -81,8 +81,8 @@ class Starter:
     unreadable: tuple[Unreadable, ...] = ()
     by_hand: bool = False
     called_only: bool = False
-    knows_environments: bool = False  # the forge can ask reviewers before a job
-    reviewed: frozenset[str] = frozenset()
+    reviewed: frozenset[str] = frozenset()  # environments that wait for a reviewer; only GitHub's do
+    knows_environments: bool = False
     declared: Declared | None = None
 
 
@@ -94,6 +94,14 @@ class Starters:
     files: tuple[Starter, ...]
     blind: str = ""
     remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewedEnvironment:
+    """An environment of the forge that the site says waits for a reviewer, and whether it does."""
+
+    name: str
+    asks: bool
 
 
 class Sources(Files, Protocol):

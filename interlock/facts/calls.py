@@ -162,6 +162,8 @@ class Calls:
     """Follows calls through the files of one tree; the number of commands is bounded for each start."""
 
     files: Files
+    seeks: Callable[[Sequence[str]], bool] = lambda _argv: False
+    sought: list[tuple[Hop, ...]] = field(default_factory=list)  # the ways to the commands that `seeks` knows
     _left: int = MOST_COMMANDS
 
     def shell(self, text: str, start: Start, *, file: str, line: int) -> Iterator[Found]:
@@ -256,6 +258,8 @@ class Calls:
             return
         if not argv:
             return
+        if self.seeks(argv):
+            self.sought.append((*state.hops, self._hop(state, line)))
         program, name = argv[0], argv[0].rpartition("/")[2]
         if program in state.functions and len(state.running) < DEEPEST and f"{state.file}#{program}" not in state.running:
             function = state.functions[program]
@@ -529,7 +533,7 @@ _PREFIXES: Mapping[str, frozenset[str]] = {  # a program that runs the one behin
     "sudo": listed("-u -g -p -C -D -h -r -t -T -U --user --group"), "doas": listed("-u -C"), "nice": listed("-n"), "ionice": listed("-c -n -p"),
     "time": listed("-f -o"), "nohup": frozenset(), "exec": listed("-a"), "command": frozenset(), "builtin": frozenset(), "stdbuf": listed("-i -o -e"),
     "setsid": frozenset(), "chronic": frozenset(), "cronic": frozenset(), "env": listed("-u -C -S"), "xargs": listed("-I -n -P -L -d -a -s"),
-    "npx": frozenset(), "bunx": frozenset(), "sshpass": listed("-p -f -d"), "systemd-run": listed("-p --unit --on-calendar"), "!": frozenset(), "then": frozenset(),
+    "npx": frozenset(), "bunx": frozenset(), "sshpass": listed("-p -f -d"), "systemd-run": listed("-p --unit --on-calendar"),
 }  # fmt: skip
 _PREFIXES_WITH_WORD: Mapping[str, frozenset[str]] = {  # the same, with a word of their own before it
     "timeout": listed("-k -s --signal --kill-after"), "flock": listed("-w -E --timeout --wait"), "gosu": frozenset(), "su-exec": frozenset(),

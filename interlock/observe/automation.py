@@ -1,22 +1,36 @@
 """Which workflows and crontabs are there, in a tree and on a host, and what do they come to run? `interlock.facts.automation` follows them.
 
-    found = find(tree)
-    found.workflows, found.crontabs, found.gate
+found = find(tree)
+found.workflows, found.crontabs, found.gate
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from interlock.config.models import Automation, Forge, ForgeKind, Site
 from interlock.config.yamltext import COMPOSE, YamlText, read_yaml
 from interlock.errors import CouldNotLook
-from interlock.facts.cron import is_crontab_path
+from interlock.facts.automation import Declared, ReviewedEnvironment, Starter, Starters, starter_of_crontab, starter_of_run_parts, starter_of_workflow
+from interlock.facts.cron import RUN_PARTS, Crontab, is_crontab_path, is_system_path, parse_crontab
+from interlock.facts.gate_workflow import GateWorkflow, NoGateWorkflow, Protection, check_names, gate_steps
+from interlock.facts.looks import Look, ReadFolder
 from interlock.facts.workflows import FOLDERS, NotWorkflow, Step, Workflow, parse_composite, parse_workflow
+from interlock.observe import forge as forges
 from interlock.observe.tree import Tree
+from interlock.observe.world import Observer, World
+from interlock.verdicts import Subject
+
+WORKFLOWS = "workflows"
+CRONTABS = "crontabs"
+CRON = "cron"
+ENVIRONMENT = "environment "
+GATE = "gate"
+BRANCH = "branch "
 
 _GATE = re.compile(rb"\binterlock(?:\.cli)?\s+(?:scan|preflight)\b|\bpytest\b[^\n]*\s-m[ =]?[\"']?(?:static|preflight)\b")
 _CODE_OF_OTHERS = re.compile(r"(?:^|/)(?:vendor|third_party|node_modules|testdata|tests?|fixtures|examples?|docs?)/")
@@ -109,3 +123,186 @@ class _Lines:
         shown = self._lines[at.line - 1 : at.line]
         block = bool(shown) and shown[0][at.column - 1 : at.column] in ("|", ">")
         return at.line + 1 if block else at.line
+
+
+# ---- what a subject names
+
+
+def see(world: World, subject: Subject) -> Starters | ReviewedEnvironment:
+    """What the subject of `no_automatic_apply` names: files of the tree, a host's crontabs, or an environment of the forge. Raises `CouldNotLook`."""
+    automation = _automation(world)
+    if subject.name.startswith(ENVIRONMENT):
+        name = subject.name.removeprefix(ENVIRONMENT)
+        return ReviewedEnvironment(name=name, asks=forges.reviewers_asked(_forge(automation, name), name, world.environ))
+    if subject.name == CRON:
+        return _host_crontabs(world, subject, automation)
+    if subject.name == WORKFLOWS and automation.workflows is None:
+        return _found_workflows(world, automation)
+    if subject.name == CRONTABS and automation.crontabs is None:
+        paths = find(world.tree).crontabs
+        return Starters(name=CRONTABS, files=tuple(_crontab(world, path, automation) for path in paths))
+    one = _workflow if subject.name in (automation.workflows or ()) else _crontab
+    return Starters(name=subject.name, files=(one(world, subject.name, automation),))
+
+
+def _automation(world: World) -> Automation:
+    assert world.site.automation is not None
+    return world.site.automation
+
+
+def _forge(automation: Automation, environment: str) -> Forge:
+    if automation.forge is None:
+        what = f"nobody can say whether {environment} waits for a reviewer"
+        raise CouldNotLook(what, where=f"automation.reviewed: {environment}", remedy="declare `automation.forge`, which is asked")
+    return automation.forge
+
+
+def _sources(world: World) -> TreeSources:
+    return world.once("automation.sources", lambda: TreeSources(world.tree))
+
+
+def _scripts(automation: Automation) -> frozenset[str]:
+    return frozenset(automation.apply or ())
+
+
+def _declared(automation: Automation, path: str) -> Declared | None:
+    return next((Declared(reason=one.reason, owner=one.owner) for one in automation.automatic if one.path == path), None)
+
+
+def _workflow(world: World, path: str, automation: Automation) -> Starter:
+    world.tree.read(path)  # one that is not there says so in the words of every other file
+    starter = starter_of_workflow(path, _sources(world), declared=_scripts(automation))
+    return replace(starter, declared=_declared(automation, path), reviewed=frozenset(automation.reviewed or ()))
+
+
+def _crontab(world: World, path: str, automation: Automation) -> Starter:
+    crontab = _parsed(path, world.tree.read(path))
+    return replace(starter_of_crontab(path, crontab, _sources(world), declared=_scripts(automation)), declared=_declared(automation, path))
+
+
+def _parsed(path: str, content: bytes) -> Crontab:
+    return parse_crontab(content.decode("utf-8", "surrogateescape"), system=is_system_path(path))
+
+
+def _found_workflows(world: World, automation: Automation) -> Starters:
+    paths = find(world.tree).workflows
+    files = tuple(_workflow(world, path, automation) for path in paths)
+    root = world.tree.root
+    above = next((str(folder) for folder in root.resolve().parents if (folder / ".git").exists()), None)
+    if files or above is None or (root / ".git").exists():
+        return Starters(name=WORKFLOWS, files=files)
+    remedy = "put the site file into the top of the repository, or name the workflows in `automation.workflows`"
+    return Starters(name=WORKFLOWS, files=(), blind=f"the repository begins above the site's folder, in {above}, and its workflows are there", remedy=remedy)
+
+
+# ---- the crontabs of a host
+
+_SPOOLS = ("/var/spool/cron/crontabs", "/var/spool/cron", "/var/spool/cron/tabs", "/etc/crontabs")  # Debian, Red Hat, SUSE, Alpine
+_PERIODS = ("hourly", "daily", "weekly", "monthly")
+_FOLDERS = (("/etc", ("crontab",)), ("/etc/cron.d", ()), *((spool, ()) for spool in _SPOOLS), *((f"/etc/cron.{period}", ()) for period in _PERIODS))
+
+
+def _looks(_site: Site, subject: Subject) -> Iterable[Look]:
+    return [ReadFolder(path, suffixes) for path, suffixes in _FOLDERS] if subject.name == CRON else ()
+
+
+def _host_crontabs(world: World, subject: Subject, automation: Automation) -> Starters:
+    """Every crontab of a host. A line that stands in a crontab of the tree that may apply by itself may do so here too."""
+    facts = world.host(subject.host)
+    known = _Known(sources=_sources(world), scripts=_scripts(automation), declared=dict(_declared_lines(world, automation)))
+    files: list[Starter] = []
+    unread: list[CouldNotLook] = []
+    for folder, suffixes in _FOLDERS:
+        try:
+            answer = facts.folder(folder, suffixes)
+        except CouldNotLook as error:
+            unread.append(error)
+            continue
+        unread += [CouldNotLook(f"{folder}/{name} could not be read: {why}", remedy=_READABLE) for name, why in answer.unread.items()]
+        for name, content in sorted(answer.files.items()):
+            files += _host_file(f"{folder}/{name}", content.decode("utf-8", "surrogateescape"), known)
+    blind = "; ".join(error.what for error in unread[:3])
+    return Starters(name=f"crontabs on {subject.host}", files=tuple(files), blind=blind, remedy=unread[0].remedy if unread else "")
+
+
+_READABLE = "let the user who looks read it, or set `become: sudo -n` for this host"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What the tree says of a host's crontabs: its files, the scripts that apply, and the lines that may apply by themselves."""
+
+    sources: TreeSources
+    scripts: frozenset[str]
+    declared: Mapping[str, Declared]
+
+
+def _host_file(path: str, text: str, known: _Known) -> Iterator[Starter]:
+    folder, _, name = path.rpartition("/")
+    if folder.startswith("/etc/cron.") and folder != "/etc/cron.d":
+        if RUN_PARTS.fullmatch(name):
+            yield starter_of_run_parts(path, folder.rpartition(".")[2], text, known.sources, declared=known.scripts)
+        return
+    if folder == "/etc" and name != "crontab":
+        return
+    crontab = parse_crontab(text, system=folder in ("/etc", "/etc/cron.d"))
+    kept = tuple(line for line in crontab.lines if line.command.strip() not in known.declared)
+    yield starter_of_crontab(path, replace(crontab, lines=kept), known.sources, declared=known.scripts)
+    for line in crontab.lines:
+        if (by := known.declared.get(line.command.strip())) is not None:
+            one = starter_of_crontab(path, replace(crontab, lines=(line,), refused=()), known.sources, declared=known.scripts)
+            yield replace(one, declared=by)
+
+
+def _declared_lines(world: World, automation: Automation) -> Iterator[tuple[str, Declared]]:
+    for one in automation.automatic:
+        if is_crontab_path(one.path):
+            try:
+                crontab = _parsed(one.path, world.tree.read(one.path))
+            except CouldNotLook:
+                continue  # the subject of that crontab says so
+            yield from ((line.command.strip(), Declared(reason=one.reason, owner=one.owner)) for line in crontab.lines)
+
+
+# ---- the gate
+
+
+def see_gate(world: World, subject: Subject) -> GateWorkflow | NoGateWorkflow | Protection:
+    """What the subject of `gate_is_required` names: the workflow that runs the gate, or what the branch demands. Raises `CouldNotLook`."""
+    automation = _automation(world)
+    if subject.name.startswith(BRANCH):
+        assert automation.forge is not None
+        return forges.protection(automation.forge, _wanted(world, automation, automation.forge), world.environ)
+    return _gate_workflow(world, automation)
+
+
+def _gate_workflow(world: World, automation: Automation) -> GateWorkflow | NoGateWorkflow:
+    path = automation.gate
+    if path is None:
+        found = find(world.tree)
+        path = found.gate
+        if path is None:
+            return NoGateWorkflow(several=tuple(one for one in found.workflows if _runs_gate(world.tree, one)))
+    world.tree.read(path)
+    sources = _sources(world)
+    workflow = sources.workflow(path)
+    steps = gate_steps(workflow, sources, check=automation.gate_check, declared=automation.gate is not None) if isinstance(workflow, Workflow) else ()
+    return GateWorkflow(path=path, workflow=workflow, steps=steps, branch=automation.forge.branch if automation.forge else "")
+
+
+def _wanted(world: World, automation: Automation, forge: Forge) -> tuple[str, ...]:
+    """The names that the gate's check may have. Raises `CouldNotLook` when nothing tells."""
+    github = forge.kind is ForgeKind.GITHUB
+    if automation.gate_check is not None:
+        return (automation.gate_check,)
+    gate = _gate_workflow(world, automation)
+    names = check_names(gate, None, github=github) if isinstance(gate, GateWorkflow) else ()
+    if not names:
+        raise CouldNotLook("nothing tells the name of the gate's status check", where=forge.repository, remedy="declare `automation.gate_check`")
+    return names
+
+
+OBSERVERS: Mapping[str, Observer] = {
+    "automation.no_automatic_apply": Observer(looks=_looks, see=see),
+    "automation.gate_is_required": Observer(see=see_gate),
+}
