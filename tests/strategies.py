@@ -677,3 +677,59 @@ def shell_commands(draw: DrawFn) -> tuple[str, list[list[str]]]:
 _RESERVED = frozenset(
     ("if", "then", "else", "elif", "fi", "for", "in", "do", "done", "while", "until", "case", "esac", "select", "function", "time", "coproc", "let")
 )
+
+
+# ---- facts/catalogue.py
+
+
+@composite
+def catalogues(draw: DrawFn) -> Any:
+    """Catalogues with a few schemas, tables and what belongs to them; each key once, every parent there."""
+    from interlock.facts.catalogue import Catalogue, Kind, Object, Server
+
+    names = st.sampled_from(["a", "b", "B", "a.b", '"', "é c"])
+    traits = st.sampled_from([(), (("type", "a"),), (("default", ""), ("row security", "on")), (("definition", "a 'b'"), ("type", "it''s"))])
+    grants = st.sampled_from([(), (("its owner", frozenset({"SELECT"})),), (("public", frozenset({"UPDATE"})), ("role a", frozenset({"SELECT", "UPDATE"})))])
+
+    def made(kind: Kind, path: tuple[str, ...], parent: tuple[str, ...]) -> Object:
+        return Object(kind=kind, path=path, parent=parent, traits=draw(traits), grants=draw(grants))
+
+    objects = [made(Kind.DATABASE, (), ())]
+    for schema in draw(st.lists(names, unique=True, min_size=1, max_size=2)):
+        objects.append(made(Kind.SCHEMA, (schema,), ()))
+        for table in draw(st.lists(names, unique=True, max_size=3)):
+            objects.append(made(Kind.TABLE, (schema, table), (schema,)))
+            for kind in (Kind.COLUMN, Kind.CONSTRAINT):
+                objects += [made(kind, (schema, table, name), (schema, table)) for name in draw(st.lists(names, unique=True, max_size=2))]
+    server = Server(version=160000, system_identifier="1", database_oid=1, started="then", in_recovery=False)
+    return Catalogue(server=server, objects=tuple(objects))
+
+
+def sql_definitions() -> SearchStrategy[str]:
+    """Texts that are nearly definitions as PostgreSQL prints them."""
+    tokens = (
+        "(",
+        ")",
+        "[",
+        "]",
+        "ARRAY",
+        "::",
+        ":",
+        ", ",
+        ",",
+        "'a'",
+        "'it''s'",
+        "'",
+        '"b"',
+        '"',
+        ".",
+        "text",
+        "character varying",
+        "[]",
+        " ",
+        "\n",
+        "(ARRAY[",
+        "])::text[]",
+        "é",
+    )
+    return st.lists(st.sampled_from(tokens), max_size=14).map("".join)

@@ -122,10 +122,9 @@ def settled(definition: str) -> str:
     """A definition as every server would print it again after a dump and a restore.
 
     `x in ('a', 'b')` on a varchar column is stored as an array that is cast; printed, restored and printed again, it is an array of casts:
-    `(ARRAY['a'::character varying])::text[]` and `ARRAY[('a'::character varying)::text]` are the same. White space counts once, outside of quotes.
+    `(ARRAY['a'::character varying])::text[]` and `ARRAY[('a'::character varying)::text]` are the same.
     """
-    parts = [" " if part.isspace() else part for part in _PARTS.findall(definition)]
-    return "".join(_cast_inside(parts)).strip()
+    return "".join(_cast_inside(_PARTS.findall(definition)))
 
 
 def last_names(definition: str) -> str:
