@@ -679,6 +679,34 @@ _RESERVED = frozenset(
 )
 
 
+# ---- facts/exposure.py
+
+
+def socket_tables() -> SearchStrategy[Any]:
+    """Sockets of one of the kernel's tables: all of one version of IP."""
+    from interlock.facts.exposure import Socket
+
+    def table(version: int) -> SearchStrategy[Any]:
+        addresses, ports = st.ip_addresses(v=version), st.integers(0, 65535)  # type: ignore[arg-type]
+        one = st.builds(Socket, address=addresses, port=ports, remote=addresses, remote_port=ports, state=st.integers(1, 12))
+        return st.lists(one, max_size=5).map(tuple)
+
+    return st.sampled_from([4, 6]).flatmap(table)
+
+
+# ---- facts/state_dir.py
+
+_STATE_DIR_TOKENS = (
+    *("STATE_DIR=", "DATA_DIR=", "STATE_DIR", "export ", "\n", "\n", "/data", "-state", "/", "//", "/.", "/..", "..", "state", "~", " ", '"', "'", "#", " #"),
+    *("$DATA_DIR", "${DATA_DIR}", "${DATA_DIR:-/mnt}", "${STATE_DIR}", "$NO", "${NO:?say it}", "${NO", "$$", "\\n", "STATE_DIR=/data-state", "A B=1", "=", ":"),
+)
+
+
+def state_dir_env_files() -> SearchStrategy[bytes]:
+    """Env files that are about where state lives, right and wrong ones."""
+    return st.lists(st.sampled_from(_STATE_DIR_TOKENS), max_size=9).map(lambda tokens: "".join(tokens).encode())
+
+
 # ---- facts/catalogue.py
 
 

@@ -128,6 +128,12 @@ class Mounts(Noun):
     layout: Layout | None = Field(default=None, description="nested: the state disk is mounted below the data disk; flat: the two lie beside each other.")
     overlays: Overlays = Field(default_factory=Overlays, description="The compose overlay of each layout.")
 
+    def chains_on_them(self, chains: Mapping[str, Chain]) -> tuple[str, ...]:
+        """The chains that are started on a host with these disks: those with the overlay of the declared layout, or of any; all where none has one."""
+        layouts = {name: self.overlays.layouts_of(chain.files) for name, chain in chains.items()}
+        declared = tuple(name for name, found in layouts.items() if self.layout in found)
+        return declared or tuple(name for name, found in layouts.items() if found) or tuple(chains)
+
     @model_validator(mode="after")
     def _layout_fits(self) -> Mounts:
         if self.layout is None:
@@ -318,7 +324,7 @@ class Automation(Noun):
     apply: TreePaths | None = Field(default=None, description="Scripts that change the running system; found by what they do when not given.")
     workflows: TreePaths | None = Field(default=None, description="Workflows of the forge, inside the site's folder; found where forges look when not given.")
     crontabs: TreePaths | None = Field(default=None, description="Crontabs inside the site's folder; found by their names when not given.")
-    hosts: Names = Field(default=(LOCAL,), description="The hosts whose crontabs are looked at.")
+    hosts: Names | None = Field(default=None, description="The hosts whose crontabs are looked at; those that are looked at as root when not given.")
     automatic: tuple[Automatic, ...] = Field(default=(), description="What may apply by itself, each with reason and owner.")
     reviewed: Texts | None = Field(default=None, description="Environments of the forge that wait for a reviewer before a job runs in them.")
     gate: TreePath | None = Field(default=None, description="The workflow that runs the gate; found by what it runs when a forge is declared.")
@@ -728,6 +734,11 @@ class Site(Noun):
         if self.compose is None or not (self.source or self.compose.chains):
             return MappingProxyType({})
         return self.compose.started
+
+    @property
+    def chains_on_disks(self) -> tuple[str, ...]:
+        """The chains that are started on a host with its disks; a base file alone, for a laptop or CI, is none where overlays say how the disks lie."""
+        return self.mounts.chains_on_them(self.chains) if self.mounts else tuple(self.chains)
 
     def instances_of(self, template: Template) -> tuple[str, ...]:
         """The names of the instances that a template is rendered for."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -223,11 +224,26 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directories:
-    """The two directories of the host that a layout is about, and the variable that tells a service where it sees the first."""
+    """The two directories of the host that a layout is about, and the variable that tells a service where it sees the first.
+
+    In a chain of the layout that the host does not have, `state` is what its services bind beside the data directory, empty where they bind nothing
+    there or the layout is nested, and `variable` is empty: it has the value that the host needs.
+    """
 
     state: str
     data: str
     variable: str
+
+
+def bound_beside(users: Iterable[Service], data: str, project: str) -> str:
+    """The directory of the host that most of these services bind to write to, beside the data directory and outside of the project's; empty when none does."""
+    beside = Counter(
+        source
+        for user in users
+        for source in {mount.source for mount in user.mounts if mount.source and not mount.read_only}
+        if not is_below(source, data) and not is_below(data, source) and not is_below(source, project)
+    )
+    return min(beside, key=lambda source: (-beside[source], source), default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

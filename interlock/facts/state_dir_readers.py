@@ -6,6 +6,7 @@ What is followed: assignments and `${VARIABLE:-default}` of shell scripts, in th
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
@@ -166,7 +167,7 @@ class _Shell:
         return any(isinstance(part, Variable) and (part.name == self.variable.name or (part.argument and self._mentions(part.argument))) for part in word.parts)
 
     def _command(self, command: Command, *, guarded: bool) -> None:
-        program = command.words[0].literal if command.words else None
+        program = posixpath.basename(command.words[0].literal or "") if command.words else ""
         self._words((*command.words, *_targets(command.redirects)))
         for assignment in command.assignments:
             if assignment.value is not None:
@@ -276,7 +277,8 @@ def _targets(redirects: Iterable[Redirect]) -> Iterator[Word]:
 
 
 def _as_template(word: Word | None) -> str | None:
-    """The word as a text with references, as a default of the site is written; None when a program's output or the like is in it."""
+    """The word as a text with references, as a default of the site is written; an argument of the script is its default. None when a program's output or
+    the like is in it."""
     if word is None:
         return ""
     parts: list[str] = []
@@ -286,9 +288,9 @@ def _as_template(word: Word | None) -> str | None:
                 parts.append(part.text.replace("$", "$$"))
             case Variable() if part.operator in ("", *_DEFAULTS):
                 argument = _as_template(part.argument)
-                if argument is None:
+                if argument is None or not (part.name.isidentifier() or argument):
                     return None
-                parts.append(f"${{{part.name}{part.operator.replace('=', '-')}{argument}}}")
+                parts.append(f"${{{part.name}{part.operator.replace('=', '-')}{argument}}}" if part.name.isidentifier() else argument)
             case _:
                 return None
     return "".join(parts)

@@ -117,6 +117,7 @@ DATA_DISK = Guardrail(
 
 LIVE = frozenset({When.PREFLIGHT, When.POSTFLIGHT})
 HOST_LAYOUT = "layout"
+SHOWN = 3  # details that the one sentence names
 
 
 def layouts(site: Site) -> Sequence[Subject]:
@@ -196,15 +197,22 @@ def _judge_users(layout: Layout, directories: Directories, users: Sequence[Servi
     bad = [detail for detail in details if detail.outcome is Outcome.BROKEN]
     match layout:
         case Layout.FLAT:
-            said, remedy = "bind both", f"bind {directories.state} and {directories.data} in the flat overlay, and let {directories.variable} name the first"
+            said, remedy = "bind both", f"bind the state directory and {directories.data} in the flat overlay, and let the variable name the first"
         case Layout.NESTED:
-            said, remedy = f"see {directories.state}", f"bind {directories.data} in the nested overlay, and let {directories.variable} name {directories.state}"
+            said = f"see {directories.state}" if directories.state else f"bind {directories.data}"
+            remedy = f"bind {directories.data} in the nested overlay, and let the variable name the state directory below it"
         case _:
             assert_never(layout)
     counted = f"{len(details) - len(bad)} of {len(details)} services {said}"
     if not bad:
         return Held(counted, details)
-    return Broken(f"{counted}: {'; '.join(detail.message for detail in bad)}", remedy=remedy, details=details)
+    return Broken(f"{counted}: {in_short(bad)}", remedy=remedy, details=details)
+
+
+def in_short(details: Sequence[Detail]) -> str:
+    """What the first few details say, and how many more there are: the details themselves name all."""
+    more = f"; and {len(details) - SHOWN} more" if len(details) > SHOWN else ""
+    return "; ".join(detail.message for detail in details[:SHOWN]) + more
 
 
 def _user(layout: Layout, directories: Directories, user: Service) -> Detail:
@@ -215,10 +223,11 @@ def _user(layout: Layout, directories: Directories, user: Service) -> Detail:
 
 
 def _not_flat(directories: Directories, user: Service) -> tuple[str, str] | None:
-    state = [mount for mount in user.mounts if mount.source and is_below(mount.source, directories.state)]
+    state = [mount for mount in user.mounts if mount.source and directories.state and is_below(mount.source, directories.state)]
     data = [mount for mount in user.mounts if mount.source and is_below(mount.source, directories.data)]
     if not state or not data:
-        lacking = [path for path, mounts in ((directories.state, state), (directories.data, data)) if not mounts]
+        beside = directories.state or f"a directory beside {directories.data}"
+        lacking = [path for path, mounts in ((beside, state), (directories.data, data)) if not mounts]
         kind = "binds-neither" if len(lacking) > 1 else "data-not-bound" if state else "state-not-bound"
         return kind, f"does not bind {' nor '.join(lacking)}"
     nested = next((inner.target for inner in state for outer in data if inner.target != outer.target and is_below(inner.target, outer.target)), None)
@@ -232,6 +241,12 @@ def _not_flat(directories: Directories, user: Service) -> tuple[str, str] | None
 
 
 def _not_nested(directories: Directories, user: Service) -> tuple[str, str] | None:
+    if not directories.state:
+        return (
+            None
+            if any(mount.source and is_below(directories.data, mount.source) for mount in user.mounts)
+            else ("data-not-bound", f"does not bind {directories.data}")
+        )
     seen = _variable(directories, user)
     if seen is None:
         shows = any(mount.source and (is_below(directories.state, mount.source) or is_below(mount.source, directories.state)) for mount in user.mounts)

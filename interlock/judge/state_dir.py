@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import assert_never
 
-from interlock.config.chain_subjects import chain_subjects
+from interlock.config.chain_subjects import chain_of, chain_subjects
 from interlock.config.models import Site
 from interlock.facts.backups import mode_text
 from interlock.facts.stack import Service
@@ -28,6 +28,7 @@ from interlock.facts.state_dir import (
     in_service,
     on_host,
 )
+from interlock.judge.mounts import in_short
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
 LIVE = frozenset({When.PREFLIGHT, When.POSTFLIGHT})
@@ -88,11 +89,12 @@ RESOLVES = Guardrail(
 
 
 def users(site: Site) -> Sequence[Subject]:
-    """Every chain of compose files, and the containers of the host's engine, where one is named."""
+    """Every chain of compose files that is started on the host's disks, and the containers of its engine, where one is named."""
     if site.state_dir is None:
         return []
+    chains = [subject for subject in chain_subjects(site) if chain_of(subject) in site.chains_on_disks]
     running = [Subject(name=RUNNING, host=site.state_dir.host, when=LIVE)] if site.host(site.state_dir.host).engine else []
-    return [*chain_subjects(site), *running]
+    return [*chains, *running]
 
 
 def judge_services(users: Users) -> Held | Broken | Unproven:
@@ -104,7 +106,7 @@ def judge_services(users: Users) -> Held | Broken | Unproven:
     counted = f"{len(details) - len(bad)} of {len(details)} services in {users.where} use {users.expected} as {users.variable.name} and mount it"
     if not bad:
         return Held(counted, details)
-    said = f"{counted}: {'; '.join(detail.message for detail in bad)}"
+    said = f"{counted}: {in_short(bad)}"
     remedy = f"give each of them {users.variable.name}={users.expected} and a read-write mount there"
     if any(detail.outcome is Outcome.BROKEN for detail in bad):
         return Broken(said, remedy=remedy, details=details)
@@ -174,7 +176,7 @@ def judge_host_and_stack(seen: HostAndStack) -> Held | Broken | Unproven:
     bad = [detail for detail in details if detail.outcome is not Outcome.HELD]
     if not bad:
         return Held(f"{_counted(details)} come to {seen.expected}", details)
-    said = f"{len(details) - len(bad)} of {_counted(details)} come to {seen.expected}: {'; '.join(detail.message for detail in bad)}"
+    said = f"{len(details) - len(bad)} of {_counted(details)} come to {seen.expected}: {in_short(bad)}"
     if any(detail.outcome is Outcome.BROKEN for detail in bad):
         return Broken(said, remedy=f"let each of them take {seen.variable.name} from one env file, with the default {seen.variable.default}", details=details)
     return Unproven(said, remedy="make what could not be followed plain, or name what it is made of in state_dir.values", details=details)
@@ -218,10 +220,8 @@ def _reading(seen: HostAndStack, reading: Reading) -> Detail | None:
             path = reading.resolution.path
             if seen.is_expected(path) or (not fixed and _is_declared_default(seen, path)):
                 return None
-            how = f"sets {seen.variable.name} to {path}" if fixed else f"takes {path} when {seen.variable.name} is not set"
-            wanted = seen.expected if fixed else _default_in_words(seen)
-            kind = "hard-coded" if fixed else "another-default"
-            return _broken(reading.file, kind, f"{at} {how}, not {wanted}", file=reading.file, line=reading.line)
+            said, kind = _wrong_directory(seen, path, fixed=fixed)
+            return _broken(reading.file, kind, f"{at} {said}", file=reading.file, line=reading.line)
         case _:
             assert_never(reading.way)
 
@@ -232,10 +232,15 @@ def _is_declared_default(seen: HostAndStack, path: str) -> bool:
     return set_by_file and isinstance(seen.default, Resolved) and seen.default.path == path
 
 
-def _default_in_words(seen: HostAndStack) -> str:
-    if isinstance(seen.default, Resolved) and seen.default.path != seen.expected:
-        return f"{seen.default.path}, the declared default"
-    return seen.expected
+def _wrong_directory(seen: HostAndStack, path: str, *, fixed: bool) -> tuple[str, str]:
+    """What a reader does with a directory that is not the right one, and the kind of it."""
+    name = seen.variable.name
+    if fixed:
+        return f"sets {name} to {path}, not {seen.expected}", "hard-coded"
+    default = seen.default.path if isinstance(seen.default, Resolved) else seen.expected
+    if path == default:
+        return f"takes {path}, the declared default, for nobody sets {name}, and the state lives at {seen.expected}", "another-directory"
+    return f"takes {path} when {name} is not set; the declared default is {default}", "another-default"
 
 
 def _from_environment(seen: HostAndStack, reading: Reading) -> Detail | None:
@@ -298,7 +303,7 @@ def judge_secrets(declared: Sequence[DeclaredSecret]) -> Held | Broken | Unprove
     bad = [detail for detail in details if detail.outcome is not Outcome.HELD]
     if not bad:
         return Held(f"{len(declared)} secret{'s are' if len(declared) != 1 else ' is'} there, private and readable as declared", details)
-    said = "; ".join(detail.message for detail in bad)
+    said = in_short(bad)
     if any(detail.outcome is Outcome.BROKEN for detail in bad):
         return Broken(said, remedy="restore a missing or damaged secret from a backup, never make a new one; chmod and chown the others", details=details)
     return Unproven(said, remedy="; ".join(dict.fromkeys(secret.remedy for secret in declared if secret.remedy)), details=details)
@@ -410,7 +415,7 @@ def judge_mounted(copies: MountedCopies) -> Held | Broken | Unproven:
     if not bad:
         return Held(f"{len(both)} service{'s' * (len(both) != 1)} can write {copies.state} and only read {copies.fallback}", details)
     remedy = f"mount the directory of {copies.state} read-write and that of {copies.fallback} with :ro"
-    return Broken("; ".join(detail.message for detail in bad), remedy=remedy, details=details)
+    return Broken(in_short(bad), remedy=remedy, details=details)
 
 
 def _mounted(copies: MountedCopies, mount: CopyMounts) -> Sequence[Detail]:

@@ -15,8 +15,10 @@ from interlock.facts.mounts import (
     DeviceNames,
     Directories,
     HostLayout,
+    Layout,
     MountTable,
     WritablePlace,
+    bound_beside,
     is_below,
     newest_backup,
 )
@@ -95,14 +97,29 @@ def _chain_layout(world: World, chain: str) -> ChainLayout:
     assert mounts.layout is not None  # subjects are made from it
     followed = {name: mounts.overlays.layouts_of(one.files) for name, one in world.site.chains.items()}
     layouts = followed[chain]
+    services = services_in(stack(world, chain)) if len(layouts) == 1 else ()
+    own = layouts == (mounts.layout,)
+    users = _users(world.site, services) if own else _users_elsewhere(world.site, services)
     return ChainLayout(
         chain=chain,
         declared=mounts.layout,
         layouts=layouts,
         declared_is_followed=any(mounts.layout in found for found in followed.values()),
-        directories=_directories(world.site),
-        users=_users(world.site, services_in(stack(world, chain))) if len(layouts) == 1 else (),
+        directories=_directories(world.site) if own else _directories_elsewhere(world, layouts, users),
+        users=users,
     )
+
+
+def _directories_elsewhere(world: World, layouts: tuple[Layout, ...], users: Iterable[Service]) -> Directories:
+    """Those of a chain for hosts with the other layout, told by what its services bind."""
+    data = _directories(world.site).data
+    state = bound_beside(users, data, str(world.tree.root.resolve())) if Layout.FLAT in layouts else ""
+    return Directories(state=state, data=data, variable="")
+
+
+def _users_elsewhere(site: Site, services: Iterable[Service]) -> tuple[Service, ...]:
+    """Those that the site names; else whoever has the variable, or can write to the data directory."""
+    return _users(site, services, _directories(site).data)
 
 
 def _host_layout(world: World, subject: Subject) -> HostLayout:
@@ -132,13 +149,13 @@ def _directories(site: Site) -> Directories:
     return Directories(state=mounts.state.path, data=mounts.data.path, variable=site.state_dir.variable if site.state_dir else "STATE_DIR")
 
 
-def _users(site: Site, services: Iterable[Service]) -> tuple[Service, ...]:
-    """Those that the site names; else whoever has the variable, or a mount to write to that shows the state directory and is not the whole host."""
+def _users(site: Site, services: Iterable[Service], shows: str = "") -> tuple[Service, ...]:
+    """Those that the site names; else whoever has the variable, or a mount to write to, but of the whole host, that shows the state directory or `shows`."""
     named = site.state_dir.services if site.state_dir else None
     if named is not None:
         return tuple(service for service in services if service.name in named)
     directories = _directories(site)
-    return tuple(service for service in services if directories.variable in service.environment or _can_write(service, directories.state))
+    return tuple(service for service in services if directories.variable in service.environment or _can_write(service, shows or directories.state))
 
 
 def _can_write(service: Service, path: str) -> bool:

@@ -122,7 +122,11 @@ def _users_in_chain(world: World, chain: str) -> Users:
     declared = _declared(world.site)
     found = services_in(stack(world, chain))
     mine = tuple(service for service in found if _uses(declared, service))
-    others = {name: _users_elsewhere(world, declared, name) for name in world.site.chains if name != chain} if _must_ask_others(declared, mine, found) else {}
+    others = (
+        {name: _users_elsewhere(world, declared, name) for name in world.site.chains_on_disks if name != chain}
+        if _must_ask_others(declared, mine, found)
+        else {}
+    )
     known = {service.name for service in found}.union(*(names for names, _ in others.values()))
     return Users(
         where=f"the chain {chain}",
@@ -260,15 +264,8 @@ def _users_on_the_host(world: World, subject: Subject) -> Iterator[Users]:
     if world.live and world.site.host(subject.host).engine:
         yield _users_running(world, subject.host)
         return
-    for chain in chains_on_disks(world.site):
+    for chain in world.site.chains_on_disks:
         yield _users_in_chain(world, chain)
-
-
-def chains_on_disks(site: Site) -> tuple[str, ...]:
-    """The chains that are started on a host with its disks: where overlays say how these lie, those with one of them; else all."""
-    overlays = {overlay for overlay in (site.mounts.overlays.nested, site.mounts.overlays.flat) if overlay} if site.mounts else set()
-    chosen = tuple(name for name, chain in site.chains.items() if overlays.intersection(chain.files))
-    return chosen or tuple(site.chains)
 
 
 # ---- secrets_present
@@ -378,7 +375,7 @@ def _mounted_copies(world: World, name: str, state: str, noun: Precedence) -> Mo
             state_read_only=_read_only_at(service, inside),
             fallback_read_only=_read_only_over(service, fallbacks, noun.fallback),
         )
-        for chain in chains_on_disks(world.site)
+        for chain in world.site.chains_on_disks
         for service in services_in(stack(world, chain))
     )
     found = tuple(mount for mount in mounts if mount.state_read_only is not None or mount.fallback_read_only is not None)
