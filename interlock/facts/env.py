@@ -13,11 +13,12 @@ ALWAYS_DEFINED = frozenset({"HOME", "PATH", "PWD", "USER", "COMPOSE_PROJECT_NAME
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scalar:
-    """One text value of a compose file, which compose interpolates: where it stands and what it says."""
+    """One text value of a compose file, which compose interpolates: where it stands and what it says. `path` holds the keys and indexes above it."""
 
     file: str
     line: int
     text: str = field(repr=False)
+    path: tuple[str | int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

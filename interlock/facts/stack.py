@@ -85,23 +85,39 @@ class Volume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """A chain of compose files, resolved and merged by docker compose, with every profile. `chain` is its name in the site, `files` as they were given."""
+    """A chain of compose files, resolved and merged by docker compose, with every profile. `chain` is its name in the site, `files` as they were given.
+
+    `assumed` are the variables that have no value here: what they stand in holds placeholders (`interlock.facts.placeholders`). `absent_env_files` are those
+    that the chain names and that are not in this tree.
+    """
 
     chain: str
     files: tuple[str, ...]
     project: str
     services: Mapping[str, Service]
     volumes: Mapping[str, Volume]
+    assumed: tuple[str, ...] = ()
+    absent_env_files: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, model: Mapping[str, Any], *, chain: str, files: tuple[str, ...]) -> Stack:
+    def of(
+        cls, model: Mapping[str, Any], *, chain: str, files: tuple[str, ...], assumed: tuple[str, ...] = (), absent_env_files: tuple[str, ...] = ()
+    ) -> Stack:
         """From `docker compose config --format json`. Raises ValueError for what that never prints."""
         try:
             services = {name: _service(name, said) for name, said in sorted((model.get("services") or {}).items())}
             volumes = {key: _volume(key, said or {}) for key, said in sorted((model.get("volumes") or {}).items())}
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"no model of docker compose: {error!r}") from error
-        return cls(chain=chain, files=files, project=str(model.get("name", "")), services=MappingProxyType(services), volumes=MappingProxyType(volumes))
+        return cls(
+            chain=chain,
+            files=files,
+            project=str(model.get("name", "")),
+            services=MappingProxyType(services),
+            volumes=MappingProxyType(volumes),
+            assumed=assumed,
+            absent_env_files=absent_env_files,
+        )
 
     def users_of(self, volume: str) -> tuple[tuple[Service, ServiceMount], ...]:
         """The services that mount a named volume (by its key), each with its mount."""

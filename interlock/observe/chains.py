@@ -17,11 +17,7 @@ from interlock.config.yamlnodes import Node
 from interlock.config.yamltext import COMPOSE, read_yaml
 from interlock.errors import CouldNotLook
 from interlock.facts.chains import FoundChain, Mention, Source, mentions
-
-BASES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-"""What docker compose looks for in a folder, in its order."""
-OVERRIDES = ("compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml")
-"""What it puts on top by itself."""
+from interlock.observe.stack import BASES, OVERRIDES
 
 _LARGEST = 512 * 1024  # of a text that somebody wrote a command into
 _TEXT = re.compile(

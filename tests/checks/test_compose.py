@@ -12,7 +12,7 @@ from interlock.testing.faults import Fault, write_site
 from interlock.testing.faults.compose import FAULTS
 
 
-@pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.kind) for fault in FAULTS])
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=f"{fault.guardrail}-{fault.describe}") for fault in FAULTS])
 def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault) -> None:
     assert prove(fault) == ""
 
