@@ -15,8 +15,7 @@ _PREFIX = "chain:"
 
 def chain_subjects(site: Site) -> Sequence[Subject]:
     """One for each chain of the site, asked of the files alone."""
-    chains = site.compose.started if site.compose else {}
-    return [Subject(name=f"{_PREFIX}{name}", when=frozenset({When.STATIC})) for name in chains]
+    return [Subject(name=f"{_PREFIX}{name}", when=frozenset({When.STATIC})) for name in site.chains]
 
 
 def chain_of(subject: Subject) -> str | None:

@@ -56,7 +56,7 @@ REDIS_STACK = _server("Redis", {6379: _OWN, 8001: _HTTP})
 MONGO = _server("MongoDB", {27017: _BOTH}, distinctive=(27017,))  # it answers a GET with a friendly sentence
 ELASTICSEARCH = _server("Elasticsearch", {9200: _HTTP, 9300: _OWN}, distinctive=(9200, 9300))
 OPENSEARCH = _server("OpenSearch", {9200: _HTTP, 9300: _OWN, 9600: _HTTP})
-CLICKHOUSE = _server("ClickHouse", {8123: _HTTP, 9000: _OWN, 9004: _OWN, 9005: _OWN, 9009: _HTTP})
+CLICKHOUSE = _server("ClickHouse", {8123: _HTTP, 9000: _OWN, 9004: _OWN, 9005: _OWN, 9009: _BOTH})
 MINIO = _server("MinIO", {9000: _HTTP, 9001: _HTTP}, private=(9001,))  # 9000 is the service itself; 9001 the console
 SOCKET_PROXY = _server("a proxy of the Docker socket", {2375: _HTTP}, distinctive=(2375,), stateful=False)
 DOCKER = _server("Docker", {2375: _HTTP, 2376: _BOTH})

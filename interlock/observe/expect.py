@@ -6,10 +6,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from interlock.config.models import Expect, Site
+from interlock.config.models import Expect, ExpectHttp, Site
 from interlock.config.scalars import LOCAL
 from interlock.errors import CouldNotLook
 from interlock.facts.expect import CommandSeen, FileSeen, HttpSeen, PortSeen, SqlSeen
@@ -39,13 +39,16 @@ def expectation(guardrail_id: str, world: World, subject: Subject) -> Expectatio
 
 def _entry(world: World, subject: Subject) -> Expect:
     entry = world.site.expect[subject.name]
-    if entry.host != LOCAL and entry.kind != "file":
-        raise CouldNotLook(
-            f"{entry.kind} expectations are looked at from this machine only",
-            where=subject.name,
-            remedy="run interlock on that host, or write a check of your own with its `host` fixture",
-        )
+    if entry.kind != "file":
+        require_here(entry.host, f"{entry.kind} expectations are", where=subject.name)
     return entry
+
+
+def require_here(host: str, what: str, *, where: str) -> None:
+    """Raises `CouldNotLook` for what should be looked at from another host: the probe there opens no connections."""
+    if host != LOCAL:
+        remedy = "run interlock on that host, or write a check of your own with its `host` fixture"
+        raise CouldNotLook(f"{what} looked at from this machine only", where=where, remedy=remedy)
 
 
 def _file_looks(site: Site, subject: Subject) -> Iterable[Look]:
@@ -91,26 +94,52 @@ def see_port(world: World, subject: Subject) -> PortSeen:
 
 def see_http(world: World, subject: Subject) -> HttpSeen:
     """One GET, redirects not followed, no proxy of the environment. Raises `CouldNotLook` when the name does not resolve."""
+    entry = _entry(world, subject)
+    assert entry.http is not None
+    return get(entry.http, timeout=entry.timeout, where=subject.name)
+
+
+def get(wanted: ExpectHttp, *, timeout: float, where: str) -> HttpSeen:
+    """What an address answers beside what is wanted of it. Raises `CouldNotLook` as `answer_of` does."""
+    answer = answer_of(wanted.url, timeout=timeout, where=where)
+    return HttpSeen(
+        url=wanted.url,
+        status=answer.status,
+        body=answer.body,
+        failure=answer.failure,
+        expected_status=wanted.status,
+        contains=wanted.contains,
+        json_values=wanted.json_values,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAnswer:
+    """The first MiB of an answer. `failure` is set, and status 0, when there was none: refused, timed out, a certificate that does not verify."""
+
+    status: int = 0
+    body: bytes = field(default=b"", repr=False)
+    failure: str = ""
+
+
+def answer_of(url: str, *, timeout: float, where: str) -> HttpAnswer:
+    """One GET without credentials from this machine, redirects not followed, no proxy and no .netrc of the environment, ended after `timeout` seconds.
+
+    Raises `CouldNotLook` when the name does not resolve.
+    """
     import requests
 
-    entry = _entry(world, subject)
-    wanted = entry.http
-    assert wanted is not None
-    status, body, failure = 0, b"", ""
     with requests.Session() as session:
         session.trust_env = False
         try:
-            with session.get(wanted.url, timeout=entry.timeout, allow_redirects=False, stream=True) as response:
-                status, body = response.status_code, _body(response, time.monotonic() + entry.timeout)
+            with session.get(url, timeout=timeout, allow_redirects=False, stream=True) as response:
+                return HttpAnswer(status=response.status_code, body=_body(response, time.monotonic() + timeout))
         except requests.RequestException as error:
             if "NameResolutionError" in repr(error):
-                raise CouldNotLook(f"the host of {wanted.url} does not resolve", where=subject.name, remedy="correct the URL, or the resolver") from error
-            failure = _in_words(error)
+                raise CouldNotLook(f"the host of {url} does not resolve", where=where, remedy="correct the URL, or the resolver") from error
+            return HttpAnswer(failure=_in_words(error))
         except TimeoutError as error:
-            status, failure = 0, str(error)
-    return HttpSeen(
-        url=wanted.url, status=status, body=body, failure=failure, expected_status=wanted.status, contains=wanted.contains, json_values=wanted.json_values
-    )
+            return HttpAnswer(failure=str(error))
 
 
 def _body(response: Any, deadline: float) -> bytes:

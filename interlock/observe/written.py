@@ -26,13 +26,15 @@ def written(world: World, files: Sequence[str], *paths: KeyPath) -> Written:
     """Where a chain says the first of these key paths that any of its files has."""
     for path in paths:
         for file in reversed(files):
-            positions = _positions(world, file)
-            if path in positions:
-                return Written(file=file, line=positions[path].key.line)
+            known = positions(world, file)
+            if path in known:
+                return Written(file=file, line=known[path].key.line)
     return Written(file=files[0], line=None)
 
 
-def _positions(world: World, file: str) -> Positions:
+def positions(world: World, file: str) -> Positions:
+    """Where each key of a compose file of the tree stands; empty for one that cannot be read."""
+
     def read() -> Positions:
         try:
             return read_yaml(world.tree.read(file), COMPOSE).positions

@@ -1,0 +1,18 @@
+"""The exposure family, proven both ways through real pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from interlock.commands.selftest import prove
+from interlock.testing.faults import Fault, all_faults
+from interlock.verdicts import When
+
+
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.describe) for fault in all_faults() if fault.guardrail.startswith("exposure.")])
+def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault, component: Callable[[str], None]) -> None:
+    if fault.gate is When.STATIC:
+        component("compose")
+    assert prove(fault) == ""
