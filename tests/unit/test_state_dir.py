@@ -186,7 +186,7 @@ def test_the_declared_directory_holds_and_says_who_set_it() -> None:
 def test_a_variable_that_is_not_set_is_broken_where_the_default_is_another_directory() -> None:
     judged = judge_resolves(seen("# STATE_DIR=/data-state\n"))
     assert kinds(judged) == ["another-directory"]
-    assert "its default ${DATA_DIR}/state: .env does not set it" in judged.message  # type: ignore[union-attr]
+    assert "its default ${DATA_DIR}/state: .env does not set it" in judged.message
 
 
 def test_a_missing_env_file_is_broken_though_the_default_may_be_right() -> None:
