@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,30 @@ import pytest
 from interlock.errors import CouldNotLook
 from interlock.evidence.changes import changes
 from interlock.evidence.record import Git, Record
-from interlock.facts.looks import Answer, FailedLook, HostFacts, Look, Mounts, MountsAnswer, ReadFile, Stat, StatAnswer, User, Walk
+from interlock.facts.looks import (
+    Answer,
+    Engine,
+    EngineAnswer,
+    Examine,
+    ExamineAnswer,
+    Examined,
+    FailedLook,
+    FolderAnswer,
+    HostFacts,
+    Look,
+    Mounts,
+    MountsAnswer,
+    ReadFile,
+    ReadFolder,
+    Secret,
+    SecretAnswer,
+    Space,
+    SpaceAnswer,
+    Stat,
+    StatAnswer,
+    User,
+    Walk,
+)
 from interlock.verdicts import Broken, Detail, Held, Outcome, Unproven
 from tests.evidence_samples import MOMENT, OPEN, SHUT, STATE_DISK, WAIVED, Judged, Sample, backups, publish
 
@@ -85,7 +109,18 @@ MOUNTS = b"22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n30 22 8:17 / /data-stat
 
 
 def host(**answers: Answer) -> HostFacts:
-    looks: dict[str, Look] = {"mounts": Mounts(), "state": Stat("/data-state"), "env": ReadFile("/srv/.env"), "user": User("app"), "walk": Walk("/srv/backups")}
+    looks: dict[str, Look] = {
+        "mounts": Mounts(),
+        "state": Stat("/data-state"),
+        "env": ReadFile("/srv/.env"),
+        "user": User("app"),
+        "walk": Walk("/srv/backups"),
+        "space": Space("/data-state"),
+        "cron": ReadFolder("/etc/cron.d"),
+        "secret": Secret("/data-state/key"),
+        "backup": Examine("/srv/backups"),
+        "engine": Engine("/run/docker.sock"),
+    }
     return HostFacts(host="db1", taken_at=MOMENT, user="root", answers={looks[name]: answer for name, answer in answers.items()}, walks=lambda _: iter(()))
 
 
@@ -118,6 +153,38 @@ def test_what_a_host_shows_at_its_mountpoints_is_told(tmp_path: Path, text: byte
     assert told(tmp_path, host(mounts=table(MOUNTS)), host(mounts=table(text))) == tuple(f"db1: {sentence}" for sentence in sentences)
 
 
+SPACE = SpaceAnswer(bytes_free=10, bytes_total=100, inodes_free=10, inodes_total=100, read_only=False)
+KEY = SecretAnswer(present=True, regular=True, mode=0o600, uid=0, gid=0, size=9)
+
+
+def cron(unread: dict[str, str] | None = None, **files: bytes) -> FolderAnswer:
+    return FolderAnswer(files=files, unread=unread or {})
+
+
+def newest(*files: str, sha256: str = "sha256:1", whole: bool | None = True, fault: str = "") -> ExamineAnswer:
+    return ExamineAnswer(files=tuple(Examined(name=name, size=1, mtime=1, sha256=sha256, whole=whole, fault=fault) for name in files))
+
+
+def engine(version: str = "27", volumes: tuple[tuple[str, str], ...] = (), **containers: str) -> EngineAnswer:
+    """An engine; a container is its image, its state, its id and when it was started."""
+    described = [
+        {
+            "Id": id_,
+            "Name": f"/{name}",
+            "Image": f"sha256:{image}",
+            "RestartCount": 0,
+            "Config": {"Image": image, "Labels": {}, "Variables": [], "Environment": {}},
+            "State": {"Status": state, "StartedAt": started, "Health": "healthy" if state == "running" else ""},
+            "HostConfig": {"NetworkMode": "", "PortBindings": {}},
+            "NetworkSettings": {"Ports": {}},
+            "Mounts": [],
+        }
+        for name, (image, state, id_, started) in ((name, text.split()) for name, text in containers.items())
+    ]
+    kept = [{"Name": name, "Driver": "local", "Mountpoint": "", "Options": {"device": device}, "Labels": {}} for name, device in volumes]
+    return EngineAnswer(content=json.dumps({"version": {"Version": version}, "containers": described, "volumes": kept}).encode())
+
+
 SEEN = StatAnswer(present=True, mode=0o40700, uid=0, gid=0, size=4096, mtime=5, device="8:17", realpath="/data-state")
 
 
@@ -133,6 +200,40 @@ SEEN = StatAnswer(present=True, mode=0o40700, uid=0, gid=0, size=4096, mtime=5, 
         (host(user=1000), host(user=None), "user app was uid 1000, now None"),
         (host(env=b"A"), host(env=FailedLook("EACCES", "Permission denied")), "/srv/.env cannot be looked at any more: Permission denied"),
         (host(mounts=FailedLook("EACCES", "no")), host(mounts=table(MOUNTS)), "the mount table can be looked at again"),
+        (host(space=SPACE), host(space=dataclasses.replace(SPACE, read_only=True)), "the file system of /data-state is read-only now"),
+        (host(space=SPACE), host(space=dataclasses.replace(SPACE, bytes_total=50)), "the file system of /data-state had 100 bytes in all, now 50"),
+        (host(cron=cron()), host(cron=cron(job=b"x")), "/etc/cron.d/job is there now"),
+        (host(cron=cron(job=b"x")), host(cron=cron()), "/etc/cron.d/job is gone"),
+        (host(cron=cron(job=b"x")), host(cron=cron({"job": "Permission denied"})), "/etc/cron.d/job cannot be read any more: Permission denied"),
+        (host(cron=cron({"job": "Permission denied"})), host(cron=cron(job=b"x")), "/etc/cron.d/job can be read again"),
+        (host(cron=cron({"job": "Permission denied"})), host(cron=cron()), "/etc/cron.d/job is gone"),
+        (host(cron=cron(job=b"A=1\n")), host(cron=cron(job=b"A=22\n")), "/etc/cron.d/job changed: 4 bytes (sha256:1e4fb9ed) before, 5 (sha256:15cc2ba9) now"),
+        (host(secret=KEY), host(secret=SecretAnswer(present=False)), "/data-state/key is gone"),
+        (host(secret=KEY), host(secret=dataclasses.replace(KEY, mode=0o644)), "/data-state/key had mode 0600, now 0644"),
+        (host(secret=KEY), host(secret=dataclasses.replace(KEY, fault="it is blank")), "/data-state/key can be used no more: it is blank"),
+        (host(secret=dataclasses.replace(KEY, fault="it is blank")), host(secret=KEY), "/data-state/key can be used again"),
+        (host(backup=newest("a-1", "b-1")), host(backup=newest("a-2")), "the newest backup in /srv/backups was a-1, b-1, now a-2"),
+        (host(backup=newest(*"abcde")), host(backup=newest()), "the newest backup in /srv/backups was a, b, c and 2 more, now none"),
+        (host(backup=newest("a")), host(backup=newest("a", sha256="sha256:2")), "the newest backup in /srv/backups has other bytes: a"),
+        (
+            host(backup=newest("a")),
+            host(backup=newest("a", whole=None, fault="zstd is needed")),
+            "the newest backup in /srv/backups is read otherwise: a zstd is needed",
+        ),
+        (host(engine=engine()), host(engine=engine("28")), "the container engine was 27, now 28"),
+        (host(engine=engine()), host(engine=engine(web="i running 1 t")), "container web is new"),
+        (host(engine=engine(web="i running 1 t")), host(engine=engine()), "container web is gone"),
+        (host(engine=engine(web="i running 1 t")), host(engine=engine(web="j running 2 u")), "container web has another image: i before, j now"),
+        (host(engine=engine(web="i running 1 t")), host(engine=engine(web="i exited 1 t")), "container web was running (healthy), now exited"),
+        (host(engine=engine(web="i running 1 t")), host(engine=engine(web="i running 2 u")), "container web was made anew"),
+        (host(engine=engine(web="i running 1 t")), host(engine=engine(web="i running 1 u")), "container web was started again"),
+        (host(engine=engine()), host(engine=engine(volumes=(("v", "/a"),))), "volume v is new"),
+        (host(engine=engine(volumes=(("v", "/a"),))), host(engine=engine(volumes=(("v", "/b"),))), "volume v has other options"),
+        (
+            host(engine=engine()),
+            host(engine=FailedLook("engine-absent", "Connection refused")),
+            "the container engine at /run/docker.sock cannot be looked at any more: Connection refused",
+        ),
         (host(), CouldNotLook("db1 is unreachable"), "could be looked at before, now not: db1 is unreachable"),
         (CouldNotLook("db1 is unreachable"), host(), "can be looked at again"),
         (host(), None, "is not looked at any more"),
@@ -148,8 +249,20 @@ def test_what_changed_on_a_host_is_one_sentence(
     assert re.sub("sha256:[0-9a-f]{8}", "sha256:", found) == re.sub("sha256:[0-9a-f]{8}", "sha256:", f"db1: {sentence}")
 
 
-def test_sizes_and_times_that_move_all_the_time_are_not_told(tmp_path: Path) -> None:
-    assert told(tmp_path, host(state=SEEN), host(state=dataclasses.replace(SEEN, size=8192, mtime=99))) == ()
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (host(state=SEEN), host(state=dataclasses.replace(SEEN, size=8192, mtime=99))),
+        (host(space=SPACE), host(space=dataclasses.replace(SPACE, bytes_free=1, inodes_free=1))),
+        (host(secret=KEY), host(secret=dataclasses.replace(KEY, size=10))),
+    ],
+)
+def test_sizes_and_times_that_move_all_the_time_are_not_told(tmp_path: Path, before: HostFacts, now: HostFacts) -> None:
+    assert told(tmp_path, before, now) == ()
+
+
+def test_an_engine_whose_words_cannot_be_read_is_told_by_the_verdicts_alone(tmp_path: Path) -> None:
+    assert told(tmp_path, host(engine=engine()), host(engine=EngineAnswer(content=b"{"))) == ()
 
 
 def test_a_host_that_stays_unreachable_is_no_change(tmp_path: Path) -> None:

@@ -17,7 +17,23 @@ from hypothesis import strategies as st
 
 from interlock.config.models import Site
 from interlock.errors import ConfigError, CouldNotLook, EvidenceError
-from interlock.facts.looks import FailedLook, HostFacts, Listing, Mounts, MountsAnswer, ReadFile, User, Walk
+from interlock.facts.looks import (
+    Engine,
+    EngineAnswer,
+    Examine,
+    ExamineAnswer,
+    Examined,
+    FailedLook,
+    FolderAnswer,
+    HostFacts,
+    Listing,
+    Mounts,
+    MountsAnswer,
+    ReadFile,
+    ReadFolder,
+    User,
+    Walk,
+)
 from interlock.observe import facts_file, files
 from interlock.observe.facts_file import load, save
 from tests.strategies import listings, looks_and_answers
@@ -84,13 +100,24 @@ def test_the_file_is_private_and_replaces_what_was_there(tmp_path: Path) -> None
 
 
 def test_contents_are_redacted_before_they_are_written(tmp_path: Path) -> None:
-    answers = {ReadFile("/f"): b"password=hunter2", Mounts(): MountsAnswer(mountinfo=b"//nas hunter2", devices={}, links={}), User("x"): 1}
+    examined = Examined(name="a", size=1, mtime=1, manifest="by hunter2", fault="pg_restore says hunter2")
+    answers = {
+        ReadFile("/f"): b"password=hunter2",
+        Mounts(): MountsAnswer(mountinfo=b"//nas hunter2", devices={}, links={}),
+        User("x"): 1,
+        ReadFolder("/cron.d"): FolderAnswer(files={"job": b"hunter2 \xff"}, unread={}),
+        Examine("/backups"): ExamineAnswer(files=(examined,)),
+        Engine("/s"): EngineAnswer(content=b'{"label": "hunter2"}'),
+    }
     lost = CouldNotLook("x", why="the server said hunter2")
     save(tmp_path / "f", {"h": facts(answers), "g": lost}, SITE, redact=lambda content: content.replace(b"hunter2", b"***"))
     back = load(tmp_path / "f")
     assert isinstance(back["h"], HostFacts)
     assert back["h"].read("/f") == b"password=***"
     assert back["h"].mounts().mountinfo == b"//nas ***"
+    assert back["h"].folder("/cron.d").files == {"job": b"*** \xff"}
+    assert [(file.manifest, file.fault) for file in back["h"].examine("/backups").files] == [("by ***", "pg_restore says ***")]
+    assert back["h"].engine("/s").content == b'{"label": "***"}'
     assert isinstance(back["g"], CouldNotLook)
     assert back["g"].why == "the server said ***"
 

@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -507,7 +508,11 @@ def test_looking_changes_nothing_not_even_access_times(tmp_path: Path) -> None:
 def test_no_system_call_of_the_probe_writes_but_to_its_output(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "f").touch()
-    looks = [["read", str(tmp_path / "d/f"), 10], ["stat", "/etc"], ["mounts"], ["user", "root"], ["walk", str(tmp_path)]]
+    (tmp_path / "backups").mkdir()
+    with tarfile.open(tmp_path / "backups" / "app-20261120T210000Z.tar.gz", "w:gz") as archive:
+        archive.add(SOURCE)
+    looks = [["read", str(tmp_path / "d/f"), 10], ["stat", "/etc"], ["mounts"], ["user", "root"], ["walk", str(tmp_path)], ["space", "/"]]
+    looks += [["folder", "/etc", []], ["secret", str(SOURCE), "pem"], ["engine", str(tmp_path / "none"), []], ["examine", str(tmp_path / "backups")]]
     code = SOURCE.read_text() + f"\nmain({json.dumps({'nonce': 'n', 'seconds': 20, 'looks': looks})!r})\n"
     log = tmp_path / "strace.log"
     argv = ["strace", "-f", "-qq", "-e", "trace=%file,%desc,%process", "-o", str(log), sys.executable, "-I", "-S", "-B", "-"]
@@ -515,6 +520,7 @@ def test_no_system_call_of_the_probe_writes_but_to_its_output(tmp_path: Path) ->
     if done.returncode and b"ptrace" in done.stderr:
         pytest.skip("strace may not trace here")
     assert b"interlock_probe_end" in done.stdout
+    assert b'"whole":true' in done.stdout
     calls = [line.split(maxsplit=1)[1] for line in log.read_text(errors="replace").splitlines()]
     changing = (
         "mkdir",

@@ -324,6 +324,47 @@ def test_what_may_not_be_read_is_said(tmp_path: Path) -> None:
         (tmp_path / "units").chmod(0o700)
 
 
+@pytest.mark.parametrize("missing", ["tr", "od"])
+def test_without_its_tools_the_shell_judges_no_secret(tmp_path: Path, missing: str) -> None:
+    (tmp_path / "s").write_text("x")
+    look = Secret(str(tmp_path / "s"))
+    reply, _ = asked((look,), tmp_path, SHELLS[0], tool_box(tmp_path / "tools", without=[missing]))
+    assert reply.answers[look] == FailedLook("no-tool", "this host has neither python3 nor tr and od")
+
+
+def test_a_folder_of_many_files_is_a_failed_look_of_the_shell_too(tmp_path: Path) -> None:
+    for number in range(9):
+        (tmp_path / str(number)).write_bytes(b"x" * 1_000_000)
+    look = ReadFolder(str(tmp_path))
+    reply, _ = asked((look,), tmp_path, SHELLS[0])
+    its, mine = reply.answers[look], here(look)
+    assert isinstance(its, FailedLook)
+    assert its == mine
+    assert its.code == "too-large"
+
+
+@pytest.mark.parametrize("record", [b"whole 0", b"content 0 00", b"unread 0 x", b"stat 0 1"])
+def test_a_record_that_belongs_to_no_folder_is_refused(record: bytes) -> None:
+    shell = shell_reply.ShellReply(looks=(ReadFolder("/f"),), answered=lambda *_: None, write=lambda *_: None)
+    with pytest.raises((ValueError, KeyError)):
+        shell.take(record)
+
+
+def test_a_file_that_grew_while_the_shell_read_it_is_unread() -> None:
+    answers: dict[int, object] = {}
+    shell = shell_reply.ShellReply(looks=(ReadFolder("/f"),), answered=answers.__setitem__, write=lambda *_: None)
+    for record in (
+        b"name 0 a",
+        b"content 0 " + b"00 " * (probe.FOLDER_FILE_LIMIT + 1),
+        b"name 0 b",
+        b"content 0 78",
+        b"unread 0 od: b: I/O error\n",
+        b"whole 0 ",
+    ):
+        shell.take(record)
+    assert answers[0] == FolderAnswer(files={}, unread={"a": "it has more bytes than the limit of 1048576", "b": "I/O error"})
+
+
 # ---- space
 
 

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interlock.config.models import Host, Ssh
-from interlock.facts.looks import Entry, FailedLook, Listing, Look, Mounts, MountsAnswer, ReadFile, Stat, StatAnswer, User, Walk
+from interlock.facts.looks import Entry, FailedLook, Listing, Look, Mounts, MountsAnswer, ReadFile, ReadFolder, Secret, Space, Stat, StatAnswer, User, Walk
 from interlock.observe import conversation, probe, shell_reply, wire
 from interlock.observe.reply import Reply, WalkFile, read_listings
 from tests.strategies import FILE_NAMES
@@ -136,9 +136,9 @@ def test_names_of_any_bytes_come_through(tmp_path_factory: pytest.TempPathFactor
 
 
 def test_a_path_with_a_nul_is_refused_and_not_shortened(tmp_path: Path) -> None:
-    looks = (Stat("/etc\0/passwd"), ReadFile("/etc/pass\0wd"), User("ro\0ot"), Stat("/"))
+    looks = (Stat("/etc\0/passwd"), ReadFile("/etc/pass\0wd"), User("ro\0ot"), ReadFolder("/etc", ("a", "\0b")), Stat("/"))
     reply, _ = asked(looks, tmp_path, SHELLS[0])
-    assert [answer.code for answer in reply.answers.values() if isinstance(answer, FailedLook)] == ["EINVAL"] * 3
+    assert [answer.code for answer in reply.answers.values() if isinstance(answer, FailedLook)] == ["EINVAL"] * 4
     assert reply.answers[Stat("/")] == here(Stat("/"))
 
 
@@ -193,9 +193,10 @@ def test_where_nothing_shows_acls_a_walk_is_a_failed_look_and_everything_else_wo
 
 
 def test_without_stat_every_look_at_files_fails_and_says_so(tmp_path: Path) -> None:
-    looks = (ReadFile("/etc/passwd"), Stat("/"), Mounts(), Walk("/etc"), User("root"))
+    files = (ReadFile("/etc/passwd"), Stat("/"), Mounts(), Walk("/etc"), Space("/"), ReadFolder("/etc"), Secret("/etc/passwd"))
+    looks = (*files, User("root"))
     reply, _ = asked(looks, tmp_path, SHELLS[0], tool_box(tmp_path / "tools", without=["stat"]))
-    assert all(reply.answers[look] == FailedLook("no-tool", "this host has neither python3 nor a stat that takes -c") for look in looks[:4])
+    assert all(reply.answers[look] == FailedLook("no-tool", "this host has neither python3 nor a stat that takes -c") for look in files)
     assert reply.answers[User("root")] == 0
 
 
@@ -258,13 +259,15 @@ def test_a_python_that_is_too_old_leaves_it_to_the_shell() -> None:
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
 def test_no_tool_opens_anything_for_writing(tmp_path: Path) -> None:
     tree = nasty_tree(tmp_path)
-    looks = (ReadFile("/etc/passwd"), Stat("/"), Mounts(), User("root"), Walk(str(tree)))
+    (tmp_path / "pem").write_text("-----BEGIN A-----\nAAAA\n-----END A-----\n")
+    secrets_asked = [Secret(str(tmp_path / "pem"), kind) for kind in ("text", "pem", "hex", "base64")]
+    looks = (ReadFile("/etc/passwd"), Stat("/"), Mounts(), User("root"), Walk(str(tree)), Space("/"), ReadFolder(str(tree)), *secrets_asked)
     log = tmp_path / "log"
     argv = ["strace", "-f", "-qq", "-e", "trace=%file,%desc", "-o", str(log), "dash", "-s"]
     done = subprocess.run(argv, input=conversation.payload(looks, "a" * 32, 20.0), capture_output=True, check=False)
     if b"ptrace" in done.stderr:
         pytest.skip("strace may not trace here")
-    assert b" end 5" in done.stdout
+    assert b" end 11" in done.stdout
     calls = [line.split(maxsplit=1)[1] for line in log.read_text(errors="replace").splitlines()]
     changing = (
         "mkdir",
