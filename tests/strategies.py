@@ -420,7 +420,7 @@ _REST = _noun(
     {"interlock": st.just(1), "site": names(), "approval": _noun({"allowed_signers": texts()}, required=st.integers(1, 10), self_approval=st.booleans())},
     gate=_noun({}, shut_at=_SEVERITIES),
     compose=_noun({"files": st.lists(relative_paths(), min_size=1, max_size=2, unique=True)}),
-    scripts=_noun({"files": st.lists(relative_paths(), min_size=1, max_size=2, unique=True)}, {"found": st.booleans()}),
+    scripts=_noun({"files": st.lists(relative_paths(), min_size=1, max_size=2, unique=True)}, found=st.booleans()),
     mounts=_noun({"state": _noun({"path": absolute_paths(), "device": texts()}, **_DISK)}, data=_noun({"path": absolute_paths(), "device": texts()}, **_DISK)),
     state_dir=_STATE_DIR,
     automation=_AUTOMATION,

@@ -34,6 +34,7 @@ from interlock.gate.waivers import Waivers, judge_waivers
 from interlock.judge import catalogue, gate_names, guarded
 from interlock.observe.compose import compose_files
 from interlock.observe.own_checks import OwnCheck, own_checks
+from interlock.observe.scripts import with_found_scripts
 from interlock.observe.tree import Tree
 from interlock.observe.world import World, observer
 from interlock.verdicts import Detail, Guardrail, Judgement, Outcome, Pair, Settled, Severity, Sink, Subject, Unproven, Verdict, When, settle
@@ -101,12 +102,12 @@ class _Scan:
         tree = Tree(root, patient=True)
         own: tuple[OwnCheck, ...] = ()
         if site_file is None:
-            site, waivers = site_of(discover(tree, compose_files(tree), root=root), root), Waivers()
+            site, waivers = site_of(discover(tree, compose_files(tree), root=root), tree), Waivers()
         else:
             declared = load_site(site_file, None, known=gate_names())
             own = tuple(one for one in own_checks(declared.root / "checks") if one.when & GATES)
             waivers = judge_waivers(load_waivers(declared.root / declared.waivers), catalogue(), frozenset(one.guardrail for one in own), started)
-            site = declared.placed(root, source=declared.source, digest=declared.digest)
+            site = with_found_scripts(declared.placed(root, source=declared.source, digest=declared.digest), tree)
         world = World(site=site, gates=GATES, tree=tree, hosts={}, environ=environ)
         return cls(site=site, world=world, guardrails=asked(site, catalogue(), GATES, None), own=own, waivers=waivers, started=started)
 

@@ -32,8 +32,12 @@ class Files(Protocol):
 _SHELL = re.compile(r"\.(?:ba|da|k)?sh(?:\.(?:tpl|tmpl|tftpl|template|j2|in|example|dist))?$")  # backup.sh, startup-script.sh.tpl
 _CODE_OF_OTHERS = frozenset({"vendor", "vendored", "third_party", "third-party", "site-packages", "dist-packages", "bower_components", "testdata"})
 _TESTS = re.compile(r"(?:^|[_-])(?:unit[_-]?|integration[_-]?|e2e[_-]?)?tests?(?:$|[_-])|^(?:conftest|testing|__tests__|e2e|spec)$", re.IGNORECASE)
-_ASIDE = frozenset({"examples", "example", "contrib", "samples", "sample", "demo", "demos", "docs", "doc", "ci", ".ci", ".devcontainer", ".github", "optional-modifications"})
-_ENV = re.compile(r"\.env(?:[._-][\w.-]+)?|[\w.-]+\.env(?:[._-](?:example|sample|template|dist|default|tmpl|hbs|j2))?|env[._-](?:example|sample|template|hbs|j2)")
+_ASIDE = frozenset(
+    {"examples", "example", "contrib", "samples", "sample", "demo", "demos", "docs", "doc", "ci", ".ci", ".devcontainer", ".github", "optional-modifications"}
+)
+_ENV = re.compile(
+    r"\.env(?:[._-][\w.-]+)?|[\w.-]+\.env(?:[._-](?:example|sample|template|dist|default|tmpl|hbs|j2))?|env[._-](?:example|sample|template|hbs|j2)"
+)
 _NO_ENV = re.compile(r"\.(?:py|ts|js|mjs|go|rs|md|ya?ml|json|php|patch|rc)$|^\.envrc$")
 _UNIT = re.compile(r"[\w@.\\-]+\.(?:service|timer|mount|path)")
 _TEMPLATE = re.compile(r"(.+)\.(?:hbs|j2|tmpl|template)")

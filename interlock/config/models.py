@@ -241,12 +241,6 @@ class Module(Learned):
     decision: Text | None = Field(default=None, description="Who decided, when, that backups of this class may be taken; needed for classes A to D.")
 
     @model_validator(mode="after")
-    def _has_state(self) -> Module:
-        if not self.paths and self.backup_class is not BackupClass.A:
-            raise WrongValueError("a module that is archived names the directories of its archive", "write `paths:`, or `class: A` for a PostgreSQL dump")
-        return self
-
-    @model_validator(mode="after")
     def _backups_outside_paths(self) -> Module:
         inside = next((path for path in self.paths if (self.backups + "/").startswith(path.rstrip("/") + "/")), None)
         if inside is not None:
@@ -350,7 +344,9 @@ class Refused(Noun):
 class Exposure(Noun):
     """What may be reached from outside; everything else may not."""
 
-    hosts: Names = Field(default=(LOCAL,), description="The hosts whose ports are looked at.")
+    hosts: Annotated[tuple[Name, ...], Field(json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)] = Field(
+        default=(LOCAL,), description="The hosts whose ports are looked at."
+    )
     public: tuple[PublicPort, ...] = Field(default=(), description="The ports that may be reached from outside.")
     refused: Table[Refused] = Field(default_factory=nothing, description="Addresses that must refuse a request without credentials, by name.")
 
@@ -471,8 +467,15 @@ class Scripts(Noun):
     """The scripts and programs of the stack that are judged from their text, as paths inside the site's folder."""
 
     files: Annotated[tuple[TreePath, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)] = Field(
-        description="Shell scripts and Python programs."
+        default=(), description="Shell scripts and Python programs."
     )
+    found: Flag = Field(default=False, description="true: also those that are found by what they do, now and later.")
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Scripts:
+        if not self.files and not self.found:
+            raise WrongValueError("no script is named, and none is to be found", "write `found: true`, or name them below `files:`")
+        return self
 
 
 class ExpectFile(Noun):
@@ -524,11 +527,17 @@ class ExpectSql(Noun):
     )
 
 
+LiveGates = Annotated[
+    tuple[Literal["preflight", "postflight"], ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)
+]
+
+
 class Health(Learned, ExpectHttp):
     """An endpoint that says whether the stack is well: it answers so within `attempts` looks, and `reads` once through the database."""
 
     host: Name = Field(default=LOCAL, description="The host that it is looked at from.")
     reads: ExpectHttp | None = Field(default=None, description="A second address, whose answer has gone through the database.")
+    when: LiveGates = Field(default=("preflight", "postflight"), description="The gates that it belongs to.")
     attempts: Whole = Field(default=1, ge=1, le=1000, description="How often to look before it counts as broken.")
     every: Seconds = Field(default=1, description="How long to wait between two looks.")
     timeout: Timeout = Field(default=10, description="How long one look may take.")
@@ -548,9 +557,7 @@ class Expect(Noun):
     command: ExpectCommand | None = Field(default=None, description="A read-only command must end so.")
     sql: ExpectSql | None = Field(default=None, description="A query must return a value.")
     host: Name = Field(default=LOCAL, description="The host that it is looked at from.")
-    when: Annotated[
-        tuple[Literal["preflight", "postflight"], ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)
-    ] = Field(default=("preflight", "postflight"), description="The gates that it belongs to.")
+    when: LiveGates = Field(default=("preflight", "postflight"), description="The gates that it belongs to.")
     severity: Severity = Field(default=Severity.HIGH, description="How grave it is when it does not hold.")
     attempts: Whole = Field(default=1, ge=1, le=1000, description="How often to look before it counts as broken.")
     every: Seconds = Field(default=1, description="How long to wait between two looks.")

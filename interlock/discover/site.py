@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from interlock.config.models import Chain, Compose, Scripts, Site
 from interlock.discover.document import plain
 from interlock.discover.whole import Discovered
+from interlock.observe.scripts import with_found_scripts
+from interlock.observe.tree import Tree
 
 _JUDGED = ("interlock", "site", "state_dir", "inventory", "instances", "templates", "automation", "health")
 
 
-def site_of(found: Discovered, root: Path) -> Site:
+def site_of(found: Discovered, tree: Tree) -> Site:
     """The site of a tree without a site file. Its `source` is empty.
 
     File names are kept as they are, also those that a site file could not hold (with newlines, not UTF-8). A folder that cannot be listed is among both
@@ -19,13 +19,13 @@ def site_of(found: Discovered, root: Path) -> Site:
     """
     data = plain(found.document)
     site = Site.model_validate({key: value for key, value in data.items() if key in _JUDGED and value})
-    composes, scripts = (*found.composes, *found.unlisted), (*found.scripts, *found.unlisted)
+    composes = (*found.composes, *found.unlisted)
     chains = {chain.name: Chain.model_validate({"files": chain.files, "env_files": chain.env_files or None}) for chain in found.chains if _named(found)}
     files = {
         "compose": Compose.model_construct(files=composes, chains=chains) if composes else None,
-        "scripts": Scripts.model_construct(files=scripts) if scripts else None,
+        "scripts": Scripts(found=True),
     }
-    return site.model_copy(update=files).placed(root)
+    return with_found_scripts(site.model_copy(update=files).placed(tree.root), tree)
 
 
 def _named(found: Discovered) -> bool:

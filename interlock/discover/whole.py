@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from interlock.config.discover import Files, Sorted, is_aside, is_of_others, scripts_in, sort
+from interlock.config.discover import Files, Sorted, is_aside, is_of_others, sort
 from interlock.discover import instances, modules, reach
 from interlock.discover.composed import Composition, ComposeTexts, composition, env_values
 from interlock.discover.document import MISSING, From, Offer, may_be_written
@@ -43,14 +43,14 @@ _MOST_CHAINS = 12
 class Discovered:
     """What was found. `document` holds the sections with their origins; `hints` are sentences for whoever ran `init`.
 
-    `composes` and `scripts` are all of their kind, also those that a site file could not name; `chains` all that are not for development and tests.
+    `composes` are all compose files, also those that a site file could not name; `chains` all that are not for development and tests. `project` is what
+    compose calls the stack, `left_out` the files whose names a site file cannot hold.
     """
 
     name: str
     document: dict[str, Any]
     composes: tuple[str, ...]
     chains: tuple[FoundChain, ...]
-    scripts: tuple[str, ...]
     unlisted: tuple[str, ...]
     hints: tuple[str, ...] = ()
     composition: Composition | None = None
@@ -170,12 +170,11 @@ class _Discovery:
             document=document,
             composes=self.compose_files,
             chains=tuple(chain for chain in self.chains if not thrown_away(chain)),
-            scripts=self._written_scripts,
             unlisted=tuple(sorted(self.tree.unlisted)),
             hints=tuple(self._hints()),
             composition=self.composition,
             project=self.project,
-            left_out=tuple(path for path in (*self.compose_files, *self._written_scripts) if not may_be_written(path)),
+            left_out=tuple(path for path in self.compose_files if not may_be_written(path)),
         )
 
     def _hosts(self) -> Any:
@@ -308,15 +307,10 @@ class _Discovery:
         other = next((kind for kind in mounts.get("overlays", ()) if here and kind != here), None)
         return (mounts["overlays"][other] if other else None), f"state is {here} here: is this chain run on a host of the other layout? Then it needs a site of its own"
 
-    @property
-    def _written_scripts(self) -> tuple[str, ...]:
-        if not hasattr(self, "_scripts_found"):
-            self._scripts_found = tuple(sorted(scripts_in(self.tree, self.found)))
-        return self._scripts_found
-
     def _scripts(self) -> Any:
-        files = [path for path in self._written_scripts if may_be_written(path)]
-        return {"files": From(files, "they write backups")} if files else None
+        """Which of them write backups takes longer to find out than all the rest, and changes with every commit: the gate finds them when it judges."""
+        counted = len(self.found.scripts) + len(self.found.programs)
+        return {"found": From(True, f"those of {counted:,} that write backups: `interlock scan` names them")} if counted else None
 
     def _automation(self) -> Any:
         started: Automatic = find(self.tree)

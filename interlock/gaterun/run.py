@@ -32,6 +32,7 @@ from interlock.gate.required import Absence, Expected, absence, asked, expected,
 from interlock.gate.waivers import Waivers, judge_waivers
 from interlock.judge import catalogue, gate_names
 from interlock.observe.own_checks import OwnCheck, own_checks
+from interlock.observe.scripts import with_found_scripts
 from interlock.observe.tree import Tree
 from interlock.observe.world import LIVE_GATES, World, looks_for
 from interlock.verdicts import (
@@ -101,6 +102,8 @@ class GateRun:
                 remedy="run it in the site's folder, name one with --site FILE, or make one",
             )
         site, started = load_site(path, environ if request.gates & LIVE_GATES else None, known=gate_names()), utc_now()
+        if When.STATIC in request.gates:
+            site = with_found_scripts(site, Tree(site.root, patient=True))
         guardrails = asked(site, catalogue(), request.gates, request.action)
         own = tuple(one for one in own_checks(site.root / "checks") if one.when & request.gates)
         own_ids = frozenset(one.guardrail for one in own)
