@@ -12,6 +12,7 @@ from typing import Any
 from interlock.facts.looks import Examined
 
 SCHEMA = "interlock/backup/1"
+_LAST_SECOND = 253_402_300_799  # of the year 9999: a damaged inode can say anything
 _HEX = re.compile(r"[0-9a-f]{64}")
 _LINE = re.compile(r"\\?(?P<before>[0-9a-fA-F]{64})(?:[ \t]+[ *]?\S.*)?|SHA256 ?\(.*\) ?= ?(?P<after>[0-9a-fA-F]{64})")
 _STAMP = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})[T_ -](\d{2})[:-]?(\d{2})[:-]?(\d{2})Z(?![A-Za-z0-9])")
@@ -98,7 +99,7 @@ def taken(file: Examined) -> Taken:
             return Taken(at=datetime(*map(int, stamp.groups()), tzinfo=UTC), told=Told.NAME)  # type: ignore[misc,arg-type]
         except ValueError:
             continue
-    return Taken(at=datetime.fromtimestamp(file.mtime, UTC), told=Told.MTIME)
+    return Taken(at=datetime.fromtimestamp(max(0, min(file.mtime, _LAST_SECOND)), UTC), told=Told.MTIME)
 
 
 def in_words(seconds: float) -> str:

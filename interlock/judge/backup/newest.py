@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from interlock.config.models import Site
 from interlock.facts.backup_manifests import Manifest, Taken, in_words, taken
@@ -172,9 +172,9 @@ def _age_detail(age: BackupAge, when: Taken) -> Detail:
 
 def _change_detail(age: BackupAge, when: Taken, state: State) -> Detail:
     """Whether something in a directory of the module is younger than the backup. What was found is told, also where not all could be seen."""
-    changed = datetime.fromtimestamp(state.mtime, UTC)
-    if state.changed and changed > when.at:
-        message = f"{state.changed} changed {in_words((changed - when.at).total_seconds())} after the newest backup of {age.newest.module} was taken"
+    later = state.mtime - when.at.timestamp()
+    if state.changed and later > 0:
+        message = f"{state.changed} changed {in_words(later)} after the newest backup of {age.newest.module} was taken"
         return Detail(what=state.path, outcome=Outcome.BROKEN, kind="changed-since", message=message, file=state.changed)
     if state.fault:
         message = f"nobody can tell whether {state.path} changed after the backup: {state.fault}"
