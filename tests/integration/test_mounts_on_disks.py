@@ -1,4 +1,4 @@
-"""The state disk on real disks: loop devices as root, tmpfs in a user namespace as anybody. Everything happens in a mount namespace of its own."""
+"""State and data on real disks: loop devices as root, tmpfs in a user namespace as anybody. Everything happens in a mount namespace of its own."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ RUN = """
 import sys; from pathlib import Path
 from interlock.testing import run_check
 ran = run_check(Path(sys.argv[1]), "preflight")
-verdict = ran.verdicts("mounts.state_disk")[0] if ran.record else None
+asked = [verdict for verdict in ran.verdicts(sys.argv[2]) if verdict.subject == sys.argv[3]] if ran.record else None
+verdict = asked[0] if asked else None
 print(ran.exit_code, verdict.outcome if verdict else None, verdict.message if verdict else ran.output, sep="|")
 """
 
 
-def judge_after(folder: Path, *commands: str, namespace: tuple[str, ...]) -> tuple[str, str, str]:
-    """Run shell commands in a private mount namespace, then the gate of `folder` in the same one: exit code, outcome, message."""
-    script = " && ".join([*commands, f'exec "{sys.executable}" -c "$RUN" "{folder}"'])
+def judge_after(folder: Path, *commands: str, namespace: tuple[str, ...], guardrail: str = "mounts.state_disk", subject: str = "state") -> tuple[str, str, str]:
+    """Run shell commands in a private mount namespace, then the gate of `folder` in the same one: exit code, and outcome and message of one subject."""
+    script = " && ".join([*commands, f'exec "{sys.executable}" -c "$RUN" "{folder}" {guardrail} {subject}'])
     done = subprocess.run(
         ["unshare", *namespace, "sh", "-c", script],
         env={"RUN": RUN, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
@@ -124,3 +125,95 @@ def test_a_state_directory_on_the_root_disk_is_broken_where_it_is(site: Path) ->
     (site.parent / "data" / "state").mkdir()
     nested_site(site, "LABEL=no-such-label")
     assert run_check(site, "preflight").outcome("mounts.state_disk") is Outcome.BROKEN
+
+
+# ---- the data disk, the layout, and room to write
+
+
+def both_disks(site: Path, disks: tuple[str, str], *, layout: str, **more: dict[str, object]) -> None:
+    state = "data/state" if layout == "nested" else "data-state"
+    (site.parent / "data-state").mkdir(exist_ok=True)
+    declared = {name: {"path": str(site.parent / path), "device": device} for name, path, device in (("data", "data", disks[0]), ("state", state, disks[1]))}
+    write_site(site, {"mounts": {**declared, "layout": layout}, **more})
+
+
+def flat(site: Path, data: str, state: str) -> list[str]:
+    return [f"mount {data} {site.parent}/data", f"mount {state} {site.parent}/data-state"]
+
+
+def test_disks_beside_each_other_hold_where_the_layout_is_flat(site: Path, disks: tuple[str, str]) -> None:
+    both_disks(site, disks, layout="flat")
+    for guardrail, subject in (("mounts.data_disk", "data"), ("mounts.layout", "layout"), ("mounts.writable", "state"), ("mounts.writable", "data")):
+        code, outcome, message = judge_after(site, *flat(site, *disks), namespace=ROOT_NAMESPACE, guardrail=guardrail, subject=subject)
+        assert (code, outcome) == ("0", Outcome.HELD), message
+
+
+def test_swapped_disks_are_broken_for_the_data_too(site: Path, disks: tuple[str, str]) -> None:
+    both_disks(site, disks, layout="flat")
+    swapped = flat(site, disks[1], disks[0])
+    code, outcome, message = judge_after(site, *swapped, namespace=ROOT_NAMESPACE, guardrail="mounts.data_disk", subject="data")
+    assert (code, outcome) == ("1", Outcome.BROKEN)
+    assert f"expected {disks[0]}" in message
+
+
+def test_a_nested_disk_holds_where_the_layout_is_nested(site: Path, disks: tuple[str, str]) -> None:
+    both_disks(site, disks, layout="nested")
+    code, outcome, message = judge_after(site, *mounted(site, *disks), namespace=ROOT_NAMESPACE, guardrail="mounts.layout", subject="layout")
+    assert (code, outcome) == ("0", Outcome.HELD), message
+    assert "is mounted below" in message
+
+
+def test_a_state_disk_that_is_still_nested_breaks_a_flat_layout(site: Path, disks: tuple[str, str]) -> None:
+    both_disks(site, disks, layout="flat")
+    linked = [*mounted(site, *disks), f"rmdir {site.parent}/data-state", f"ln -s data/state {site.parent}/data-state"]
+    code, outcome, message = judge_after(site, *linked, namespace=ROOT_NAMESPACE, guardrail="mounts.layout", subject="layout")
+    assert (code, outcome) == ("1", Outcome.BROKEN)
+    assert "lie one below the other" in message
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("mount -o remount,ro {state}", "mounted read-only"),
+        ("mount -o remount,bind,ro {state}", "mounted read-only"),
+        ("dd if=/dev/zero of={state}/full bs=64k 2>/dev/null || true", "no bytes are free"),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_broken(site: Path, disks: tuple[str, str], command: str, said: str) -> None:
+    both_disks(site, disks, layout="flat")
+    broken = f"{{ {command.format(state=site.parent / 'data-state', device=disks[1])}; }}"
+    code, outcome, message = judge_after(site, *flat(site, *disks), broken, namespace=ROOT_NAMESPACE, guardrail="mounts.writable")
+    assert (code, outcome) == ("1", Outcome.BROKEN), message
+    assert said in message
+
+
+def test_a_file_system_that_went_read_only_below_a_writable_mount_is_broken(site: Path, disks: tuple[str, str]) -> None:
+    """As after an error: the mount itself still says rw."""
+    both_disks(site, disks, layout="flat")
+    other = site.parent / "other"
+    other.mkdir()
+    after = [*flat(site, *disks), f"mount {disks[1]} {other}", f"mount -o remount,ro {other}", f"mount -o remount,bind,rw {site.parent}/data-state"]
+    code, outcome, message = judge_after(site, *after, namespace=ROOT_NAMESPACE, guardrail="mounts.writable")
+    assert (code, outcome) == ("1", Outcome.BROKEN), message
+    assert "its file system is read-only now" in message
+
+
+def test_a_disk_too_small_for_the_next_backup_is_broken(site: Path, disks: tuple[str, str]) -> None:
+    (site.parent / "source").mkdir()
+    owner = subprocess.run(("id", "-un"), check=True, capture_output=True, text=True).stdout.strip()
+    module = {"paths": [str(site.parent / "source")], "backups": str(site.parent / "data" / "backups"), "owner": owner}
+    both_disks(site, disks, layout="flat", modules={"ledger": module})
+    folder = site.parent / "data" / "backups"
+    made = [*flat(site, *disks), f"mkdir -m 700 {folder}", f"head -c 7000000 /dev/urandom >{folder}/ledger-20261121T010000Z.tar.gz"]
+    _, outcome, message = judge_after(site, *made, namespace=ROOT_NAMESPACE, guardrail="mounts.writable", subject="ledger-backups")
+    assert outcome == Outcome.BROKEN, message
+    assert "the next backup needs 8.0 MiB" in message
+
+
+def test_a_layout_is_told_without_root_in_a_user_namespace(site: Path, component: Callable[[str], None]) -> None:
+    component("userns")
+    both_disks(site, ("il-data", "il-state"), layout="flat")
+    beside = [f"mount -t tmpfs il-data {site.parent}/data", f"mount -t tmpfs il-state {site.parent}/data-state"]
+    assert judge_after(site, *beside, namespace=USER_NAMESPACE, guardrail="mounts.layout", subject="layout")[:2] == ("0", Outcome.HELD)
+    gone = judge_after(site, *beside, f"umount {site.parent}/data-state", namespace=USER_NAMESPACE, guardrail="mounts.layout", subject="layout")
+    assert gone[:2] == ("1", Outcome.UNPROVEN)
