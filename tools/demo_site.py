@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import gzip
 import io
 import json
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
@@ -32,8 +34,10 @@ EXAMPLE = ROOT / "examples" / "platform"
 RUN = EXAMPLE / "run"
 PEOPLE = ("planner", "approver")
 KEPT = "reports"
+KEPT_FILE = ".site.json"
 OLD_RELEASE, NEW_RELEASE = "2026.11.1", "2026.11.2"
 ROOM_FOR_POSTGRES_BYTES = 200_000_000
+FIT_FOR = timedelta(hours=12)  # then its backups are soon too old for its own guardrails
 
 
 class DemoError(Exception):
@@ -68,14 +72,24 @@ class DemoSite:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryDisk:
-    """A tmpfs mount: where it is, and what mountinfo says that it is made of (`tmpfs` mostly, `shm` in containers)."""
+class Disk:
+    """A mount: where it is, and what mountinfo says that it is made of (of a disk in memory `tmpfs` mostly, `shm` in containers)."""
 
     mountpoint: Path
     source: str
 
 
-def memory_disk() -> MemoryDisk:
+def disk_of(path: Path) -> Disk:
+    """The mount that a path shows."""
+    from interlock.facts.mounts import MountTable
+
+    shown = MountTable.parse(Path("/proc/self/mountinfo").read_bytes(), where="/proc/self/mountinfo").showing(os.path.realpath(path))
+    if shown is None:
+        raise DemoError(f"nothing is mounted where {path} lies")
+    return Disk(mountpoint=Path(shown.mountpoint), source=shown.source)
+
+
+def memory_disk() -> Disk:
     """A tmpfs mount that an ordinary user may write to. Raises DemoError when this machine has none."""
     mounted = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
@@ -84,7 +98,7 @@ def memory_disk() -> MemoryDisk:
     for candidate in (Path("/dev/shm").resolve(), Path(f"/run/user/{os.getuid()}")):
         fstype, source = mounted.get(str(candidate), ("", ""))
         if fstype == "tmpfs" and os.access(candidate, os.W_OK):
-            return MemoryDisk(mountpoint=candidate, source=source)
+            return Disk(mountpoint=candidate, source=source)
     raise DemoError(
         "no disk in memory: neither /dev/shm nor /run/user/<uid> is a tmpfs mount that you may write to\n"
         "  why: the demo's state disk must be a real mount, or its mount guardrail would look at nothing\n"
@@ -124,14 +138,15 @@ def alone(run: Path) -> Iterator[None]:
 
 
 def find(run: Path) -> DemoSite | None:
-    """The site that was laid out in `run` before, or None when there is none or its memory was emptied (by a reboot)."""
-    site = _kept(run)
-    return site if site is not None and site.state.is_dir() else None
+    """The site that was laid out in `run` before, or None when there is none, its memory was emptied (by a reboot), or its backups are too old by now."""
+    site, laid_out = _kept(run), run / KEPT_FILE
+    fit = site is not None and site.state.is_dir() and datetime.fromtimestamp(laid_out.stat().st_mtime, UTC) > datetime.now(UTC) - FIT_FOR
+    return site if fit else None
 
 
 def _kept(run: Path) -> DemoSite | None:
     try:
-        kept = json.loads((run / ".site.json").read_text())
+        kept = json.loads((run / KEPT_FILE).read_text())
     except (FileNotFoundError, ValueError):
         return None
     return DemoSite(run=run, memory=Path(kept["memory"]), port=kept["port"])
@@ -153,7 +168,7 @@ def lay_out(run: Path) -> DemoSite:
     _make_instances(site)
     _make_keys(site)
     _make_backups(site)
-    (run / ".site.json").write_text(json.dumps({"memory": str(memory), "port": site.port}))
+    (run / KEPT_FILE).write_text(json.dumps({"memory": str(memory), "port": site.port}))
     return site
 
 
@@ -181,15 +196,20 @@ def _copy_tree(site: DemoSite) -> None:
 def _render_site_file(site: DemoSite) -> None:
     text = (EXAMPLE / "interlock.yaml.in").read_text()
     owner, disk = pwd.getpwuid(os.getuid()).pw_name, memory_disk()
+    data = disk_of(site.run)
     here = {"RUN": site.run, "STATE": site.state, "DISK": disk.mountpoint, "DEVICE": disk.source, "OWNER": owner, "PORT": site.port}
+    here |= {"DATA_DISK": data.mountpoint, "DATA_DEVICE": data.source}
     for name, value in here.items():
         text = text.replace(f"@{name}@", str(value))
     (site.run / "interlock.yaml").write_text(text)
 
 
 def _make_state(site: DemoSite) -> None:
-    for folder in (site.state, site.state / "receipts", site.state / "statements"):
+    for folder in (site.state, site.state / "receipts", site.state / "statements", site.run / "data"):
         private_folder(folder)
+    write_private(site.state / "session_secret", secrets.token_hex(32).encode())
+    for folder in (site.state, private_folder(site.run / "config")):
+        (folder / "limits.yaml").write_text("entries_per_day: 1000\nlargest_amount: 100000\n")
 
 
 def _make_instances(site: DemoSite) -> None:
@@ -202,7 +222,9 @@ def _make_instances(site: DemoSite) -> None:
             (folder / canonical).write_text(agreed.replace(NEW_RELEASE, OLD_RELEASE))
         (folder / "app.env").chmod(0o640)
         example = (EXAMPLE / "compose" / "example.env").read_text()
-        (folder / ".env").write_text(example.replace("instances/main", f"instances/{instance}").replace("/srv/platform", str(site.run)))
+        (folder / ".env").write_text(
+            example.replace("instances/main", f"instances/{instance}").replace("/srv/platform", str(site.run)).replace("=/data-state", f"={site.state}")
+        )
     shutil.copyfile(EXAMPLE / "canonical" / "prometheus.yml", site.run / "instances" / "main" / "prometheus.yml")
 
 
@@ -219,23 +241,38 @@ def _make_keys(site: DemoSite) -> None:
 
 
 def _make_backups(site: DemoSite) -> None:
-    """Three nights of class E archives, as the backup job left them: private from the first byte."""
-    folder = site.backups
-    folder.mkdir(parents=True)
-    for private in (folder.parent, folder):
-        private.chmod(0o700)
-    tonight = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0)
-    for nights in (3, 2, 1):
-        taken = tonight - timedelta(days=nights)
-        target = folder / f"ledger-{taken:%Y%m%dT%H%M%SZ}.tar.gz"
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as archive:
-            for number in range(1, 4):
-                receipt = json.dumps({"id": number, "account": "alice", "amount": 100 * number}).encode()
-                member = tarfile.TarInfo(f"receipts/{number:08d}.json")
-                member.size, member.mode, member.mtime = len(receipt), 0o600, int(taken.timestamp())
-                archive.addfile(member, io.BytesIO(receipt))
-        os.utime(target, (taken.timestamp(), taken.timestamp()))
+    """What the backup jobs left: three nights of class E archives, and a dump of the database; private from the first byte."""
+    for folder in (site.backups.parent, site.backups, site.backups.with_name("postgres")):
+        private_folder(folder)
+    newest = datetime.now(UTC) - timedelta(hours=1)
+    for nights in (2, 1, 0):
+        taken = newest - timedelta(days=nights)
+        _write_backup(site.backups / f"ledger-{taken:%Y%m%dT%H%M%SZ}.tar.gz", taken, _archive(taken))
+    dump = gzip.compress((EXAMPLE / "app" / "dump.sql").read_bytes(), mtime=0)
+    _write_backup(site.backups.with_name("postgres") / f"postgres-{newest:%Y%m%dT%H%M%SZ}.sql.gz", newest, dump)
+
+
+def _archive(taken: datetime) -> bytes:
+    """Three receipts and one statement, as the job archives them."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w:gz") as archive:
+        for name, text in [*((f"receipts/{number:08d}.json", {"id": number, "amount": 100 * number}) for number in (1, 2, 3)), ("statements/alice.json", {})]:
+            content = json.dumps(text).encode()
+            member = tarfile.TarInfo(name)
+            member.size, member.mode, member.mtime = len(content), 0o600, int(taken.timestamp())
+            archive.addfile(member, io.BytesIO(content))
+    return raw.getvalue()
+
+
+def _write_backup(path: Path, taken: datetime, content: bytes) -> None:
+    write_private(path, content)
+    os.utime(path, (taken.timestamp(), taken.timestamp()))
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """A new file that is 0600 from its first byte."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+        file.write(content)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

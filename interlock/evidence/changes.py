@@ -42,6 +42,8 @@ from interlock.verdicts import Outcome, Pair, Verdict
 
 Facts = Mapping[str, HostFacts | CouldNotLook]
 
+_QUIET = (Outcome.HELD, Outcome.NOT_APPLICABLE)  # what a new pair may come to without a word of its own
+
 # File systems that come and go with containers, sessions and the kernel's own business.
 _FLEETING = frozenset(
     (
@@ -71,10 +73,13 @@ def _outcomes(previous: Record, current: Record) -> Iterator[str]:
         if is_now is None:
             assert was is not None
             yield f"{pair} is not asked any more: it was {outcome_in_words(was)}"
-        elif was is None:
+        elif was is None and is_now not in _QUIET:
             yield f"{pair} is new: {outcome_in_words(is_now)}{_because(current, pair)}"
-        else:
+        elif was is not None:
             yield f"{pair} was {outcome_in_words(was)}, now {outcome_in_words(is_now)}{_because(current, pair)}"
+    quiet = sum(1 for pair in changed if before.get(pair) is None and now.get(pair) in _QUIET)
+    if quiet:
+        yield f"{number(quiet, 'subject')} more {'is' if quiet == 1 else 'are'} asked, and {'holds' if quiet == 1 else 'hold'}"
 
 
 def _all_outcomes(record: Record) -> dict[Pair, Outcome]:

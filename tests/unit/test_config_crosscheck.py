@@ -138,3 +138,46 @@ def test_gates_are_not_checked_when_nobody_says_what_there_is(tmp_path: Path) ->
 def test_names_are_checked_beside_wrong_types(faults: Faults) -> None:
     found = faults(SITE.replace("owner: root", "owner: 0").replace("expect: [up]", "expect: [upp]"))
     assert [what.split(" ")[0] for what, _ in found] == ["modules.ledger.owner", "actions.go.steps[3].verify.expect[0]"]
+
+
+BARE = "interlock: 1\nsite: bare\n"
+
+
+@pytest.mark.parametrize(
+    ("modules", "told"),
+    [
+        ("{app: {backups: /b, owner: x}}", True),
+        ("{app: {class: A, backups: /b, owner: x}}", False),
+        ("{app: {class: B, backups: /b, owner: x}}", True),
+        ("{postgres: {backups: /b, owner: x}}", False),
+        ("{postgres: {class: E, backups: /b, owner: x}}", True),
+        ("{app: {paths: [/a], backups: /b, owner: x}}", False),
+    ],
+)
+def test_only_a_dump_can_do_without_the_directories_of_an_archive(faults: Faults, modules: str, told: bool) -> None:
+    found = [what for what, _ in faults(BARE + f"modules: {modules}\n")]
+    assert [what for what in found if "does not name the directories" in what] == found
+    assert bool(found) is told
+
+
+def test_a_database_is_not_its_own_copy(faults: Faults) -> None:
+    databases = "databases: {a: {dsn_env: A}, b: {dsn_env: A}, c: {dsn_env: C}}\n"
+    for source, target, told in (("a", "a", True), ("a", "b", True), ("a", "c", False)):
+        found = [what for what, _ in faults(BARE + databases + f"parity: {{move: {{source: {source}, target: {target}}}}}\n")]
+        assert found == (["parity.move.target is its own source"] if told else [])
+
+
+def test_the_overlays_of_both_layouts_do_not_stand_in_one_chain(faults: Faults) -> None:
+    disks = "mounts: {state: {path: /s, device: x}, data: {path: /d, device: y}, layout: flat, overlays: {nested: n.yml, flat: ./f.yml}}\n"
+    compose = "compose: {files: [b.yml, n.yml, f.yml], chains: {one: {files: [b.yml, n.yml, f.yml]}, two: {files: [b.yml, f.yml]}}}\n"
+    assert [what for what, _ in faults(BARE + disks + compose)] == ["compose.chains.one holds the overlays of both layouts, n.yml and f.yml"]
+
+
+def test_a_chain_is_made_of_the_sites_compose_files(faults: Faults) -> None:
+    found = faults(BARE + "compose: {files: [base.yml], chains: {one: {files: [bse.yml]}}}\n")
+    assert found == [("compose.chains.one.files[0] names 'bse.yml', which is not among compose.files", "did you mean base.yml?")]
+
+
+def test_a_name_stands_for_one_class(faults: Faults) -> None:
+    found = [what for what, _ in faults(BARE + "inventory: {classes: [{name: x, class: A}, {name: x, class: B}, {name: y, class: A}]}\n")]
+    assert found == ["x is in class A and in class B"]

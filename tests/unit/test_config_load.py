@@ -275,6 +275,7 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file(faults: Faults) ->
     assert found == [
         "4:3 modules.m.backups is missing",
         "4:3 modules.m.owner is missing",
+        "4:3 modules.m is archived, and does not name the directories of its archive",
         "4:13 modules.m.host names the host 'b', which the site does not have",
         "6:16 hosts.a.timeout: 'x' is no duration",
         "6:19 hosts.a.tmeout is no key that exists",

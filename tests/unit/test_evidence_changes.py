@@ -57,8 +57,8 @@ def test_outcomes_come_first_the_gravest_at_the_top_and_reasons_are_not_told_twi
     assert changes(before, now) == (
         "mounts.state_disk [state] was held, now broken",
         "backups.mode_0600 [app] was held, now unproven",
-        "a.new [s] is new: held: fine",
         "z.gone [s] is not asked any more: it was held",
+        "1 subject more is asked, and holds",
     )
 
 
