@@ -23,7 +23,10 @@ _HEAD = (
     "What `interlock init` found. Behind a line, or above it, stands from what it was inferred; lines without it are from where the line above them is.",
     "Lines that begin with #? ask for what only you know: answer them, take the # away from the lines below, or delete both.",
 )
-_LIVE_HEAD = "What it learned from the running host is `unconfirmed: true` and keeps the gate shut: confirm it with `interlock init --review`."
+_LIVE_HEAD = (
+    "What it learned from the running host is `unconfirmed: true` and keeps the gate shut: confirm it with `interlock init --review`.",
+    "Where the host does not show what the files say, a line begins with #!: find out which is right before you confirm anything.",
+)
 _SHOWN_ASKS = 12
 
 
@@ -54,7 +57,8 @@ def init(wanted: Init, environ: Mapping[str, str]) -> str:
         from interlock.discover.live import with_host
 
         found, contradictions = with_host(found, wanted.root, environ)
-    text = _written(found, target, live=wanted.live, replacing=wanted.force)
+    head = (*_HEAD, *(_LIVE_HEAD if wanted.live else ()), *(f"! {line}" for line in contradictions))
+    text = _written(found, target, head, replacing=wanted.force)
     return "\n".join(_said(found, target, text, len(tree.listing()), contradictions, wanted))
 
 
@@ -78,9 +82,8 @@ def _named(found: Discovered, name: str) -> Discovered:
 # ---- writing
 
 
-def _written(found: Discovered, target: Path, *, live: bool, replacing: bool) -> str:
+def _written(found: Discovered, target: Path, head: tuple[str, ...], *, replacing: bool) -> str:
     """Write the file once it loads, and return its text. A section that would not load is commented out, and says why."""
-    head = (*_HEAD, _LIVE_HEAD) if live else _HEAD
     document = dict(found.document)
     with draft_of(target) as draft:
         text = render(document, head)
@@ -131,7 +134,7 @@ def _said(found: Discovered, target: Path, text: str, files: int, contradictions
     lines += [f"  left out, for a site file cannot hold the name: {ascii(path)}" for path in found.left_out]
     lines += [f"  not looked into: {ascii(folder)} could not be listed" for folder in found.unlisted]
     if contradictions:
-        lines += ["", "The host does not show what the files say. Find out which is right before you confirm anything:"]
+        lines += ["", "The host does not show what the files say, or says more. Find out which is right before you confirm anything:"]
         lines += [f"  {line}" for line in contradictions]
     asks = [(number, line.strip()[3:]) for number, line in enumerate(text.splitlines(), start=1) if line.lstrip().startswith("#?")]
     if asks:
@@ -139,7 +142,7 @@ def _said(found: Discovered, target: Path, text: str, files: int, contradictions
         lines += [f"  line {number}: {ask}" for number, ask in asks[:_SHOWN_ASKS]]
         lines += [f"  and {len(asks) - _SHOWN_ASKS} more"] if len(asks) > _SHOWN_ASKS else []
     lines += [line for hint in found.hints for line in ("", hint)]
-    unconfirmed = text.count("unconfirmed: true")
+    unconfirmed = sum("unconfirmed: true" in line.partition("#")[0] for line in text.splitlines())
     if unconfirmed:
         lines += ["", f"next: interlock init --review{_path(wanted)}   ({unconfirmed} to confirm, one by one)"]
     else:

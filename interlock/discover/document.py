@@ -56,7 +56,7 @@ def may_be_written(text: str) -> bool:
 
 def render(document: Mapping[str, Any], head: Sequence[str]) -> str:
     """The YAML text. `head` are comment lines that it begins with. A section has a blank line before it, but for the scalars at the top."""
-    lines = [_comment(line) for line in head]
+    lines = [_comment(line).replace("# !", "#!", 1) for line in head]
     for key, value in document.items():
         if not isinstance(_bare(value), str | int):
             lines.append("")

@@ -17,8 +17,10 @@ from typing import Any
 from interlock.config.models import Site
 from interlock.config.scalars import LOCAL
 from interlock.config.yamltext import KeyPath
-from interlock.discover.composed import ENGINE_ROOT
+from interlock.discover.composed import ENGINE_ROOT, Described
 from interlock.discover.document import From, Offer, may_be_written, plain
+from interlock.discover.modules import Part, described, engine_of
+from interlock.discover.variables import Known
 from interlock.discover.whole import Discovered
 from interlock.errors import CouldNotLook
 from interlock.facts.engine import Container, Engine
@@ -62,8 +64,11 @@ def with_host(found: Discovered, root: Path, environ: Mapping[str, str]) -> tupl
     """The same document with what this host shows, and the sentences where it contradicts the files."""
     data = plain(found.document)
     state = ((data.get("mounts") or {}).get("state") or {}).get("path") or (data.get("state_dir") or {}).get("path")
-    seen = look_round(root, [path for path in (state, "/var/lib/docker") if path])
+    socket = engine_socket(environ)
+    seen = look_round(root, [path for path in (state, "/var/lib/docker") if path], socket)
     document = dict(found.document)
+    if socket not in (None, SOCKETS[0]) and isinstance(hosts := document.get("hosts"), dict):
+        document["hosts"] = hosts | {"local": hosts["local"] | {"engine": From(socket, f"{_HERE}its engine listens there")}}
     contradictions = [f"{why}: nothing was learned from it" for why in seen.unseen]
     contradictions += _disk(document, state, seen)
     contradictions += _containers(document, found, seen)
@@ -72,22 +77,29 @@ def with_host(found: Discovered, root: Path, environ: Mapping[str, str]) -> tupl
     return replace(found, document=_in_order(document)), tuple(contradictions)
 
 
-def look_round(root: Path, paths: list[str]) -> _Seen:
-    """One look at this machine: its mounts, and the engine whose socket is there."""
+def engine_socket(environ: Mapping[str, str]) -> str | None:
+    """Where this host's container engine listens: what DOCKER_HOST says, else a usual place; None when there is none."""
+    named = environ.get("DOCKER_HOST", "")
+    if named.startswith("unix://"):
+        return named.removeprefix("unix://")
+    return next((socket for socket in SOCKETS if os.path.exists(socket)), None)  # noqa: PTH110
+
+
+def look_round(root: Path, paths: list[str], socket: str | None) -> _Seen:
+    """One look at this machine: its mounts, and its engine."""
     seen = _Seen()
-    sockets = [socket for socket in SOCKETS if os.path.exists(socket)]  # noqa: PTH110
-    looks: set[Look] = {Mounts(), *(Stat(path) for path in paths), *(EngineLook(socket) for socket in sockets[:1])}
+    looks: set[Look] = {Mounts(), *(Stat(path) for path in paths), *({EngineLook(socket)} if socket else ())}
     site = Site.model_validate({"interlock": 1, "site": "here"}).placed(root)
     with tempfile.TemporaryDirectory(prefix="interlock-init-") as spool:
         facts = observe(site, {LOCAL: frozenset(looks)}, Path(spool))[LOCAL]
     if isinstance(facts, CouldNotLook):
         seen.unseen.append(facts.sentence)
         return seen
-    _take(seen, facts, paths, sockets)
+    _take(seen, facts, paths, socket)
     return seen
 
 
-def _take(seen: _Seen, facts: HostFacts, paths: list[str], sockets: list[str]) -> None:
+def _take(seen: _Seen, facts: HostFacts, paths: list[str], socket: str | None) -> None:
     try:
         answer: MountsAnswer = facts.mounts()
         seen.table, seen.links, seen.numbers = MountTable.parse(answer.mountinfo, where=LOCAL), answer.links, answer.devices
@@ -101,10 +113,11 @@ def _take(seen: _Seen, facts: HostFacts, paths: list[str], sockets: list[str]) -
             continue
         real[path] = stat.realpath if stat.present else path
     seen.real = real
-    if not sockets:
+    if socket is None:
+        seen.unseen.append("this host has no container engine at its usual places (DOCKER_HOST names another)")
         return
     try:
-        seen.engine = Engine.parse(facts.engine(sockets[0]).content, where=sockets[0])
+        seen.engine = Engine.parse(facts.engine(socket).content, where=socket)
     except CouldNotLook as error:
         seen.unseen.append(error.sentence)
 
@@ -170,7 +183,7 @@ def _containers(document: dict[str, Any], found: Discovered, seen: _Seen) -> Ite
             yield f"the container {container.name} ({container.image}) keeps its state in itself: it goes with it"
             continue
         base = posixpath.dirname(next((module["backups"] for module in declared.values()), f"/var/backups/{found.name}/x"))
-        modules[name] = From(_module(container, kept, posixpath.join(base, name)), f"{_HERE}container {container.name}, {container.image}, {container.state}")
+        modules[name] = _module(name, container, kept, base)
     if modules:
         document["modules"] = modules
     used = {mount.name for container in seen.engine.containers for mount in container.mounts if mount.name}
@@ -197,12 +210,13 @@ def _moved(container: Container, kept: list[tuple[str, str]], declared: Mapping[
             yield f"the container {container.name} writes to {f'the volume {volume}' if volume else path}, and the compose files say nothing of it"
 
 
-def _module(container: Container, kept: list[tuple[str, str]], backups: str) -> dict[str, Any]:
-    module: dict[str, Any] = {"container": container.name} if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", container.name) else {}
-    volumes = [volume for _, volume in kept if volume]
-    if volumes:
-        module["volumes"] = volumes
-    return module | {"paths": [path for path, _ in kept], "backups": From(backups, "proposed"), "owner": From("root", "proposed"), **_MARK}
+def _module(name: str, container: Container, kept: list[tuple[str, str]], base: str) -> From:
+    letter = engine_of(Described(name=container.name, at="", image=container.image)) or "E"
+    at = f"{_HERE}container {container.name}, {container.state}"
+    part = Part(name=name, letter=letter, at=at, image=container.image, container=container.name)
+    part.volumes, part.paths = [volume for _, volume in kept if volume], [path for path, _ in kept]
+    module = described(part, Known(base, "proposed"), None, None)
+    return From(module.value | _MARK, module.origin)
 
 
 def _name(text: str) -> str:
@@ -286,7 +300,7 @@ def shows_now(site: Site) -> Callable[[KeyPath], str]:
 
     def seen() -> _Seen:
         if not kept:
-            kept.append(look_round(site.root, disks))
+            kept.append(look_round(site.root, disks, site.host(LOCAL).engine))
         return kept[0]
 
     def now(path: KeyPath) -> str:

@@ -146,7 +146,7 @@ def _is_in_tree(path: str, in_tree: frozenset[str]) -> bool:
 def described(part: Part, base: Known, note: str | None, database: str | None) -> Any:
     """A part as a module of the site file."""
     image = part.image.partition("@")[0]
-    what = f"{image or 'built here'}, {part.at}"
+    what = f"{part.at}, {image or 'built here'}"
     module: dict[str, Any] = {}
     if part.letter != "E":
         module["class"] = From(part.letter, f"{_WORDS[part.letter]}: by the name {image.rpartition('/')[2] or part.name}")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from interlock.config.discover import discover
 from interlock.config.models import Site
+from interlock.discover.site import site_of
+from interlock.discover.whole import discover
 from interlock.errors import CouldNotLook, TooLarge
 from interlock.observe.tree import Tree
 
@@ -20,9 +22,10 @@ PUT_ASIDE = b"import os\n\ndef keep(db):\n    os.rename(db, db + '.broken')\n"
 class Files:
     """A tree of files in memory."""
 
-    def __init__(self, files: Mapping[str, bytes | CouldNotLook], unlisted: Mapping[str, CouldNotLook] | None = None) -> None:
+    def __init__(self, files: Mapping[str, bytes | CouldNotLook], unlisted: Mapping[str, CouldNotLook] | None = None, root: str = "/somewhere/my-stack") -> None:
         self.files = files
         self.unlisted = dict(unlisted or {})
+        self.root = Path(root)
 
     def listing(self) -> tuple[str, ...]:
         return tuple(sorted(self.files))
@@ -35,7 +38,8 @@ class Files:
 
 
 def site(files: Mapping[str, bytes | CouldNotLook], compose: tuple[str, ...] = (), unlisted: Mapping[str, CouldNotLook] | None = None) -> Site:
-    return discover(Files(files, unlisted), compose, root=Path("/somewhere/my-stack"))
+    tree = cast("Tree", Files(files, unlisted))
+    return site_of(discover(tree, compose, root=tree.root), tree)
 
 
 def scripts(files: Mapping[str, bytes | CouldNotLook]) -> tuple[str, ...]:
@@ -122,7 +126,8 @@ def test_a_folder_that_cannot_be_listed_is_among_both_kinds_of_files() -> None:
 
 @pytest.mark.parametrize(("folder", "name"), [("my stack!", "my-stack-"), ("-x", "x"), ("\udcff", "tree"), ("x" * 200, "x" * 63)])
 def test_the_site_is_called_after_its_folder(folder: str, name: str) -> None:
-    assert discover(Files({}), (), root=Path("/srv") / folder).site == name
+    tree = cast("Tree", Files({}, root=f"/srv/{folder}"))
+    assert site_of(discover(tree, (), root=tree.root), tree).site == name
 
 
 def test_a_real_tree_is_read_once_and_symbolic_links_lead_nowhere_strange(tmp_path: Path) -> None:
@@ -133,7 +138,8 @@ def test_a_real_tree_is_read_once_and_symbolic_links_lead_nowhere_strange(tmp_pa
     os.mkfifo(tmp_path / "fifo.sh")
     os.mkdir(os.fsencode(tmp_path) + b"/\xff")
     (Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff")) / "b.sh").write_bytes(DUMP)
-    found = discover(Tree(tmp_path, patient=True), (), root=tmp_path)
+    tree = Tree(tmp_path, patient=True)
+    found = site_of(discover(tree, (), root=tmp_path), tree)
     assert found.scripts is not None
     assert found.scripts.files == ("backup.sh", "out.sh", "\udcff/b.sh")
 
