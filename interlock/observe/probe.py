@@ -899,6 +899,7 @@ _TABLE = re.compile(rb"(?:CREATE (?:UNLOGGED |FOREIGN )?TABLE (?:IF NOT EXISTS )
 _DUMPED = re.compile(rb"-- Dumped (from database|by pg_dump) version (.+)")
 _CONNECT = re.compile(rb"\\connect (?:-reuse-previous=\w+ )?(?:\"dbname='(.*)'\"|(" + _IDENTIFIER + rb"))$")
 _COPY_END = re.compile(rb"\n\\[.]\r?\n")
+_TELLING = re.compile(rb"^(?:--|COPY |CREATE |\\|SELECT pg_catalog[.]lo_)[^\n]*", re.MULTILINE)
 _LINE_LIMIT = 1024 * 1024
 
 
@@ -949,11 +950,12 @@ def _unquoted(name: "bytes") -> "bytes":
 
 
 def _statements(stream: "_Bytes") -> "Iterator[bytes]":
-    """The lines of a script, without the rows between `COPY ... FROM stdin;` and `\\.`, which may say anything; of a very long line its beginning."""
+    """The lines of a script that say what is in it, `;` for what stands between them, and nothing of the rows between `COPY ... FROM stdin;` and `\\.`,
+    which may say anything. Of a very long line it is the beginning."""
     held, rows, beginning = b"", False, True
     for part in iter(stream.some, b""):
-        held += part
-        at = 0
+        held, at = held + part, 0
+        whole = held.rfind(b"\n") + 1  # whole lines end here
         while True:
             if rows:
                 end = _COPY_END.search(held, at)
@@ -961,20 +963,23 @@ def _statements(stream: "_Bytes") -> "Iterator[bytes]":
                     at = max(at, len(held) - 4)
                     break
                 at, rows = end.end(), False
-            stop = held.find(b"\n", at)
-            if stop < 0:
-                if len(held) - at > _LINE_LIMIT:
-                    if beginning:
-                        yield held[at : at + _LINE_LIMIT]
+            if not beginning:
+                at, beginning = (held.find(b"\n", at) + 1, True) if whole > at else (len(held), False)
+            telling = _TELLING.search(held, at, whole) if beginning else None
+            if held[at : telling.start() if telling else whole].strip():
+                yield b";"
+            if not telling:
+                at = max(at, whole)
+                if beginning and len(held) - at > _LINE_LIMIT:
+                    yield held[at : at + _LINE_LIMIT]
                     at, beginning = len(held), False
                 break
-            line = held[at:stop].rstrip(b"\r")
-            if beginning:
-                yield line
-            rows = beginning and line.startswith(b"COPY ") and line.endswith(b" FROM stdin;")
-            at, beginning = stop if rows else stop + 1, True
+            line = telling.group().rstrip(b"\r")
+            yield line
+            rows = line.startswith(b"COPY ") and line.endswith(b" FROM stdin;")
+            at = telling.end() if rows else telling.end() + 1
         held = held[at:]
-    if held and not rows and beginning:
+    if held.strip() and not rows and beginning:
         yield held.rstrip(b"\r")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from interlock.config.models import Host, Ssh
 from interlock.facts.looks import ReadFile
-from interlock.observe import hosts, reply, shell_reply
+from interlock.observe import hosts, probe, reply, shell_reply
 
 PAGE = (Path(__file__).parents[2] / "docs" / "observing.md").read_text()
 
@@ -26,5 +26,7 @@ def test_the_limits_are_the_ones_in_the_code() -> None:
     assert f"up to {hosts.AT_ONCE} of them" in PAGE
     assert f"up to {reply.NOISE_LIMIT // 1024} KiB" in PAGE
     assert f"up to {ReadFile('/').limit // 1024 // 1024} MiB" in PAGE
+    assert f"up to {probe.FOLDER_FILE_LIMIT // 1024**2} MiB each and {probe.FOLDER_LIMIT // 1024**2} MiB together ({probe.FOLDER_FILES:,} at most)" in PAGE
+    assert f"secrets up to {probe.SECRET_LIMIT // 1024**2} MiB" in PAGE
     assert f"more than {shell_reply.HELD_LIMIT:,} entries" in PAGE
     assert f"| `timeout` | {Host().timeout} s |" in PAGE
