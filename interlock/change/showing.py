@@ -20,16 +20,15 @@ from interlock.errors import InterlockError
 from interlock.evidence.redact import PATTERNS_ONLY
 from interlock.evidence.visible import visible
 from interlock.facts.differences import lines_of
-from interlock.facts.templates import Rendered, Secrets
+from interlock.facts.templates import MUCH, Rendered, Secrets
 from interlock.gate import moments
 from interlock.gate.canonical import digest, short
-from interlock.gate.plan import BackupPlan, CommandPlan, FilePlan, FilesPlan, StepPlan, VerifyPlan, has_undo
+from interlock.gate.plan import BackupPlan, CommandPlan, FilePlan, FilesPlan, Plan, StepPlan, VerifyPlan, has_undo
 from interlock.observe.tree import Tree
 from interlock.render import render_instance
 
 ANOTHER = "  (another value)"
 DIFF_LINES = 400  # of one file; a longer diff is cut, and says so
-GROWTH = 0.2  # beyond this a change of size is pointed out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +107,7 @@ def _file(file: FilePlan, stored: StoredPlan, site: Site, environ: Mapping[str, 
     if file.unchanged:
         yield f"{file.target}: unchanged"
         return
-    yield f"{file.target}: {_fate(file)}"
+    yield f"{file.target}: {_fate(file, agreed=_agreed(file, stored.plan, site))}"
     sides = _sides(file, stored, site, environ)
     if sides.fault:
         yield f"  cannot be shown: {sides.fault}"
@@ -119,13 +118,20 @@ def _file(file: FilePlan, stored: StoredPlan, site: Site, environ: Mapping[str, 
         yield f"  and {len(diff) - DIFF_LINES} more lines of this diff"
 
 
-def _fate(file: FilePlan) -> str:
+def _agreed(file: FilePlan, plan: Plan, site: Site) -> bool:
+    """True when the site that the plan was made for, whose digest is in the plan, says yes to another size of this file."""
+    steps = site.actions[plan.action].steps if site.digest == plan.site.digest and plan.action in site.actions else ()
+    return any(step.write_files is not None and file.template in (step.write_files.resized or ()) for step in steps)
+
+
+def _fate(file: FilePlan, *, agreed: bool) -> str:
     new, old = file.new, file.old
     if old is None:
         return f"created, {new.size} bytes, {new.mode}"
     parts = [f"{old.size} -> {new.size} bytes"]
-    if old.size and abs(new.size - old.size) > GROWTH * old.size:
-        parts.append(f"{'GROWS' if new.size > old.size else 'SHRINKS'} BY {abs(new.size - old.size) * 100 // old.size} %")
+    if old.size and abs(new.size - old.size) * 100 > MUCH * old.size:
+        said = "`resized` in the site says yes" if agreed else "NO `resized` in the site says yes"
+        parts.append(f"{'GROWS' if new.size > old.size else 'SHRINKS'} BY {abs(new.size - old.size) * 100 // old.size} % ({said})")
     if old.mode != new.mode:
         parts.append(f"mode {old.mode} -> {new.mode}")
     return ", ".join(parts)

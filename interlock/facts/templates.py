@@ -6,6 +6,7 @@ from an env file is written there as the name of its variable, `${DB_PASSWORD}`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,6 +18,7 @@ from interlock.facts.substitution import Piece
 HIDDEN = b"***"
 SHORTEST_FOUND = 4  # of a secret, as `interlock.evidence.redact` has it: shorter ones stand in every other line by chance
 LONGEST_HEADER = 100  # lines; a marker further down would exempt most of the file
+MUCH = 20  # percent: a file that grows or shrinks by more needs an explicit yes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +132,8 @@ class Target:
 class TemplateFile:
     """One template of an instance, with everything that its judgement needs. `canonical` is None when there is no such file; `target` when nobody asked.
 
-    `mode` is what a new file gets; `mode_stated` is False where the site leaves it to the file that is there.
+    `mode` is what a new file gets; `mode_stated` is False where the site leaves it to the file that is there. `source` is the template itself, None when it
+    could not be read; `names` are the variables that the instance has; `resized` says that each step that writes the file says yes to another size.
     """
 
     template: str
@@ -141,6 +144,10 @@ class TemplateFile:
     mode_stated: bool = True
     header: Header | None = None
     target: Target | None = None
+    source_path: str = ""
+    source: bytes | None = field(default=None, repr=False)
+    names: frozenset[str] = frozenset()
+    resized: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,3 +156,86 @@ class InstanceFiles:
 
     instance: str
     files: Iterable[TemplateFile]
+
+
+# ---- what was to be replaced, and was not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftover:
+    """A placeholder or a marker in a rendered file, on which line. `text` may be shown: a secret value in it stands as `<NAME>`; `kind` is stable."""
+
+    kind: str
+    text: str
+    line: int
+
+
+_MARKER = re.compile(r"^(?:<{7}|>{7}|\|{7})(?= |\r?$).*", re.MULTILINE)
+_PLACEHOLDERS = (
+    re.compile(r"\{\{\{?[#/^&>!~-]?\s*(?P<name>[A-Za-z_][\w.-]*)[^{}\n]*\}\}\}?"),  # Handlebars, Mustache, Jinja; `{{ $x }}` and `{{ .X }}` are Go's
+    re.compile(r"\{%[-+]?\s*(?P<name>[a-z]+)\b[^%\n]*[-+]?%\}"),
+    re.compile(r"<%[=-]?\s*(?P<name>[A-Za-z_@][\w.]*)[^%\n]*%>"),
+    re.compile(r"(?<![\w@])@(?P<name>[A-Z][A-Z0-9_]{2,})@(?!\w)"),
+)
+_UNDERSCORES = re.compile(r"(?<!\w)__(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)__(?!\w)")
+_REFERENCE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)[^{}\n]*\}")
+_HANDLEBARS_BRACES = re.compile(r"\$\{[^{}\n]*\{\{[^{}\n]*\}\}\}(?!\})")
+
+
+def leftovers(rendered: Rendered, canonical: Canonical | None, names: frozenset[str]) -> Iterator[Leftover]:
+    """What is left in a rendered file that something should have replaced. `names` are the variables of the instance.
+
+    What the canonical file holds too is meant: Prometheus, Ansible and Go templates are full of braces. That does not go for a placeholder whose name is a
+    variable of the instance, for it has a value, nor for a merge marker. `${X}` in a rendered file is the shell's or nginx's, unless a value brought it in.
+    """
+    text = _maskable(rendered)
+    meant = canonical.content.decode("utf-8", "surrogateescape") if canonical is not None else ""
+    same = canonical is not None and canonical.content == rendered.content
+    for found in _MARKER.finditer(text):
+        yield Leftover(kind="merge-marker", text=found[0][:7], line=_line(text, found))
+    for pattern in (*_PLACEHOLDERS, *([_UNDERSCORES] if names else [])):
+        for found in pattern.finditer(text):
+            named = found["name"] in names
+            if named or (pattern is not _UNDERSCORES and found[0] not in meant and not (same and "<" in found[0])):
+                yield Leftover(kind="placeholder", text=found[0], line=_line(text, found))
+    yield from _in_values(rendered, meant)
+    if not rendered.pieces:
+        yield from _references(text, meant, names)
+
+
+def _references(text: str, meant: str, names: frozenset[str]) -> Iterator[Leftover]:
+    """A file that is copied as it is: `${X}` of a variable that the instance has was to be substituted, unless the reviewed file has it too."""
+    for found in _REFERENCE.finditer(text):
+        if found["name"] in names and found[0] not in meant:
+            yield Leftover(kind="variable", text=found[0], line=_line(text, found))
+
+
+def _in_values(rendered: Rendered, meant: str) -> Iterator[Leftover]:
+    """Values are not looked at again when they are put in, so a reference in one stays."""
+    line = 1
+    told: set[str] = set()
+    for piece in rendered.pieces:
+        if piece.name and piece.name not in told:
+            held = [found[0] for pattern in (_REFERENCE, _PLACEHOLDERS[0]) for found in pattern.finditer(piece.text) if found[0] not in meant]
+            if held:
+                told.add(piece.name)
+                yield Leftover(kind="placeholder-in-value", text=f"${{{piece.name}}}", line=line)
+        line += piece.text.count("\n")
+
+
+def _maskable(rendered: Rendered) -> str:
+    """The text of a rendered file with `<NAME>` where the value of a variable stands: a value is looked at by itself."""
+    if not rendered.pieces:
+        return rendered.content.decode("utf-8", "surrogateescape")
+    return "".join(f"<{piece.name}>" + "\n" * piece.text.count("\n") if piece.name else piece.text for piece in rendered.pieces)
+
+
+def _line(text: str, found: re.Match[str]) -> int:
+    return text.count("\n", 0, found.start()) + 1
+
+
+def handlebars_braces(source: bytes) -> Iterator[Leftover]:
+    """`${VAR:-{{x}}}` in a Handlebars template: it reads the three braces as the end of a raw `{{{`, and refuses the file."""
+    text = source.decode("utf-8", "surrogateescape")
+    for found in _HANDLEBARS_BRACES.finditer(text):
+        yield Leftover(kind="handlebars-braces", text=found[0], line=_line(text, found))

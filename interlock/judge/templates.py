@@ -1,4 +1,5 @@
-"""Are the rendered bytes the canonical bytes? `interlock.observe.templates` brings both.
+"""Are the rendered bytes the canonical bytes, is nothing left in them to be replaced, and is no file suddenly another size? `interlock.observe.templates`
+brings them.
 
 Sizes are compared first, bytes next; what differs, and how, is looked into only where something does.
 """
@@ -11,7 +12,21 @@ from typing import NamedTuple
 
 from interlock.config.models import Site
 from interlock.facts.differences import Difference, Side, common_prefix, differences, lines_of, unified_diff
-from interlock.facts.templates import Canonical, Header, InstanceFiles, NotRendered, Rendered, TemplateFile, Unseen
+from interlock.facts.looks import StatAnswer
+from interlock.facts.substitution import Fault as SubstitutionFault
+from interlock.facts.templates import (
+    MUCH,
+    Canonical,
+    Header,
+    InstanceFiles,
+    Leftover,
+    NotRendered,
+    Rendered,
+    TemplateFile,
+    Unseen,
+    handlebars_braces,
+    leftovers,
+)
 from interlock.verdicts import Broken, Detail, Guardrail, HeldRun, Outcome, Severity, Streamed, Subject, Unproven, When
 
 SHOWN = 3  # files that the one sentence names; the details name all
@@ -26,6 +41,16 @@ def rendered_instances(site: Site) -> Sequence[Subject]:
 def judge_byte_equivalence(instance: InstanceFiles) -> Broken | Unproven | Streamed:
     """Held when each file of the instance is its canonical file byte for byte, apart from a declared header, and mode and target are as declared."""
     findings = tuple(finding for file in instance.files for finding in _file(file))
+    files = len({finding.detail.what.partition(" ")[0] for finding in findings})
+    return _judged(instance, findings, f"{_files(files)} of {instance.instance} byte for byte as reviewed")
+
+
+def _files(count: int) -> str:
+    return f"{count} {'file' if count == 1 else 'files'}"
+
+
+def _judged(instance: InstanceFiles, findings: Sequence[Finding], held: str) -> Broken | Unproven | Streamed:
+    """What the findings come to; `held` is said when nothing is wrong. Nothing rendered is nothing proven."""
     details = tuple(finding.detail for finding in findings)
     broken = [finding for finding in findings if finding.detail.outcome is Outcome.BROKEN]
     unproven = [finding for finding in findings if finding.detail.outcome is Outcome.UNPROVEN]
@@ -33,13 +58,8 @@ def judge_byte_equivalence(instance: InstanceFiles) -> Broken | Unproven | Strea
         return Broken(_in_words(broken), remedy=broken[0].remedy, kind=broken[0].detail.kind, details=details)
     if unproven:
         return Unproven(_in_words(unproven), remedy=unproven[0].remedy, details=details)
-    files = len({detail.what.partition(" ")[0] for detail in details})
-    said = (
-        f"{files} {'files' if files > 1 else 'file'} of {instance.instance} byte for byte as reviewed"
-        if files
-        else f"nothing is rendered for {instance.instance}"
-    )
-    return Streamed(details=_together(details), says=lambda _tally: said, remedy="" if files else "declare a template for it")
+    said = held if details else f"nothing is rendered for {instance.instance}"
+    return Streamed(details=_together(details), says=lambda _tally: said, remedy="" if details else "declare a template for it")
 
 
 def _together(details: Sequence[Detail]) -> Iterator[HeldRun]:
@@ -58,6 +78,7 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
+UNRESOLVED_KINDS = frozenset(fault.value for fault in SubstitutionFault)  # what keeps a template from being rendered is `templates.unresolved`'s
 CONTENT = " content"  # what a detail is about: the template and one of these
 MODE = " mode"
 TARGET = " target"
@@ -92,6 +113,9 @@ def _file(file: TemplateFile) -> Iterator[Finding]:
 def _content(file: TemplateFile) -> Iterator[Finding]:
     path = file.canonical_path
     match file.rendered, file.canonical:
+        case NotRendered(kind=kind) as fault, _ if kind in UNRESOLVED_KINDS:
+            told = f"there is nothing to compare, for it cannot be rendered: {fault.message}"
+            yield _unseen(file, CONTENT, Unseen(message=told, remedy=fault.remedy), fault.file)
         case NotRendered() as fault, _:
             yield _broken(file, CONTENT, fault.kind, fault.message, fault.file, line=fault.line, remedy=fault.remedy)
         case Rendered(), None:
@@ -212,4 +236,128 @@ BYTE_EQUIVALENT = Guardrail(
     remedy="render the template, look at the difference, and correct the one that is wrong",
     subjects=rendered_instances,
     judge=judge_byte_equivalence,
+)
+
+
+# ---- nothing is left to be replaced
+
+
+def judge_unresolved(instance: InstanceFiles) -> Broken | Unproven | Streamed:
+    """Held when every template can be rendered, and no placeholder, merge marker or reference is left in what comes out."""
+    findings = tuple(finding for file in instance.files for finding in _unresolved(file))
+    files = len({finding.detail.what.partition(" ")[0] for finding in findings})
+    return _judged(instance, findings, f"nothing is left to be replaced in {_files(files)} of {instance.instance}")
+
+
+def _unresolved(file: TemplateFile) -> Iterator[Finding]:
+    found = list(_left_in_template(file))
+    yield from found
+    match file.rendered:
+        case NotRendered() as fault if fault.kind in UNRESOLVED_KINDS:
+            yield _broken(file, CONTENT, fault.kind, fault.message, fault.file, line=fault.line, remedy=fault.remedy)
+        case NotRendered() as fault:
+            yield _unseen(file, CONTENT, Unseen(message=fault.message, remedy=fault.remedy), fault.file)
+        case Unseen() as unseen:
+            yield _unseen(file, CONTENT, unseen, file.source_path or file.canonical_path)
+        case Rendered() as rendered:
+            canonical = file.canonical if isinstance(file.canonical, Canonical) else None
+            left = list(leftovers(rendered, canonical, file.names))
+            for one in left:
+                yield _left(file, one, file.source_path)
+            if not left and not found:
+                yield _held(file, CONTENT, "nothing is left to be replaced")
+
+
+def _left_in_template(file: TemplateFile) -> Iterator[Finding]:
+    if file.source is not None and file.source_path.endswith((".hbs", ".handlebars")):
+        for one in handlebars_braces(file.source):
+            yield _left(file, one, file.source_path)
+
+
+def _left(file: TemplateFile, left: Leftover, path: str) -> Finding:
+    said, remedy = _LEFT[left.kind]
+    message = f"{said.format(left.text)}, line {left.line} of what {path or file.template} renders to"
+    if left.kind == "handlebars-braces":
+        message = f"{path}:{left.line}: {said.format(left.text)}"
+    about = f" {left.kind} {left.text}"
+    return _broken(file, about, left.kind, message, path, line=left.line if left.kind == "handlebars-braces" else None, remedy=remedy.format(left.text))
+
+
+_LEFT = {
+    "merge-marker": ("the merge marker {} is left", "decide the merge, and remove the marker lines"),
+    "placeholder": ("the placeholder {} is left", "render the template with what replaces {}; if it is meant, let the reviewed canonical file hold it"),
+    "variable": ("{} is left, for the file is copied as it is", "write `renderer: substitute`; if it is meant, let the reviewed canonical file hold it"),
+    "placeholder-in-value": ("the value of {} holds a placeholder, and a value is not looked at again", "write out what it stands for in the value of {}"),
+    "handlebars-braces": (
+        "{} is a parse error in Handlebars: the three braces end a raw `{{{{{{`",
+        "write the value raw, which ends with the three braces: `${{VAR:-{{{{{{x}}}}}}}}`",
+    ),
+}
+
+
+UNRESOLVED = Guardrail(
+    id="templates.unresolved",
+    title="no placeholder, merge marker or undefined variable is left in a rendered file",
+    severity=Severity.HIGH,
+    when=frozenset({When.STATIC}),
+    rationale="A server reads `{{ host }}` as a host name, and a half-merged file as whatever its parser makes of it; both start, and both are wrong.",
+    remedy="render the template with every value, and decide every merge",
+    subjects=rendered_instances,
+    judge=judge_unresolved,
+)
+
+
+# ---- no file is suddenly another size
+
+
+def judge_size_change(instance: InstanceFiles) -> Broken | Unproven | Streamed:
+    """Held when no file would grow or shrink by more than a fifth, unless each step that writes it says yes to that."""
+    findings = tuple(_size(file) for file in instance.files)
+    return _judged(instance, findings, f"{_files(len(findings))} of {instance.instance}: none grows or shrinks much without a yes")
+
+
+SIZE = " size"
+
+
+def _size(file: TemplateFile) -> Finding:
+    match file.rendered, file.target.seen if file.target is not None else None:
+        case NotRendered() as fault, _:
+            return _unseen(file, SIZE, Unseen(message=fault.message, remedy=fault.remedy), fault.file)
+        case Unseen() as unseen, _:
+            return _unseen(file, SIZE, unseen, file.source_path)
+        case _, Unseen() as unseen:
+            return _unseen(file, SIZE, unseen, file.target.path if file.target else "")
+        case Rendered() as rendered, StatAnswer() as seen:
+            return _sized(file, len(rendered.content), seen, rendered.target)
+        case _:
+            return _unseen(file, SIZE, Unseen(message="its target was not looked at", remedy="observe again"), file.canonical_path)
+
+
+def _sized(file: TemplateFile, new: int, seen: StatAnswer, path: str) -> Finding:
+    if not seen.present:
+        return _held(file, SIZE, "it would be created")
+    if not stat.S_ISREG(seen.mode):
+        return _unseen(file, SIZE, Unseen(message=f"{path} is no regular file", remedy=f"move {path} out of the way"), path)
+    old = seen.size
+    percent = abs(new - old) * 100 // old if old else new * 100
+    if abs(new - old) * 100 <= MUCH * old:
+        return _held(file, SIZE, f"its size changes by {MUCH} % at most")
+    how, kind = ("grow", "grows") if new > old else ("shrink", "shrinks")
+    message = f"{path} would {how} from {old:,} to {new:,} bytes" + (f", by {percent} %" if old else "")
+    if file.resized:
+        return _held(file, SIZE, f"{message}, and each step that writes it says yes")
+    remedy = f"read the difference; if it is meant, write `resized: [{file.template}]` into the write-files step"
+    detail = Detail(what=file.template + SIZE, outcome=Outcome.BROKEN, kind=kind, message=f"{file.template}: {message}", file=path, value=percent)
+    return Finding(detail, remedy)
+
+
+SIZE_CHANGE = Guardrail(
+    id="templates.size_change",
+    title="a file that would grow or shrink by more than 20 % has an explicit yes in the plan",
+    severity=Severity.HIGH,
+    when=frozenset({When.PREFLIGHT}),
+    rationale="A configuration that triples in size is another configuration: somebody merged two, or the wrong template was rendered.",
+    remedy="read the difference, and say yes to it: `resized:` in the write-files step",
+    subjects=rendered_instances,
+    judge=judge_size_change,
 )

@@ -15,6 +15,7 @@ from interlock.facts.templates import Canonical, Header, InstanceFiles, NotRende
 from interlock.observe.tree import MissingFile
 from interlock.observe.world import Observer, World
 from interlock.render import render_instance
+from interlock.render.instance import InstanceValues
 from interlock.verdicts import Subject
 
 
@@ -48,7 +49,37 @@ def _file(world: World, subject: Subject, name: str, template: Template, instanc
         mode_stated="mode" in template.model_fields_set,
         header=_header(template.header),
         target=_target(world, subject.host, _target_path(template, instance, subject.name)) if world.live else None,
+        source_path=template.template.replace("{instance}", subject.name),
+        source=_source(world, template.template.replace("{instance}", subject.name)),
+        names=_names(world, subject.name, instance),
+        resized=_resized(world.site, name, subject.name),
     )
+
+
+def _source(world: World, path: str) -> bytes | None:
+    try:
+        return world.tree.read(path)
+    except CouldNotLook:
+        return None  # what could not be rendered says why
+
+
+def _names(world: World, name: str, instance: Instance) -> frozenset[str]:
+    """The variables that an instance has; those of its env file only where it can be read, which rendering tells."""
+
+    def names() -> frozenset[str]:
+        try:
+            return frozenset(InstanceValues(name, instance, world.tree, world.environ))
+        except (CouldNotLook, ConfigError):
+            return frozenset(instance.values)
+
+    return world.once(("templates.names", name), names)
+
+
+def _resized(site: Site, template: str, instance: str) -> bool:
+    """True when every step that writes the file says yes to another size, and there is one."""
+    steps = [step.write_files for action in site.actions.values() for step in action.steps if step.write_files is not None]
+    writing = [step for step in steps if template in step.templates and (step.instances is None or instance in step.instances)]
+    return bool(writing) and all(template in (step.resized or ()) for step in writing)
 
 
 def _target_path(template: Template, instance: Instance, instance_name: str) -> str:
@@ -107,4 +138,8 @@ def _target(world: World, host: str, path: str) -> Target:
         return Target(path=path, seen=_unseen(error))
 
 
-OBSERVERS: Mapping[str, Observer] = {"templates.byte_equivalent": Observer(looks=_looks, see=instance_files)}
+OBSERVERS: Mapping[str, Observer] = {
+    "templates.byte_equivalent": Observer(looks=_looks, see=instance_files),
+    "templates.unresolved": Observer(see=instance_files),
+    "templates.size_change": Observer(looks=_looks, see=instance_files),
+}

@@ -32,7 +32,7 @@ def test_a_live_file_that_is_still_to_be_changed_is_no_fault(site: Path) -> None
 
 def test_drift_is_told_although_the_host_cannot_be_reached(site: Path) -> None:
     FAULTS[0].seed(site)
-    FAULTS[3].blind(site)
+    FAULTS[-1].blind(site)
     ran = run_check(site, "preflight")
     assert ran.exit_code == 1
     (verdict,) = ran.verdicts("templates.byte_equivalent")
@@ -59,5 +59,5 @@ def test_no_value_of_the_environment_or_an_env_file_is_in_any_artefact(site: Pat
 
 
 def test_the_static_gate_looks_at_no_host(site: Path) -> None:
-    FAULTS[3].blind(site)
+    FAULTS[-1].blind(site)
     assert run_check(site, "static").exit_code == 0

@@ -332,10 +332,18 @@ def test_a_plan_that_nobody_could_approve_is_refused(tmp_path: Path) -> None:
 # ---- in words
 
 
+def test_a_yes_to_another_size_is_said_where_the_size_is(tmp_path: Path) -> None:
+    tiny = make_tiny(tmp_path)
+    text = (tiny.root / "interlock.yaml").read_text()
+    (tiny.root / "interlock.yaml").write_text(text.replace("{templates: [conf, motd]}", "{templates: [conf, motd], resized: [conf]}"))
+    changed = again(tiny)
+    assert "GROWS BY 58 % (`resized` in the site says yes)" in plan_text(changed.plan(), changed.site, changed.environ)
+
+
 def test_a_plan_is_shown_in_words_with_a_diff_and_without_secrets(tiny: Tiny) -> None:
     shown = plan_text(tiny.plan(), tiny.site, tiny.environ)
     assert "step 1 of 4: back up app (class E)" in shown
-    assert "conf/app.conf: 36 -> 57 bytes, GROWS BY 58 %" in shown
+    assert "conf/app.conf: 36 -> 57 bytes, GROWS BY 58 % (NO `resized` in the site says yes)" in shown
     assert "-password = ${DB_PASSWORD}  (another value)" in shown
     assert "+password = ${DB_PASSWORD}" in shown
     assert "+workers = 4" in shown

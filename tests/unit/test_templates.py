@@ -166,11 +166,16 @@ def test_a_missing_canonical_file_is_broken() -> None:
     assert broken_kinds(case(canonical=None)) == ["canonical-missing"]
 
 
-def test_what_cannot_be_rendered_is_broken_for_its_own_reason() -> None:
-    fault = NotRendered(kind="undefined-variable", message="templates/nginx.conf:3:1: variable X is not defined", remedy="define X", file="t", line=3)
+def test_an_env_file_that_cannot_be_used_is_broken_for_its_own_reason() -> None:
+    fault = NotRendered(kind="values", message="main.env:3:1: X is set twice", remedy="remove one", file="main.env", line=3)
     judgement = judge(replace(case(), rendered=fault, canonical=None))
     assert isinstance(judgement, Broken)
-    assert (judgement.kind, judgement.remedy, judgement.details[0].line) == ("undefined-variable", "define X", 3)
+    assert (judgement.kind, judgement.remedy, judgement.details[0].line) == ("values", "remove one", 3)
+
+
+def test_what_cannot_be_rendered_is_left_to_the_rule_for_that_and_proves_nothing_here() -> None:
+    fault = NotRendered(kind="undefined-variable", message="templates/nginx.conf:3:1: variable X is not defined", remedy="define X", file="t", line=3)
+    assert isinstance(judge(replace(case(), rendered=fault, canonical=None)), Unproven)
 
 
 @pytest.mark.parametrize(("mode", "executable"), [(0o755, False), (0o644, True), (0o600, True)])

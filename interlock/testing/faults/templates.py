@@ -10,6 +10,7 @@ from interlock.verdicts import When
 
 TEMPLATE = "# Rendered for ${INSTANCE}.\nserver_name ${SERVER_NAME};\nkeepalive ${KEEPALIVE:-65};\nlog_format '$$status';\n"
 CANONICAL = "# Rendered for main.\nserver_name app.example.org;\nkeepalive 65;\nlog_format '$status';\n"
+OLDER = "# Rendered for main.\nserver_name old.example.org;\nkeepalive 60;\nlog_format '$status';\n"  # what an earlier release left
 
 
 def _healthy(folder: Path) -> None:
@@ -17,7 +18,7 @@ def _healthy(folder: Path) -> None:
         (folder / name).mkdir()
     (folder / "templates" / "nginx.conf").write_text(TEMPLATE)
     (folder / "canonical" / "nginx.conf").write_text(CANONICAL)
-    (folder / "live" / "nginx.conf").write_text("# what an earlier release left here\n")
+    (folder / "live" / "nginx.conf").write_text(OLDER)
     (folder / "live" / "nginx.conf").chmod(0o640)
     (folder / "main.env").write_text("SERVER_NAME=app.example.org\n")
     template = {"template": "templates/nginx.conf", "canonical": "canonical/nginx.conf", "target": "nginx.conf", "mode": "0640"}
@@ -38,16 +39,69 @@ def _canonical_is_a_directory(folder: Path) -> None:
     (folder / "canonical" / "nginx.conf").mkdir()
 
 
+def _shorten_live_file(folder: Path) -> None:
+    (folder / "live" / "nginx.conf").write_text(OLDER[:30])
+
+
+def _env_file_is_a_directory(folder: Path) -> None:
+    (folder / "main.env").unlink()
+    (folder / "main.env").mkdir()
+
+
+def _in_both(old: str, new: str) -> Callable[[Path], None]:
+    """An edit of the template and of its canonical file, which stay the same."""
+
+    def seed(folder: Path) -> None:
+        for path in ("templates/nginx.conf", "canonical/nginx.conf"):
+            _edit(path, old, new)(folder)
+
+    return seed
+
+
 def _fault(
-    describe: str, kind: str, seed: Callable[[Path], None], *, gate: When = When.STATIC, blind: Callable[[Path], None] = _canonical_is_a_directory
+    describe: str,
+    kind: str,
+    seed: Callable[[Path], None],
+    *,
+    guardrail: str = "byte_equivalent",
+    gate: When = When.STATIC,
+    blind: Callable[[Path], None] = _canonical_is_a_directory,
 ) -> Fault:
-    return Fault(guardrail="templates.byte_equivalent", describe=describe, kind=kind, gate=gate, healthy=_healthy, seed=seed, blind=blind)
+    return Fault(guardrail=f"templates.{guardrail}", describe=describe, kind=kind, gate=gate, healthy=_healthy, seed=seed, blind=blind)
 
 
 FAULTS = (
     _fault("a template edited without its canonical file", "content", _edit("templates/nginx.conf", "keepalive", "keepalive_timeout")),
     _fault("a canonical file saved with other line ends", "line-ends", _edit("canonical/nginx.conf", "\n", "\r\n")),
-    _fault("a variable that the instance does not define", "undefined-variable", _edit("main.env", "SERVER_NAME", "SERVER_NAMES")),
+    _fault(
+        "a variable that the instance does not define",
+        "undefined-variable",
+        _edit("main.env", "SERVER_NAME", "SERVER_NAMES"),
+        guardrail="unresolved",
+        blind=_env_file_is_a_directory,
+    ),
+    _fault(
+        "a merge that nobody decided, in the template and in what was reviewed",
+        "merge-marker",
+        _in_both("keepalive", "<<<<<<< HEAD\nkeepalive"),
+        guardrail="unresolved",
+        blind=_env_file_is_a_directory,
+    ),
+    _fault(
+        "a placeholder of another engine, for a variable that has a value",
+        "placeholder",
+        _in_both("log_format", "server_alias {{ SERVER_NAME }};\nlog_format"),
+        guardrail="unresolved",
+        blind=_env_file_is_a_directory,
+    ),
+    _fault(
+        "a live file that a release would triple",
+        "grows",
+        _shorten_live_file,
+        guardrail="size_change",
+        gate=When.PREFLIGHT,
+        blind=lambda folder: move_to_unreachable_host(folder, "instances", "main"),
+    ),
     _fault(
         "a live file whose mode somebody changed",
         "target-mode",
