@@ -456,6 +456,9 @@ class Compose(Noun):
         description="The compose files, base first."
     )
     chains: Table[Chain] = Field(default_factory=nothing, description="Which of the files are started together, by name; all of them when not given.")
+    env_sources: TreePaths | None = Field(
+        default=None, description="Env examples, and scripts that write the env file of a new installation; found by what they hold when not given."
+    )
 
     @property
     def started(self) -> Mapping[str, Chain]:

@@ -1,4 +1,5 @@
-"""Which variables does a compose file ask for, and which does an instance give? The nouns of the env family; `interlock.observe.env` brings the texts."""
+"""Which variables does a chain of compose files ask for, and which does an instance give? The nouns of the env family; `interlock.observe.env` brings the
+texts."""
 
 from __future__ import annotations
 
@@ -32,34 +33,55 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceEnv:
-    """The compose files' texts beside what an instance's env file gives.
+class ChainTexts:
+    """What a chain of compose files has compose interpolate, in the order of its files."""
 
-    `where` names the env file, `present` whether it is there. `values` may hold secrets and is never shown; `inherited` are names without a value, which
-    the shell that runs compose would have to give.
-    """
-
-    instance: str
-    where: str
-    present: bool
+    chain: str
     scalars: tuple[Scalar, ...]
-    values: Mapping[str, str] = field(repr=False)
-    inherited: frozenset[str] = frozenset()
 
     def needed(self) -> frozenset[str]:
         """Every variable that stands somewhere without a default, outside of another one's default."""
         names = {one.name for scalar in self.scalars for one in references(scalar.text) if not one.has_default and not one.nested}
         return frozenset(names - ALWAYS_DEFINED)
 
-    def missing(self) -> Iterator[Missing]:
+    def missing(self, values: Mapping[str, str]) -> Iterator[Missing]:
         """What compose would find undefined, each variable once, at the first place that needs it."""
-        known = dict.fromkeys(ALWAYS_DEFINED, "given") | dict(self.values)
+        known = dict.fromkeys(ALWAYS_DEFINED, "given") | dict(values)
         seen: set[str] = set()
         for scalar in self.scalars:
             for name, fault in _undefined(scalar.text, known):
                 if name not in seen:
                     seen.add(name)
                     yield Missing(name=name, file=scalar.file, line=scalar.line, fault=fault)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceEnv:
+    """The texts of the chains that an instance may run, beside what its env file gives, or what a new installation is given.
+
+    `where` names the env file or files, `present` whether there is one. `values` may hold secrets and is never shown; `inherited` are names without a value,
+    which the shell that runs compose would have to give. `template`: it is what every installation gets, whichever chain it runs.
+    """
+
+    instance: str
+    where: str
+    present: bool
+    chains: tuple[ChainTexts, ...]
+    values: Mapping[str, str] = field(repr=False)
+    inherited: frozenset[str] = frozenset()
+    template: bool = False
+
+    def needed(self) -> frozenset[str]:
+        """Every variable that one of the chains needs."""
+        return frozenset[str]().union(*(chain.needed() for chain in self.chains))
+
+    def missing(self) -> Mapping[str, Mapping[str, Missing]]:
+        """What the chains would find undefined: by variable, and below it by the name of the chain."""
+        found: dict[str, dict[str, Missing]] = {}
+        for chain in self.chains:
+            for one in chain.missing(self.values):
+                found.setdefault(one.name, {})[chain.chain] = one
+        return found
 
 
 def _undefined(text: str, known: Mapping[str, str]) -> Iterator[tuple[str, Fault]]:

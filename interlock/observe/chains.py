@@ -83,6 +83,11 @@ def _mentions(tree: Files, known: frozenset[str]) -> Iterator[tuple[str, Mention
             yield from ((path, mention) for mention in mentions(content[:_LARGEST].decode("utf-8", "replace")))
 
 
+def is_of_others(path: str) -> bool:
+    """Whether a file lies among tests, or in the code of others."""
+    return _OF_OTHERS.search(path) is not None
+
+
 def _may_name(path: str, known: frozenset[str]) -> bool:
     if path in known:
         return not _OF_OTHERS.search(path)

@@ -5,26 +5,31 @@ from __future__ import annotations
 import pytest
 
 from interlock.commands.selftest import prove
-from interlock.facts.env import InstanceEnv, Scalar
+from interlock.facts.env import ChainTexts, InstanceEnv, Scalar
 from interlock.judge.env import judge_coverage
-from interlock.testing.faults import Fault, all_faults
+from interlock.testing.faults import Fault
+from interlock.testing.faults.env import FAULTS
 from interlock.verdicts import Broken, Held, Outcome, Unproven
 
 
-@pytest.mark.parametrize("fault", [pytest.param(fault, id=f"{fault.guardrail}-{fault.kind}") for fault in all_faults() if fault.guardrail.startswith("env.")])
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.describe) for fault in FAULTS])
 def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault) -> None:
     assert prove(fault) == ""
 
 
-def env(*texts: str, inherited: frozenset[str] = frozenset(), **values: str) -> InstanceEnv:
-    scalars = tuple(Scalar(file="compose.yaml", line=line, text=text) for line, text in enumerate(texts, start=1))
-    return InstanceEnv(instance="main", where=".env", present=True, scalars=scalars, values=values, inherited=inherited)
+def chain(name: str, *texts: str) -> ChainTexts:
+    return ChainTexts(chain=name, scalars=tuple(Scalar(file=f"{name}.yaml", line=line, text=text) for line, text in enumerate(texts, start=1)))
+
+
+def env(*texts: str | ChainTexts, inherited: frozenset[str] = frozenset(), template: bool = False, **values: str) -> InstanceEnv:
+    chains = tuple(text for text in texts if isinstance(text, ChainTexts)) or (chain("prod", *(text for text in texts if isinstance(text, str))),)
+    return InstanceEnv(instance="main", where=".env", present=True, chains=chains, values=values, inherited=inherited, template=template)
 
 
 def test_the_message_counts_and_names() -> None:
     judged = judge_coverage(env("$A", "${B}", "${C:-c}", "x${D}y", A="1", D="2"))
     assert isinstance(judged, Broken)
-    assert judged.message == ".env gives 2 of 3 variables; missing: B"
+    assert judged.message == ".env gives 2 of 3 variables of the chain prod; missing: B"
     assert [detail.what for detail in judged.details] == ["A", "B", "D"]
 
 
@@ -49,6 +54,27 @@ def test_an_empty_value_is_given_unless_the_text_demands_more() -> None:
 
 def test_a_name_that_the_shell_must_give_is_unproven() -> None:
     assert isinstance(judge_coverage(env("${A}", inherited=frozenset({"A"}))), Unproven)
+
+
+def test_what_one_of_several_chains_lacks_is_unproven_until_the_instance_says_which_it_runs() -> None:
+    judged = judge_coverage(env(chain("plain", "$A"), chain("mail", "$A", "$MAIL"), A="1"))
+    assert isinstance(judged, Unproven)
+    assert judged.remedy == "say which chain it runs: `instances.main.chain`"
+    assert [detail.message for detail in judged.details if detail.outcome is not Outcome.HELD] == [
+        "MAIL is asked for by the chain mail alone, and nobody says which one it runs (mail.yaml:2)"
+    ]
+
+
+def test_what_all_of_several_chains_lack_is_broken() -> None:
+    judged = judge_coverage(env(chain("plain", "$A"), chain("mail", "$A", "$MAIL")))
+    assert isinstance(judged, Broken)
+    assert {detail.what: detail.outcome for detail in judged.details} == {"A": Outcome.BROKEN, "MAIL": Outcome.UNPROVEN}
+
+
+def test_what_every_installation_gets_must_do_for_every_chain() -> None:
+    judged = judge_coverage(env(chain("plain", "$A"), chain("mail", "$A", "$MAIL"), template=True, A="1"))
+    assert isinstance(judged, Broken)
+    assert judged.message == ".env gives 1 of 2 variables of 2 chains; missing: MAIL"
 
 
 def test_values_are_shown_nowhere() -> None:

@@ -1,0 +1,35 @@
+"""Which variables does a new installation get? The keys of env examples, of the env files that scripts write, and of the environment of workflows.
+
+A key that is commented out counts: an option that the operator is told of. What it will be worth nobody knows here.
+"""
+
+from __future__ import annotations
+
+import re
+
+_KEY = re.compile(r"^[ \t]*(?:#+[ \t]*)?(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*[=:](?!=)", re.MULTILINE)
+_HERE = re.compile(r"<<-?[ \t]*(?:([\"'])(?P<quoted>[\w.-]+)\1|\\?(?P<plain>[A-Za-z_]\w*))[^\n]*\n")
+_PRINTED = re.compile(r"\b(?:echo|printf)[ \t]+(?:-\w+[ \t]+)*[\"']?(?:\\n)?#?([A-Za-z_]\w*)=")
+_IN_PLACE = re.compile(r"[\"']?s([|/,#~@])\^?#?[ \t]*([A-Za-z_]\w*)=")
+_WORKFLOW_KEY = re.compile(r"^[ \t]+([A-Z][A-Z0-9_]*):", re.MULTILINE)
+
+
+def keys_of_example(text: str) -> frozenset[str]:
+    """The keys of an env file, those that are commented out too."""
+    return frozenset(_KEY.findall(text))
+
+
+def keys_of_script(text: str) -> frozenset[str]:
+    """The keys of the env files that a script writes: in its here-documents, by `echo KEY=` and by `sed s/KEY=`."""
+    written: set[str] = set()
+    for start in _HERE.finditer(text):
+        end = re.compile(rf"^\t*{re.escape(start['quoted'] or start['plain'])}[ \t]*$", re.MULTILINE).search(text, start.end())
+        written.update(_KEY.findall(text[start.end() : end.start() if end else start.end()]))
+    written.update(_PRINTED.findall(text))
+    written.update(found[2] for found in _IN_PLACE.finditer(text))
+    return frozenset(written)
+
+
+def keys_of_workflow(text: str) -> frozenset[str]:
+    """The names in capitals that a workflow gives its steps."""
+    return frozenset(_WORKFLOW_KEY.findall(text))
