@@ -34,15 +34,15 @@ class Kind(StrEnum):
 class Keeper:
     """Something that keeps state. `shown` is how an operator calls it; `names` are all the words that a declaration may use for it, patterns aside.
 
-    `users` are groups of names, one for each container that uses it. `holds` are what a container keeps its state in. `suffix` is the path of a directory
-    whose place on the host nobody knows from the files, relative to the project. `disk`: it is the mount of a whole file system.
+    `users` are groups of names, one for each container that uses it. `bound` is the directory of the host that a volume shows by its options. `suffix` is
+    the path of a directory whose place on the host nobody knows from the files, relative to the project. `disk`: it is the mount of a whole file system.
     """
 
     kind: Kind
     shown: str
     names: tuple[str, ...]
     users: tuple[tuple[str, ...], ...] = ()
-    holds: tuple[Keeper, ...] = ()
+    bound: Keeper | None = None
     suffix: str = ""
     disk: bool = False
     file: str = ""
@@ -70,9 +70,9 @@ class Declared:
             return True
         match keeper.kind:
             case Kind.CONTAINER:
-                return bool(self.containers.intersection(keeper.names)) or (bool(keeper.holds) and all(map(self.covers, keeper.holds)))
+                return bool(self.containers.intersection(keeper.names))
             case Kind.VOLUME:
-                return self._names_volume(keeper) or self._covers_users(keeper) or any(map(self.covers, keeper.holds))
+                return self._names_volume(keeper) or self._covers_users(keeper) or (keeper.bound is not None and self.covers(keeper.bound))
             case Kind.MOUNT:
                 return self._names_path(keeper) or self._covers_users(keeper)
             case Kind.DATABASE:
@@ -127,7 +127,9 @@ _SYSTEM = (
     *("/tmp", "/var/tmp"),  # noqa: S108 - compared with, not written to
     *("/var/log", "/var/cache", "/var/lib/docker", "/var/lib/containers", "/var/lib/containerd", "/var/lib/kubelet", "/snap"),
 )
-_FILE = re.compile(r".+\.(?!d$)[A-Za-z][A-Za-z0-9]{0,9}$|\.(?:env|htpasswd|netrc|pgpass|npmrc|gitconfig|vimrc|bashrc)(?:\..+)?$")
+_FILE = re.compile(
+    r"(?:Caddy|Docker|Container|Core|Make|Proc)file|hosts|passwd|group|crontab|.+\.(?!d$)[A-Za-z][A-Za-z0-9]{0,9}$|\.(?:env|htpasswd|netrc|pgpass|npmrc|gitconfig|vimrc|bashrc)(?:\..+)?$"
+)
 _TRANSIENT = (
     *("/tmp", "/var/tmp"),  # noqa: S108 - compared with, not written to
     *("/run", "/var/run", "/dev", "/proc", "/sys", "/var/log", "/var/cache", "/docker-entrypoint-initdb.d", "/etc/localtime"),
@@ -152,13 +154,13 @@ def keepers_of_stack(stack: Stack, *, root: str, committed: frozenset[str]) -> I
     yield from (*volumes.values(), *binds.values())
     for service in stack.services.values():
         known = recognise(service.image)
-        if known is not None and known.server.stateful:
-            held = tuple(keeper for mount in service.mounts if (keeper := _held(stack, mount, volumes, binds)))
-            yield Keeper(kind=Kind.CONTAINER, shown=f"{service.name} ({known.server.name})", names=_service_names(stack, service), holds=held)
+        if known is not None and known.server.stateful and not any(_held(stack, mount, volumes, binds) for mount in service.mounts):
+            yield Keeper(kind=Kind.CONTAINER, shown=f"{service.name} ({known.server.name})", names=_service_names(stack, service))
 
 
-def _held(stack: Stack, mount: ServiceMount, volumes: Mapping[str, Keeper], binds: Mapping[str, Keeper]) -> Keeper | None:
-    return volumes.get(mount.source) if mount.kind == "volume" else binds.get(stack.host_path(mount)) if mount.kind == "bind" else None
+def _held(stack: Stack, mount: ServiceMount, volumes: Mapping[str, Keeper], binds: Mapping[str, Keeper]) -> bool:
+    """Whether a mount is one of those that are judged by themselves."""
+    return mount.source in volumes if mount.kind == "volume" else mount.kind == "bind" and stack.host_path(mount) in binds
 
 
 def _volumes(stack: Stack) -> Mapping[str, Keeper]:
@@ -167,14 +169,14 @@ def _volumes(stack: Stack) -> Mapping[str, Keeper]:
         writers = [service for service, mount in stack.users_of(key) if not mount.read_only]
         if not writers:
             continue
-        names = (key, volume.name)
-        users = tuple(_service_names(stack, service) for service in writers)
-        if volume.bound_to:
-            path = posixpath.normpath(volume.bound_to)
-            alias = Keeper(kind=Kind.MOUNT, shown=path, names=(path,))
-            found[key] = Keeper(kind=Kind.VOLUME, shown=key, names=names, users=users, holds=(alias,))
-        else:
-            found[key] = Keeper(kind=Kind.VOLUME, shown=key, names=names, users=users)
+        path = posixpath.normpath(volume.bound_to) if volume.bound_to else ""
+        found[key] = Keeper(
+            kind=Kind.VOLUME,
+            shown=key,
+            names=(key, volume.name),
+            users=tuple(_service_names(stack, service) for service in writers),
+            bound=Keeper(kind=Kind.MOUNT, shown=path, names=(path,)) if path else None,
+        )
     return found
 
 
@@ -244,14 +246,9 @@ def keepers_of_engine(engine: Engine) -> Iterator[Keeper]:
     yield from (*volumes.values(), *binds.values())
     for container in engine.containers:
         known = recognise(container.image)
-        if known is not None and known.server.stateful:
-            held = [volumes.get(mount.name) or binds.get(posixpath.normpath(mount.source)) for mount in container.mounts if mount.source or mount.name]
-            yield Keeper(
-                kind=Kind.CONTAINER,
-                shown=f"{container.name} ({known.server.name})",
-                names=_container_names(container),
-                holds=tuple(one for one in held if one is not None),
-            )
+        held = any(mount.name in volumes or posixpath.normpath(mount.source) in binds for mount in container.mounts)
+        if known is not None and known.server.stateful and not held:
+            yield Keeper(kind=Kind.CONTAINER, shown=f"{container.name} ({known.server.name})", names=_container_names(container))
 
 
 def _volume_of(engine: Engine, name: str) -> Keeper:
