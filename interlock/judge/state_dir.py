@@ -101,7 +101,7 @@ def judge_services(users: Users) -> Held | Broken | Unproven:
     """Held when the variable comes to the same path in every service that uses state, and a mount covers it that can be written to."""
     if not users.services and not users.nowhere:
         return _nobody(users)
-    details = (*(_service(users, service) for service in users.services), *(_nowhere(users, name) for name in users.nowhere))
+    details = (*(_service(users, service) for service in users.services), *(_nowhere(name) for name in users.nowhere))
     bad = [detail for detail in details if detail.outcome is not Outcome.HELD]
     counted = f"{len(details) - len(bad)} of {len(details)} services in {users.where} use {users.expected} as {users.variable.name} and mount it"
     if not bad:
@@ -120,8 +120,8 @@ def _nobody(users: Users) -> Held | Unproven:
     return Unproven(said, remedy=f"name the services that do in state_dir.services, or give them {users.variable.name}")
 
 
-def _nowhere(users: Users, name: str) -> Detail:
-    return _broken(name, "no-such-service", f"{name} is declared in state_dir.services, and {users.where} has no such service")
+def _nowhere(name: str) -> Detail:
+    return _broken(name, "no-such-service", f"{name} is declared in state_dir.services, and no chain has such a service")
 
 
 def _service(users: Users, service: Service) -> Detail:

@@ -162,6 +162,7 @@ def services_in(found: Stack) -> tuple[Service, ...]:
 
 
 def _users_running(world: World, host: str) -> Users:
+    """Those that run: a declared service may be a job that has ended."""
     declared = _declared(world.site)
     found = services_running(world, host)
     mine = tuple(service for service in found if _uses(declared, service))
@@ -171,7 +172,6 @@ def _users_running(world: World, host: str) -> Users:
         expected=declared.container_path or declared.path,
         services=mine,
         declared=declared.services,
-        nowhere=tuple(name for name in declared.services or () if name not in {service.name for service in found}),
     )
 
 

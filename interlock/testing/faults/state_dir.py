@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
-from interlock.testing.faults import Fault, move_to_unreachable_host, write_site
+from interlock.testing.faults import Fault, move_to_unreachable_host, read_site, write_site
 from interlock.verdicts import When
+
+NEEDS = ("INTERLOCK_TEST_ENGINE", "INTERLOCK_TEST_IMAGE")  # the socket of a container engine, and an image with `sleep` in it
+LIVES_S = 60  # a container ends by itself, and is removed with its end
 
 COMPOSE = """\
 services:
@@ -112,10 +116,48 @@ def _state_directory(folder: Path) -> None:
     write_site(folder, {"state_dir": state_dir})
 
 
+def _blank_secret(folder: Path) -> None:
+    (folder / "state" / "jwt.key").write_text("\n")
+
+
+def _cut_secret(folder: Path) -> None:
+    (folder / "state" / "session.json").write_text('{"key": ')
+
+
 def _edited_fallback(folder: Path) -> None:
     path = folder / "config" / "shop.yaml"
     path.write_text(CONFIG.replace("shop@", "orders@"))
     os.utime(path, (1_750_000_060,) * 2)
+
+
+def _running(folder: Path) -> None:
+    """A container that has its state where it should."""
+    (folder / "state").mkdir()
+    state_dir = {"path": str(folder / "state"), "default": str(folder / "state")}
+    excluded = [{what: "*", "reason": "this proves another guardrail"} for what in ("container", "volume")]
+    instances = {"main": {"directory": str(folder)}}
+    hosts = {"local": {"engine": os.environ[NEEDS[0]]}}
+    write_site(folder, {"hosts": hosts, "instances": instances, "state_dir": state_dir, "excluded": excluded})
+    _start(folder, "app", str(folder / "state"))
+
+
+def _start(folder: Path, service: str, state: str) -> None:
+    socket, image = (os.environ[name] for name in NEEDS)
+    labels = {"com.docker.compose.service": service, "com.docker.compose.project.working_dir": str(folder)}
+    options = [part for key, text in labels.items() for part in ("--label", f"{key}={text}")]
+    options += ["--env", f"STATE_DIR={state}", "--volume", f"{folder}/state:{folder}/state"]
+    run = ("docker", "--host", f"unix://{socket}", "run", "--detach", "--rm", "--network", "none", *options, image, "sleep", str(LIVES_S))
+    subprocess.run(run, check=True, capture_output=True, timeout=60)
+
+
+def _stopped_engine(folder: Path) -> None:
+    site = read_site(folder)
+    site["hosts"]["local"]["engine"] = str(folder / "no.sock")
+    write_site(folder, site)
+
+
+def _old_container(folder: Path) -> None:
+    _start(folder, "worker", "/data/state")
 
 
 def _unreachable(folder: Path) -> None:
@@ -160,6 +202,16 @@ FAULTS = (
         blind=_no_compose_file,
     ),
     Fault(
+        guardrail="state_dir.services_agree",
+        describe="a container from before the change still runs",
+        kind="another-directory",
+        gate=When.PREFLIGHT,
+        healthy=_running,
+        seed=_old_container,
+        blind=_stopped_engine,
+        needs=NEEDS,
+    ),
+    Fault(
         guardrail="state_dir.host_and_stack_agree",
         describe="a script of the host takes another default",
         kind="another-default",
@@ -183,7 +235,7 @@ FAULTS = (
         kind="blank",
         gate=When.PREFLIGHT,
         healthy=_state_directory,
-        seed=lambda folder: (folder / "state" / "jwt.key").write_text("\n") and None,
+        seed=_blank_secret,
         blind=_unreachable,
     ),
     Fault(
@@ -201,7 +253,7 @@ FAULTS = (
         kind="unreadable",
         gate=When.PREFLIGHT,
         healthy=_state_directory,
-        seed=lambda folder: (folder / "state" / "session.json").write_text('{"key": ') and None,
+        seed=_cut_secret,
         blind=_unreachable,
     ),
     Fault(
