@@ -356,9 +356,9 @@ class Excluded(Noun):
 
     model_config = ConfigDict(json_schema_extra=exactly_one("container", "volume", "mount", "database"))
 
-    container: Text | None = Field(default=None, description="A container's name; * stands for anything.")
+    container: Text | None = Field(default=None, description="A container's name, and what it alone writes to; * stands for anything.")
     volume: Text | None = Field(default=None, description="A named volume; * stands for anything.")
-    mount: AbsolutePath | None = Field(default=None, description="A mountpoint.")
+    mount: AbsolutePath | None = Field(default=None, description="A mountpoint, or a directory that a container writes to, and everything below it.")
     database: Text | None = Field(default=None, description="A database's name; * stands for anything.")
     reason: Text = Field(description="Why the site does not declare it.")
 
