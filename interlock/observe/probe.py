@@ -737,22 +737,25 @@ def _program_in(folder: "str", name: "str") -> "str":
 
 
 class _Child:
-    """A program that is fed, and gone with the block that holds it, or when time is up. It writes nothing but to its output."""
+    """A program that is fed, and gone with the block that holds it, or when time is up. Raises `CannotTell` when it cannot be started."""
 
     def __init__(self, argv: "list[str]", until: "float", output: "bool" = False, descriptors: "tuple[int, ...]" = ()) -> "None":
         import subprocess
 
         self._until = until
         self._name = os.path.basename(argv[0])
-        self._process = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE if output else subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            cwd="/",
-            env={"LC_ALL": "C", "PATH": os.environ.get("PATH", os.defpath)},
-            pass_fds=descriptors,
-        )
+        try:
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE if output else subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                cwd="/",
+                env={"LC_ALL": "C", "PATH": os.environ.get("PATH", os.defpath)},
+                pass_fds=descriptors,
+            )
+        except OSError as error:
+            raise CannotTell(f"{argv[0]} cannot be started: {CouldNot.because(error).text}") from None
         self._words = b""
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()

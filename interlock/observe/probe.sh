@@ -1,4 +1,4 @@
-# What is there on this host? The twin of probe.py for hosts without Python: POSIX sh with stat, find, od and readlink, as dash and busybox have them.
+# What is there on this host? The twin of probe.py for hosts without Python: POSIX sh with stat, find, od, tr and readlink, as dash and busybox have them.
 #
 # Sent on stdin to `sh -s` and followed by calls: interlock_start NONCE, one look_* for each look, interlock_finish. It opens nothing for writing.
 # Every record starts with a newline and the nonce, which no file name can know: so names and contents are sent as they are, newlines too.

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import pytest
 
 from interlock.config.models import Site
 from interlock.errors import CouldNotLook
-from interlock.facts.looks import FailedLook, HostFacts, Look, Mounts, ReadFile, Stat, User, Walk
+from interlock.facts.looks import Engine, Examine, FailedLook, HostFacts, Look, Mounts, ReadFile, ReadFolder, Secret, Space, Stat, User, Walk
 from interlock.observe.hosts import observe
 from tests.integration.sshd import PrivateSshd, new_key
 from tests.unit.test_observe_shell_probe import by_directory, nasty_tree, tool_box
@@ -77,12 +78,18 @@ def everything(tmp_path: Path) -> tuple[Look, ...]:
         Mounts(),
         User("root"),
         User("no-such"),
+        ReadFolder(str(tree)),
+        ReadFolder("/no/such"),
+        Secret(str(tmp_path / "content"), "base64"),
+        Secret(str(tree)),
     )
     return (*files, Walk(str(tree)), Walk("/no/such"))
 
 
 def same(far: HostFacts, near: HostFacts, looks: tuple[Look, ...]) -> None:
     for one in looks:
+        if isinstance(one, Space):
+            continue  # it moves
         if isinstance(near.answers[one], FailedLook):
             assert isinstance(far.answers[one], FailedLook)
             assert far.answers[one].code == near.answers[one].code  # type: ignore[union-attr]
@@ -102,9 +109,14 @@ def near(looks: tuple[Look, ...]) -> HostFacts:
 
 
 def test_a_host_with_python_says_what_this_machine_says_in_one_connection(tmp_path: Path, host: PrivateSshd) -> None:
-    looks = everything(tmp_path)
+    (tmp_path / "backups").mkdir()
+    with tarfile.open(tmp_path / "backups" / "app-20261120T210000Z.tar.gz", "w:gz") as archive:
+        archive.add(__file__)
+    looks = (*everything(tmp_path), Examine(str(tmp_path / "backups")), Engine("/no/such"), Space(str(tmp_path)))
     far = seen(site(host.ssh()), tmp_path / "spool", *looks)
     same(far, near(looks), looks)
+    assert far.space(str(tmp_path)).bytes_total == near(looks).space(str(tmp_path)).bytes_total
+    assert [file.whole for file in far.examine(str(tmp_path / "backups")).files] == [True]
     assert (far.host, far.user, far.replayed) == ("far", host.user, False)
     assert (host.accepted(), host.connections() - 1) == (1, 1)  # the helper itself connects once, to see that it is up
 

@@ -19,7 +19,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -293,6 +293,38 @@ def test_a_zstd_stream_that_tar_has_done_with_is_still_read_to_its_end(tmp_path:
     assert only(tmp_path, content).whole is True
     assert only(tmp_path, content + b"garbage").whole is False
     assert "zstd stream is damaged" in only(tmp_path, content[:-3]).fault
+
+
+def test_a_program_that_cannot_be_started_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "zstd").write_bytes(b"no program")
+    (tmp_path / "zstd").chmod(0o755)
+    monkeypatch.setattr(probe, "_program", lambda name: str(tmp_path / name))
+    (tmp_path / "b").mkdir()
+    seen = only(tmp_path / "b", zstd(TAR))
+    assert (seen.whole, seen.fault) == (None, f"{tmp_path}/zstd cannot be started: Exec format error")
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_our_own_archives_of_class_e_are_read_back_as_they_were_written(tmp_path: Path, compression: Literal["gzip", "zstd"]) -> None:
+    from interlock.act.archives import SUFFIX, Conditions, write_archive
+
+    source, folder = tmp_path / "state", tmp_path / "backups"
+    (source / "deep").mkdir(parents=True)
+    folder.mkdir()
+    (source / "deep" / ("long \u00e4\n" * 20)).write_bytes(b"x" * 70_000)
+    with (source / "sparse").open("wb") as file:
+        file.seek(50_000_000)
+        file.write(b"end")
+    archive = folder / f"{NAME}{SUFFIX[compression]}"
+    into = os.open(archive, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        written = write_archive([str(source)], [], into, compression=compression, conditions=Conditions(environ=os.environ, seconds=60, interrupted=lambda: ""))
+    finally:
+        os.close(into)
+    (seen,) = examined(folder)
+    assert (seen.whole, seen.fault, seen.compression) == (True, "", compression)
+    assert (seen.sha256, seen.size, seen.members) == (written.contents.sha256, written.contents.size, written.contents.members)
+    assert f"{source}/sparse".lstrip("/") in seen.names
 
 
 # ---- time and change

@@ -15,7 +15,7 @@ import pytest
 
 from interlock.config.models import Host, Site, Ssh
 from interlock.errors import CouldNotLook
-from interlock.facts.looks import FailedLook, HostFacts, Mounts, ReadFile, Stat, StatAnswer, User, Walk
+from interlock.facts.looks import Examine, FailedLook, HostFacts, Mounts, ReadFile, ReadFolder, Secret, Space, Stat, StatAnswer, User, Walk
 from interlock.observe import hosts, probe
 from interlock.observe.hosts import observe
 
@@ -38,6 +38,10 @@ def test_every_look_has_its_answer(tmp_path: Path) -> None:
         User("root"),
         User("no-such-user"),
         Walk(str(tmp_path)),
+        Space(str(tmp_path)),
+        ReadFolder(str(tmp_path)),
+        Secret(str(tmp_path / "f"), "base64"),
+        Examine(str(tmp_path)),
     )
     assert facts.read(str(tmp_path / "f")) == b"content"
     assert facts.stat(str(tmp_path / "f")).size == 7
@@ -45,6 +49,11 @@ def test_every_look_has_its_answer(tmp_path: Path) -> None:
     assert facts.mounts().mountinfo == Path("/proc/self/mountinfo").read_bytes()
     assert (facts.uid("root"), facts.uid("no-such-user")) == (0, None)
     assert [entry.name for listing in facts.walk(str(tmp_path)) for entry in listing.entries] == ["f"]
+    assert facts.space(str(tmp_path)).bytes_total > 0
+    assert facts.folder(str(tmp_path)).files == {"f": b"content"}
+    assert facts.secret(str(tmp_path / "f"), "base64").size == 7
+    assert [(file.name, file.whole) for file in facts.examine(str(tmp_path)).files] == [("f", None)]
+    assert list(facts.answers)[-2:] == [Walk(str(tmp_path)), Examine(str(tmp_path))]  # what may take long comes last
     assert (facts.host, facts.replayed) == ("local", False)
     assert facts.taken_at.endswith("Z")
 
@@ -82,7 +91,18 @@ def test_a_failed_look_spoils_no_other(tmp_path: Path) -> None:
 
 def test_what_was_not_looked_at_is_not_guessed(tmp_path: Path) -> None:
     facts = look_here(User("root"))
-    for ask in (lambda: facts.read("/etc/passwd"), lambda: facts.stat("/"), facts.mounts, lambda: facts.uid("bin"), lambda: next(facts.walk("/etc"))):
+    for ask in (
+        lambda: facts.read("/etc/passwd"),
+        lambda: facts.stat("/"),
+        facts.mounts,
+        lambda: facts.uid("bin"),
+        lambda: next(facts.walk("/etc")),
+        lambda: facts.space("/"),
+        lambda: facts.folder("/etc"),
+        lambda: facts.secret("/etc/passwd", "text"),
+        lambda: facts.examine("/srv"),
+        lambda: facts.engine("/run/docker.sock"),
+    ):
         with pytest.raises(CouldNotLook, match=r"not looked at|not walked"):
             ask()
 

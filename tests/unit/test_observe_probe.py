@@ -545,6 +545,14 @@ def test_no_system_call_of_the_probe_writes_but_to_its_output(tmp_path: Path) ->
     assert (changed, writing) == ([], [])
 
 
+def test_what_may_take_long_is_looked_at_last(tmp_path: Path) -> None:
+    looks = [["examine", str(tmp_path)], ["walk", str(tmp_path)], ["user", "root"]]
+    code = SOURCE.read_text() + f"\nmain({json.dumps({'nonce': 'n', 'seconds': 20, 'looks': looks})!r})\n"
+    done = subprocess.run([sys.executable, "-I", "-S", "-B", "-"], input=code.encode(), capture_output=True, check=True)
+    answered = [json.loads(line) for line in done.stdout.splitlines()[2:-1]]
+    assert [line["look"] for line in answered if "listing" not in line] == [2, 1, 0]
+
+
 # ---- time
 
 
