@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from interlock.config.backup_classes import procedure_of
 from interlock.config.models import BackupClass, Site
 from interlock.errors import UsageError
-from interlock.facts.backup_modules import InventoryModule, ModuleInventory, Statefulness
-from interlock.judge.backup.modules import is_excluded, module_detail
+from interlock.facts.backup_modules import InventoryModule, ModuleInventory
+from interlock.judge.backup.modules import is_asked, is_excluded, module_detail
 from interlock.observe.backups import module_inventory
 from interlock.observe.tree import Tree
 from interlock.observe.world import World
@@ -30,7 +30,7 @@ def audit(site: Site, environ: Mapping[str, str]) -> str:
 
 def audit_table(inventory: ModuleInventory) -> str:
     """Every stateful module as one line of a Markdown table, under a sentence that counts them; sorted by name, those that are left out last."""
-    asked = [module for module in inventory.modules if module.file.statefulness is not Statefulness.STATELESS]
+    asked = [module for module in inventory.modules if is_asked(module, inventory)]
     left_out = [module for module in asked if is_excluded(module)]
     rows = [_row(module, inventory) for module in sorted(asked, key=lambda one: (bool(is_excluded(one)), one.file.name, one.file.path))]
     counted = f"{len(asked)} of {len(inventory.modules)} modules keep state, or do not say; {len(left_out)} of them are left out."

@@ -90,6 +90,11 @@ class State:
             fault = fault or error.sentence
         return cls(path=path, changed=newest[1], mtime=newest[0], filled=filled, wals=tuple(wals), fault=fault)
 
+    @classmethod
+    def of_file(cls, path: str, itself: StatAnswer) -> State:
+        """Of a path that is a file."""
+        return cls(path=path, changed=path, mtime=itself.mtime)
+
 
 _PASSING = ("-shm", ".lock", ".lck", ".pid", ".sock")  # made anew with every start of their program; nothing that a restore needs
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
@@ -20,6 +21,7 @@ from interlock.facts.backup_modules import (
     ModuleInventory,
     containers_in_compose,
     containers_in_runbook,
+    folder_name,
     services_in,
 )
 from interlock.facts.backup_writers import WriterScript, find_writers
@@ -41,6 +43,7 @@ from interlock.observe.tree import MissingFile
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject, When
 
+FILES = (BackupClass.E, BackupClass.F)  # archives of what lies there, which changes when somebody writes; the others are those of running servers
 RUNBOOKS = ("runbook.md", "RUNBOOK.md", "Runbook.md")
 
 # ---- private
@@ -103,12 +106,18 @@ def _letter(site: Site, module: str) -> str:
 
 
 def _age_looks(site: Site, subject: Subject) -> Iterable[Look]:
-    return (*_newest_looks(site, subject), *(Walk(path) for path in _paths_that_tell(site.modules[subject.name], class_of(site, subject.name))))
+    return (*_newest_looks(site, subject), *_state_looks(_paths_that_tell(site.modules[subject.name], class_of(site, subject.name))))
+
+
+def _state_looks(paths: Iterable[str]) -> Iterator[Look]:
+    for path in paths:
+        yield Stat(path)
+        yield Walk(path)
 
 
 def _paths_that_tell(module: Module, letter: BackupClass | None) -> tuple[str, ...]:
-    """The directories in which a change says that the backup is too old: none where they are those of a database server, or of a busy module."""
-    return () if letter is BackupClass.A or module.busy else module.paths
+    """The directories in which a change says that the backup is too old: none where they are those of a running server, or of a busy module."""
+    return module.paths if letter in FILES and not module.busy else ()
 
 
 def backup_age(world: World, subject: Subject) -> BackupAge:
@@ -123,8 +132,14 @@ def backup_age(world: World, subject: Subject) -> BackupAge:
 
 
 def _state(world: World, host: str, path: str) -> State:
-    """A directory of a module as it is now, walked once a run."""
-    return world.once(("state", host, path), lambda: State.of(path, world.host(host).walk(path)))
+    """A directory or file of a module as it is now, walked once a run."""
+
+    def look() -> State:
+        facts = world.host(host)
+        itself = facts.stat(path)
+        return State.of_file(path, itself) if stat.S_ISREG(itself.mode) else State.of(path, facts.walk(path))
+
+    return world.once(("state", host, path), look)
 
 
 # ---- complete
@@ -132,11 +147,12 @@ def _state(world: World, host: str, path: str) -> State:
 
 def _contents_looks(site: Site, subject: Subject) -> Iterable[Look]:
     module = site.modules[subject.name]
-    return (Examine(module.backups), Walk(module.backups), *(Walk(path) for path in _archived(site, subject.name)))
+    return (Examine(module.backups), Walk(module.backups), *_state_looks(_archived(site, subject.name)))
 
 
 def _archived(site: Site, module: str) -> tuple[str, ...]:
-    return () if class_of(site, module) is BackupClass.A else site.modules[module].paths
+    """The paths that the module's archive must hold: those of files. What a server's own backup holds is another thing (a snapshot, a mirror)."""
+    return site.modules[module].paths if class_of(site, module) in (*FILES, BackupClass.G) else ()
 
 
 def contents_or_procedure(world: World, subject: Subject) -> BackupContents | Procedure:
@@ -250,8 +266,16 @@ def _module_file(world: World, path: str) -> ModuleFile:
     try:
         data = _data(world, path, SITE)
     except CouldNotLook as error:
-        return ModuleFile.unreadable(path, error.sentence)
+        return ModuleFile(path=path, name=folder_name(path)) if _is_anothers(world, path) else ModuleFile.unreadable(path, error.sentence)
     return ModuleFile.of(path, data) if isinstance(data, dict) else ModuleFile.unreadable(path, f"{path} holds no mapping")
+
+
+def _is_anothers(world: World, path: str) -> bool:
+    """True for a file that nobody declared and that never speaks of state: other programs have a `module.yml` of their own."""
+    try:
+        return not world.site.source and b"stateful" not in world.tree.read(path)
+    except CouldNotLook:
+        return False
 
 
 def _data(world: World, path: str, rules: Rules) -> object:

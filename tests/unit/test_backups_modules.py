@@ -207,7 +207,7 @@ def test_what_is_left_out_is_told_with_its_reason(tmp_path: Path, said: dict[str
     found = judged(tmp_path)
     assert isinstance(found, Held)
     assert messages(found)["m"] == ("", f"m: left out ({reason})")
-    assert found.message == "0 stateful modules have a class and a container, 1 more are left out, each with its reason (1 module files)"
+    assert found.message == "of 1 module files 0 keep state, and each has a class and a container; 1 more is left out with a reason"
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_a_stateful_module_that_the_site_does_not_back_up_is_counted(tmp_path: P
     declared = {"class": "E", "paths": ["/srv/a"], "backups": "/srv/b", "owner": "root"}
     found = judged(tmp_path, modules={"m": declared})
     assert isinstance(found, Held)
-    assert found.message == "2 stateful modules have a class and a container; for 1 of them the site declares no backups (2 module files)"
+    assert found.message == "of 2 module files 2 keep state, and each has a class and a container; for 1 of them the site declares no backups"
 
 
 # ---- what could not be told
@@ -243,6 +243,16 @@ def test_a_stateful_module_that_the_site_does_not_back_up_is_counted(tmp_path: P
 
 def test_no_module_file_proves_nothing(tmp_path: Path) -> None:
     assert isinstance(judged(tmp_path), Unproven)
+
+
+def test_many_modules_with_one_fault_are_told_by_their_names(tmp_path: Path) -> None:
+    tree(tmp_path, {f"m{number}": module() for number in range(7)} | {"odd": {"spec": {"runtime": {"statefulness": "stateful"}, "backup": {"class": "H"}}}})
+    found = judged(tmp_path)
+    assert isinstance(found, Broken)
+    assert found.message == (
+        "8 of 8 modules cannot be backed up as they are declared: nothing says how the container is called of m0, m1, m2, m3, m4 and 2 more; "
+        "odd: modules/odd/module.yaml names the class 'H', which there is not"
+    )
 
 
 def test_stateless_modules_alone_hold(tmp_path: Path) -> None:
@@ -264,7 +274,7 @@ def test_stateless_modules_alone_hold(tmp_path: Path) -> None:
 def test_a_file_that_does_not_tell_is_unproven(tmp_path: Path, text: str, kind: str) -> None:
     tree(tmp_path, {"m": module(container="m-1")})
     (tmp_path / "modules" / "m" / "module.yaml").write_text(text)
-    found = judged(tmp_path)
+    found = judged(tmp_path, inventory={})
     assert isinstance(found, Unproven)
     assert messages(found)["m"][0] == kind
 
@@ -284,7 +294,17 @@ def test_a_module_folder_that_cannot_be_listed_is_unproven(tmp_path: Path) -> No
 
 def test_an_empty_module_file_beside_good_ones_shuts_nothing_but_its_own(tmp_path: Path) -> None:
     tree(tmp_path, {"m": module(container="m-1"), "n": {"spec": {}}})
-    assert [detail.outcome for detail in judged(tmp_path).details] == [Outcome.HELD, Outcome.UNPROVEN]  # type: ignore[union-attr]
+    assert [detail.outcome for detail in judged(tmp_path, inventory={}).details] == [Outcome.HELD, Outcome.UNPROVEN]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("text", ["name: views\ntype: module\n", "name: {{ name }}\n", "- a list: [\n"])
+def test_a_module_file_of_another_program_is_none_of_ours_unless_it_was_declared(tmp_path: Path, text: str) -> None:
+    tree(tmp_path, {"views": {}})
+    (tmp_path / "modules" / "views" / "module.yaml").write_text(text)
+    assert isinstance(judged(tmp_path), Held)
+    assert isinstance(judged(tmp_path, inventory={}), Unproven)
+    (tmp_path / "modules" / "views" / "module.yaml").write_text("spec: {runtime: {statefulness: stateful}\n")
+    assert isinstance(judged(tmp_path), Unproven)
 
 
 def test_two_module_files_of_one_name_are_told_by_their_paths(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from interlock.errors import CouldNotLook
 from interlock.facts.backup_manifests import Manifest, Told, in_words, taken
 from interlock.facts.backups import BackupAge, NewestBackup, State, before, without_stamp
-from interlock.facts.looks import Entry, Examined, Listing
+from interlock.facts.looks import Entry, Examined, Listing, StatAnswer
 from interlock.judge.backups import judge_fresh, judge_intact
 from interlock.verdicts import Broken, Detail, Held, Judgement, Outcome, Unproven
 
@@ -221,6 +221,11 @@ def listing(directory: str, *entries: Entry, error: str = "") -> Listing:
 def test_the_last_change_is_that_of_the_newest_file() -> None:
     found = State.of("/a", [listing("/a", entry("x", 7), entry("sub", 50, mode=stat.S_IFDIR | 0o700)), listing("/a/sub", entry("y", 9))])
     assert (found.changed, found.mtime, found.filled, found.cut, found.fault) == ("/a/sub/y", 9, True, False, "")
+
+
+def test_a_path_can_be_a_file() -> None:
+    found = State.of_file("/a/x", StatAnswer(present=True, mode=stat.S_IFREG | 0o600, mtime=7))
+    assert (found.changed, found.mtime, found.filled) == ("/a/x", 7, False)
 
 
 @pytest.mark.parametrize(

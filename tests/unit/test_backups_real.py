@@ -247,3 +247,22 @@ def test_dumps_of_a_real_server_are_judged_as_what_they_are(major: int, tmp_path
         fresh_folder()
         dump("all.sql", "pg_dumpall", "--dbname", one.dsn())
         assert outcomes(look(database="orders")) == good  # what its DSN would tell is not asked
+
+
+def test_a_path_that_is_a_file_is_archived_as_one(bed: Bed) -> None:
+    bed.data = bed.data / "rows"
+    subprocess.run(("tar", "-czf", str(bed.backups / "app.tar.gz"), "-C", "/", str(bed.data).lstrip("/")), check=True, timeout=30)
+    assert outcomes(bed.judged()) == {"intact": "Held", "fresh": "Held", "complete": "Held"}
+    bed.data.write_text("another row\n")
+    Bed.set_time(bed.data, hours=-1)
+    assert faults(bed.judged()["fresh"]) == ["changed-since"]
+
+
+@pytest.mark.parametrize("letter", ["B", "C", "D"])
+def test_of_a_running_server_the_age_alone_is_asked_and_its_snapshot_is_no_archive_of_its_paths(bed: Bed, letter: str) -> None:
+    snapshot = bed.folder / "state.bin"
+    snapshot.write_text("raft")
+    subprocess.run(("tar", "-czf", str(bed.backups / "vault.snap"), "-C", str(bed.folder), "state.bin"), check=True, timeout=30)
+    Bed.set_time(bed.backups / "vault.snap", hours=1)
+    (bed.data / "rows").write_text("written by the server itself")
+    assert outcomes(bed.judged(**{"class": letter})) == {"intact": "Held", "fresh": "Held", "complete": "Held"}

@@ -24,11 +24,16 @@ def judge_classes(inventory: ModuleInventory) -> Held | Broken | Unproven:
     patterns = " and ".join(inventory.patterns)
     if not inventory.modules:
         return Unproven(f"there is no module file: {patterns} finds none", remedy="correct `inventory.modules` in the site file")
-    names = Counter(module.file.name for module in inventory.modules)
-    details = tuple(module_detail(module, twice=names[module.file.name] > 1) for module in inventory.modules if _is_asked(module))
+    names = Counter(module.file.name for module in inventory.modules if is_asked(module, inventory))
+    details = tuple(module_detail(module, twice=names[module.file.name] > 1) for module in inventory.modules if is_asked(module, inventory))
     if faults := [detail for detail in details if detail.outcome is Outcome.BROKEN]:
-        told_faults = f"{len(faults)} of {len(details)} modules cannot be backed up as they are declared: {told(faults)}"
-        return Broken(told_faults, kind=faults[0].kind, remedy=_REMEDIES[faults[0].kind], details=details)
+        why = "; ".join(_together(kind, [fault for fault in faults if fault.kind == kind]) for kind in dict.fromkeys(fault.kind for fault in faults))
+        return Broken(
+            f"{len(faults)} of {len(details)} modules cannot be backed up as they are declared: {why}",
+            kind=faults[0].kind,
+            remedy=_REMEDIES[faults[0].kind],
+            details=details,
+        )
     if unseen := [detail for detail in details if detail.outcome is Outcome.UNPROVEN]:
         remedy = "say `spec.runtime.statefulness: stateful` or `stateless` in it"
         return Unproven(f"{len(unseen)} module files do not tell what they keep: {told(unseen)}", remedy=remedy, details=details)
@@ -40,20 +45,43 @@ def is_excluded(module: InventoryModule) -> str:
     return "" if module.backed_up else module.excluded or module.file.set_aside
 
 
-def _is_asked(module: InventoryModule) -> bool:
+def is_asked(module: InventoryModule, inventory: ModuleInventory) -> bool:
+    """False for what keeps nothing, and for a file that nobody declared and that says nothing of state: it is another program's."""
+    if module.file.statefulness is Statefulness.UNSAID:
+        return inventory.declared or bool(module.file.fault)
     return module.file.statefulness is not Statefulness.STATELESS
 
 
 def _in_words(inventory: ModuleInventory) -> str:
-    stateful = [module for module in inventory.modules if _is_asked(module)]
+    stateful = [module for module in inventory.modules if is_asked(module, inventory)]
     left_out = [module for module in stateful if is_excluded(module)]
-    backed_up = [module for module in stateful if module.backed_up]
-    said = f"{len(stateful) - len(left_out)} stateful modules have a class and a container"
+    kept, without = len(stateful) - len(left_out), sum(not module.backed_up and not is_excluded(module) for module in stateful)
+    said = f"of {len(inventory.modules)} module files {kept} keep state, and each has a class and a container"
     if left_out:
-        said += f", {len(left_out)} more are left out, each with its reason"
-    if inventory.declared and (without := len(stateful) - len(left_out) - len(backed_up)):
+        said += f"; {len(left_out)} more {'is' if len(left_out) == 1 else 'are'} left out with a reason"
+    if inventory.declared and without:
         said += f"; for {without} of them the site declares no backups"
-    return f"{said} ({len(inventory.modules)} module files)"
+    return said
+
+
+NAMED = 5  # of several modules with one fault
+_TOGETHER = {
+    "no-container": "nothing says how the container is called of",
+    "two-containers": "each has two container names:",
+    "two-classes": "patterns contradict each other about",
+    "class-differs": "the site file and the module file name different classes for",
+    "no-such-class": "there is no such class as is named for",
+    "excluded-silently": "no reason is given why these are left out:",
+    "same-name": "several module files have the name of another:",
+}
+
+
+def _together(kind: str, faults: Sequence[Detail]) -> str:
+    """One fault in its own words, several of a kind by their names."""
+    if len(faults) == 1:
+        return faults[0].message
+    more = f" and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
+    return f"{_TOGETHER[kind]} {', '.join(fault.what for fault in faults[:NAMED])}{more}"
 
 
 _REMEDIES = {
@@ -101,7 +129,7 @@ def _faults(module: InventoryModule) -> Iterator[tuple[Outcome, str, str]]:
     elif file.backup_class and len(classes) == 1 and file.backup_class != classes[0]:
         yield Outcome.BROKEN, "class-differs", f"class {classes[0]} by {module.class_from}, and {file.backup_class} by {file.path}"
     if not module.containers:
-        yield Outcome.BROKEN, "no-container", "nothing says what its container is called: not the module file, no compose file, no runbook.md"
+        yield Outcome.BROKEN, "no-container", "nothing says how its container is called: not the module file, no compose file, no runbook.md"
     elif len(module.containers) > 1:
         named = " and ".join(f"{one.name} ({one.source})" for one in module.containers)
         yield Outcome.BROKEN, "two-containers", f"its container is called {named}"
