@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from interlock.commands.placing import draft_of, put, write_draft
-from interlock.discover.document import From, Offer, render
+from interlock.discover.document import From, Offer, is_only_offered, render
 from interlock.discover.whole import Discovered, discover
 from interlock.errors import ConfigError, InterlockError, UsageError
 from interlock.observe.compose import compose_files
@@ -159,7 +159,7 @@ def _sections(document: Mapping[str, Any]) -> list[str]:
     said = []
     for key, value in document.items():
         bare = value.value if isinstance(value, From) else value
-        if key in ("interlock", "site", "hosts", "not_used") or isinstance(bare, Offer):
+        if key in ("interlock", "site", "hosts", "not_used") or is_only_offered(bare):
             continue
         many = len([one for one in bare.values() if not isinstance(one, Offer)]) if isinstance(bare, dict) and key in _NAMED_SECTIONS else 0
         said.append(f"{key} ({many})" if many else key)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from interlock.config.yamlscalars import resolve
 
 WIDTH = 150  # columns; an origin that does not fit behind its line stands above it
-_PLAIN = re.compile(r"[A-Za-z0-9_./~(][^\n#:,\[\]{}]*(?::[^\s#,\[\]{}]+[^\n#:,\[\]{}]*)*")
+_PLAIN = re.compile(r"[A-Za-z0-9_./(](?:[A-Za-z0-9 _./()@%+=*^|<>~;?!'$&-]|:(?=[A-Za-z0-9_./(@%+=*~$-]))*")  # what no reader of YAML takes for anything else
 _LITERAL = (("state_dir", "default"), ("state_dir", "values"))  # where `${` is meant as it stands
 
 
@@ -80,9 +80,8 @@ def _entry(key: str, value: Any, indent: int, path: tuple[str, ...]) -> Iterator
         value, origin = value.value, origin or value.origin
     named = f"{margin}{scalar(key)}:"
     match value:
-        case dict() if value and all(isinstance(member, Offer) for member in value.values()):  # nothing is left below the key
-            asked = Offer({step: member.value for step, member in value.items()}, "\n".join(member.ask for member in value.values() if member.ask))
-            yield from _entry(key, asked, indent, path)
+        case dict() if is_only_offered(value):
+            yield from _entry(key, Offer({step: _taken(member) for step, member in value.items()}, "\n".join(_asks(value))), indent, path)
         case dict() if value:
             yield from _with_origin(named, origin, margin)
             for step, member in value.items():
@@ -93,6 +92,36 @@ def _entry(key: str, value: Any, indent: int, path: tuple[str, ...]) -> Iterator
             yield from _listed(named, list(value), origin, indent, path)
         case _:
             yield from _with_origin(f"{named} {_value(value, path)}".rstrip(), origin, margin)
+
+
+def is_only_offered(value: Any) -> bool:
+    """Whether a human must complete all of it: nothing would be left below its key."""
+    if isinstance(value, From):
+        return is_only_offered(value.value)
+    return isinstance(value, Offer) or (isinstance(value, dict) and bool(value) and all(map(is_only_offered, value.values())))
+
+
+def _taken(value: Any) -> Any:
+    """What is offered, as if it were taken."""
+    match value:
+        case Offer():
+            return value.value
+        case From():
+            return From(_taken(value.value), value.origin)
+        case dict() if is_only_offered(value):
+            return {key: _taken(member) for key, member in value.items()}
+    return value
+
+
+def _asks(value: Any) -> Iterator[str]:
+    match value:
+        case Offer():
+            yield from filter(None, (value.ask,))
+        case From():
+            yield from _asks(value.value)
+        case dict():
+            for member in value.values():
+                yield from _asks(member)
 
 
 def _listed(named: str, members: list[Any], origin: str, indent: int, path: tuple[str, ...]) -> Iterator[str]:
@@ -121,8 +150,9 @@ def _item(member: Any, indent: int, path: tuple[str, ...]) -> Iterator[str]:
         yield from _with_origin(f"{margin}- {flow}", origin, margin)
     elif isinstance(member, dict):
         below = [line for step, value in member.items() for line in _entry(step, value, indent + 1, (*path, step))]
-        first = next(number for number, line in enumerate(below) if not line.lstrip().startswith("#"))
-        below[first] = f"{margin}- {below[first].lstrip()}"
+        first = next((number for number, line in enumerate(below) if not line.lstrip().startswith("#")), None)
+        if first is not None:
+            below[first] = f"{margin}- {below[first].lstrip()}"
         yield from ([margin + _comment(origin)] if origin else [])
         yield from below
     else:

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from interlock.config.discover import Files, Sorted, is_aside, is_of_others, sort
 from interlock.discover import instances, modules, reach
 from interlock.discover.composed import Composition, ComposeTexts, composition, env_values
-from interlock.discover.document import MISSING, From, Offer, may_be_written
+from interlock.discover.document import MISSING, From, Offer, is_only_offered, may_be_written
 from interlock.discover.variables import DiskLine, Known, StateVariable, Text, backups_root, disks, stack_directory, state_variable
 from interlock.errors import ConfigError, CouldNotLook
 from interlock.facts.chains import FoundChain
@@ -159,9 +159,6 @@ class _Discovery:
             "health": (reach.health(self.composition, self.scripts) or None) if self.composition else None,
             "approval": self._approval(),
         }
-        if sections["templates"] and all(isinstance(entry, Offer) for entry in sections["templates"].values()):
-            only = cast("dict[str, Offer]", sections["templates"])
-            sections["templates"] = Offer({name: offer.value for name, offer in only.items()}, next(iter(only.values())).ask)
         document.update((key, section) for key, section in sections.items() if section is not None)
         if asked := _asked(document):
             document["not_used"] = asked
@@ -453,7 +450,7 @@ def _asked(document: Mapping[str, Any]) -> Offer | None:
     missing = {
         family: From(MISSING, f"{says}?")
         for family, says in HEADLINE.items()
-        if not any(section in document and not isinstance(document[section], Offer) for section in _DECLARED_BY.get(family, (family,)))
+        if not any(section in document and not is_only_offered(document[section]) for section in _DECLARED_BY.get(family, (family,)))
     }
     if not missing:
         return None
