@@ -23,8 +23,12 @@ from tools.demo_stack import Stack, running_stack
 from tools.postgres import PostgresError
 from tools.terminal import Reply, Shell, ShownWrongError
 
+MOVE_GATE = "interlock preflight --site move/interlock.yaml --for move"
 APPROVAL_MISSING = 13  # docs/gate.md
 WIDE_BACKUP_MODE = 0o644
+BY_HAND, ON_PUSH = "workflow_dispatch:", "push:"
+UNKNOWN = "/var/lib/ledger-uploads"
+EXCLUSION = f"excluded: [{{mount: {UNKNOWN}, reason: small pictures that the app makes anew}}]"
 AGREED_LINE, DRIFTED_LINE = "proxy_read_timeout 30s;", "proxy_read_timeout 300s;"
 
 
@@ -55,21 +59,32 @@ def _interrupted(number: int, _frame: object) -> NoReturn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """What went wrong on the site since its last release."""
+    """What went wrong on the site since its last release; paths are relative to its folder."""
 
     backup: Path
-    template: Path
+    template: Path = Path("templates", "nginx.conf")
+    workflow: Path = Path(".forgejo", "workflows", "deploy.yml")
+    overlay: Path = Path("compose", "compose.flat-mount.yaml")
 
     @classmethod
     def seed(cls, site: DemoSite) -> Faults:
-        """A backup copied under a wide umask, and a template edited without its canonical file."""
-        backup = max(site.backups.iterdir())
-        backup.chmod(WIDE_BACKUP_MODE)
-        template = site.run / "templates" / "nginx.conf"
-        text = template.read_text()
-        assert AGREED_LINE in text
-        template.write_text(text.replace(AGREED_LINE, DRIFTED_LINE))
-        return cls(backup=backup.relative_to(site.run), template=template.relative_to(site.run))
+        """The nightly job failed twice and left a copy under a wide umask, a template was edited without its canonical file, a workflow got a trigger of its
+        own, and a service a directory that nobody backs up."""
+        oldest, *failed = sorted(site.backups.iterdir())
+        for backup in failed:
+            backup.unlink()
+        oldest.chmod(WIDE_BACKUP_MODE)
+        faults = cls(backup=oldest.relative_to(site.run))
+        _edit(site.run / faults.template, AGREED_LINE, DRIFTED_LINE)
+        _edit(site.run / faults.workflow, BY_HAND, ON_PUSH)
+        _edit(site.run / faults.overlay, "volumes: &flat !override\n", f"volumes: &flat !override\n      - {UNKNOWN}:/uploads\n")
+        return faults
+
+
+def _edit(path: Path, before: str, after: str) -> None:
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
 
 
 def show(stack: Stack) -> None:
@@ -78,7 +93,7 @@ def show(stack: Stack) -> None:
     health, faults = stack.get("/health"), Faults.seed(site)
     tell(
         f"The ledger runs release {health['release']} at {stack.url}: {health['entries']} rows in PostgreSQL 16, receipts below {site.state}.",
-        "An empty PostgreSQL 18 stands beside it for a later move.",
+        "A copy of it stands on PostgreSQL 18, for a later move.",
         f"Release {NEW_RELEASE} shall go out. Is the system fit for it?",
     )
     with ExitStack() as terminals:
@@ -86,9 +101,13 @@ def show(stack: Stack) -> None:
             terminals.enter_context(Shell(who=who, environ={**stack.environ, "HOME": str(site.run / "people" / who)}, folder=site.run)) for who in PEOPLE
         )
         planner.type("interlock preflight --for release", exit_code=1)
-        tell("The gate is shut. The operator mends both; interlock itself never does.")
+        tell("The gate is shut. The operator mends one after another; interlock itself never does.")
+        planner.type(f"sed -i 's/{ON_PUSH}/{BY_HAND}/' {faults.workflow}")
         planner.type(f"chmod 0600 {faults.backup}")
         planner.type(f"sed -i 's/{DRIFTED_LINE}/{AGREED_LINE}/' {faults.template}")
+        planner.type(f"echo '{EXCLUSION}' >> interlock.yaml")
+        tell("The backup is made by an action with a gate of its own, which does not ask for the backup that it makes.")
+        planner.type(f"interlock apply {_plan_of(planner.type('interlock plan backup'))}")
         planner.type("interlock preflight --for release")
         tell("Open. The planner resolves the release to exact bytes and commands, and signs what came out.")
         plan = _plan_of(planner.type("interlock plan release"))
@@ -103,6 +122,10 @@ def show(stack: Stack) -> None:
         tell("What is left is evidence, which anybody can verify without this system.")
         planner.type(f"interlock verify {evidence}")
         planner.type(f"ls {evidence}")
+        tell("And the move to PostgreSQL 18? The copy must be the original before anybody cuts over to it.")
+        planner.type(MOVE_GATE, exit_code=1)
+        planner.type("bin/copy-to-18")
+        planner.type(MOVE_GATE)
     tell(f"The report: {_shown(site.run / evidence / 'summary.md')}")
 
 

@@ -225,6 +225,7 @@ def _make_instances(site: DemoSite) -> None:
         (folder / ".env").write_text(
             example.replace("instances/main", f"instances/{instance}").replace("/srv/platform", str(site.run)).replace("=/data-state", f"={site.state}")
         )
+    shutil.copyfile(site.run / "instances" / "main" / ".env", site.run / ".env")
     shutil.copyfile(EXAMPLE / "canonical" / "prometheus.yml", site.run / "instances" / "main" / "prometheus.yml")
 
 

@@ -1,4 +1,4 @@
-"""What runs while the demo is shown? PostgreSQL 16 with the ledger's rows, an empty PostgreSQL 18, and the app; all of it ends with this process."""
+"""What runs while the demo is shown? PostgreSQL 16 with the ledger's rows, a copy of them on 18 that is older, and the app; all ends with this process."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from tools.demo_site import DemoError, DemoSite, private_folder
-from tools.postgres import Server, dies_with_parent, running, stop
+from tools.postgres import Server, dies_with_parent, programs, running, stop
 
 KEPT_VARIABLES = ("HOME", "LOGNAME", "USER", "LANG", "LC_ALL", "TZ", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")  # the last two while tests measure it
 ROWS = 500
 ENTRIES = "INSERT INTO entries (account, amount) SELECT (ARRAY['alice', 'bob', 'carol'])[1 + n %% 3], 100 + n FROM generate_series(1, %s) AS n"
-RECEIPTS = 20
+RECEIPTS = 12  # booked after the copy was made
 START_LIMIT_S = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """The running stack: `source` holds the rows, `target` is empty."""
+    """The running stack: `source` holds the rows, `target` a copy that was made before the last of them were booked."""
 
     site: DemoSite
     source: Server
@@ -42,13 +42,21 @@ class Stack:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What the operator's shells have, the reference to the database that the site file names among it."""
-        return {**operator_environ(), "LEDGER_DSN": self.source.dsn("ledger")}
+        """What the operator's shells have: the references to the databases that the site files name, and PostgreSQL's own programs."""
+        own = operator_environ()
+        path = f"{programs(self.target.major)}{os.pathsep}{own['PATH']}"
+        return {**own, "PATH": path, "LEDGER_DSN": self.source.dsn("ledger"), "LEDGER_18_DSN": self.target.dsn("ledger")}
 
     def get(self, path: str) -> Any:
         """What the app answers, as JSON."""
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:
             return json.load(answer)
+
+    def copy(self) -> None:
+        """Copy the ledger to the other server, as the operator does. Raises DemoError."""
+        done = subprocess.run((str(self.site.run / "bin" / "copy-to-18"),), env=self.environ, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode != 0:
+            raise DemoError(f"the copy failed:\n{done.stderr}")
 
 
 def operator_environ() -> dict[str, str]:
@@ -71,6 +79,8 @@ def running_stack(site: DemoSite) -> Iterator[Stack]:
         target = stack.enter_context(running(18, servers / "18"))
         _load(source, site.run / "app" / "schema.sql")
         started = Stack(site=site, source=source, target=target)
+        _create_database(target)
+        started.copy()
         stack.enter_context(_app(started))
         _use(started)
         yield started
@@ -79,11 +89,17 @@ def running_stack(site: DemoSite) -> Iterator[Stack]:
 def _load(source: Server, schema: Path) -> None:
     import psycopg
 
-    with psycopg.connect(source.dsn(), autocommit=True) as admin:
-        admin.execute("CREATE DATABASE ledger")
+    _create_database(source)
     with psycopg.connect(source.dsn("ledger")) as ledger:
         ledger.execute(schema.read_bytes())
         ledger.execute(ENTRIES, (ROWS,))
+
+
+def _create_database(server: Server) -> None:
+    import psycopg
+
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        admin.execute("CREATE DATABASE ledger")
 
 
 def _environ(stack: Stack) -> dict[str, str]:

@@ -6,11 +6,13 @@ Verdicts first, then what they were judged from: waivers, site, versions, and th
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 from interlock.errors import CouldNotLook
 from interlock.evidence.record import Record
+from interlock.evidence.visible import clipped
 from interlock.evidence.wording import GRAVITY, number, outcome_in_words
 from interlock.facts.engine import Container, EngineVolume
 from interlock.facts.engine import Engine as RunningEngine
@@ -38,10 +40,12 @@ from interlock.facts.looks import (
     Walk,
 )
 from interlock.facts.mounts import Mount, MountTable
-from interlock.verdicts import Outcome, Pair, Verdict
+from interlock.verdicts import Outcome, Pair
 
 Facts = Mapping[str, HostFacts | CouldNotLook]
 
+_NUMBER = re.compile(r"\d+")
+_CLIPPED = 100  # bytes of each side's words
 _QUIET = (Outcome.HELD, Outcome.NOT_APPLICABLE)  # what a new pair may come to without a word of its own
 
 # File systems that come and go with containers, sessions and the kernel's own business.
@@ -59,7 +63,7 @@ def changes(previous: Record, current: Record, previous_facts: Facts | None = No
     if previous_facts is not None and current_facts is not None:
         for host in sorted(previous_facts.keys() | current_facts.keys()):
             told += [f"{host}: {sentence}" for sentence in _host(previous_facts.get(host), current_facts.get(host))]
-    return tuple(told)
+    return (*told, *_other_words(previous, current))
 
 
 # ---- verdicts
@@ -99,7 +103,7 @@ def _because(record: Record, pair: Pair) -> str:
 
 
 def _findings(previous: Record, current: Record) -> Iterator[str]:
-    """Same outcome, other findings: new failures below a pair that was bad before, or other words for one that is not."""
+    """Same outcome, other findings: new failures below a pair that was bad before."""
     for pair, verdict in current.by_pair.items():
         old = previous.by_pair.get(pair)
         if old is None or old.outcome is not verdict.outcome:
@@ -108,12 +112,14 @@ def _findings(previous: Record, current: Record) -> Iterator[str]:
         new = [place for place in verdict.where if place.key not in known]
         if new:
             yield f"{pair} is still {outcome_in_words(verdict.outcome)}, with {number(len(new), 'new detail')}: {new[0].message}"
-        elif not verdict.where and verdict.message != old.message:
-            yield f"{pair}: {_was_now(old, verdict)}"
 
 
-def _was_now(old: Verdict, new: Verdict) -> str:
-    return f"was: {old.message}; now: {new.message}"
+def _other_words(previous: Record, current: Record) -> Iterator[str]:
+    """Other words for what holds as before. Where only numbers differ nothing happened but time: ages, sizes and stamps move by themselves."""
+    for pair, verdict in current.by_pair.items():
+        old = previous.by_pair.get(pair)
+        if old is not None and old.outcome is verdict.outcome and not verdict.where and _NUMBER.sub("#", old.message) != _NUMBER.sub("#", verdict.message):
+            yield f"{pair}: was: {clipped(old.message, _CLIPPED)}; now: {clipped(verdict.message, _CLIPPED)}"
 
 
 # ---- what the verdicts stand on

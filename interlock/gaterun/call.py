@@ -69,7 +69,20 @@ def run_gate(site: Site, gate: When, *, action: str | None, facts: Path | None, 
 
 def _argv(site: Site, gate: When, action: str | None, facts: Path | None, nonce: str) -> tuple[str, ...]:
     plugins = ["-p", "interlock.plugin"] + (["-p", "testinfra.plugin"] if own_checks(site.root / "checks") and _installed("testinfra") else [])
-    argv = [sys.executable, "-m", "pytest", "-c", str(PINNED), "--rootdir", str(site.root), *plugins, "-m", gate.value, "--site", str(site.root / site.source)]
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        str(PINNED),
+        "--rootdir",
+        str(site.root),
+        *plugins,
+        "-m",
+        gate.value,
+        "--site",
+        str(site.root / Path(site.source).name),
+    ]
     argv += ["--for", action] if action is not None else []
     argv += ["--facts", str(facts)] if facts is not None else []
     return (*argv, "--interlock-nonce", nonce)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from interlock.config.load import find_site
 from interlock.config.models import Site
 from interlock.config.waivers import load_waivers
 from interlock.errors import ConfigError, CouldNotLook
@@ -85,15 +89,27 @@ def _record(run: GateRun, verdicts: Sequence[Verdict], details: DetailsDigest, f
 # ---- on a terminal
 
 
-def next_command(record: Record) -> str:
-    """The one command that an operator types next; where something is broken, once the first reason is mended."""
-    aim = f" --for {record.run.action}" if record.run.action else ""
+def next_command(record: Record, site: Site) -> str:
+    """The one command that an operator types next, where they are; where something is broken, once the first reason is mended."""
+    aim = _named(site) + (f" --for {record.run.action}" if record.run.action else "")
     gate = record.run.gates[0]
     if record.decision is Decision.OPEN:
-        return f"interlock plan {record.run.action}" if record.run.action and gate == "preflight" else ""
+        return f"interlock plan{_named(site)} {record.run.action}" if record.run.action and gate == "preflight" else ""
     if all(reason.code == UNPROVEN for reason in record.reasons) and not record.replayed:
         return f"interlock doctor{aim}"
     return f"interlock {gate}{aim}"
+
+
+def _named(site: Site) -> str:
+    """How the site file is named on a command line; nothing where it is found without a name."""
+    file, here = (site.root / Path(site.source).name).resolve(), Path.cwd()
+    try:
+        found = find_site(here)
+    except ConfigError:
+        found = None
+    if found is not None and found.resolve() == file:
+        return ""
+    return f" --site {shlex.quote(os.path.relpath(file, here) if file.is_relative_to(here.resolve()) else str(file))}"
 
 
 def changed_since_open(run: LoadedRun) -> Sequence[str]:
@@ -125,7 +141,7 @@ def unused_waivers(site: Site, record: Record) -> tuple[str, ...]:
 def decision_text(site: Site, run: LoadedRun, style: Style) -> str:
     """The gate in one screen, and where the evidence lies."""
     since = changed_since_open(run) if run.record.decision is Decision.SHUT else ()
-    text = gate_text(run.record, since, next_command(run.record), style)
+    text = gate_text(run.record, since, next_command(run.record, site), style)
     return "\n".join([text, *unused_waivers(site, run.record), f"evidence: {run.path}"])
 
 

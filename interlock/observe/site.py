@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from interlock.config.chain_subjects import chain_of
-from interlock.config.models import Excluded, Learned, Module, PublicPort, Site
+from interlock.config.models import Disk, Excluded, Learned, Module, PublicPort, Site
 from interlock.config.reading import read_regular_file
 from interlock.config.scalars import Noun
 from interlock.config.yamltext import SITE, KeyPath, read_yaml
@@ -68,7 +68,7 @@ def _declared(site: Site, host: str | None) -> Declared:
     return Declared(
         volumes=frozenset(volume for module in modules.values() for volume in module.volumes or ()),
         paths=tuple(_paths(site, modules, host)),
-        places=tuple(module.backups for module in modules.values()),
+        places=(*(module.backups for module in modules.values()), *(disk.mounted_at for disk in _disks(site, host))),
         containers=frozenset(word for name, module in modules.items() for word in _containers(name, module)),
         whole=frozenset(word for name, module in modules.items() if not (module.paths or module.volumes) for word in _containers(name, module)),
         databases=frozenset(),
@@ -84,12 +84,16 @@ def _containers(name: str, module: Module) -> tuple[str, ...]:
 def _paths(site: Site, modules: Mapping[str, Module], host: str | None) -> Iterator[str]:
     for module in modules.values():
         yield from module.paths
-    disks = (site.mounts.state, site.mounts.data) if site.mounts else ()
-    for disk in disks:
-        if disk is not None and host in (None, disk.host):
-            yield from (disk.path, disk.mounted_at)
+    yield from (disk.path for disk in _disks(site, host))
     if site.state_dir is not None and host in (None, site.state_dir.host):
         yield site.state_dir.path
+
+
+def _disks(site: Site, host: str | None) -> Iterator[Disk]:
+    """The declared disks: what lies at their paths is declared, not all that is mounted where they are."""
+    for disk in (site.mounts.state, site.mounts.data) if site.mounts else ():
+        if disk is not None and host in (None, disk.host):
+            yield disk
 
 
 def _exclusion(one: Excluded) -> tuple[Kind, str]:

@@ -178,3 +178,13 @@ def test_doctor_says_what_is_missing_and_the_line_that_changes_it(site: Path) ->
     assert done.returncode == 11
     assert "expect.sql [rows]" in done.stdout
     assert "-> export NOT_SET_DSN" in done.stdout
+
+
+def test_a_site_is_named_from_where_the_operator_is_and_the_next_command_names_it_too(site: Path) -> None:
+    folder = site / "move"
+    folder.mkdir()
+    write_site(folder, {"expect": {"false": {"command": {"run": ["false"]}}}})
+    done = run(site, "preflight", "--site", "move/interlock.yaml")
+    assert done.returncode == 1, done.stderr
+    assert "then interlock preflight --site move/interlock.yaml\n" in done.stdout
+    assert "then interlock preflight\n" in run(folder, "preflight").stdout

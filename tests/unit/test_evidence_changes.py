@@ -271,3 +271,11 @@ def test_a_host_that_stays_unreachable_is_no_change(tmp_path: Path) -> None:
 
 def test_what_was_asked_only_once_is_not_compared(tmp_path: Path) -> None:
     assert told(tmp_path, host(env=b"A"), host(state=SEEN)) == ()
+
+
+def test_what_time_alone_has_moved_is_not_told(tmp_path: Path) -> None:
+    before = Judged(guardrail="backups.fresh", subject="app", judgement=Held("app-20261119T020000Z.tar was taken 3 h ago"))
+    now = Judged(guardrail="backups.fresh", subject="app", judgement=Held("app-20261120T020000Z.tar was taken 61 min ago"))
+    later = Judged(guardrail="backups.fresh", subject="app", judgement=Held("app-20261121T020000Z.tar was taken 12 h ago"))
+    assert changes(record(tmp_path, before), record(tmp_path, later)) == ()
+    assert len(changes(record(tmp_path, before), record(tmp_path, now))) == 1
