@@ -564,13 +564,12 @@ class _Bytes:
 
     def skip(self, size: "int") -> "None":
         """Pass over so many bytes. Raises `Damaged` when they are not there."""
-        while size > 0:
-            part = self.some()
-            if not part:
+        while size > len(self._held) - self._at:
+            size -= len(self._held) - self._at
+            self._held, self._at = self._read(), 0
+            if not self._held:
                 raise Damaged(ENDS_EARLY)
-            if len(part) > size:
-                self._held, self._at = part, size
-            size -= len(part)
+        self._at += size
 
     def give_back(self, data: "bytes") -> "None":
         """Put bytes before those that come."""
@@ -826,7 +825,7 @@ def _tar_checksum_fits(block: "bytes") -> "bool":
     except Damaged:
         return False
     rest = block[:148] + b" " * 8 + block[156:]
-    return told in (sum(rest), sum(byte - 256 if byte > 127 else byte for byte in rest))
+    return told == sum(rest) or told == sum(byte - 256 if byte > 127 else byte for byte in rest)  # old ones add signed bytes
 
 
 def _tar_number(text: "bytes") -> "int":
