@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from interlock.commands.placing import draft_of, put, write_draft
 from interlock.config.load import load_site
@@ -125,7 +126,8 @@ def confirm(site_file: Path, path: KeyPath) -> None:
     content = read_regular_file(site_file, SITE.size)
     after = without_mark(content, path)
     if after is None:
-        raise UsageError(f"{dotted(path)} is not there any more", where=str(site_file), why="the file was changed meanwhile", remedy="run the review again")
+        why = "the file was changed meanwhile, or the mark is written in a way that only its author can take out"
+        raise UsageError(f"{dotted(path)} could not be confirmed", where=str(site_file), why=why, remedy=f"remove its `{MARK}: true` with an editor")
     target = site_file.resolve()
     with draft_of(target) as draft:
         write_draft(draft, after)
@@ -140,19 +142,26 @@ def without_mark(content: bytes, path: KeyPath) -> bytes | None:
     if place not in read.positions or _value(read.data, place) is not True:
         return None
     text = content.decode("utf-8")
-    bom = text.startswith("\ufeff")
     lines = text.splitlines(keepends=True)
     at = read.positions[place]
-    number, column = at.key.line - 1, at.key.column - 1 + (bom and at.key.line == 1)
-    line = lines[number]
-    end = at.value.column - 1 + len("true") if at.value.line == at.key.line else -1
-    if end < 0:
+    if at.value.line != at.key.line:
         return None
-    before, behind = line[:column], line[end:]
+    number, bom = at.key.line - 1, at.key.line == 1 and text.startswith("\ufeff")
+    line = lines[number]
+    before, behind = line[: at.key.column - 1 + bom], line[at.value.column - 1 + bom + len("true") :]
     if not before.strip() and not behind.partition("#")[0].strip():
         lines[number] = ""
     elif before.rstrip().endswith(","):
         lines[number] = before.rstrip()[:-1] + behind
     else:
         lines[number] = before + behind.lstrip(" ").removeprefix(",").lstrip(" ")
-    return "".join(lines).encode("utf-8")
+    after = "".join(lines).encode("utf-8")
+    return after if read_yaml(after, SITE).data == _without(read.data, place) else None
+
+
+def _without(data: Any, path: KeyPath) -> Any:
+    """The same data without what is at `path`."""
+    step, rest = path[0], path[1:]
+    if isinstance(data, list):
+        return [_without(member, rest) if number == step else member for number, member in enumerate(data)]
+    return {key: _without(member, rest) if key == step else member for key, member in data.items() if key != step or rest}
