@@ -1033,7 +1033,7 @@ def _major_version(program: "str") -> "int":
 
 
 class _CustomHead:
-    """The head and table of contents of a dump in the custom format. Source: pg_backup_archiver.c, ReadHead and ReadToc, of versions 1.10 to 1.16."""
+    """The head and table of contents of a dump in the custom format. Source: pg_backup_archiver.c, ReadHead, ReadToc, versions 1.11 (8.4) to 1.16 (18)."""
 
     def __init__(self, stream: "_Bytes") -> "None":
         self._stream = stream
@@ -1043,7 +1043,7 @@ class _CustomHead:
         """Note what it says; nothing of a version that is not known. Raises `Damaged`."""
         take = self._stream.take
         version = tuple(take(8)[5:7])
-        if not (1, 10) <= version <= (1, 16):
+        if not (1, 11) <= version <= (1, 16):
             return
         self._int_size, offset_size = take(1)[0], take(1)[0]
         take(1)  # the format
