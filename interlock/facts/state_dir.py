@@ -193,7 +193,8 @@ class Reading:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostAndStack:
     """All who say which directory of the host holds the state. `given` is what the env file comes to; `default` what it would come to without the
-    variable. `silent` are declared readers that never name the variable; `same` maps paths of the host to where they really lead."""
+    variable. `silent` are declared readers that never name the variable; `same` maps paths of the host to where they really lead; `on_a_disk`: the site
+    declares the disk that the state lives on."""
 
     variable: StateVariable
     expected: str
@@ -203,6 +204,7 @@ class HostAndStack:
     silent: tuple[str, ...]
     users: tuple[Users, ...]
     same: Mapping[str, str] = field(default_factory=dict)
+    on_a_disk: bool = False
 
     def is_expected(self, path: str) -> bool:
         """True for the declared directory under any of its names."""

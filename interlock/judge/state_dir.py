@@ -162,15 +162,17 @@ SERVICES_AGREE = Guardrail(
 
 
 def host_and_stack(site: Site) -> Sequence[Subject]:
-    """The variable, where somebody on the host or in the stack reads it."""
-    if site.state_dir is None or not (site.state_dir.readers or site.chains):
+    """The variable, where somebody on the host or in the stack reads it: scripts always, chains from files, running containers on the host."""
+    if site.state_dir is None:
         return []
-    return [Subject(name=site.state_dir.variable, host=site.state_dir.host)]
+    from_files = FROM_FILES if site.state_dir.readers or site.chains else frozenset()
+    live = LIVE if site.state_dir.readers or site.host(site.state_dir.host).engine else frozenset()
+    return [Subject(name=site.state_dir.variable, host=site.state_dir.host, when=from_files | live)] if from_files | live else []
 
 
 def judge_host_and_stack(seen: HostAndStack) -> Held | Broken | Unproven:
     """Held when every reader of the host and every service of the stack comes to the declared directory of the host."""
-    details = (*_reader_details(seen), *(detail for users in seen.users for detail in _on_host_details(seen, users)))
+    details = (*_reader_details(seen), *_stack_details(seen))
     if not details:
         return Unproven(f"neither a reader of the host nor a service uses {seen.variable.name}", remedy="name its readers in state_dir.readers")
     bad = [detail for detail in details if detail.outcome is not Outcome.HELD]
@@ -254,6 +256,27 @@ def _from_environment(seen: HostAndStack, reading: Reading) -> Detail | None:
         case Resolved() as found:
             said = f"{reading.file} takes {seen.variable.name} from the env file, where it is {found.path}, not {seen.expected}"
             return _broken(reading.file, "another-directory", said, file=reading.file, line=reading.line)
+
+
+def _stack_details(seen: HostAndStack) -> Iterator[Detail]:
+    """The services of every chain. A chain that keeps all of its state in volumes of the engine is one for a laptop or for CI, where another one has it on
+    the host, or where nobody says that it should be there."""
+    in_volumes = [users for users in seen.users if _all_in_volumes(users)]
+    on_the_host = [users for users in seen.users if users not in in_volumes and users.services]
+    nobody_looks = not (seen.readings or seen.silent or seen.on_a_disk)
+    for users in seen.users:
+        if users in in_volumes and (on_the_host or nobody_looks):
+            said = f"{users.where} keeps its state in volumes of the engine: it is none for a host with the state directory"
+            yield Detail(what=users.where, outcome=Outcome.HELD, message=said)
+        else:
+            yield from _on_host_details(seen, users)
+
+
+def _all_in_volumes(users: Users) -> bool:
+    """True when some service keeps its state in a volume of the engine, and none has it on the host."""
+    paths = [(service, found.path) for service in users.services if isinstance(found := in_service(users.variable, service), Resolved)]
+    mounted = [(service, path) for service, path in paths if service.mount_over(path) is not None]
+    return bool(mounted) and all(on_host(service, path) is None for service, path in mounted)
 
 
 def _on_host_details(seen: HostAndStack, users: Users) -> Iterator[Detail]:

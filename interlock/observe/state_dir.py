@@ -251,6 +251,7 @@ def host_and_stack(world: World, subject: Subject) -> HostAndStack:
         silent=tuple(path for path, read in found.items() if not read),
         users=tuple(_users_on_the_host(world, subject)),
         same=_same(world.host(subject.host), declared) if world.live else {},
+        on_a_disk=world.site.mounts is not None,
     )
 
 
@@ -261,11 +262,11 @@ def _same(facts: HostFacts, declared: StateDir) -> dict[str, str]:
 
 
 def _users_on_the_host(world: World, subject: Subject) -> Iterator[Users]:
-    if world.live and world.site.host(subject.host).engine:
+    """Who runs, in a live look; what would be started, from files."""
+    if not world.live:
+        yield from (_users_in_chain(world, chain) for chain in world.site.chains_on_disks)
+    elif world.site.host(subject.host).engine:
         yield _users_running(world, subject.host)
-        return
-    for chain in world.site.chains_on_disks:
-        yield _users_in_chain(world, chain)
 
 
 # ---- secrets_present

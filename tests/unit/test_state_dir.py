@@ -349,12 +349,26 @@ def test_nobody_at_all_proves_nothing() -> None:
         (service("app", STATE), "held"),
         (service("app", ("/data-state", "/state"), value="/state"), "held"),
         (service("app", ("/data", "/data-state")), "another-directory"),
-        (service("app", ("", "/data-state"), kind="volume"), "engine-volume"),
     ],
 )
 def test_a_services_path_is_followed_back_to_the_host(one: Service, expected: str) -> None:
     judged = judge_host_and_stack(together(services=(one,)))
     assert (kinds(judged) if isinstance(judged, Broken) else ["held"]) == [expected]
+
+
+VOLUME = service("app", ("", "/data-state"), kind="volume")
+
+
+def test_a_volume_of_the_engine_is_broken_where_the_host_looks_at_the_directory() -> None:
+    assert kinds(judge_host_and_stack(together(services=(VOLUME,), on_a_disk=True))) == ["engine-volume"]
+    assert kinds(judge_host_and_stack(together(reading(Way.ENVIRONMENT), services=(VOLUME,)))) == ["engine-volume"]
+    assert kinds(judge_host_and_stack(together(services=(VOLUME, service("worker", STATE))))) == ["engine-volume"]
+
+
+def test_a_chain_for_a_laptop_is_none_of_the_hosts() -> None:
+    laptop = together(reading(Way.ENVIRONMENT), on_a_disk=True, users=(users(VOLUME), users(service("app", STATE))))
+    assert isinstance(judge_host_and_stack(laptop), Held)
+    assert isinstance(judge_host_and_stack(together(services=(VOLUME,))), Held)
 
 
 def test_a_service_without_a_mount_is_left_to_services_agree() -> None:
