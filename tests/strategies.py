@@ -192,6 +192,7 @@ def _reduced_looks_and_answers(paths: SearchStrategy[str]) -> Iterator[tuple[Sea
     files = st.dictionaries(texts, st.binary(max_size=20), max_size=3)
     folder = st.builds(looks.FolderAnswer, files=files, unread=st.dictionaries(texts, texts, max_size=2))
     yield st.builds(looks.ReadFolder, paths, st.lists(texts, max_size=2).map(tuple)), folder
+    yield st.builds(looks.List, paths), st.builds(looks.ListAnswer, modes=st.dictionaries(texts, numbers, max_size=3))
     formats = st.sampled_from(["text", "json", "pem", "hex", "base64"])
     secret = st.builds(looks.SecretAnswer, present=st.just(True), regular=st.booleans(), mode=numbers, uid=numbers, blank=st.booleans(), fault=texts)
     yield st.builds(looks.Secret, paths, formats), secret | st.just(looks.SecretAnswer(present=False))

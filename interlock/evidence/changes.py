@@ -25,6 +25,8 @@ from interlock.facts.looks import (
     FailedLook,
     FolderAnswer,
     HostFacts,
+    List,
+    ListAnswer,
     Look,
     Mounts,
     MountsAnswer,
@@ -176,6 +178,8 @@ def _answer(look: Look, before: Answer, now: Answer) -> Iterator[str]:  # noqa: 
             assert isinstance(before, StatAnswer)
             assert isinstance(now, StatAnswer)
             yield from (f"{path} {sentence}" for sentence in _stat(before, now))
+        case ReadFile(path) if path.startswith("/proc/"):
+            return  # the kernel's tables move all the time; what matters in them is told by the verdicts
         case ReadFile(path):
             assert isinstance(before, bytes)
             assert isinstance(now, bytes)
@@ -188,6 +192,11 @@ def _answer(look: Look, before: Answer, now: Answer) -> Iterator[str]:  # noqa: 
             assert isinstance(before, FolderAnswer)
             assert isinstance(now, FolderAnswer)
             yield from (f"{path}/{sentence}" for sentence in _folder(before, now))
+        case List(path):
+            assert isinstance(before, ListAnswer)
+            assert isinstance(now, ListAnswer)
+            yield from (f"{path}/{name} is there now" for name in sorted(now.modes.keys() - before.modes.keys()))
+            yield from (f"{path}/{name} is gone" for name in sorted(before.modes.keys() - now.modes.keys()))
         case Secret(path):
             assert isinstance(before, SecretAnswer)
             assert isinstance(now, SecretAnswer)
@@ -214,7 +223,7 @@ def _name(look: Look) -> str:  # noqa: PLR0911 (one for each look)
     match look:
         case Mounts():
             return "the mount table"
-        case Stat(path) | ReadFile(path) | ReadFolder(path) | Secret(path):
+        case Stat(path) | ReadFile(path) | ReadFolder(path) | List(path) | Secret(path):
             return path
         case Space(path):
             return f"the file system of {path}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from stat import S_ISDIR
 from typing import NamedTuple
 
 from interlock.errors import CouldNotLook
@@ -68,6 +69,13 @@ class ReadFolder:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class List:
+    """The names and modes of what is directly in a directory, links not followed: the volumes of an engine, without what is in them."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Secret:
     """Is a secret file there, not blank, and readable as its `format` (text, json, pem, hex, base64)? Judged where it lies: its bytes never leave the host.
 
@@ -103,7 +111,7 @@ class Engine:
     variables: tuple[str, ...] = ()
 
 
-Look = ReadFile | Stat | Mounts | User | Walk | Space | ReadFolder | Secret | Examine | Engine
+Look = ReadFile | Stat | Mounts | User | Walk | Space | ReadFolder | List | Secret | Examine | Engine
 
 
 class Entry(NamedTuple):
@@ -188,6 +196,18 @@ class FolderAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListAnswer:
+    """What `List` saw: the full st_mode of each entry by its name."""
+
+    modes: Mapping[str, int]
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """The names of the directories, sorted."""
+        return tuple(sorted(name for name, mode in self.modes.items() if S_ISDIR(mode)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SecretAnswer:
     """What `Secret` saw; `fault` is empty when it can be read as its format, else says what is wrong with it without quoting it: one that is `blank`, is
     no regular file or has more than 1 MiB has a fault in every format. `mode`: permission bits."""
@@ -252,7 +272,7 @@ class FailedLook:
     text: str
 
 
-Answer = bytes | StatAnswer | MountsAnswer | SpaceAnswer | FolderAnswer | SecretAnswer | ExamineAnswer | EngineAnswer | int | None | FailedLook
+Answer = bytes | StatAnswer | MountsAnswer | SpaceAnswer | FolderAnswer | ListAnswer | SecretAnswer | ExamineAnswer | EngineAnswer | int | None | FailedLook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +324,12 @@ class HostFacts:
         """The files directly in a directory."""
         answer = self._answer(ReadFolder(path, suffixes), path)
         assert isinstance(answer, FolderAnswer)
+        return answer
+
+    def entries(self, path: str) -> ListAnswer:
+        """What is directly in a directory, by name."""
+        answer = self._answer(List(path), path)
+        assert isinstance(answer, ListAnswer)
         return answer
 
     def secret(self, path: str, format_: str) -> SecretAnswer:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from interlock.config.models import Host, Ssh
 from interlock.errors import CouldNotLook
-from interlock.facts.looks import Engine, Examine, Look, Mounts, ReadFile, ReadFolder, Secret, Space, Stat, User, Walk
+from interlock.facts.looks import Engine, Examine, List, Look, Mounts, ReadFile, ReadFolder, Secret, Space, Stat, User, Walk
 from interlock.observe import probe, wire
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ def _call(number: int, look: Look) -> str:  # noqa: PLR0911 (one for each look)
             return f"look_space {number} {shlex.quote(look.path)}"
         case ReadFolder():
             return f"look_folder {number} {shlex.join((look.path, *look.suffixes))}"
+        case List():
+            return f"look_list {number} {shlex.quote(look.path)}"
         case Secret():
             return f"look_secret {number} {shlex.quote(look.path)} {shlex.quote(look.format)}"
         case Examine():

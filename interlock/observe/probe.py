@@ -35,6 +35,7 @@ CHUNK = 5000  # entries of one listing: a directory with a million files comes i
 BATCH = 2000  # entries handed over between threads at once (`batched`)
 FOLDER_FILES = 2000  # files of one folder that are read at most, of so many bytes each and together
 FOLDER_FILE_LIMIT = 1024 * 1024
+LIST_LIMIT = 20000  # entries: a shell asks for each by itself
 FOLDER_LIMIT = 8 * 1024 * 1024
 SECRET_LIMIT = 1024 * 1024  # nobody's secret is larger
 EXAMINED_FILES = 200  # files of one backup
@@ -272,6 +273,19 @@ def look_folder(path: "bytes", suffixes: "list[bytes]") -> "dict[str, Any]":
         if room < 0 or len(files) > FOLDER_FILES:
             raise CouldNot("too-large", f"its files have more than {FOLDER_LIMIT} bytes, or are more than {FOLDER_FILES}")
     return {"files": files, "unread": unread}
+
+
+def look_list(path: "bytes") -> "dict[str, int]":
+    """The st_mode of each entry of a directory, by name."""
+    modes = {}  # type: dict[str, int]
+    for name in os.listdir(path):
+        try:
+            modes[to_text(name)] = os.lstat(path.rstrip(b"/") + b"/" + name).st_mode
+        except FileNotFoundError:  # it has just gone
+            continue
+        if len(modes) > LIST_LIMIT:
+            raise CouldNot("too-large", f"it has more than {LIST_LIMIT} entries")
+    return modes
 
 
 def _is_wanted(name: "bytes", suffixes: "list[bytes]") -> "bool":
@@ -1576,6 +1590,7 @@ _LOOKS = {
     "mounts": lambda: {"mounts": look_mounts()},
     "user": lambda name: {"uid": look_user(name)},
     "space": lambda path: {"space": look_space(to_bytes(path))},
+    "list": lambda path: {"list": look_list(to_bytes(path))},
     "folder": lambda path, suffixes: {"folder": look_folder(to_bytes(path), [to_bytes(suffix) for suffix in suffixes])},
     "secret": lambda path, kind: {"secret": look_secret(to_bytes(path), kind)},
     "walk": lambda root: {"walked": look_root(to_bytes(root)) and 0},  # in process a walk begins when somebody walks

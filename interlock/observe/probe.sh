@@ -148,6 +148,32 @@ look_folder() { # INDEX PATH [SUFFIX...]
 	put whole "$index"
 }
 
+look_list() { # INDEX PATH
+	needs_stat "$1" || return
+	if ! kind=$(stat -L -c '%F' -- "$2" 2>&1); then
+		failed "$1" "$kind"
+		return
+	elif [ ! -d "$2" ]; then
+		refused "$1" ENOTDIR 'Not a directory'
+		return
+	elif [ ! -r "$2" ] || [ ! -x "$2" ]; then
+		refused "$1" EACCES 'Permission denied'
+		return
+	fi
+	entries=0
+	for entry in "${2%/}"/* "${2%/}"/.[!.]* "${2%/}"/..?*; do
+		mode=$(stat -c '%f' -- "$entry" 2>/dev/null) || continue
+		entries=$((entries + 1))
+		if [ "$entries" -gt 20000 ]; then
+			refused "$1" too-large 'it has more than 20000 entries'
+			return
+		fi
+		put entry "$1"
+		printf '%s %s' "$mode" "${entry##*/}"
+	done
+	put whole "$1"
+}
+
 wanted() { # NAME [SUFFIX...]
 	case $1 in
 	'#'* | *'~' | *'#' | *.dpkg-*) return 1 ;;

@@ -19,6 +19,8 @@ from interlock.facts.looks import (
     Entry,
     FailedLook,
     FolderAnswer,
+    List,
+    ListAnswer,
     Look,
     MountsAnswer,
     ReadFile,
@@ -183,6 +185,7 @@ class ShellReply:
     _devices: dict[str, str] = field(default_factory=dict)
     _files: dict[str, bytes] = field(default_factory=dict)
     _unread: dict[str, str] = field(default_factory=dict)
+    _modes: dict[str, int] = field(default_factory=dict)
     _walked: _Walked | None = None
     _link: bytes = b""
 
@@ -203,6 +206,8 @@ class ShellReply:
             self._take_walk(number, look, kind, text)
         elif isinstance(look, ReadFolder):
             self._take_folder(number, kind, text)
+        elif isinstance(look, List):
+            self._take_list(number, kind, text)
         else:
             self._take_answer(number, look, kind, text)
         return False
@@ -216,7 +221,7 @@ class ShellReply:
         self._done(number, _absent(look, failed) or failed)
 
     def _done(self, number: int, answer: Answer) -> None:
-        for kept in (self._kept, self._files, self._unread):
+        for kept in (self._kept, self._files, self._unread, self._modes):
             kept.clear()
         self.answered(number, answer)
 
@@ -288,6 +293,16 @@ class ShellReply:
                 self._done(number, FolderAnswer(files=dict(self._files), unread=dict(self._unread)))
             case _:
                 raise ValueError(f"no record of a folder: {kind}")
+
+    def _take_list(self, number: int, kind: str, text: bytes) -> None:
+        match kind:
+            case "entry":
+                mode, _, name = text.partition(b" ")
+                self._modes[probe.to_text(name)] = int(mode, 16)
+            case "whole":
+                self._done(number, ListAnswer(modes=dict(self._modes)))
+            case _:
+                raise ValueError(f"no record of a list: {kind}")
 
     def _name(self) -> str:
         return probe.to_text(self._kept["name"])

@@ -22,6 +22,8 @@ from interlock.facts.looks import (
     Examined,
     FailedLook,
     FolderAnswer,
+    List,
+    ListAnswer,
     Listing,
     Look,
     Mounts,
@@ -60,6 +62,8 @@ def look_to_json(look: Look) -> list[Any]:  # noqa: PLR0911 (one for each look)
             return ["space", look.path]
         case ReadFolder():
             return ["folder", look.path, list(look.suffixes)]
+        case List():
+            return ["list", look.path]
         case Secret():
             return ["secret", look.path, look.format]
         case Examine():
@@ -87,6 +91,8 @@ def look_from_json(value: Any) -> Look:  # noqa: PLR0911 (one for each look)
             return Space(path)
         case ["folder", str(path), list(suffixes)] if _is_text(suffixes):
             return ReadFolder(path, tuple(suffixes))
+        case ["list", str(path)]:
+            return List(path)
         case ["secret", str(path), str(kind)]:
             return Secret(path, kind)
         case ["examine", str(folder)]:
@@ -116,6 +122,8 @@ def answer_of(look: Look, found: Mapping[str, Any]) -> Answer:  # noqa: PLR0911 
             return SpaceAnswer(**_fields(SpaceAnswer, fields))
         case ReadFolder(), {"folder": {"files": dict(files), "unread": dict(unread)}} if _all_text(unread) and not set(map(type, files.values())) - {bytes}:
             return FolderAnswer(files=files, unread=unread)
+        case List(), {"list": dict(modes)} if set(map(type, modes.values())) <= {int}:
+            return ListAnswer(modes=modes)
         case Secret(), {"secret": dict(fields)}:
             return SecretAnswer(**_fields(SecretAnswer, fields))
         case Examine(), {"examined": list(examined)}:
@@ -157,6 +165,8 @@ def answer_to_json(look: Look, answer: Answer, walked: int = 0) -> dict[str, Any
             return {"space": _fields_of(answer)}
         case FolderAnswer():
             return probe.jsonable({"folder": {"files": dict(answer.files), "unread": dict(answer.unread)}})
+        case ListAnswer():
+            return {"list": dict(answer.modes)}
         case SecretAnswer():
             return {"secret": _fields_of(answer)}
         case ExamineAnswer():
