@@ -10,7 +10,9 @@ import re
 _KEY = re.compile(r"^[ \t]*(?:#+[ \t]*)?(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*[=:](?!=)", re.MULTILINE)
 _HERE = re.compile(r"<<-?[ \t]*(?:([\"'])(?P<quoted>[\w.-]+)\1|\\?(?P<plain>[A-Za-z_]\w*))[^\n]*\n")
 _PRINTED = re.compile(r"\b(?:echo|printf)[ \t]+(?:-\w+[ \t]+)*[\"']?(?:\\n)?#?([A-Za-z_]\w*)=")
-_IN_PLACE = re.compile(r"[\"']?s([|/,#~@])\^?#?[ \t]*([A-Za-z_]\w*)=")
+_ANEW = re.compile(  # `echo KEY=value > .env`, `} > .env`: from here on it is a new file
+    r"(?:\b(?:echo|printf)[ \t][^\n>]*=[^\n>]*|^[ \t]*[})][ \t]*)(?<!>)>(?!>)[ \t]*[\"']?[^\s&>]*(?:env|conf|cfg)", re.MULTILINE | re.IGNORECASE
+)
 _WORKFLOW_KEY = re.compile(r"^[ \t]+([A-Z][A-Z0-9_]*):", re.MULTILINE)
 
 
@@ -20,13 +22,14 @@ def keys_of_example(text: str) -> frozenset[str]:
 
 
 def keys_of_script(text: str) -> frozenset[str]:
-    """The keys of the env files that a script writes: in its here-documents, by `echo KEY=` and by `sed s/KEY=`."""
+    """The keys of the env files that a script writes anew: in its here-documents, and by `echo KEY=` where one begins a file. What it adds to a file that is
+    there already reaches old installations, and no new one."""
     written: set[str] = set()
     for start in _HERE.finditer(text):
         end = re.compile(rf"^\t*{re.escape(start['quoted'] or start['plain'])}[ \t]*$", re.MULTILINE).search(text, start.end())
         written.update(_KEY.findall(text[start.end() : end.start() if end else start.end()]))
-    written.update(_PRINTED.findall(text))
-    written.update(found[2] for found in _IN_PLACE.finditer(text))
+    if _ANEW.search(text):
+        written.update(_PRINTED.findall(text))
     return frozenset(written)
 
 

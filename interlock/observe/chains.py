@@ -39,6 +39,7 @@ _OF_OTHERS = re.compile(
     r"(?:^|/)(?:vendor|vendored|third[_-]party|site-packages|dist-packages|bower_components|testdata|tests?|__tests__|e2e|spec|fixtures)(?:/|$)"
 )
 _LOCK = re.compile(r"(?:^|/)(?:package-lock\.json|.*\.lock\.json|composer\.json)$")
+_VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 _COMPOSE_WORD = re.compile(r"(?:docker[._-]?)?compose", re.IGNORECASE)
 _UNKNOWN_FOLDER = re.compile(r"^(?:\$\w+|~)/")
 
@@ -161,15 +162,23 @@ def _is_there(tree: Files, path: str) -> bool:
 
 
 class _Shape(NamedTuple):
-    """What a compose file is by itself: its services, those that have neither image nor build, and whether it takes in others."""
+    """What a compose file is by itself: its services, those that have neither image nor build, what it refers to and does not declare, and whether it takes in
+    others."""
 
     services: frozenset[str]
     bare: frozenset[str]
+    lacking: frozenset[str]
     includes: bool
 
     @property
     def complete(self) -> bool:
+        """Whether each of its services can be started."""
         return bool(self.services or self.includes) and not self.bare
+
+    @property
+    def whole(self) -> bool:
+        """Whether it needs no other file: a service of an overlay may have its image, and lie on a volume of the base."""
+        return self.complete and (self.includes or not self.lacking)
 
 
 class _Shapes:
@@ -194,14 +203,46 @@ def _shape(content: bytes) -> _Shape | None:
     top = documents[0].root.members if documents else None
     if not isinstance(top, dict):
         return None
-    services = top["services"][1].members if "services" in top else None
-    named = services if isinstance(services, dict) else {}
-    bare = frozenset(name for name, (_, node) in named.items() if not _stands_alone(node))
-    return _Shape(services=frozenset(named), bare=bare, includes="include" in top)
+    services = _members(documents[0].root, "services")
+    return _Shape(
+        services=frozenset(services),
+        bare=frozenset(name for name, node in services.items() if not _stands_alone(node)),
+        lacking=frozenset(_lacking(documents[0].root, services)),
+        includes="include" in top,
+    )
+
+
+def _members(node: Node, key: str) -> dict[str, Node]:
+    """What a mapping has below a key, by name; nothing when that is no mapping."""
+    below = node.below(key)
+    members = below[1].members if below else None
+    return {name: member for name, (_, member) in members.items()} if isinstance(members, dict) else {}
 
 
 def _stands_alone(service: Node) -> bool:
     return isinstance(service.members, dict) and not service.members.keys().isdisjoint(("image", "build", "extends", "provider"))
+
+
+def _lacking(root: Node, services: Mapping[str, Node]) -> Iterator[str]:
+    """What services depend on or mount that this file does not declare."""
+    volumes, networks = _members(root, "volumes"), _members(root, "networks")
+    for service in services.values():
+        yield from (name for name in _names(service, "depends_on") if name not in services)
+        yield from (name for name in _names(service, "networks") if name not in networks and name != "default")
+        for mount in _names(service, "volumes"):
+            source, colon, _ = mount.partition(":")
+            if colon and _VOLUME.fullmatch(source) and source not in volumes:
+                yield source
+
+
+def _names(service: Node, key: str) -> Iterator[str]:
+    """The texts of a list, or the keys of a mapping."""
+    below = service.below(key)
+    members = below[1].members if below else None
+    if isinstance(members, dict):
+        yield from members
+    elif members is not None:
+        yield from (member.data for member in members if isinstance(member.data, str))
 
 
 def _alone(known: Iterable[str], named: set[str], shapes: _Shapes) -> Iterator[tuple[str, ...]]:
@@ -219,7 +260,7 @@ def _alone(known: Iterable[str], named: set[str], shapes: _Shapes) -> Iterator[t
             yield loaded
         for name in sorted(names - {base, over}):
             path = posixpath.join(folder, name)
-            if path not in named and (shape := shapes[path]) and shape.complete:
+            if path not in named and (shape := shapes[path]) and shape.whole:
                 yield (path,)
 
 

@@ -117,7 +117,7 @@ def _texts(world: World, chains: Iterable[str]) -> tuple[ChainTexts, ...]:
 def _template(world: World, instance: str) -> InstanceEnv:
     """What env examples and generators give every installation. Raises `CouldNotLook` when variables are needed, and nothing here gives any."""
     chains = _texts(world, chains_of(world.site, instance))
-    needed = frozenset[str]().union(*(chain.needed() for chain in chains))
+    needed = frozenset[str]().union(*(chain.needed() | {one.name for one in chain.missing({})} for chain in chains))
     given = {path: keys & needed for path, keys in _sources(world) if keys & needed}
     if needed and not given:
         raise CouldNotLook(
