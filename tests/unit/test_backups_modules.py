@@ -207,7 +207,7 @@ def test_what_is_left_out_is_told_with_its_reason(tmp_path: Path, said: dict[str
     found = judged(tmp_path)
     assert isinstance(found, Held)
     assert messages(found)["m"] == ("", f"m: left out ({reason})")
-    assert found.message == "of 1 module files 0 keep state, and each has a class and a container; 1 more is left out with a reason"
+    assert found.message == "of 1 module files none keeps state; 1 more is left out with a reason"
 
 
 @pytest.mark.parametrize(

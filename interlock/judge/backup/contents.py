@@ -304,7 +304,7 @@ def _embedded_writes(procedure: Procedure) -> Iterator[Detail]:
             log = posixpath.basename(logs_of(database)[1 if database.lower().endswith("duckdb") else 0])
             message = f"line {write.line}: {write.tool} copies {database} and leaves {log} behind, which holds what was written last"
             yield _said(procedure, Outcome.BROKEN, what, message, kind="wal-missing", line=write.line)
-    yield _said(procedure, Outcome.HELD, "script", f"{len(procedure.script.writes)} backups were found in it")
+    yield _said(procedure, Outcome.HELD, "script", f"backups that were found in it: {len(procedure.script.writes)}")
 
 
 COMPLETE = Guardrail(

@@ -56,7 +56,9 @@ def _in_words(inventory: ModuleInventory) -> str:
     stateful = [module for module in inventory.modules if is_asked(module, inventory)]
     left_out = [module for module in stateful if is_excluded(module)]
     kept, without = len(stateful) - len(left_out), sum(not module.backed_up and not is_excluded(module) for module in stateful)
-    said = f"of {len(inventory.modules)} module files {kept} keep state, and each has a class and a container"
+    said = f"of {len(inventory.modules)} module files {kept or 'none'} {'keeps' if kept < 2 else 'keep'} state" + (
+        ", and each has a class and a container" if kept else ""
+    )
     if left_out:
         said += f"; {len(left_out)} more {'is' if len(left_out) == 1 else 'are'} left out with a reason"
     if inventory.declared and without:

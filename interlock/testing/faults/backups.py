@@ -70,14 +70,19 @@ def write_private(path: Path, content: bytes, *, hours: float = 0) -> Path:
     return path
 
 
-def archive(folder: Path, *members: str, hours: float = 1) -> Path:
-    """An archive of parts of the folder as tar makes it from there, named after when it was taken."""
-    path = write_private(folder / "backups" / f"app-{_hours_ago(hours):%Y%m%dT%H%M%SZ}.tar.gz", b"")
+def back_up(path: Path, *sources: Path, hours: float = 0) -> Path:
+    """An archive of these files and directories as tar makes one of them from /, taken some hours ago."""
+    write_private(path, b"")
     with path.open("wb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as tar:
-        for member in members:
-            tar.add(folder / member, arcname=member)
+        for source in sources:
+            tar.add(source)
     _set_time(path, _hours_ago(hours))
     return path
+
+
+def archive(folder: Path, *members: str, hours: float = 1) -> Path:
+    """A backup of parts of the folder, named after when it was taken."""
+    return back_up(folder / "backups" / f"app-{_hours_ago(hours):%Y%m%dT%H%M%SZ}.tar.gz", *(folder / member for member in members), hours=hours)
 
 
 def newest(folder: Path) -> Path:
