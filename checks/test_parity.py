@@ -1,6 +1,7 @@
 """Parity: the copy is the original."""
 
 from interlock.checking import assert_held, check
+from interlock.facts.count_checks import CountChecks
 from interlock.facts.parity import DatabaseCopy
 from interlock.judge import parity
 
@@ -11,5 +12,5 @@ def test_the_copy_has_everything_that_has_a_name(database_copy: DatabaseCopy) ->
 
 
 @check(parity.ROWS)
-def test_every_table_has_as_many_rows_in_the_copy(database_copy: DatabaseCopy) -> None:
-    assert_held(parity.judge_rows(database_copy))
+def test_every_table_has_as_many_rows_in_the_copy(counted: DatabaseCopy | CountChecks) -> None:
+    assert_held(parity.judge_rows(counted))

@@ -124,7 +124,7 @@ def settled(definition: str) -> str:
     `x in ('a', 'b')` on a varchar column is stored as an array that is cast; printed, restored and printed again, it is an array of casts:
     `(ARRAY['a'::character varying])::text[]` and `ARRAY[('a'::character varying)::text]` are the same.
     """
-    return "".join(_cast_inside(_PARTS.findall(definition)))
+    return "".join(_cast_inside(_PARTS.findall(definition))) if "(ARRAY[" in definition else definition
 
 
 def last_names(definition: str) -> str:

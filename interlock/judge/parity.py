@@ -6,17 +6,27 @@ from collections.abc import Iterator, Sequence
 
 from interlock.config.models import Site
 from interlock.facts.catalogue import MAINTAIN, MAINTAIN_SINCE, PLAIN_COLUMNS_SINCE, Kind, Object, last_names
+from interlock.facts.count_checks import CountChecks
 from interlock.facts.parity import DatabaseCopy, TableRows
-from interlock.verdicts import Broken, Detail, Guardrail, HeldRun, Outcome, Severity, Streamed, Subject, Tally, Unproven, When
+from interlock.verdicts import Broken, Detail, Guardrail, Held, HeldRun, Outcome, Severity, Streamed, Subject, Tally, Unproven, When
 
 LONGEST_SHOWN = 80  # characters of a trait that a message quotes
 HIDDEN = frozenset({"value", "settings"})  # may be secrets; observed as digests
 VALID, INVALID = "valid", "invalid"
 
 
+LIVE = frozenset({When.PREFLIGHT})
+FROM_FILES = frozenset({When.STATIC})
+
+
 def copies(site: Site) -> Sequence[Subject]:
     """Every copy, asked by the actions that move it; one that no action moves is asked by all, or nobody would ever look at it."""
-    return [Subject(name=name, actions=_movers(site, name)) for name in site.parity]
+    return [Subject(name=name, when=LIVE, actions=_movers(site, name)) for name in site.parity]
+
+
+def copies_and_scripts(site: Site) -> Sequence[Subject]:
+    """The copies, and from files alone every script or program that may compare row counts itself."""
+    return [*copies(site), *(Subject(name=path, when=FROM_FILES) for path in (site.scripts.files if site.scripts else ()))]
 
 
 def _movers(site: Site, copy: str) -> frozenset[str] | None:
@@ -145,7 +155,34 @@ def _grants(copy: DatabaseCopy, here: Object, there: Object) -> Iterator[Detail]
 # ---- rows
 
 
-def judge_rows(copy: DatabaseCopy) -> Broken | Unproven | Streamed:
+def judge_rows(counted: DatabaseCopy | CountChecks) -> Held | Broken | Unproven | Streamed:
+    """Held when the tables of a copy have as many rows, or when a program that compares such counts takes no missing table for an empty one."""
+    return judge_program(counted) if isinstance(counted, CountChecks) else judge_counts(counted)
+
+
+def judge_program(program: CountChecks) -> Held | Broken | Unproven:
+    """Held when no count that could not be had becomes 0 before it is compared."""
+    if program.unread:
+        return Unproven(f"{program.path}:{program.unread_line} cannot be read: {program.unread}", remedy="mend the file, or leave it out of `scripts:`")
+    details = tuple(
+        Detail(
+            what=f"{zero.scope or 'the script'}: {zero.name}",
+            outcome=Outcome.BROKEN,
+            kind="zero-for-missing",
+            message=f"{program.path}:{zero.line}: {zero.name} becomes 0 when it cannot be counted, and is compared: a missing table equals an empty one",
+            file=program.path,
+            line=zero.line,
+        )
+        for zero in program.zeros
+    )
+    if details:
+        return Broken(details[0].message, remedy="let the comparison fail, and name the table that could not be counted", details=details)
+    return Held(
+        f"{program.path} compares row counts, and takes no missing table for an empty one" if program.compares else f"{program.path} compares no row counts"
+    )
+
+
+def judge_counts(copy: DatabaseCopy) -> Broken | Unproven | Streamed:
     """Held when every table of the source has as many rows in the target. A table that only the target has is a matter of the inventory."""
     if copy.itself:
         return _itself(copy)
@@ -222,9 +259,9 @@ ROWS = Guardrail(
     id="parity.rows",
     title="every table of the original has as many rows in the copy",
     severity=Severity.CRITICAL,
-    when=frozenset({When.PREFLIGHT}),
+    when=frozenset({When.STATIC, When.PREFLIGHT}),
     rationale="A copy that stopped half-way, skipped a table or could not see all rows looks whole until somebody misses something.",
-    remedy="copy what is missing again, into an empty table",
-    subjects=copies,
+    remedy="copy what is missing again, into an empty table; in a program, let a count that cannot be had fail",
+    subjects=copies_and_scripts,
     judge=judge_rows,
 )

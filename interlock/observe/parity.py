@@ -13,11 +13,12 @@ from typing import Any
 from interlock.config.models import Copy, Site
 from interlock.errors import CouldNotLook
 from interlock.facts.catalogue import Catalogue, Server, dotted
+from interlock.facts.count_checks import CountChecks, count_checks
 from interlock.facts.parity import DatabaseCopy, Ignored, Side, TableRows, ignored_because
 from interlock.observe.catalogue import OLDEST, PINS, read_catalogue, read_server
 from interlock.observe.postgres import CANCELED, DENIED, LOCKED, Access, Session, StatementRefused, reading
 from interlock.observe.world import Observer, World
-from interlock.verdicts import Subject
+from interlock.verdicts import Subject, When
 
 BATCH = 50  # small tables counted by one statement
 SMALL_PAGES = 1024  # 8 MiB: what is larger has a statement, and its time limit, for itself
@@ -42,6 +43,13 @@ order by 2, 3
 def database_copy(world: World, subject: Subject) -> DatabaseCopy:
     """Both sides of a copy. Raises `CouldNotLook` when one of them cannot be looked at, and says which."""
     return world.once(("parity", subject.name), lambda: _look(world, subject.name))
+
+
+def counted(world: World, subject: Subject) -> DatabaseCopy | CountChecks:
+    """Both sides of a copy, or from files alone what a script or program does with row counts. Raises `CouldNotLook`."""
+    if subject.when is not None and When.STATIC in subject.when:
+        return count_checks(subject.name, world.tree.read(subject.name))
+    return database_copy(world, subject)
 
 
 def _look(world: World, name: str) -> DatabaseCopy:
@@ -182,5 +190,5 @@ _KINDS = {CANCELED: "too-slow", LOCKED: "locked", DENIED: "no-privilege"}
 
 OBSERVERS: Mapping[str, Observer] = {
     "parity.inventory": Observer(see=database_copy),
-    "parity.rows": Observer(see=database_copy),
+    "parity.rows": Observer(see=counted),
 }

@@ -28,8 +28,8 @@ def servers(component: Callable[[str], None]) -> Iterator[TwoServers]:
     "fault", [pytest.param(fault, id=f"{fault.guardrail}-{fault.kind}") for fault in all_faults() if fault.guardrail.startswith("parity.")]
 )
 def test_held_on_a_healthy_copy_broken_by_its_fault_unproven_when_blind(fault: Fault, servers: TwoServers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INTERLOCK_PROOF_DSN", servers.source.dsn("proof"))
-    monkeypatch.setenv("INTERLOCK_PROOF_TARGET_DSN", servers.target.dsn("proof"))
+    for name, server in zip(("INTERLOCK_PROOF_DSN", "INTERLOCK_PROOF_TARGET_DSN"), (servers.source, servers.target), strict=True):
+        monkeypatch.setenv(name, server.dsn("proof"))
     assert prove(fault) == ""
 
 

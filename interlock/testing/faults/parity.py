@@ -79,7 +79,47 @@ def _fault(guardrail: str, describe: str, kind: str, statement: str, blind: Call
     )
 
 
+PROGRAM = """\
+import psycopg
+
+def rows(connection, table):
+    return connection.execute(f'SELECT COUNT(*) FROM "{table}"').fetchone()[0]
+
+def verify(source, target, tables):
+    for table in tables:
+        before, after = rows(source, table), rows(target, table)
+        if before != after:
+            raise SystemExit(f"{table}: {before} and {after} rows")
+"""
+
+
+def _verifies(folder: Path) -> None:
+    """A migration that compares row counts, and fails where one cannot be had."""
+    (folder / "migrate.py").write_text(PROGRAM)
+    write_site(folder, {"scripts": {"files": ["migrate.py"]}})
+
+
+def _takes_missing_for_empty(folder: Path) -> None:
+    counts = "    return connection"
+    lenient = PROGRAM.replace(counts, f"    try:\n    {counts}").replace("\n\ndef verify", "\n    except psycopg.Error:\n        return 0\n\ndef verify")
+    (folder / "migrate.py").write_text(lenient)
+
+
+def _no_program(folder: Path) -> None:
+    (folder / "migrate.py").unlink()
+    (folder / "migrate.py").mkdir()
+
+
 FAULTS = (
+    Fault(
+        guardrail="parity.rows",
+        describe="a program that takes a missing table for an empty one",
+        kind="zero-for-missing",
+        gate=When.STATIC,
+        healthy=_verifies,
+        seed=_takes_missing_for_empty,
+        blind=_no_program,
+    ),
     _fault("parity.inventory", "an index that was not restored", "missing", "drop index {schema}.entries_by_account"),
     _fault("parity.inventory", "a column that lost its default", "default", "alter table {schema}.accounts alter column owner drop default"),
     _fault("parity.inventory", "a table that only the copy has", "extra", "create table {schema}.leftover (id integer)", blind=_nowhere),

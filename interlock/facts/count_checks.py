@@ -1,0 +1,250 @@
+"""Where does a program compare numbers of rows, and put 0 in the place of a number that it could not have? A missing table then equals an empty one.
+
+Python by its syntax tree, shell scripts by theirs; nothing is run. A number of rows is what a `select count(` gives. What cannot be followed is left out rather
+than guessed at.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeGuard
+
+from interlock.facts import pythoncode, shell
+
+_COUNT = re.compile(r"\bselect\s+count\s*\(", re.IGNORECASE)
+_COUNT_BYTES = re.compile(rb"\bselect\s+count\s*\(", re.IGNORECASE)
+_COUNT_WORD = re.compile(r"(?<![a-z])(?:row_?)?(?:counts?|rows|cnt)(?![a-z])", re.IGNORECASE)
+_SOURCE = re.compile(r"(?<![a-z])(?:src|source|old|orig|origin|original|before|legacy)(?![a-z])", re.IGNORECASE)
+_SHELL_TEST = re.compile(r"\$\{?(\w+)[^$]*?\s(?:-eq|-ne|-lt|-le|-gt|-ge|==?|!=|<|>)\s[^$]*\$\{?(\w+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZeroForMissing:
+    """One place where a number of rows becomes 0 when it could not be had. `name` is what holds it, `scope` the function around it (or empty)."""
+
+    name: str
+    scope: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountChecks:
+    """One script or program. `compares` says whether it compares numbers of rows at all; `unread` why it could not be read, empty when it could."""
+
+    path: str
+    compares: bool = False
+    zeros: tuple[ZeroForMissing, ...] = ()
+    unread: str = ""
+    unread_line: int = 0
+
+
+def count_checks(path: str, data: bytes) -> CountChecks:
+    """What the script or program at `path` does with numbers of rows. Raises nothing, whatever the bytes are."""
+    if not _COUNT_BYTES.search(data):
+        return CountChecks(path=path)
+    return _in_python(path, data) if _is_python(path, data) else _in_shell(path, data)
+
+
+def _is_python(path: str, data: bytes) -> bool:
+    return path.endswith(".py") or re.match(rb"#![^\n]*\bpython", data) is not None
+
+
+# ---- Python
+
+
+def _in_python(path: str, data: bytes) -> CountChecks:
+    module = pythoncode.parse(data)
+    if isinstance(module, pythoncode.NotPython):
+        return CountChecks(path=path, unread=module.why, unread_line=module.line)
+    scopes = {name: _Scope(name, function.body) for name, function in module.functions.items()}
+    counting = frozenset(name for name, scope in scopes.items() if scope.returns_count)
+    comparing = frozenset(name for name, scope in scopes.items() if scope.compares(counting))
+    top = _Scope("", [statement for statement in module.body if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))])
+    comparing |= {""} if top.compares(counting) else set()
+    found = [
+        zero
+        for scope in (*scopes.values(), top)
+        for zero in _that_hide(scope.zeros())
+        if scope.name in comparing or any(scope.name in module.calls.get(caller, ()) for caller in comparing)
+    ]
+    return CountChecks(path=path, compares=bool(comparing), zeros=tuple(sorted(found, key=lambda zero: zero.line)))
+
+
+def _that_hide(zeros: Iterable[ZeroForMissing]) -> list[ZeroForMissing]:
+    """None of them where only what is copied from may be missing: nothing can be lost of a table that was not there."""
+    found = list(zeros)
+    return [] if all(_SOURCE.search(zero.name) for zero in found) else found
+
+
+class _Scope:
+    """The statements of one function, or of the module around them."""
+
+    def __init__(self, name: str, body: Sequence[ast.stmt]) -> None:
+        self.name = name
+        self.body = list(body)
+        self.nodes = [node for statement in body for node in _below(statement)]
+        self.counted = {
+            ast.unparse(target) for node in self.nodes for target in _targets(node) if _counts(node) or _is_lookup_with_zero(getattr(node, "value", None))
+        }
+        self.returns_count = any(isinstance(node, ast.Return) and self._is_count(node.value, frozenset()) for node in self.nodes)
+
+    def compares(self, counting: frozenset[str]) -> bool:
+        """Does it compare one number of rows with another?"""
+        known = {ast.unparse(target) for node in self.nodes for target in _targets(node) if self._calls(node, counting)}
+        return any(
+            isinstance(node, ast.Compare)
+            and len(node.comparators) == 1
+            and all(self._is_count(side, counting, known) for side in (node.left, node.comparators[0]))
+            for node in self.nodes
+        )
+
+    def _calls(self, node: ast.AST, functions: frozenset[str]) -> bool:
+        return any(isinstance(call, ast.Call) and _called(call) in functions for call in ast.walk(node))
+
+    def _is_count(self, value: ast.expr | None, counting: frozenset[str], known: set[str] | frozenset[str] = frozenset()) -> bool:
+        """Is it a number of rows, or several: by where it comes from, or by its name where a name is all there is?"""
+        if value is None or isinstance(value, ast.Constant):
+            return False
+        if _counts(value) or self._calls(value, counting):
+            return True
+        names = {ast.unparse(node) for node in ast.walk(value) if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript))}
+        return bool(names & (self.counted | known)) or any(_COUNT_WORD.search(name) for name in names)
+
+    def zeros(self) -> Iterator[ZeroForMissing]:
+        """Every `try` that counts and gives 0 when that fails, and every compared `counts.get(table, 0)`."""
+        blocks = [self.body, *(value for node in self.nodes for value in vars(node).values() if isinstance(value, list))]
+        before = {id(after): first for block in blocks for first, after in pairwise(block) if isinstance(after, ast.Try)}
+        yield from self._looked_up()
+        for node in self.nodes:
+            if isinstance(node, ast.Try):
+                counted = [inner for statement in node.body for inner in _below(statement) if _counts(inner)]
+                yield from self._zeros_of(node, counted, before.get(id(node)))
+
+    def _looked_up(self) -> Iterator[ZeroForMissing]:
+        """What is looked up among counts with 0 for a table that is not there, and compared with a count, right there or by the name that it gets."""
+        sides = [side for node in self.nodes if isinstance(node, ast.Compare) and len(node.comparators) == 1 for side in _two(node)]
+        compared = {ast.unparse(side): other for side, other in sides if self._is_count(other, frozenset())}
+        for node in self.nodes:
+            call = getattr(node, "value", None) if _targets(node) else node
+            if _is_lookup_with_zero(call):
+                given = {ast.unparse(target) for target in _targets(node)} or {ast.unparse(call)}
+                if given & compared.keys():
+                    yield ZeroForMissing(name=ast.unparse(call), scope=self.name, line=call.lineno)
+
+    def _zeros_of(self, node: ast.Try, counted: Sequence[ast.AST], before: ast.stmt | None) -> Iterator[ZeroForMissing]:
+        names = {ast.unparse(target) for inner in counted for target in _targets(inner)}
+        returns = any(isinstance(inner, ast.Return) for inner in counted)
+        for handler in node.handlers:
+            inside = [inner for statement in handler.body for inner in _below(statement) if isinstance(inner, ast.stmt)]
+            if any(isinstance(inner, ast.Raise) for inner in inside):
+                continue
+            given = [(name, inner) for inner in inside for name in _made_zero(inner) & names]
+            if before is not None and not any(isinstance(inner, _ELSEWHERE) for inner in inside):
+                given += [(name, before) for name in _made_zero(before) & names]
+            given += [(self.name, inner) for inner in inside if returns and isinstance(inner, ast.Return) and _is_zero(inner.value)]
+            yield from (ZeroForMissing(name=name, scope=self.name, line=inner.lineno) for name, inner in given)
+
+
+_ELSEWHERE = (ast.Return, ast.Continue, ast.Break, ast.Assign)  # a handler that goes on with something else than what was there before
+
+
+def _made_zero(statement: ast.stmt) -> set[str]:
+    """What an assignment sets to 0."""
+    return {ast.unparse(target) for target in _targets(statement)} if _is_zero(getattr(statement, "value", None)) else set()
+
+
+def _below(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and what is below it, but no definitions."""
+    pending = [node]
+    while pending:
+        current = pending.pop()
+        if not isinstance(current, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            yield current
+            pending += pythoncode.children(current)
+
+
+def _called(call: ast.Call) -> str:
+    match call.func:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case _:
+            return ""
+
+
+def _two(comparison: ast.Compare) -> tuple[tuple[ast.expr, ast.expr], tuple[ast.expr, ast.expr]]:
+    """Each side beside the other one."""
+    left, right = comparison.left, comparison.comparators[0]
+    return (left, right), (right, left)
+
+
+def _is_lookup_with_zero(call: ast.AST | None) -> TypeGuard[ast.Call]:
+    """Is it `target_counts.get(table, 0)`?"""
+    match call:
+        case ast.Call(func=ast.Attribute(value=counts, attr="get"), args=[_, instead]):
+            return _is_zero(instead) and _COUNT_WORD.search(ast.unparse(counts)) is not None
+        case _:
+            return False
+
+
+def _targets(node: ast.AST) -> list[ast.expr]:
+    """What an assignment sets; of `a, b = ...` both."""
+    match node:
+        case ast.Assign():
+            return [one for target in node.targets for one in (target.elts if isinstance(target, ast.Tuple) else [target])]
+        case ast.AnnAssign() if node.value is not None:
+            return [node.target]
+        case _:
+            return []
+
+
+def _counts(node: ast.AST) -> bool:
+    """Does it ask for a number of rows? A simple statement or an expression that holds such a query."""
+    if isinstance(node, ast.stmt) and not isinstance(node, (ast.Assign, ast.AnnAssign, ast.Return)):
+        return False
+    return any(isinstance(inner, ast.Constant) and isinstance(inner.value, str) and _COUNT.search(inner.value) for inner in ast.walk(node))
+
+
+def _is_zero(value: ast.AST | None) -> bool:
+    return isinstance(value, ast.Constant) and value.value == 0 and type(value.value) is int
+
+
+# ---- shell
+
+
+def _in_shell(path: str, data: bytes) -> CountChecks:
+    script = shell.parse(data)
+    compared = {name for raw in _tests(script) for found in _SHELL_TEST.finditer(raw) for name in found.groups()}
+    counted = [given for command in script.commands() for given in command.assignments if given.value is not None and _COUNT.search(given.value.raw)]
+    zeros = (
+        ZeroForMissing(name=given.name, scope="", line=given.line)
+        for given in counted
+        if given.value is not None and given.name in compared and any(_or_zero(statement) for statement in _run_by(given.value))
+    )
+    return CountChecks(path=path, compares=any(given.name in compared for given in counted), zeros=tuple(_that_hide(zeros)))
+
+
+def _tests(script: shell.Script) -> Iterator[str]:
+    """The text of every test, as `[` and as `test`."""
+    for statement in shell.walk(script.statements):
+        if isinstance(statement, shell.Condition):
+            yield statement.raw
+        elif isinstance(statement, shell.Command) and statement.words and statement.words[0].literal == "test":
+            yield " ".join(word.raw for word in statement.words)
+
+
+def _run_by(word: shell.Word) -> Iterator[shell.Statement]:
+    for part in word.parts:
+        if isinstance(part, shell.Substitution):
+            yield from shell.walk(part.body)
+
+
+def _or_zero(statement: shell.Statement) -> bool:
+    """Is it `... || echo 0`?"""
+    if not isinstance(statement, shell.AndOr) or statement.operator != "||" or not isinstance(statement.right, shell.Command):
+        return False
+    words = [word.literal for word in statement.right.words]
+    return words[:1] in (["echo"], ["printf"]) and words[-1] in ("0", "0\\n")
