@@ -103,7 +103,7 @@ def look_from_json(value: Any) -> Look:  # noqa: PLR0911 (one for each look)
             raise ValueError(f"no such look: {value!r:.200}")
 
 
-def answer_of(look: Look, found: Mapping[str, Any]) -> Answer:  # noqa: PLR0911 (one for each look)
+def answer_of(look: Look, found: Mapping[str, Any]) -> Answer:  # noqa: PLR0911, PLR0912 (one for each look)
     """The answer to a look from what the probe found in process: `{kind: value}` with bytes. A finished walk answers None."""
     match look, found:
         case _, {"failed": [str(code), str(text)]}:
