@@ -16,7 +16,7 @@ from typing import Protocol
 from interlock.facts.applies import Act, ApplyKind, Effect, read_act, rehearsed, says_deploy, says_publish
 from interlock.facts.calls import Calls, Files, Found, Hop, Place, Reached, Start, Unfollowed
 from interlock.facts.conditions import may_run, runs_after_failure
-from interlock.facts.cron import Crontab
+from interlock.facts.cron import Crontab, parse_crontab
 from interlock.facts.workflows import CALLED, HUMAN, Job, NotWorkflow, RunnerKind, Step, Trigger, Workflow, fill, runner_kind
 
 DEEPEST_WORKFLOWS = 5  # reusable workflows and composite actions inside of each other; GitHub allows four
@@ -200,7 +200,7 @@ def _of_job(inside: _In, following: _Following) -> Iterator[Found]:
     """What a job changes, without what it only rehearses, publishes, or does to a machine or cluster that is thrown away."""
     found = [one for step in inside.job.steps for one in _of_step(step, inside, following)]
     reached = [one for one in found if isinstance(one, Reached)]
-    throw_away_cluster = any(_THROW_AWAY_CLUSTER.search(f"{step.uses} {step.run}") for step in inside.job.steps)
+    throw_away_cluster = any(_THROW_AWAY_CLUSTER.search(text) for text in _texts_of(inside.job.steps, following.sources, inside.depth))
     counting = [one for one in reached if _counts(one, reached, inside, throw_away_cluster=throw_away_cluster)]
     engaged = any(one.act.kind is not ApplyKind.FILES for one in counting)
     for one in found:
@@ -211,6 +211,14 @@ def _of_job(inside: _In, following: _Following) -> Iterator[Found]:
             yield one
 
 
+def _texts_of(steps: Sequence[Step], sources: Sources, depth: int) -> Iterator[str]:
+    """What the steps of a job use and run, those of composite actions too."""
+    for step in steps:
+        yield f"{step.uses} {step.run}"
+        if step.uses.startswith("./") and depth < DEEPEST_WORKFLOWS:
+            yield from _texts_of(sources.action(step.uses[2:].rstrip("/")), sources, depth + 1)
+
+
 def _publishes(found: Reached, inside: _In) -> bool:
     names = (inside.workflow.name, posixpath.basename(inside.workflow.path), inside.job.id, inside.job.name, found.hops[0].said)
     return says_publish(found.command.rpartition(" ")[2], *names)
@@ -219,22 +227,27 @@ def _publishes(found: Reached, inside: _In) -> bool:
 def _counts(found: Reached, others: Sequence[Reached], inside: _In, *, throw_away_cluster: bool) -> bool:
     act, place = found.act, found.place
     acts = [one.act for one in others if one.place is place]
-    if not found.counts or rehearsed(acts, acts.index(act), whole=place in (Place.OWN, Place.UNKNOWN) or not act.local):
+    tests = _is_test(found, inside)
+    whole = place in (Place.OWN, Place.UNKNOWN) or not act.local or tests
+    if not found.counts or rehearsed(acts, acts.index(act), whole=whole):
         return False
     if act.kind is ApplyKind.CLUSTER:
         return not throw_away_cluster
-    if act.kind is ApplyKind.FILES and act.local:  # a checkout that is moved on
-        return place is Place.REMOTE
+    if act.kind is ApplyKind.FILES:
+        came_down = any(one.act.effect is Effect.DOWN for one in others)
+        return not (tests and came_down) and (not act.local or place is Place.REMOTE)  # local: a checkout that is moved on
     if not act.local or place is Place.REMOTE:
         return True
     if place is Place.UNKNOWN or act.kind is ApplyKind.DATABASE:  # neither a chosen runner nor a migration is more than a build, unless a name says so
         return any(says_deploy(name) for name in (inside.job.id, inside.job.name, inside.workflow.name))
-    return not _is_test(inside)
+    return not tests
 
 
-def _is_test(inside: _In) -> bool:
+def _is_test(found: Reached, inside: _In) -> bool:
+    """True when a job, its workflow or the step says that it tests, and the job does not say that it deploys."""
     job = f"{inside.job.id} {inside.job.name}"
-    return not says_deploy(job) and _TEST.search(f"{job} {inside.workflow.name}") is not None
+    step = found.hops[len(inside.hops)].said.partition(", step ")[2] if len(found.hops) > len(inside.hops) else ""
+    return not says_deploy(job) and _TEST.search(f"{job} {inside.workflow.name} {step}") is not None
 
 
 # ---- steps
@@ -349,6 +362,26 @@ def starter_of_crontab(path: str, crontab: Crontab, files: Files, *, declared: f
         applies += _paths_on_host(found, f"cron {said}", path)
     unreadable = tuple(Unreadable(line=one.line, why="cron would refuse this line, and the file with it") for one in crontab.refused)
     return Starter(path=path, events=tuple(line.when for line in crontab.lines), applies=tuple(dict.fromkeys(applies)), unreadable=unreadable)
+
+
+def starter_of_installer(path: str, text: str, files: Files, *, declared: frozenset[str] = frozenset()) -> Starter:
+    """What the crontabs that a script writes come to change on the host that it runs on. A schedule in a variable is any schedule."""
+    calls = Calls(files)
+    for _ in calls.shell(text, Start(hops=(), place=Place.THROW_AWAY), file=path, line=1):
+        pass
+    events: list[str] = []
+    applies: list[ApplyPath] = []
+    for installed in dict.fromkeys(calls.installed):
+        if installed.hop.file != path:
+            continue  # that script is looked at by itself
+        known = re.sub(r"^(?:\$\{?\w+\}?)(?=[ \t])", "0 0 * * *", installed.text, flags=re.MULTILINE)
+        crontab = parse_crontab(known, system=None if installed.target == "-" else True)
+        for line in crontab.lines:
+            events.append(line.when)
+            start = Start(hops=(installed.hop,), place=Place.HOST, directory="/", environment=crontab.variables, declared=declared)
+            found = list(calls.shell(line.command, start, file=path, line=installed.hop.line))
+            applies += _paths_on_host(found, "cron", path)
+    return Starter(path=path, events=tuple(events), applies=tuple(dict.fromkeys(applies)))
 
 
 def starter_of_run_parts(path: str, when: str, text: str, files: Files, *, declared: frozenset[str] = frozenset()) -> Starter:

@@ -42,6 +42,7 @@ from interlock.facts.shell import (
     Variable,
     Word,
     parse,
+    walk,
 )
 
 DEEPEST = 14  # calls inside calls; what goes deeper calls itself in circles
@@ -116,6 +117,15 @@ Found = Reached | Unfollowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """A crontab that a script writes: its text with what is known put in, where it goes (`-` for that of the user), and the hop of the command."""
+
+    target: str
+    text: str
+    hop: Hop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
     """Where following begins. `directory` is relative to the tree, `ELSEWHERE` when it is not in it; `shown` gives a text back as its author wrote it."""
 
@@ -141,6 +151,7 @@ class _State:
     functions: dict[str, Function] = field(default_factory=dict)
     running: tuple[str, ...] = ()  # what is being followed, to end circles
     contained: bool = False  # inside of a container: its engine is not the machine's
+    traps: list[str] = field(default_factory=list)  # what the shell runs when it ends
     here: Hop | None = None  # the place that stands for all lines: a step of a Python program
 
     def inside(self, **changes: object) -> _State:
@@ -164,6 +175,7 @@ class Calls:
     files: Files
     seeks: Callable[[Sequence[str]], bool] = lambda _argv: False
     sought: list[tuple[Hop, ...]] = field(default_factory=list)  # the ways to the commands that `seeks` knows
+    installed: list[Installed] = field(default_factory=list)  # the crontabs that the commands write
     _left: int = MOST_COMMANDS
 
     def shell(self, text: str, start: Start, *, file: str, line: int) -> Iterator[Found]:
@@ -176,7 +188,11 @@ class Calls:
         if len(state.running) > DEEPEST:
             return
         script = parse(text, first_line=line)
+        around, state.traps = state.traps, []
         yield from self._statements(script.statements, state)
+        at_exit, state.traps = state.traps, around
+        for trap in at_exit:
+            yield from self._shell(trap, self._nested(state, line), line)
 
     # ---- the statements of a script, every branch
 
@@ -192,6 +208,7 @@ class Calls:
             case Command():
                 yield from self._command(statement, state)
             case Pipeline():
+                self._note_crontab(statement, state)
                 for index, stage in enumerate(statement.stages):
                     fed = self._written(statement.stages[index - 1], state) if index else None
                     yield from self._command(stage, state.inside(), fed) if isinstance(stage, Command) else self._statement(stage, state.inside())
@@ -247,6 +264,7 @@ class Calls:
             state.variables |= environment
             return
         argv = [text for word in command.words for text in _fields(word, state)]
+        self._note_cron_file(command, argv, state)
         if argv:
             yield from self._argv(argv, state, command.line, self._stdin(command.redirects, state, fed), environment)
 
@@ -260,25 +278,32 @@ class Calls:
             return
         if self.seeks(argv):
             self.sought.append((*state.hops, self._hop(state, line)))
-        program, name = argv[0], argv[0].rpartition("/")[2]
-        if program in state.functions and len(state.running) < DEEPEST and f"{state.file}#{program}" not in state.running:
-            function = state.functions[program]
-            inner = state.inside(arguments=tuple(argv[1:]), running=(*state.running, f"{state.file}#{program}"))
-            yield from self._statement(function.body, inner)
-            state.variables |= inner.variables
+        if argv[0] in state.functions and len(state.running) < DEEPEST and f"{state.file}#{argv[0]}" not in state.running:
+            yield from self._function(argv, state)
             return
-        if name in ("cd", "pushd"):
-            state.directory = _moved(state, argv[1] if len(argv) > 1 else "")
-            return
-        if name in ("ssh", "autossh"):
-            yield from self._ssh(argv, state, line, stdin)
-            return
+        match argv[0].rpartition("/")[2]:
+            case "cd" | "pushd":
+                state.directory = _moved(state, argv[1] if len(argv) > 1 else "")
+            case "trap":
+                state.traps += argv[1:2] if {"EXIT", "0"} & set(argv[2:]) else []
+            case "ssh" | "autossh":
+                yield from self._ssh(argv, state, line, stdin)
+            case _:
+                yield from self._act(argv, state, line, stdin, environment)
+
+    def _function(self, argv: Sequence[str], state: _State) -> Iterator[Found]:
+        inner = state.inside(arguments=tuple(argv[1:]), running=(*state.running, f"{state.file}#{argv[0]}"))
+        yield from self._statement(state.functions[argv[0]].body, inner)
+        state.variables |= inner.variables
+
+    def _act(self, argv: list[str], state: _State, line: int, stdin: str | None, environment: Mapping[str, str]) -> Iterator[Found]:
+        """What a program changes by itself, or whom it calls."""
         act = read_act(argv, environment)
-        if act is not None and not (state.contained and act.kind in (ApplyKind.ENGINE, ApplyKind.SERVICE)):
-            act = replace(act, local=False) if self._is_remote_database(act, argv, environment, state) else act
-            yield Reached(hops=(*state.hops, self._hop(state, line)), command=self._told(argv, state), act=act, place=state.place)
+        if act is None or (state.contained and act.kind in (ApplyKind.ENGINE, ApplyKind.SERVICE)):
+            yield from self._call(argv, state, line, stdin)
             return
-        yield from self._call(argv, state, line, stdin)
+        act = replace(act, local=False) if self._is_remote_database(act, argv, environment, state) else act
+        yield Reached(hops=(*state.hops, self._hop(state, line)), command=self._told(argv, state), act=act, place=state.place)
 
     def _is_remote_database(self, act: Act, argv: Sequence[str], environment: Mapping[str, str], state: _State) -> bool:
         """A migration whose database comes from the forge's secrets is not that of the machine it runs on."""
@@ -460,6 +485,34 @@ class Calls:
         elif isinstance(given, ast.Constant) and isinstance(given.value, str):
             yield from self._shell(given.value, replace(state.inside(), here=Hop(file=state.file, line=call.lineno)), call.lineno)
 
+    # ---- crontabs that a script writes
+
+    def _note_cron_file(self, command: Command, argv: Sequence[str], state: _State) -> None:
+        """`cat > /etc/cron.d/x <<EOF`, `echo "..." > /etc/cron.d/x`, `... | tee /etc/cron.d/x`, `crontab - <<EOF`."""
+        targets = [_expanded(redirect.target, state) or "" for redirect in command.redirects if redirect.creates]
+        if argv[:1] == ["tee"] or argv[:2] == ["sudo", "tee"]:
+            targets += argv[1:]
+        target = next((one for one in targets if _CRON_FILE.search(one)), None)
+        if target is None and argv[-2:] == ["crontab", "-"]:
+            target = "-"
+        text = self._written(command, state) or self._stdin(command.redirects, state, None) if target is not None else None
+        if target is not None and text is not None:
+            self.installed.append(Installed(target=target, text=text, hop=self._hop(state, command.line)))
+
+    def _note_crontab(self, pipeline: Pipeline, state: _State) -> None:
+        """`(crontab -l; echo "...") | crontab -`, `echo "..." | sudo tee /etc/cron.d/x`."""
+        last = pipeline.stages[-1]
+        if not isinstance(last, Command):
+            return
+        argv = _unwrapped([text for word in last.words for text in _fields(word, state)])[0]
+        installs = argv[:1] == ["crontab"] and all(word in ("-", "-u") or not word.startswith("-") for word in argv[1:]) and "-" in argv[1:]
+        target = "-" if installs else next((word for word in argv[1:] if argv[0] == "tee" and _CRON_FILE.search(word)), None) if argv else None
+        if target is None:
+            return
+        for one in walk(pipeline.stages[:-1]):
+            if isinstance(one, Command) and (text := self._written(one, state)) is not None:
+                self.installed.append(Installed(target=target, text=text, hop=self._hop(state, one.line)))
+
     # ---- where a name leads
 
     def _stdin(self, redirects: Sequence[Redirect], state: _State, fed: str | None) -> str | None:
@@ -502,7 +555,7 @@ class Calls:
         words = [text for word in stage.words[1:] for text in _fields(word, state) if text not in ("-e", "-n", "-en", "-ne")]
         match stage.words[0].literal:
             case "echo" | "printf":
-                return " ".join(words)
+                return _printed(words)
             case "cat" if words and (path := self._resolve(words[0], state)) is not None:
                 return self.files.text(path)
             case "cat":
@@ -524,6 +577,7 @@ class Calls:
         return _short(state.start.shown(" ".join(argv)))
 
 
+_CRON_FILE = re.compile(r"/cron\.d/[^/]+$|/etc/crontab$|/var/spool/cron/")
 _SHELLS = listed("sh bash dash ash zsh ksh")
 _TASKS = listed("just task invoke inv mage rake gradle gradlew nox composer mise")
 _SITES = listed("mkdocs mike wrangler vercel netlify firebase surge gh-pages hugo ng docusaurus mvn echo printf")  # what these deploy is read, not run
@@ -639,6 +693,14 @@ def _matches(word: str, pattern: str) -> bool:
     """Whether a word fits the pattern of a `case`."""
     expression = "".join(".*" if letter == "*" else "." if letter == "?" else re.escape(letter) for letter in pattern)
     return re.fullmatch(expression, word, re.DOTALL) is not None
+
+
+def _printed(words: Sequence[str]) -> str:
+    """What `echo` or `printf` writes: each `%s` of a format is one argument, a `\\n` in it a line's end."""
+    if not words or "%s" not in words[0]:
+        return " ".join(words).replace("\\n", "\n")
+    arguments = iter(words[1:])
+    return re.sub("%s", lambda _found: next(arguments, ""), words[0]).replace("\\n", "\n")
 
 
 def _by_stdin(argv: Sequence[str]) -> bool:

@@ -15,7 +15,16 @@ from typing import NamedTuple
 from interlock.config.models import Automation, Forge, ForgeKind, Site
 from interlock.config.yamltext import COMPOSE, YamlText, read_yaml
 from interlock.errors import CouldNotLook
-from interlock.facts.automation import Declared, ReviewedEnvironment, Starter, Starters, starter_of_crontab, starter_of_run_parts, starter_of_workflow
+from interlock.facts.automation import (
+    Declared,
+    ReviewedEnvironment,
+    Starter,
+    Starters,
+    starter_of_crontab,
+    starter_of_installer,
+    starter_of_run_parts,
+    starter_of_workflow,
+)
 from interlock.facts.cron import RUN_PARTS, Crontab, is_crontab_path, is_system_path, parse_crontab
 from interlock.facts.gate_workflow import GateWorkflow, NoGateWorkflow, Protection, check_names, gate_steps
 from interlock.facts.looks import Look, ReadFolder
@@ -33,6 +42,8 @@ GATE = "gate"
 BRANCH = "branch "
 
 _GATE = re.compile(rb"\binterlock(?:\.cli)?\s+(?:scan|preflight)\b|\bpytest\b[^\n]*\s-m[ =]?[\"']?(?:static|preflight)\b")
+_SCRIPT = re.compile(r"\.(?:ba)?sh(?:\.(?:tpl|tmpl|tftpl|j2|in|template))?$")
+_INSTALLS = re.compile(rb"\bcrontab\s+(?:-u\s+\S+\s+)?-(?=[\s\"']|$)|>\s*\"?\S*/cron\.d/|\btee\s+(?:-a\s+)?\"?\S*/cron\.d/", re.MULTILINE)
 _CODE_OF_OTHERS = re.compile(r"(?:^|/)(?:vendor|third_party|node_modules|testdata|tests?|fixtures|examples?|docs?)/")
 
 
@@ -45,12 +56,20 @@ class Found(NamedTuple):
 
 
 def find(tree: Tree) -> Found:
-    """The workflows where the forges look for them, the crontabs by their names, and the workflow that runs the gate."""
+    """The workflows where the forges look for them, the crontabs by their names, the scripts that write one, and the workflow that runs the gate."""
     paths = tree.listing()
     workflows = tuple(path for path in paths if path.endswith((".yml", ".yaml")) and path.rpartition("/")[0] in FOLDERS)
-    crontabs = tuple(path for path in paths if is_crontab_path(path) and not _CODE_OF_OTHERS.search(path))
+    crontabs = tuple(path for path in paths if not _CODE_OF_OTHERS.search(path) and (is_crontab_path(path) or _writes_crontab(tree, path)))
     gates = [path for path in workflows if _runs_gate(tree, path)]
     return Found(workflows, crontabs, gates[0] if len(gates) == 1 else None)
+
+
+def _writes_crontab(tree: Tree, path: str) -> bool:
+    """True for a shell script that says it writes one; what it writes is told when it is looked at."""
+    try:
+        return _SCRIPT.search(path) is not None and _INSTALLS.search(tree.read(path)) is not None
+    except CouldNotLook:
+        return False
 
 
 def _runs_gate(tree: Tree, path: str) -> bool:
@@ -176,8 +195,12 @@ def _workflow(world: World, path: str, automation: Automation) -> Starter:
 
 
 def _crontab(world: World, path: str, automation: Automation) -> Starter:
-    crontab = _parsed(path, world.tree.read(path))
-    return replace(starter_of_crontab(path, crontab, _sources(world), declared=_scripts(automation)), declared=_declared(automation, path))
+    content, sources = world.tree.read(path), _sources(world)
+    if _SCRIPT.search(path):
+        starter = starter_of_installer(path, content.decode("utf-8", "surrogateescape"), sources, declared=_scripts(automation))
+    else:
+        starter = starter_of_crontab(path, _parsed(path, content), sources, declared=_scripts(automation))
+    return replace(starter, declared=_declared(automation, path))
 
 
 def _parsed(path: str, content: bytes) -> Crontab:
