@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -263,7 +263,7 @@ def _container_names(container: Container) -> tuple[str, ...]:
 _ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 
 
-def volume_directories(names: Iterator[str]) -> Iterator[Keeper]:
+def volume_directories(names: Iterable[str]) -> Iterator[Keeper]:
     """The named volumes of an engine, from the directories that it keeps them in."""
     return (Keeper(kind=Kind.VOLUME, shown=name, names=(name,)) for name in sorted(names) if not _ANONYMOUS.fullmatch(name))
 

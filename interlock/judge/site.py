@@ -43,7 +43,9 @@ def judge_undeclared(found: StateFound) -> Held | Broken | Unproven:
             f"{found.where}: {count} neither declared nor excluded: {', '.join(detail.what for detail in bad[:SHOWN])}{more}", remedy=remedy, details=details
         )
     if found.unseen:
-        return Unproven("; ".join(found.unseen.values()), remedy="let this user talk to the engine, or set `become: sudo -n` for this host", details=details)
+        return Unproven(
+            "; ".join(found.unseen.values()), remedy="let this user look there (`become: sudo -n`), or correct what `hosts` says of it", details=details
+        )
     if not details:
         return Held(f"nothing keeps state in {found.where}")
     return Held(f"all that keeps state in {found.where} is declared or excluded ({len(details)})", details)

@@ -17,7 +17,7 @@ from interlock.config.yamltext import SITE, KeyPath, read_yaml
 from interlock.errors import ConfigError, CouldNotLook
 from interlock.facts.engine import Engine
 from interlock.facts.looks import Engine as EngineLook
-from interlock.facts.looks import HostFacts, Look, Mounts
+from interlock.facts.looks import HostFacts, List, Look, Mounts
 from interlock.facts.mounts import MountTable
 from interlock.facts.site import (
     SERVER,
@@ -30,6 +30,7 @@ from interlock.facts.site import (
     keepers_of_engine,
     keepers_of_stack,
     mounted,
+    volume_directories,
 )
 from interlock.observe.git import tracked
 from interlock.observe.postgres import Access, reading
@@ -47,6 +48,8 @@ def _looks(site: Site, subject: Subject) -> Iterator[Look]:
     yield Mounts()
     if socket := site.host(subject.host).engine:
         yield EngineLook(socket)
+    if folder := site.host(subject.host).volumes:
+        yield List(folder)
 
 
 def state_found(world: World, subject: Subject) -> StateFound:
@@ -145,12 +148,13 @@ def _placed(world: World, files: tuple[str, ...], one: Keeper) -> Keeper:
 
 def _on_host(world: World, host: str) -> StateFound:
     facts, unseen = world.host(host), {}
-    table = MountTable.parse(facts.mounts().mountinfo, where=f"{host}:/proc/self/mountinfo")
-    keepers = [*mounted(table)]
-    try:
-        keepers += _in_engine(world, facts)
-    except CouldNotLook as error:
-        unseen["containers"] = error.sentence
+    keepers = list(mounted(MountTable.parse(facts.mounts().mountinfo, where=f"{host}:/proc/self/mountinfo")))
+    for part, found in (("containers", _in_engine), ("volumes", _in_volumes)):
+        try:
+            known = {(keeper.kind, keeper.names[0]) for keeper in keepers}
+            keepers += [keeper for keeper in found(world, facts) if (keeper.kind, keeper.names[0]) not in known]
+        except CouldNotLook as error:
+            unseen[part] = error.sentence
     return StateFound(where=host, keepers=tuple(keepers), declared=_declared(world.site, host), unseen=unseen)
 
 
@@ -158,6 +162,12 @@ def _in_engine(world: World, facts: HostFacts) -> Iterator[Keeper]:
     socket = world.site.host(facts.host).engine
     if socket is not None:
         yield from keepers_of_engine(Engine.parse(facts.engine(socket).content, where=f"{facts.host}:{socket}"))
+
+
+def _in_volumes(world: World, facts: HostFacts) -> Iterator[Keeper]:
+    folder = world.site.host(facts.host).volumes
+    if folder is not None:
+        yield from volume_directories(facts.entries(folder).directories)
 
 
 # ---- a database server

@@ -40,7 +40,6 @@ INSTANCE = {"directory": "/srv/shop"}
 
 def _stack(folder: Path) -> None:
     (folder / "compose.yaml").write_text(COMPOSE)
-    # Without a class or live subjects: this is judged from the files alone.
     write_site(folder, {"compose": {"files": ["compose.yaml"]}, "modules": {"app": MODULE}, "instances": {"main": INSTANCE}})
 
 
@@ -59,6 +58,23 @@ def _no_such_compose(folder: Path) -> None:
 
 def _rewrite(folder: Path, site: object) -> None:
     (folder / "interlock.yaml").write_text(yaml.safe_dump(site, sort_keys=False))
+
+
+# ---- a host
+
+
+def _host(folder: Path) -> None:
+    """An engine's directory of volumes with a declared one in it; the disks of this machine are none of the proof's business."""
+    for name in ("shop_uploads", "0" * 64):
+        (folder / "volumes" / name / "_data").mkdir(parents=True)
+    excluded = [{"mount": "/", "reason": "the disks of whatever machine this runs on"}, {"volume": "shop_*", "reason": "judged by its owner"}]
+    write_site(folder, {"hosts": {"local": {"volumes": str(folder / "volumes")}}, "excluded": excluded})
+
+
+def _volumes_elsewhere(folder: Path) -> None:
+    site = read_site(folder)
+    site["hosts"]["local"]["volumes"] = str(folder / "elsewhere")
+    _rewrite(folder, site)
 
 
 # ---- a database server
@@ -129,6 +145,15 @@ FAULTS = (
         "a database that no module has",
         "undeclared-container",
         _compose("volumes:\n  uploads: {}", "  ledger:\n    image: postgres:17\nvolumes:\n  uploads: {}"),
+    ),
+    Fault(
+        guardrail="site.undeclared",
+        describe="a volume of the engine that nobody declared",
+        kind="undeclared-volume",
+        gate=When.PREFLIGHT,
+        healthy=_host,
+        seed=lambda folder: (folder / "volumes" / "ledger-data" / "_data").mkdir(parents=True),
+        blind=_volumes_elsewhere,
     ),
     Fault(
         guardrail="site.undeclared",
