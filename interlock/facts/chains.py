@@ -12,6 +12,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+BASES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+"""What docker compose looks for in a folder, in its order."""
+OVERRIDES = ("compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml")
+"""What it puts on top by itself."""
+
 
 class Source(NamedTuple):
     """Where a chain is named: a file of the tree, and the line of the command; line 1 where the file itself, its name or its place says so."""
@@ -66,7 +71,9 @@ _MARGIN = re.compile(r"^[ \t]*(?:(?:#+|//|\*|>|--)(?=[ \t]))?[ \t]*")
 _DEFAULTED = re.compile(r"\$+\{(\w+):?[-=]([^{}]*)\}")
 _BRACED = re.compile(r"\$+\{(\w+)[^{}]*\}|\$\((\w+)\)")
 _COMPUTED = re.compile(r"\$\([^()]*\)|\$?\{\{[^{}]*\}\}|<[\w -]+>")
+_SEMICOLON = re.compile(r"(?<=\.yml);(?=[^\s;]+\.ya?ml)|(?<=\.yaml);(?=[^\s;]+\.ya?ml)")  # between the files of a list on Windows
 _APART = re.compile(r"(\|\||&&|[;|\n])")
+_ARRAY = re.compile(r"=\([^)]*$")  # opened, and closed on another line
 _PUNCTUATION = re.compile(r"[\"'`(),]|\[(?=\S)|(?<=\S)\]")  # a bracket by itself is a test
 _ASSIGNED = re.compile(r"([A-Za-z_]\w*)\+?[:?]?=(.*)", re.DOTALL)
 _YAML_KEY = re.compile(r"([A-Z][A-Z0-9_]*):")
@@ -112,14 +119,16 @@ class _line_starts:  # noqa: N801 - a counter that goes on from where it was ask
 
 
 def _command(lines: Sequence[str], number: int) -> tuple[int, int]:
-    """The first and last line of the command that a line is part of: as far as lines end in a backslash, and to the end of an array."""
+    """The first and last line of the command that a line is part of: as far as lines end in a backslash, and the whole of an array."""
     first = last = number
     while first > 0 and number - first < _MOST_LINES and _CONTINUED.search(lines[first - 1]):
         first -= 1
     while last + 1 < len(lines) and last - number < _MOST_LINES and _CONTINUED.search(lines[last]):
         last += 1
-    if re.search(r"=\([^)]*$", lines[last]):
-        last = next((after for after in range(last + 1, min(last + _MOST_LINES, len(lines))) if ")" in lines[after]), last)
+    above = next((line for line in range(first, max(first - _MOST_LINES, -1), -1) if "(" in lines[line] or ")" in lines[line]), first)
+    if _ARRAY.search(lines[above]):
+        first = above
+        last = next((below for below in range(last, min(last + _MOST_LINES, len(lines))) if ")" in lines[below]), last)
     return first, last
 
 
@@ -127,7 +136,7 @@ def _runs_of(line: str, number: int) -> Iterator[_Run]:
     """The runs of one logical line."""
     line = _DEFAULTED.sub(lambda found: found[2] if ".y" in found[2] or "$" in found[2] else f"${found[1]}", line)
     line = _COMPUTED.sub("$_", _BRACED.sub(lambda found: f"${found[1] or found[2]}", line))
-    for part in _APART.split(line.replace("\\", " ")):
+    for part in _APART.split(_SEMICOLON.sub(":", line.replace("\\", " "))):
         yield from _Words(number).read(_PUNCTUATION.sub(" ", part).split())
 
 
@@ -144,7 +153,7 @@ class _Words:
         self.env_files: list[str] = []
 
     def read(self, words: list[str]) -> Iterator[_Run]:
-        waiting = list(reversed(words))
+        waiting = [part for word in reversed(words) for part in reversed(_option(word))]
         while waiting:
             word = waiting.pop()
             if assigned := _assignment(word, waiting):
@@ -154,12 +163,8 @@ class _Words:
                 waiting += [rest] if rest else []
             elif word in ("-f", "--file") and self.open and waiting:
                 self.files.append(waiting.pop())
-            elif word.startswith("--file=") and self.open:
-                self.files.append(word.partition("=")[2])
             elif word == "--env-file" and waiting:
                 self.env_files.append(waiting.pop())
-            elif word.startswith("--env-file="):
-                self.env_files.append(word.partition("=")[2])
             elif word in _VALUED and waiting:
                 waiting.pop()
             elif _PROGRAM.fullmatch(word):
@@ -168,14 +173,21 @@ class _Words:
                 self.called = word.removeprefix("$") if word.startswith("$") else ""
             elif self._is_list(word):
                 yield from self._listed(word)
-            elif (self.program or self.files) and self.open and _VARIABLE.fullmatch(word):
-                self.files.append(word)
+            elif self.open and _VARIABLE.fullmatch(word):
+                self._variable(word)
             elif not word.startswith("-"):
                 yield from self._ended()
                 self.open = False
             elif not self.program:
                 yield from self._ended()
         yield from self._ended()
+
+    def _variable(self, word: str) -> None:
+        """Part of a chain, or, where nothing stands before it, perhaps docker compose itself."""
+        if self.program or self.files:
+            self.files.append(word)
+        else:
+            self.called = word[1:]
 
     def _is_list(self, word: str) -> bool:
         """A value that some variable is given: `a.yml:b.yml`, and one file alone where the variable is COMPOSE_FILE itself."""
@@ -190,6 +202,12 @@ class _Words:
         if self.files:
             yield _Run(files=tuple(self.files), env_files=tuple(self.env_files), line=self.line, into=self.into, program=self.called, told=self.program)
         self.files, self.env_files, self.program, self.called = [], [], False, ""
+
+
+def _option(word: str) -> tuple[str, ...]:
+    """`--file=a.yml` as two words."""
+    name, equals, value = word.partition("=")
+    return (name, value) if equals and name in ("--file", "--env-file") else (word,)
 
 
 def _assignment(word: str, waiting: list[str]) -> tuple[str, str] | None:
