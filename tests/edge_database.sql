@@ -100,6 +100,7 @@ create foreign table app.remote (id integer not null) server elsewhere;
 create table app.no_columns ();
 create table "Odd Schema"."Odd ""Table""" ("Key" integer primary key, "a.b" text, "ünïcode" text default 'é');
 create table "Odd Schema"."table" (id integer);
+create table "Odd Schema"."100%s {x} \" (id integer);
 
 -- a table without a default in its sequence, and a sequence of its own
 create sequence app.numbers as smallint increment by 5 minvalue 10 maxvalue 1000 start with 20 cache 3 cycle;

@@ -730,6 +730,8 @@ def catalogues(draw: DrawFn) -> Any:
             objects.append(made(Kind.TABLE, (schema, table), (schema,)))
             for kind in (Kind.COLUMN, Kind.CONSTRAINT):
                 objects += [made(kind, (schema, table, name), (schema, table)) for name in draw(st.lists(names, unique=True, max_size=2))]
+            if draw(st.booleans()):
+                objects += [made(Kind.INDEX, (schema, f"{table}_i"), (schema, table)), made(Kind.FUNCTION, (schema, table), (schema,))]
     server = Server(version=160000, system_identifier="1", database_oid=1, started="then", in_recovery=False)
     return Catalogue(server=server, objects=tuple(objects))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from interlock.config.models import Site
 from interlock.facts.catalogue import MAINTAIN, MAINTAIN_SINCE, PLAIN_COLUMNS_SINCE, Kind, Object, last_names
@@ -58,23 +58,26 @@ def judge_inventory(copy: DatabaseCopy) -> Broken | Unproven | Streamed:
     )
 
 
+# What others belong to, outer ones first. They share one space of names inside a schema; functions have another.
+_PARENTS: Mapping[str, int] = {Kind.SCHEMA: 0, Kind.TABLE: 1, Kind.VIEW: 1, Kind.MATERIALIZED_VIEW: 1, Kind.TYPE: 1}
+
+
 def _inventory(copy: DatabaseCopy) -> Iterator[Detail | HeldRun]:
     source, target = copy.source.catalogue.by_key(), copy.target.catalogue.by_key()
     yield from _missing_schemas(copy)
     same: list[str] = []
     gone: set[tuple[str, ...]] = set()
-    for key in sorted(source.keys() | target.keys(), key=lambda one: (len(one[1]), one)):
+    for key in sorted(source.keys() | target.keys(), key=lambda one: (_PARENTS.get(one[0], len(_PARENTS)), one)):
         here, there = source.get(key), target.get(key)
         found = here or there
         assert found is not None
         if reason := _left_out(copy, found):
             if found.kind is Kind.TABLE:
                 yield Detail(what=found.name, outcome=Outcome.HELD, message=f"left out: {reason}")
-        elif found.parent in gone:
-            gone.add(found.path)  # said of its parent
-        elif here is None or there is None:
-            gone.add(found.path)
-            yield _on_one_side(copy, here, there)
+        elif found.parent in gone or here is None or there is None:
+            gone |= {found.path} if found.kind in _PARENTS else set()
+            if found.parent not in gone:  # else it was said of its parent
+                yield _on_one_side(copy, here, there)
         else:
             differences = list(_differences(copy, here, there))
             yield from differences

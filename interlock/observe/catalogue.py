@@ -140,8 +140,10 @@ from relations r join pg_attribute a on a.attrelid = r.oid join pg_type t on t.o
 where r.relkind in ('r', 'p', 'f', 'v', 'm', 'c') and a.attnum > 0 and not a.attisdropped
 """
 
+# One that belongs to a column goes away with its table.
 _SEQUENCES = """
-select 'sequence', r.path, '', array[r.space]::text[], r.relowner, r.relowner, coalesce(r.relacl, acldefault('s', r.relowner)), jsonb_build_object(
+select 'sequence', r.path, '', coalesce((select t.path from pg_depend dep join relations t on t.oid = dep.refobjid where dep.classid = 'pg_class'::regclass
+    and dep.objid = r.oid and dep.refclassid = 'pg_class'::regclass and dep.deptype in ('a', 'i')), array[r.space]::text[]), r.relowner, r.relowner, coalesce(r.relacl, acldefault('s', r.relowner)), jsonb_build_object(
     'type', format_type(q.seqtypid, null), 'start', q.seqstart, 'increment', q.seqincrement, 'minimum', q.seqmin, 'maximum', q.seqmax, 'cache', q.seqcache,
     'cycle', q.seqcycle, 'owned by', (select dep.refobjid::regclass::text || ' ' || a.attname from pg_depend dep join pg_attribute a
         on a.attrelid = dep.refobjid and a.attnum = dep.refobjsubid

@@ -138,7 +138,7 @@ def _tables(session: Session, schemas: Sequence[str] | None, ignored: tuple[Igno
     counted_as: dict[int, tuple[str, ...]] = {}
     for number, schema, name, relkind, persistence, pages, extension, role, may_read, hides_rows, whole in session.rows(TABLES, {"schemas": _list(schemas)}):
         path = (schema, name)
-        reason = ignored_because(ignored, path) or _not_kept(relkind, persistence, extension)
+        reason = ignored_because(ignored, path) or ignored_because(ignored, tuple(whole or path)) or _not_kept(relkind, persistence, extension)
         if reason:
             yield TableRows(path=path, left_out=reason)
         elif not may_read:

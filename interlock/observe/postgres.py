@@ -162,6 +162,8 @@ def _remedy(access: Access, sqlstate: str) -> str:
             return "wait for whoever holds the lock, and look again"
         case "42501":
             return f"give the role in {access.variable} the right, or name another one"
+        case "22021":
+            return "a name or value in it is no text of any encoding that the database declares: rename it, or give the database its encoding"
         case _:
             return f"look at the server's log, the rights of the role, and {access.variable}"
 
@@ -183,6 +185,7 @@ def reading(access: Access) -> Iterator[Session]:
             access.dsn,
             options=options,
             application_name="interlock",
+            client_encoding="utf8",  # else names come as bytes from a database that says SQL_ASCII
             connect_timeout=max(SHORTEST_CONNECT_S, access.timeout),
             prepare_threshold=None,  # nothing is left behind in a session that a pool gives to somebody else
         )

@@ -235,6 +235,36 @@ def test_an_invalid_index_of_the_source_is_no_loss(servers: TwoServers, tmp_path
     assert judged(judge_inventory(copy))[0].outcome is Outcome.HELD
 
 
+def test_what_belongs_to_a_missing_table_is_not_named_again(servers: TwoServers, tmp_path: Path) -> None:
+    """Its columns, keys, indexes, triggers and its sequence went with it; the view that needed it is a loss of its own."""
+    with clone(servers) as database:
+        servers.execute(servers.target, database, "drop table app.orders cascade")
+        copy = look(tmp_path, servers.source.dsn(EDGE), servers.target.dsn(database))
+        left_out = look(tmp_path, servers.source.dsn(EDGE), servers.target.dsn(database), ignore=[{"table": "app.orders", "reason": "is made anew"}])
+    views = {("view app.active_customers", "missing"), ("view app.recent", "missing"), ("view app.writable", "missing")}
+    assert judged(judge_inventory(copy))[1].broken() == views | {("table app.orders", "missing")}
+    assert judged(judge_inventory(left_out))[1].broken() == views
+
+
+def test_hash_partitions_are_left_out_with_the_table_that_they_are_of(servers: TwoServers, tmp_path: Path) -> None:
+    copy = look(tmp_path, servers.source.dsn(EDGE), servers.target.dsn(EDGE), ignore=[{"table": "app.by_shade", "reason": "is made anew"}])
+    assert {table.left_out for table in copy.source.tables if table.path[-1].startswith("by_shade")} == {"is made anew"}
+
+
+def test_databases_of_another_encoding_are_read_and_named(servers: TwoServers, tmp_path: Path) -> None:
+    statement = "create database encoded template template0 encoding '{}' lc_collate 'C' lc_ctype 'C'"
+    servers.execute(servers.source, "postgres", statement.format("LATIN1"))
+    servers.execute(servers.target, "postgres", statement.format("SQL_ASCII"))
+    servers.execute(servers.source, "encoded", 'create table "é" (id integer)')
+    servers.execute(servers.target, "encoded", "create table plain (id integer)")
+    copy = look(tmp_path, servers.source.dsn("encoded"), servers.target.dsn("encoded"))
+    expected = {("the database", "encoding"), ('table public."é"', "missing"), ("table public.plain", "extra")}
+    assert judged(judge_inventory(copy))[1].broken() == expected
+    servers.execute(servers.target, "encoded", "do $$ begin execute 'create table ' || quote_ident(convert_from('\\xe9', 'SQL_ASCII')) || ' ()'; end $$")
+    with pytest.raises(CouldNotLook, match="invalid byte sequence"):
+        look(tmp_path, servers.source.dsn("encoded"), servers.target.dsn("encoded"))
+
+
 def test_owners_and_grants_are_not_compared_when_the_site_says_so(servers: TwoServers, tmp_path: Path) -> None:
     with clone(servers) as database:
         servers.execute(servers.target, database, "alter table app.places owner to edge_owner", "grant select on app.places to public")

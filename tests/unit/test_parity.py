@@ -58,7 +58,10 @@ def test_equal_catalogues_are_held_and_every_object_counts_once(catalogue: Catal
 
 def descends(found: Object, from_: Object, catalogue: Catalogue) -> bool:
     """Is it that object, or does it go away with it?"""
-    return found.key == from_.key or (len(from_.path) > 0 and found.path[: len(from_.path)] == from_.path and from_.kind in (Kind.SCHEMA, Kind.TABLE))
+    above = {other.path: other for other in catalogue.objects if other.kind in (Kind.SCHEMA, Kind.TABLE)}
+    while found.key != from_.key and found.parent in above:
+        found = above[found.parent]
+    return found.key == from_.key
 
 
 @given(catalogues(), st.data(), st.booleans())
@@ -100,6 +103,15 @@ def test_a_table_that_is_left_out_is_compared_in_nothing(catalogue: Catalogue, d
     kept = Kept()
     settle(judge_inventory(a_copy(catalogue, less, ignored=ignored)), kept)
     assert [(detail.what, detail.outcome) for detail in kept.details] == [(left.name, Outcome.HELD)]
+
+
+def test_a_missing_function_does_not_hide_the_table_of_its_name() -> None:
+    table, function = Object(kind=Kind.TABLE, path=("app", "orders")), Object(kind=Kind.FUNCTION, path=("app", "orders"), suffix="()")
+    column = Object(kind=Kind.COLUMN, path=("app", "orders", "id"), parent=("app", "orders"))
+    assert broken(judge_inventory(a_copy(with_objects(table, function, column), with_objects(table)))) == [
+        ("column app.orders.id", "missing"),
+        ("function app.orders()", "missing"),
+    ]
 
 
 OWNER = Object(kind=Kind.TABLE, path=("app", "orders"), grants=(("its owner", frozenset({"SELECT"})),))
