@@ -14,7 +14,7 @@ from interlock.commands.placing import draft_of, put, write_draft
 from interlock.discover.document import From, Offer, is_only_offered, render
 from interlock.discover.whole import Discovered, discover
 from interlock.errors import ConfigError, InterlockError, UsageError
-from interlock.observe.compose import compose_files
+from interlock.observe.chains import compose_files
 from interlock.observe.tree import Tree
 
 SITE_FILE = "interlock.yaml"
@@ -59,7 +59,7 @@ def init(wanted: Init, environ: Mapping[str, str]) -> str:
         found, contradictions = with_host(found, wanted.root, environ)
     head = (*_HEAD, *(_LIVE_HEAD if wanted.live else ()), *(f"! {line}" for line in contradictions))
     text = _written(found, target, head, replacing=wanted.force)
-    return "\n".join(_said(found, target, text, len(tree.listing()), contradictions, wanted))
+    return "\n".join(_said(found, target, text, files=len(tree.listing()), contradictions=contradictions, wanted=wanted))
 
 
 def _refuse_if_there(target: Path) -> None:
@@ -128,11 +128,11 @@ def _comment_out(document: dict[str, Any], text: str, fault: ConfigError) -> Non
 # ---- what is said
 
 
-def _said(found: Discovered, target: Path, text: str, files: int, contradictions: Sequence[str], wanted: Init) -> list[str]:
+def _said(found: Discovered, target: Path, text: str, *, files: int, contradictions: Sequence[str], wanted: Init) -> list[str]:
     lines = [f"{target}: what {files:,} file{'s' if files != 1 else ''} say{'s' if files == 1 else ''}" + (" and what this host shows" if wanted.live else "")]
     lines += [f"  {line}" for line in _sections(found.document)]
-    lines += [f"  left out, for a site file cannot hold the name: {ascii(path)}" for path in found.left_out]
-    lines += [f"  not looked into: {ascii(folder)} could not be listed" for folder in found.unlisted]
+    lines += [f"  left out, for a site file cannot hold the name: {path!a}" for path in found.left_out]
+    lines += [f"  not looked into: {folder!a} could not be listed" for folder in found.unlisted]
     if contradictions:
         lines += ["", "The host does not show what the files say, or says more. Find out which is right before you confirm anything:"]
         lines += [f"  {line}" for line in contradictions]

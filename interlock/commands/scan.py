@@ -32,7 +32,7 @@ from interlock.gate.moments import stamp
 from interlock.gate.required import Expected, absence, asked, expected, expected_own, required
 from interlock.gate.waivers import Waivers, judge_waivers
 from interlock.judge import catalogue, gate_names, guarded
-from interlock.observe.compose import compose_files
+from interlock.observe.chains import compose_files
 from interlock.observe.own_checks import OwnCheck, own_checks
 from interlock.observe.scripts import with_found_scripts
 from interlock.observe.tree import Tree

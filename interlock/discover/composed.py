@@ -169,7 +169,10 @@ def _describe(service: Described, node: Node, path: str, values: Mapping[str, st
                 service.health = (_probe(member), at)
 
 
-def _afresh(node: Node, before: dict[object, object] | dict[str, object] | dict[str, Mounted] | dict[tuple[str, str, str], Published] | dict[str, tuple[str | None, str]]) -> None:
+def _afresh(
+    node: Node,
+    before: dict[object, object] | dict[str, object] | dict[str, Mounted] | dict[tuple[str, str, str], Published] | dict[str, tuple[str | None, str]],
+) -> None:
     """`!override` and `!reset` begin anew."""
     if isinstance(node.data, Tagged) and node.data.tag in ("!override", "!reset"):
         before.clear()

@@ -266,7 +266,9 @@ def _databases(document: dict[str, Any], environ: Mapping[str, str]) -> Iterator
 
         try:
             with reading(Access.of(environ, variable, timeout=10, where=name)) as session:
-                others = [str(row[0]) for row in session.rows("SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> current_database() ORDER BY 1")]
+                others = [
+                    str(row[0]) for row in session.rows("SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> current_database() ORDER BY 1")
+                ]
         except CouldNotLook as error:
             yield f"{error.sentence}: nothing was learned from it"
             continue
@@ -274,7 +276,8 @@ def _databases(document: dict[str, Any], environ: Mapping[str, str]) -> Iterator
             yield f"the server of {name} has {', '.join(others)} too: declare them below `databases`, or exclude them with the reason"
 
 
-_ORDER = ("interlock", "site", "hosts", "mounts", "state_dir", "modules", "inventory", "databases", "instances", "templates", "compose", "scripts", "automation",
+_ORDER = ("interlock", "site", "hosts", "mounts", "state_dir", "modules", "inventory", "databases", "instances", "templates", "compose", "scripts",
+          "automation",
           "exposure", "health", "approval", "not_used")  # fmt: skip
 
 
@@ -346,4 +349,3 @@ def _port_now(port: int, seen: _Seen) -> str:
         return _unseen(seen)
     users = [f"{one.name} at {found.address}:{found.published}" for one in seen.engine.containers for found in one.ports if found.published == port]
     return f"published by {', '.join(users)}" if users else "no container publishes it"
-

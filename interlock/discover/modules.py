@@ -38,6 +38,15 @@ _NOT_STATE = re.compile(
 NEEDS_NOTE = "ABCD"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a stack runs: what compose calls it, its directory on the host, and the files that its tree brings there."""
+
+    project: str
+    directory: str
+    in_tree: frozenset[str]
+
+
 @dataclass(slots=True, kw_only=True)
 class Part:
     """One stateful part: the service that it is named after, the volumes (as the engine calls them) and the directories of the host that it keeps."""
@@ -51,14 +60,14 @@ class Part:
     paths: list[str] = field(default_factory=list)
 
 
-def parts(composition: Composition, project: str, directory: str, in_tree: frozenset[str]) -> dict[str, Part]:
+def parts(composition: Composition, place: Place) -> dict[str, Part]:
     """The stateful parts of a chain, in the order of its services; each volume and directory belongs to one: an engine, else the first that writes it."""
     found: dict[str, Part] = {}
     taken: set[str] = set()
     services = sorted(composition.services.values(), key=lambda service: engine_of(service) == "")
     for service in services:
         letter = engine_of(service)
-        volumes, paths = _kept(service, composition, project, directory, in_tree, taken)
+        volumes, paths = _kept(service, composition, place, taken)
         if letter or volumes or paths:
             part = Part(name=_name(service.name), letter=letter or "E", at=service.at, image=service.image, container=service.container)
             part.volumes, part.paths = volumes, paths
@@ -97,9 +106,7 @@ def _name(service: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", service).lstrip("._-")[:63] or "service"
 
 
-def _kept(
-    service: Described, composition: Composition, project: str, directory: str, in_tree: frozenset[str], taken: set[str]
-) -> tuple[list[str], list[str]]:
+def _kept(service: Described, composition: Composition, place: Place, taken: set[str]) -> tuple[list[str], list[str]]:
     """What a service writes and no part before it keeps: volumes, and directories (those of the volumes included)."""
     volumes: list[str] = []
     paths: list[str] = []
@@ -107,13 +114,13 @@ def _kept(
         if mount.read_only or not mount.source:
             continue
         if mount.named:
-            volume = composition.volume(mount.source, project)
+            volume = composition.volume(mount.source, place.project)
             path = volume.bound_to or f"{ENGINE_ROOT}/{volume.name}/_data"
             if "$" not in path and path.startswith("/") and path not in taken and may_be_written(path):
                 taken.add(path)
                 volumes.append(volume.name)
                 paths.append(path)
-        elif (path := host_path(mount, directory, in_tree)) and not _is_taken(path, taken):
+        elif (path := host_path(mount, place)) and not _is_taken(path, taken):
             taken.add(path)
             paths.append(path)
     return volumes, [path for path in paths if not any(other != path and path.startswith(other.rstrip("/") + "/") for other in paths)]
@@ -123,7 +130,7 @@ def _is_taken(path: str, taken: set[str]) -> bool:
     return any(path == other or path.startswith(other.rstrip("/") + "/") for other in taken)
 
 
-def host_path(mount: Mounted, directory: str, in_tree: frozenset[str]) -> str:
+def host_path(mount: Mounted, place: Place) -> str:
     """The directory of the host that a bind keeps state in; empty for configuration of the tree, sockets, system directories and single files."""
     source = mount.source
     if "$" in source or source.startswith("~") or _NOT_STATE.search(source) or not may_be_written(source):
@@ -131,9 +138,14 @@ def host_path(mount: Mounted, directory: str, in_tree: frozenset[str]) -> str:
     if source.startswith("/"):
         return posixpath.normpath(source)
     relative = posixpath.normpath(source)
-    if relative.startswith("..") or relative == "." or _is_in_tree(relative, in_tree) or re.search(r"(?:^|[/_-])(?:conf(?:ig)?s?|scripts?|templates?|hooks)(?:/|$)", relative):
+    if (
+        relative.startswith("..")
+        or relative == "."
+        or _is_in_tree(relative, place.in_tree)
+        or re.search(r"(?:^|[/_-])(?:conf(?:ig)?s?|scripts?|templates?|hooks)(?:/|$)", relative)
+    ):
         return ""
-    return posixpath.join(directory, relative)
+    return posixpath.join(place.directory, relative)
 
 
 def _is_in_tree(path: str, in_tree: frozenset[str]) -> bool:

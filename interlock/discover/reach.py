@@ -1,4 +1,4 @@
-"""Which ports of a stack can be reached from outside, and where does it say that it is well? From published ports, healthchecks and what scripts ask with curl."""
+"""Which ports of a stack can be reached from outside, and where does it say that it is well?"""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def site_of(found: Discovered, tree: Tree) -> Site:
     """The site of a tree without a site file. Its `source` is empty.
 
     File names are kept as they are, also those that a site file could not hold (with newlines, not UTF-8). A folder that cannot be listed is among both
-    kinds of files: nobody knows what is in it, and reading it says why. What a human would have to say or confirm (modules, databases, who may reach a port) is not in it.
+    kinds of files: nobody knows what is in it, and reading it says why. What a human has to say (modules, databases, who may reach a port) is not.
     """
     data = plain(found.document)
     site = Site.model_validate({key: value for key, value in data.items() if key in _JUDGED and value})

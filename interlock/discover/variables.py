@@ -20,14 +20,18 @@ _PLAIN_PATH = re.compile(r"(?:/|\./)?[\w.@%+-]+(?:/[\w.@%+-]+)*/?|/")
 _ASSIGNED = re.compile(r"^[ \t]*(?:export[ \t]+|readonly[ \t]+|local[ \t]+|Environment=)?\"?([A-Za-z_]\w*)=[\"']?([^\s\"';]*)", re.MULTILINE)
 _DEFAULTED = re.compile(r"\$\{([A-Za-z_]\w*):?[-=]([^{}]*)\}")
 _REFERENCE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
-_FSTAB = re.compile(
-    r"(?<![\w/])((?:LABEL|UUID|PARTUUID|PARTLABEL)=[\w.:-]+|/dev/[\w/.:-]+)[ \t]+(/[\w./-]+)[ \t]+(ext[234]|xfs|btrfs|zfs|f2fs|auto)(?![\w])"
-)
+_FSTAB = re.compile(r"(?<![\w/])((?:LABEL|UUID|PARTUUID|PARTLABEL)=[\w.:-]+|/dev/[\w/.:-]+)[ \t]+(/[\w./-]+)[ \t]+(ext[234]|xfs|btrfs|zfs|f2fs|auto)(?![\w])")
 _MOUNT_COMMAND = re.compile(r"\bmount[ \t]+(?:-\S+[ \t]+(?:\S+[ \t]+)?)*[\"']?((?:LABEL|UUID)=[\w.-]+|/dev/[\w/.:-]+)[\"']?[ \t]+[\"']?(/[\w./-]+)")
 _WHAT, _WHERE, _TYPE = (re.compile(rf"^{key}=(\S+)", re.MULTILINE) for key in ("What", "Where", "Type"))
-_STACK_FILE = re.compile(r"(?<![\w$}/.:-])(/(?:opt|srv|home|root|var|usr/local|data|mnt|apps?)(?:/[\w.@-]+)+)/(?:\.env|docker-compose[\w.-]*\.ya?ml|compose[\w.-]*\.ya?ml)(?![\w.-])")
+_STACK_FILE = re.compile(
+    r"(?<![\w$}/.:-])(/(?:opt|srv|home|root|var|usr/local|data|mnt|apps?)(?:/[\w.@-]+)+)/(?:\.env|docker-compose[\w.-]*\.ya?ml|compose[\w.-]*\.ya?ml)(?![\w.-])"
+)
 _WORKING_DIRECTORY = re.compile(r"^WorkingDirectory=(/[\w./@-]+)", re.MULTILINE)
 _BACKUP_DIR = re.compile(r"\b[A-Z_]*BACKUPS?_?(?:DIR|ROOT|PATH|LOCATION|DEST|FOLDER|DIRECTORY)[A-Z]*=[\"']?(?:\$\{\w+:?[-=])?(/[\w./-]+)")
+
+
+_NO_DISK_OF_STATE = ("/", "/boot", "/boot/efi", "/mnt", "/tmp")  # noqa: S108, mountpoints of others
+_NO_REAL_PLACE = ("example", "path/to", "/tmp", "your")  # noqa: S108, what pages say instead of a directory
 
 
 class Text(NamedTuple):
@@ -241,7 +245,7 @@ def disks(scripts: Iterable[Text], units: Iterable[Text], fstabs: Iterable[Text]
         if what and where and unit.path.endswith(".mount"):
             device = what[1].removeprefix("/dev/disk/by-label/") if what[1].startswith("/dev/disk/by-label/") else ""
             found.setdefault(where[1], DiskLine(f"LABEL={device}" if device else what[1], kind[1] if kind else "", unit.at(what.start())))
-    return {mountpoint: line for mountpoint, line in found.items() if mountpoint not in ("/", "/boot", "/boot/efi", "/mnt", "/tmp")}
+    return {mountpoint: line for mountpoint, line in found.items() if mountpoint not in _NO_DISK_OF_STATE}
 
 
 def _with_variables(content: str) -> str:
@@ -268,7 +272,7 @@ def stack_directory(texts: Iterable[Text]) -> Known | None:
             continue
         for directory, offset in {match[1]: match.start() for pattern in (_STACK_FILE, _WORKING_DIRECTORY) for match in pattern.finditer(text.content)}.items():
             plain = posixpath.normpath(directory)
-            if not any(word in plain.lower() for word in ("example", "path/to", "/tmp", "your")):
+            if not any(word in plain.lower() for word in _NO_REAL_PLACE):
                 count[plain] += 1
                 first.setdefault(plain, text.at(offset))
     if not count:

@@ -11,7 +11,7 @@ from typing import Any
 
 from interlock.config.discover import Files, Sorted, is_aside, is_of_others, sort
 from interlock.discover import instances, modules, reach
-from interlock.discover.composed import Composition, ComposeTexts, composition, env_values
+from interlock.discover.composed import ComposeTexts, Composition, composition, env_values
 from interlock.discover.document import MISSING, From, Offer, is_only_offered, may_be_written
 from interlock.discover.variables import DiskLine, Known, StateVariable, Text, backups_root, disks, stack_directory, state_variable
 from interlock.errors import ConfigError, CouldNotLook
@@ -79,7 +79,7 @@ class _Texts:
 
 
 def discover(tree: Tree, compose_files: Sequence[str], *, root: Path) -> Discovered:
-    """Everything that the files say. `compose_files` are the tree's (`interlock.observe.compose.compose_files`)."""
+    """Everything that the files say. `compose_files` are the tree's (`interlock.observe.chains.compose_files`)."""
     found = sort(tree.listing())
     chains = discover_chains(tree, compose_files)
     return _Discovery(tree, found, tuple(compose_files), chains, root).whole()
@@ -257,8 +257,9 @@ class _Discovery:
     def _modules(self) -> Any:
         if self.composition is None:
             return None
-        found = modules.parts(self.composition, self.project, self.directory.value, self.found.every)
-        others = [modules.parts(self._composed(chain), self.project, self.directory.value, self.found.every) for chain in self.kept[1:]]
+        place = modules.Place(project=self.project, directory=self.directory.value, in_tree=self.found.every)
+        found = modules.parts(self.composition, place)
+        others = [modules.parts(self._composed(chain), place) for chain in self.kept[1:]]
         modules.add_volumes(found, others)
         said = backups_root(self.scripts)
         base = said or Known(f"/var/backups/{self.name}", "proposed")
@@ -302,7 +303,9 @@ class _Discovery:
         mounts = _bare(self.mounts) if isinstance(self.mounts, dict) else {}
         here = mounts.get("layout")
         other = next((kind for kind in mounts.get("overlays", ()) if here and kind != here), None)
-        return (mounts["overlays"][other] if other else None), f"state is {here} here: is this chain run on a host of the other layout? Then it needs a site of its own"
+        return (
+            mounts["overlays"][other] if other else None
+        ), f"state is {here} here: is this chain run on a host of the other layout? Then it needs a site of its own"
 
     def _scripts(self) -> Any:
         """Which of them write backups takes longer to find out than all the rest, and changes with every commit: the gate finds them when it judges."""
@@ -334,7 +337,9 @@ class _Discovery:
         several = people > 1
         return {
             "allowed_signers": From(path, f"{people} {'people' if several else 'person'}"),
-            "self_approval": From(not several, "the planner's own signature does not count" if several else "there is one person: every report will say self-approved"),
+            "self_approval": From(
+                not several, "the planner's own signature does not count" if several else "there is one person: every report will say self-approved"
+            ),
         }
 
     def _hints(self) -> Iterable[str]:
@@ -382,7 +387,9 @@ def _of_others(path: str) -> bool:
 
 def main_chain(chains: Sequence[FoundChain]) -> FoundChain | None:
     """The one that a host most likely runs: not thrown away, near the root, with most files; what a machine runs before what a page says."""
-    return min(chains, key=lambda chain: (thrown_away(chain), chain.files[0].count("/"), _only_pages(chain), -len(chain.files), chains.index(chain)), default=None)
+    return min(
+        chains, key=lambda chain: (thrown_away(chain), chain.files[0].count("/"), _only_pages(chain), -len(chain.files), chains.index(chain)), default=None
+    )
 
 
 def _only_pages(chain: FoundChain) -> bool:
@@ -421,13 +428,15 @@ def overlays_of(texts: ComposeTexts, chains: Sequence[FoundChain], state: StateV
     if not data:
         return found
     for path in dict.fromkeys(file for chain in chains for file in chain.files[1:]):
-        sources = {mount.source for service in composition(texts, (path,), {}).services.values() for mount in service.mounts.values() if mount.source.startswith("/")}
+        sources = {
+            mount.source for service in composition(texts, (path,), {}).services.values() for mount in service.mounts.values() if mount.source.startswith("/")
+        }
         if not data & sources:
             continue
         beside = sorted(source for source in sources - data if "state" in source and not any(source.startswith(one + "/") for one in data))
         if beside:
             found.setdefault("flat", From(path, f"it binds {beside[0]} beside {min(data)}"))
-        elif len({service for service in composition(texts, (path,), {}).services}) > 1:
+        elif len(composition(texts, (path,), {}).services) > 1:
             found.setdefault("nested", From(path, f"it binds {min(data)} alone"))
     return found
 

@@ -16,8 +16,7 @@ from interlock.config.discover import Files
 from interlock.config.yamlnodes import Node
 from interlock.config.yamltext import COMPOSE, read_yaml
 from interlock.errors import CouldNotLook
-from interlock.facts.chains import FoundChain, Mention, Source, mentions
-from interlock.observe.stack import BASES, OVERRIDES
+from interlock.facts.chains import BASES, OVERRIDES, FoundChain, Mention, Source, mentions
 
 _LARGEST = 512 * 1024  # of a text that somebody wrote a command into
 _TEXT = re.compile(
@@ -42,10 +41,28 @@ _LOCK = re.compile(r"(?:^|/)(?:package-lock\.json|.*\.lock\.json|composer\.json)
 _VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 _COMPOSE_WORD = re.compile(r"(?:docker[._-]?)?compose", re.IGNORECASE)
 _UNKNOWN_FOLDER = re.compile(r"^(?:\$\w+|~)/")
+# compose.yaml, docker-compose.prod.yml, docker-compose-base.yml, compose.override.yaml, web.compose.yml, docker-compose_dev.yml
+_NAME = re.compile(r"(?:.+[._-])?(?:docker[._-]?)?compose(?:[._-].+)?\.ya?ml", re.IGNORECASE)
+_WORKFLOWS = re.compile(r"(?:^|/)\.(?:github|gitea|forgejo)/")  # a workflow may well be called docker-compose.yml
+_TEMPLATE_TAG = re.compile(rb"\{%[-+]?\s*\w+|\{\{[#/^!>]")  # of Jinja, Handlebars, Mustache: what stands there is rendered before compose reads it
+
+
+def compose_files(tree: Files) -> tuple[str, ...]:
+    """Every compose file of a tree, by its name, at any depth, sorted; templates of compose files that are still to be rendered are not among them."""
+    named = (path for path in tree.listing() if _NAME.fullmatch(posixpath.basename(path)) and not _WORKFLOWS.search(path))
+    return tuple(path for path in named if not _is_template(tree, path))
+
+
+def _is_template(tree: Files, path: str) -> bool:
+    """One that cannot be read counts as a compose file: its judgement will say why it is unproven."""
+    try:
+        return bool(_TEMPLATE_TAG.search(tree.read(path)))
+    except CouldNotLook:
+        return False
 
 
 def discover_chains(tree: Files, compose_files: Sequence[str]) -> tuple[FoundChain, ...]:
-    """The chains of a tree. `compose_files` are its compose files (`interlock.observe.compose.compose_files`).
+    """The chains of a tree. `compose_files` are its compose files.
 
     Named ones first, in the order of their first and most telling place; then what docker compose would load by itself and stacks of one file; last,
     overlays that fit the base beside them and that nobody names. A part of a stack that fits nowhere is in no chain. What cannot be read says nothing here.

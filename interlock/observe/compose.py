@@ -7,41 +7,20 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 from collections.abc import Mapping, Sequence
 
 from interlock.config.yamlnodes import KeyPath, Node
 from interlock.config.yamltext import Tagged
 from interlock.errors import CouldNotLook
 from interlock.facts import gitignore
-from interlock.facts.chains import FoundChain, Source
+from interlock.facts.chains import BASES, OVERRIDES, FoundChain, Source
 from interlock.facts.compose import ChainAnswer, ChainFault, ChainMounts, ComposeText, Layer, Replaced, said_dropped
 from interlock.facts.refusals import Refusal, Trouble
 from interlock.facts.stack import ServiceMount, Stack
 from interlock.observe.chains import discover_chains
-from interlock.observe.stack import BASES, OVERRIDES, compose_yaml, prefix, resolution, stack
-from interlock.observe.tree import Tree
+from interlock.observe.stack import compose_yaml, prefix, resolution, stack
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
-
-# compose.yaml, docker-compose.prod.yml, docker-compose-base.yml, compose.override.yaml, web.compose.yml, docker-compose_dev.yml
-_NAME = re.compile(r"(?:.+[._-])?(?:docker[._-]?)?compose(?:[._-].+)?\.ya?ml", re.IGNORECASE)
-_WORKFLOWS = re.compile(r"(?:^|/)\.(?:github|gitea|forgejo)/")  # a workflow may well be called docker-compose.yml
-_TEMPLATE_TAG = re.compile(rb"\{%[-+]?\s*\w+|\{\{[#/^!>]")  # of Jinja, Handlebars, Mustache: what stands there is rendered before compose reads it
-
-
-def compose_files(tree: Tree) -> tuple[str, ...]:
-    """Every compose file of a tree, by its name, at any depth, sorted; templates of compose files that are still to be rendered are not among them."""
-    named = (path for path in tree.listing() if _NAME.fullmatch(posixpath.basename(path)) and not _WORKFLOWS.search(path))
-    return tuple(path for path in named if not _is_template(tree, path))
-
-
-def _is_template(tree: Tree, path: str) -> bool:
-    """One that cannot be read counts as a compose file: its judgement will say why it is unproven."""
-    try:
-        return bool(_TEMPLATE_TAG.search(tree.read(path)))
-    except CouldNotLook:
-        return False
 
 
 def compose_text(world: World, subject: Subject) -> ComposeText:

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from interlock.config.models import Chain
 from interlock.config.yamlnodes import FATAL, Node
 from interlock.config.yamltext import COMPOSE, Tagged, YamlText, read_yaml
 from interlock.errors import ConfigError, CouldNotLook
+from interlock.facts.chains import BASES, OVERRIDES
 from interlock.facts.dotenv import EnvFile
 from interlock.facts.env import Scalar
 from interlock.facts.placeholders import MARKS, VALUES, Asked, placeholders
@@ -27,14 +28,13 @@ from interlock.observe.compose_binary import Compose, Model, find_compose
 from interlock.observe.tree import MissingFile
 from interlock.observe.world import World
 
+if TYPE_CHECKING:
+    from interlock.config.models import Chain
+
 AT_ONCE = 2
 MOST_TRIES = 40  # of one chain; each takes away one reason
 DOT_ENV = ".env"
 WITHOUT_ENV_FILES = 2
-BASES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-"""What docker compose looks for in a folder, in its order."""
-OVERRIDES = ("compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml")
-"""What it puts on top by itself."""
 EXAMPLES = ("example", "sample", "dist", "template")
 
 

@@ -59,7 +59,11 @@ def test_each_yes_takes_exactly_its_mark_away(folder: Path) -> None:
     shown = review(folder, "y", "n", "y", "y")
     assert shown.code == 0, shown.text
     assert "3 confirmed, 1 unconfirmed" in shown.text
-    expected = SITE.replace("    unconfirmed: true   # learned\n", "").replace("unconfirmed: true, backups", "backups").replace(", unconfirmed: true}\n    -", "}\n    -")
+    expected = (
+        SITE.replace("    unconfirmed: true   # learned\n", "")
+        .replace("unconfirmed: true, backups", "backups")
+        .replace(", unconfirmed: true}\n    -", "}\n    -")
+    )
     assert (folder / "interlock.yaml").read_text() == expected
     assert (folder / "interlock.yaml").stat().st_mode & 0o777 == 0o640
     assert [path.name for path in folder.iterdir()] == ["interlock.yaml"]

@@ -9,7 +9,7 @@ import pytest
 from interlock.config.models import Compose, Site
 from interlock.facts.compose import ComposeText
 from interlock.judge.compose import STRICT_PARSE, judge_strict_parse
-from interlock.observe.compose import compose_files
+from interlock.observe.chains import compose_files
 from interlock.observe.tree import Tree
 from interlock.verdicts import Broken, Held, Pair, Unproven, fingerprint
 

@@ -22,7 +22,9 @@ PUT_ASIDE = b"import os\n\ndef keep(db):\n    os.rename(db, db + '.broken')\n"
 class Files:
     """A tree of files in memory."""
 
-    def __init__(self, files: Mapping[str, bytes | CouldNotLook], unlisted: Mapping[str, CouldNotLook] | None = None, root: str = "/somewhere/my-stack") -> None:
+    def __init__(
+        self, files: Mapping[str, bytes | CouldNotLook], unlisted: Mapping[str, CouldNotLook] | None = None, root: str = "/somewhere/my-stack"
+    ) -> None:
         self.files = files
         self.unlisted = dict(unlisted or {})
         self.root = Path(root)

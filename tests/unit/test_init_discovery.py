@@ -11,7 +11,7 @@ from interlock.config.load import load_site
 from interlock.config.models import Site
 from interlock.discover.document import From, Offer, is_only_offered, plain, render
 from interlock.discover.whole import Discovered, discover
-from interlock.observe.compose import compose_files
+from interlock.observe.chains import compose_files
 from interlock.observe.tree import Tree
 
 COMPOSE = """\
@@ -290,6 +290,8 @@ def test_pytests_configuration_is_told_what_it_lacks_and_left_alone(tmp_path: Pa
 
 
 def test_many_compose_files_make_a_site_that_loads(tmp_path: Path) -> None:
-    files = {f"stacks/s{number}/compose.yaml": f"services:\n  s{number}: {{image: redis, volumes: ['v:/data']}}\nvolumes: {{v: {{}}}}\n" for number in range(200)}
+    files = {
+        f"stacks/s{number}/compose.yaml": f"services:\n  s{number}: {{image: redis, volumes: ['v:/data']}}\nvolumes: {{v: {{}}}}\n" for number in range(200)
+    }
     site = loaded(tmp_path, found_in(tmp_path, files))
     assert site.compose is not None

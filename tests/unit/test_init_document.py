@@ -74,7 +74,11 @@ keys = texts.filter(bool)
 found = st.recursive(  # what discovery makes: lists hold scalars and mappings that begin with a scalar; an offer is never a value with an origin
     st.one_of(scalars, st.builds(From, scalars, texts)),
     lambda below: st.one_of(
-        st.lists(st.one_of(scalars, st.builds(lambda first, rest: {"port": first, **rest}, scalars, st.dictionaries(keys, below, max_size=2))), min_size=1, max_size=3),
+        st.lists(
+            st.one_of(scalars, st.builds(lambda first, rest: {"port": first, **rest}, scalars, st.dictionaries(keys, below, max_size=2))),
+            min_size=1,
+            max_size=3,
+        ),
         st.dictionaries(keys, st.one_of(below, st.builds(Offer, below, texts)), min_size=1, max_size=3),
         st.builds(From, st.dictionaries(keys, below, min_size=1, max_size=3), texts),
     ),
