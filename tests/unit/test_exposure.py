@@ -6,10 +6,12 @@ import contextlib
 import dataclasses
 import ipaddress
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -36,7 +38,7 @@ from interlock.facts.exposure import (
     with_published,
 )
 from interlock.judge.exposure import judge_private_only
-from interlock.verdicts import Broken, Held, Unproven
+from interlock.verdicts import Broken, Held, Outcome, Unproven
 from tests.strategies import socket_tables
 
 ALL = "0.0.0.0"
@@ -311,3 +313,19 @@ def test_an_address_must_refuse_and_silence_is_no_refusal() -> None:
     assert isinstance(judge_private_only(answered(200)), Broken)
     assert isinstance(judge_private_only(answered(404)), Broken)
     assert isinstance(judge_private_only(answered(0, failure="connection refused")), Unproven)
+
+
+# ---- a tree without a site file
+
+
+def test_a_scan_without_a_site_file_names_the_published_database_and_its_place(component: Callable[[str], None], tmp_path: Path) -> None:
+    component("compose")
+    from interlock.commands.scan import scan
+
+    (tmp_path / "Makefile").write_text("up:\n\tdocker compose -f compose.yaml -f compose.prod.yaml up -d\n")
+    (tmp_path / "compose.yaml").write_text("services:\n  db:\n    image: postgres:17\n  web:\n    image: nginx\n    ports: ['443:443']\n")
+    (tmp_path / "compose.prod.yaml").write_text("services:\n  db:\n    environment: {A: b}\n    ports:\n      - '5432:5432'\n")
+    record, _ = scan(tmp_path, os.environ)
+    verdict = next(one for one in record.verdicts if one.guardrail == "exposure.private_only" and one.outcome is Outcome.BROKEN)
+    assert [(place.file, place.line) for place in verdict.where] == [("compose.prod.yaml", 4)]
+    assert "db publishes 5432/tcp on all addresses" in verdict.message
