@@ -17,9 +17,9 @@ from interlock.discover.variables import DiskLine, Known, StateVariable, Text, b
 from interlock.errors import ConfigError, CouldNotLook
 from interlock.facts.chains import FoundChain
 from interlock.facts.signers import AllowedSigners
-from interlock.observe.automation import Found as Automatic
-from interlock.observe.automation import find
 from interlock.observe.chains import discover_chains
+from interlock.observe.starters import Found as Automatic
+from interlock.observe.starters import find
 from interlock.observe.tree import Tree
 
 FALLBACK_NAME = "tree"

@@ -1,16 +1,12 @@
-"""Which workflows and crontabs are there, in a tree and on a host, and what do they come to run? `interlock.facts.automation` follows them.
-
-found = find(tree)
-found.workflows, found.crontabs, found.gate
+"""Which workflows and crontabs are there, in a tree and on a host, and what do they come to run? `interlock.observe.starters` finds those of a
+tree, `interlock.facts.automation` follows them.
 """
 
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from interlock.config.models import Automation, Forge, ForgeKind, Site
 from interlock.config.yamltext import COMPOSE, YamlText, read_yaml
@@ -28,8 +24,9 @@ from interlock.facts.automation import (
 from interlock.facts.cron import RUN_PARTS, Crontab, is_crontab_path, is_system_path, parse_crontab
 from interlock.facts.gate_workflow import GateWorkflow, NoGateWorkflow, Protection, check_names, gate_steps
 from interlock.facts.looks import Look, ReadFolder
-from interlock.facts.workflows import FOLDERS, NotWorkflow, Step, Workflow, parse_composite, parse_workflow
+from interlock.facts.workflows import NotWorkflow, Step, Workflow, parse_composite, parse_workflow
 from interlock.observe import forge as forges
+from interlock.observe.starters import SCRIPT, find, runs_gate
 from interlock.observe.tree import Tree
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
@@ -40,43 +37,6 @@ CRON = "cron"
 ENVIRONMENT = "environment "
 GATE = "gate"
 BRANCH = "branch "
-
-_GATE = re.compile(rb"\binterlock(?:\.cli)?\s+(?:scan|preflight)\b|\bpytest\b[^\n]*\s-m[ =]?[\"']?(?:static|preflight)\b")
-_SCRIPT = re.compile(r"\.(?:ba)?sh(?:\.(?:tpl|tmpl|tftpl|j2|in|template))?$")
-_INSTALLS = re.compile(rb"\bcrontab\s+(?:-u\s+\S+\s+)?-(?=[\s\"']|$)|>\s*\"?\S*/cron\.d/|\btee\s+(?:-a\s+)?\"?\S*/cron\.d/", re.MULTILINE)
-_CODE_OF_OTHERS = re.compile(r"(?:^|/)(?:vendor|third_party|node_modules|testdata|tests?|fixtures|examples?|docs?)/")
-
-
-class Found(NamedTuple):
-    """What starts things by itself in a tree: paths, sorted. `gate` is the one workflow that runs interlock's gate, None when none or several do."""
-
-    workflows: tuple[str, ...]
-    crontabs: tuple[str, ...]
-    gate: str | None
-
-
-def find(tree: Tree) -> Found:
-    """The workflows where the forges look for them, the crontabs by their names, the scripts that write one, and the workflow that runs the gate."""
-    paths = tree.listing()
-    workflows = tuple(path for path in paths if path.endswith((".yml", ".yaml")) and path.rpartition("/")[0] in FOLDERS)
-    crontabs = tuple(path for path in paths if not _CODE_OF_OTHERS.search(path) and (is_crontab_path(path) or _writes_crontab(tree, path)))
-    gates = [path for path in workflows if _runs_gate(tree, path)]
-    return Found(workflows, crontabs, gates[0] if len(gates) == 1 else None)
-
-
-def _writes_crontab(tree: Tree, path: str) -> bool:
-    """True for a shell script that says it writes one; what it writes is told when it is looked at."""
-    try:
-        return _SCRIPT.search(path) is not None and _INSTALLS.search(tree.read(path)) is not None
-    except CouldNotLook:
-        return False
-
-
-def _runs_gate(tree: Tree, path: str) -> bool:
-    try:
-        return _GATE.search(tree.read(path)) is not None
-    except CouldNotLook:
-        return False
 
 
 @dataclass(slots=True)
@@ -196,7 +156,7 @@ def _workflow(world: World, path: str, automation: Automation) -> Starter:
 
 def _crontab(world: World, path: str, automation: Automation) -> Starter:
     content, sources = world.tree.read(path), _sources(world)
-    if _SCRIPT.search(path):
+    if SCRIPT.search(path):
         starter = starter_of_installer(path, content.decode("utf-8", "surrogateescape"), sources, declared=_scripts(automation))
     else:
         starter = starter_of_crontab(path, _parsed(path, content), sources, declared=_scripts(automation))
@@ -305,7 +265,7 @@ def _gate_workflow(world: World, automation: Automation) -> GateWorkflow | NoGat
         found = find(world.tree)
         path = found.gate
         if path is None:
-            return NoGateWorkflow(several=tuple(one for one in found.workflows if _runs_gate(world.tree, one)))
+            return NoGateWorkflow(several=tuple(one for one in found.workflows if runs_gate(world.tree, one)))
     world.tree.read(path)
     sources = _sources(world)
     workflow = sources.workflow(path)
