@@ -1,7 +1,8 @@
-"""Does each guardrail speak when its own thing breaks, and stay silent otherwise? `make demo-break` breaks one thing at a time on the healthy demo site.
+"""Does each guardrail speak when its own thing breaks, and stay silent otherwise? `make demo-break` breaks one thing at a time on the healthy demo stack.
 
-Exactly the expected guardrail must turn broken, for every other one still holds; then the thing is mended and the next one broken. 1 when a guardrail stays
-silent or another one speaks.
+Exactly the expected guardrails must turn broken: the one that the fault is for, and those that the same fault breaks in truth. What nobody can tell any
+more is counted beside them. Then the thing is mended and the next one broken. 1 when a guardrail stays silent or another one speaks. `tools.demo_faults`
+has the faults.
 """
 
 from __future__ import annotations
@@ -9,168 +10,114 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
+from tools.demo_faults import BREAKS, MOVE, POSTFLIGHT, PREFLIGHT, SCAN, Break, BreakRows, BreakSilence
 from tools.demo_site import RUN, DemoError, DemoSite, alone, lay_out
-from tools.demo_stack import operator_environ
+from tools.demo_stack import Stack, running_stack
 
-PREFLIGHT = ("interlock", "preflight", "--format", "json")
-SCAN = ("interlock", "scan", ".", "--format", "json")
 WIDTH = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Break:
-    """One thing that goes wrong. `seed` breaks it below a site; the site is mended by laying the named path out again from a copy."""
+class Answer:
+    """What a gate said: the broken guardrails with their first sentence, and how many could not tell."""
 
-    what: str
-    path: Callable[[DemoSite], Path]
-    seed: Callable[[DemoSite, Path], None]
-    guardrail: str
-    gate: tuple[str, ...] = PREFLIGHT
-
-
-def _state_off_its_disk(site: DemoSite, state: Path) -> None:
-    moved = site.run / "moved-state"
-    shutil.copytree(state, moved)
-    shutil.rmtree(state)
-    state.symlink_to(moved)
-
-
-def _newest_backup(site: DemoSite) -> Path:
-    return max(site.backups.iterdir())
-
-
-def _edit(before: str, after: str) -> Callable[[DemoSite, Path], None]:
-    def edit(_site: DemoSite, path: Path) -> None:
-        text = path.read_text()
-        if before not in text:
-            raise DemoError(f"{path} has no {before!r} to break")
-        path.write_bytes(text.replace(before, after).encode())
-
-    return edit
-
-
-def _chmod(mode: int) -> Callable[[DemoSite, Path], None]:
-    return lambda _site, path: path.chmod(mode)
-
-
-def _below(relative: str) -> Callable[[DemoSite], Path]:
-    return lambda site: site.run / relative
-
-
-BREAKS = (
-    Break(
-        what="the state directory was moved off its disk, and a link left behind",
-        path=lambda site: site.state,
-        seed=_state_off_its_disk,
-        guardrail="mounts.state_disk",
-    ),
-    Break(what="the newest backup was copied under a wide umask", path=_newest_backup, seed=_chmod(0o644), guardrail="backups.mode_0600"),
-    Break(what="the directory of the backups can be listed by everybody", path=lambda site: site.backups, seed=_chmod(0o755), guardrail="backups.mode_0600"),
-    Break(
-        what="a template was edited, its canonical file was not",
-        path=_below("templates/nginx.conf"),
-        seed=_edit("server_tokens off;", "server_tokens on;"),
-        guardrail="templates.byte_equivalent",
-    ),
-    Break(
-        what="an editor saved a canonical file with the line ends of another system",
-        path=_below("canonical/prometheus.yml"),
-        seed=_edit("\n", "\r\n"),
-        guardrail="templates.byte_equivalent",
-    ),
-    Break(
-        what="a service has two lists of volumes, and YAML readers silently drop the first",
-        path=_below("compose/compose.flat-mount.yaml"),
-        seed=_edit("  postgres:\n", "  postgres:\n    volumes: []\n"),
-        guardrail="compose.strict_parse",
-        gate=SCAN,
-    ),
-    Break(
-        what="a merge was committed with its conflict marks",
-        path=_below("compose/compose.yaml"),
-        seed=_edit("services:\n", "<<<<<<< HEAD\nservices:\n"),
-        guardrail="compose.strict_parse",
-        gate=SCAN,
-    ),
-    Break(
-        what="a new setting came with the stack, and no instance has it",
-        path=_below("compose/compose.yaml"),
-        seed=_edit("registry.internal/ledger", "${REGISTRY}/ledger"),
-        guardrail="env.coverage",
-    ),
-    Break(
-        what="others may enter the folder of the receipts (an expectation of the site)",
-        path=lambda site: site.state / "receipts",
-        seed=_chmod(0o750),
-        guardrail="expect.file",
-    ),
-    Break(
-        what="a module lost its runbook (a check of the operator's own)",
-        path=_below("modules/ledger/runbook.md"),
-        seed=lambda _site, path: path.unlink(),
-        guardrail="own.smoke.every_module_has_a_runbook",
-    ),
-)
+    broken: dict[str, str]
+    unproven: frozenset[str]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Break one thing after another. 0 when each time exactly the expected guardrail said so."""
+    """Break one thing after another. 0 when each time exactly the expected guardrails said so."""
     parser = argparse.ArgumentParser(description="Break one thing at a time on the demo site, and show which guardrail says so.")
     parser.add_argument("--run", type=Path, default=RUN, metavar="FOLDER", help="where the demo site is laid out (default: examples/platform/run)")
-    run: Path = parser.parse_args(argv).run.resolve()
+    parser.add_argument("--only", metavar="GUARDRAIL", help="only the faults of this guardrail")
+    given = parser.parse_args(argv)
+    run: Path = given.run.resolve()
+    breaks = [one for one in BREAKS if given.only in (None, one.guardrail)]
     try:
-        with alone(run):
-            site = lay_out(run)
-            for gate in (PREFLIGHT, SCAN):
-                _demand_healthy(site, gate)
-            wrong = [one for one in BREAKS if not _show(site, one)]
+        with alone(run), running_stack(lay_out(run, released=True)) as stack:
+            stack.copy()
+            for gate in (PREFLIGHT, SCAN, MOVE, POSTFLIGHT):
+                _demand_healthy(stack, gate)
+            wrong = [one for one in breaks if not _show(stack, one)]
     except DemoError as error:
         print(f"\ndemo-break: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\ndemo-break: interrupted", file=sys.stderr)
         return 130
-    print(f"\n{len(BREAKS) - len(wrong)} of {len(BREAKS)} faults were named by the expected guardrail, and by no other")
-    return 1 if wrong else 0
+    print(f"\n{len(breaks) - len(wrong)} of {len(breaks)} faults were named by the expected guardrail, and by no other")
+    return 1 if wrong or not breaks else 0
 
 
-def _demand_healthy(site: DemoSite, gate: tuple[str, ...]) -> None:
-    found = _broken(site, gate)
-    if found:
-        raise DemoError(f"the demo site should be healthy, and `{' '.join(gate[:2])}` says: {found}")
+def _demand_healthy(stack: Stack, gate: tuple[str, ...]) -> None:
+    found = _ask(stack, gate)
+    if found.broken or found.unproven:
+        raise DemoError(f"the demo site should be healthy, and `{' '.join(gate[:2])}` says: {found.broken or ', '.join(sorted(found.unproven))}")
 
 
-def _show(site: DemoSite, one: Break) -> bool:
-    """Break it, ask, mend it, print a row; True when exactly the expected guardrail spoke."""
-    with _broken_for_now(site, one):
-        found = _broken(site, one.gate)
-    right = set(found) == {one.guardrail}
+def _show(stack: Stack, one: Break | BreakRows | BreakSilence) -> bool:
+    """Break it, ask, mend it, print a row; True when exactly the expected guardrails spoke."""
+    with _broken_for_now(stack, one):
+        found = _ask(stack, one.gate)
+    right = found.broken.keys() == {one.guardrail, *one.also}
     print(f"\n{'ok ' if right else 'NO '} {one.what}")
-    for guardrail, message in found.items() or {"(nobody)": f"expected {one.guardrail}"}.items():
+    for guardrail, message in sorted(found.broken.items(), key=lambda item: item[0] != one.guardrail):
         print(textwrap.fill(f"{guardrail}: {message}", WIDTH, initial_indent="    ", subsequent_indent="      ", break_long_words=False), flush=True)
+    silent = sorted({one.guardrail, *one.also} - found.broken.keys())
+    if silent:
+        print(f"    (silent: {', '.join(silent)})", flush=True)
+    if found.unproven:
+        print(
+            textwrap.fill(f"nobody can tell any more: {', '.join(sorted(found.unproven))}", WIDTH, initial_indent="    ", subsequent_indent="      "),
+            flush=True,
+        )
     return right
 
 
 @contextmanager
-def _broken_for_now(site: DemoSite, one: Break) -> Iterator[None]:
-    path = one.path(site)
-    kept, mode = site.run / ".kept", path.stat().st_mode
+def _broken_for_now(stack: Stack, one: Break | BreakRows | BreakSilence) -> Iterator[None]:
+    match one:
+        case Break():
+            with _kept(stack.site, one.path(stack.site)) as path:
+                one.seed(stack.site, path)
+                one.then(stack.site)
+                yield
+            one.then(stack.site)
+        case BreakRows():
+            server = stack.source if one.source else stack.target
+            _execute(server.dsn("ledger"), one.breaks)
+            yield
+            _execute(server.dsn("ledger"), one.mends)
+        case BreakSilence():
+            with socket.create_server(("127.0.0.1", one.port(stack.site))):
+                yield
+        case _:
+            assert_never(one)
+
+
+@contextmanager
+def _kept(site: DemoSite, path: Path) -> Iterator[Path]:
+    """A copy is kept meanwhile, and comes back in the end, whatever became of the path."""
+    kept, mode = site.memory / "kept", path.stat().st_mode
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir()
+    copy = kept / path.name
     if path.is_dir():
-        shutil.copytree(path, kept)
+        shutil.copytree(path, copy, symlinks=True)
     else:
-        shutil.copy2(path, kept)
+        shutil.copy2(path, copy)
     try:
-        one.seed(site, path)
-        yield
+        yield path
     finally:
         if path.is_symlink():
             target = path.resolve()
@@ -180,18 +127,29 @@ def _broken_for_now(site: DemoSite, one: Break) -> Iterator[None]:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-        shutil.move(kept, path)
+        shutil.move(copy, path)
         path.chmod(mode)
 
 
-def _broken(site: DemoSite, gate: tuple[str, ...]) -> Mapping[str, str]:
-    """The guardrails that do not hold, with what they say. Raises DemoError when the answer is no record."""
-    done = subprocess.run(gate, cwd=site.run, env=operator_environ(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
+def _execute(dsn: str, statements: str) -> None:
+    import psycopg
+
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(statements.encode())
+
+
+def _ask(stack: Stack, gate: tuple[str, ...]) -> Answer:
+    """What a gate says. Raises DemoError when the answer is no record."""
+    done = subprocess.run(gate, cwd=stack.site.run, env=stack.environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
     try:
         record: dict[str, Any] = json.loads(done.stdout)
     except ValueError as error:
         raise DemoError(f"`{' '.join(gate)}` ended with {done.returncode} and printed no record:\n{done.stderr or done.stdout}") from error
-    return {verdict["guardrail"]: verdict["message"] for verdict in record["verdicts"] if verdict["outcome"] in ("broken", "unproven")}
+    broken: dict[str, str] = {}
+    for verdict in record["verdicts"]:
+        if verdict["outcome"] == "broken":
+            broken.setdefault(verdict["guardrail"], verdict["message"])
+    return Answer(broken=broken, unproven=frozenset(verdict["guardrail"] for verdict in record["verdicts"] if verdict["outcome"] == "unproven"))
 
 
 if __name__ == "__main__":

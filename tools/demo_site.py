@@ -46,11 +46,13 @@ class DemoError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoSite:
-    """The demo site of this machine. `run` is its folder; `memory` its private folder on a disk in memory; `port` the app's, on loopback."""
+    """The demo site of this machine. `run` is its folder; `memory` its private folder on a disk in memory; `port` the app's, on loopback; `quiet_port` one
+    where nobody may listen."""
 
     run: Path
     memory: Path
     port: int
+    quiet_port: int
 
     @property
     def state(self) -> Path:
@@ -147,15 +149,15 @@ def find(run: Path) -> DemoSite | None:
 def _kept(run: Path) -> DemoSite | None:
     try:
         kept = json.loads((run / KEPT_FILE).read_text())
-    except (FileNotFoundError, ValueError):
+        return DemoSite(run=run, memory=Path(kept["memory"]), port=kept["port"], quiet_port=kept["quiet_port"])
+    except (FileNotFoundError, ValueError, KeyError):
         return None
-    return DemoSite(run=run, memory=Path(kept["memory"]), port=kept["port"])
 
 
-def lay_out(run: Path) -> DemoSite:
-    """A fresh, healthy demo site in place of whatever is there; the reports of earlier runs stay."""
+def lay_out(run: Path, *, released: bool = False) -> DemoSite:
+    """A fresh, healthy demo site in place of whatever is there; the reports of earlier runs stay. `released`: its instances have the new release already."""
     memory, before = memory_of(run), _kept(run)
-    site = DemoSite(run=run, memory=memory, port=_free_port(before.port if before else 0))
+    site = DemoSite(run=run, memory=memory, port=_free_port(before.port if before else 0), quiet_port=_free_port(before.quiet_port if before else 0))
     for old in (site.state, site.servers):
         shutil.rmtree(old, ignore_errors=True)
     private_folder(run)
@@ -165,10 +167,10 @@ def lay_out(run: Path) -> DemoSite:
     _copy_tree(site)
     _render_site_file(site)
     _make_state(site)
-    _make_instances(site)
+    _make_instances(site, NEW_RELEASE if released else OLD_RELEASE)
     _make_keys(site)
     _make_backups(site)
-    (run / KEPT_FILE).write_text(json.dumps({"memory": str(memory), "port": site.port}))
+    (run / KEPT_FILE).write_text(json.dumps({"memory": str(memory), "port": site.port, "quiet_port": site.quiet_port}))
     return site
 
 
@@ -197,7 +199,15 @@ def _render_site_file(site: DemoSite) -> None:
     text = (EXAMPLE / "interlock.yaml.in").read_text()
     owner, disk = pwd.getpwuid(os.getuid()).pw_name, memory_disk()
     data = disk_of(site.run)
-    here = {"RUN": site.run, "STATE": site.state, "DISK": disk.mountpoint, "DEVICE": disk.source, "OWNER": owner, "PORT": site.port}
+    here = {
+        "RUN": site.run,
+        "STATE": site.state,
+        "DISK": disk.mountpoint,
+        "DEVICE": disk.source,
+        "OWNER": owner,
+        "PORT": site.port,
+        "QUIET_PORT": site.quiet_port,
+    }
     here |= {"DATA_DISK": data.mountpoint, "DATA_DEVICE": data.source}
     for name, value in here.items():
         text = text.replace(f"@{name}@", str(value))
@@ -212,14 +222,14 @@ def _make_state(site: DemoSite) -> None:
         (folder / "limits.yaml").write_text("entries_per_day: 1000\nlargest_amount: 100000\n")
 
 
-def _make_instances(site: DemoSite) -> None:
-    """What the release before this one left on the instances."""
+def _make_instances(site: DemoSite, release: str) -> None:
+    """What a release left on the instances."""
     for instance in ("main", "spare"):
         folder = site.run / "instances" / instance
         folder.mkdir(parents=True)
         for canonical in ("nginx.conf", "app.env"):
             agreed = (EXAMPLE / "canonical" / instance / canonical).read_text()
-            (folder / canonical).write_text(agreed.replace(NEW_RELEASE, OLD_RELEASE))
+            (folder / canonical).write_text(agreed.replace(NEW_RELEASE, release))
         (folder / "app.env").chmod(0o640)
         example = (EXAMPLE / "compose" / "example.env").read_text()
         (folder / ".env").write_text(

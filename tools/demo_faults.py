@@ -1,0 +1,408 @@
+"""What can go wrong on the demo site, one thing for each guardrail at least? The faults that `tools.demo_break` seeds, and how each is mended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.demo_site import DemoError, DemoSite
+
+PREFLIGHT = ("interlock", "preflight", "--format", "json")
+POSTFLIGHT = ("interlock", "postflight", "--format", "json")
+SCAN = ("interlock", "scan", ".", "--format", "json")
+MOVE = ("interlock", "preflight", "--site", "move/interlock.yaml", "--for", "move", "--format", "json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Break:
+    """One thing that goes wrong with a file or folder. `seed` breaks it; it is mended by laying `path` out again from a copy, and `then` is done after each of
+    the two. `also` are other guardrails that the same fault breaks in truth."""
+
+    what: str
+    path: Callable[[DemoSite], Path]
+    seed: Callable[[DemoSite, Path], None]
+    guardrail: str
+    also: frozenset[str] = frozenset()
+    gate: tuple[str, ...] = PREFLIGHT
+    then: Callable[[DemoSite], None] = lambda _site: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakRows:
+    """One thing that goes wrong in a database: statements that break and mend it, in the copy or in the `source`."""
+
+    what: str
+    breaks: str
+    mends: str
+    guardrail: str
+    also: frozenset[str] = frozenset()
+    gate: tuple[str, ...] = MOVE
+    source: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakSilence:
+    """Somebody listens where nobody may."""
+
+    what: str
+    port: Callable[[DemoSite], int]
+    guardrail: str
+    also: frozenset[str] = frozenset()
+    gate: tuple[str, ...] = POSTFLIGHT
+
+
+# ---- how things go wrong
+
+
+def _off_its_disk(site: DemoSite, place: Path) -> None:
+    """A directory that was moved to the other disk, and a link left behind."""
+    moved = (site.memory if site.run in place.parents else site.run) / f"moved-{place.name}"
+    shutil.copytree(place, moved)
+    shutil.rmtree(place)
+    place.symlink_to(moved)
+
+
+def _backups(module: str) -> Callable[[DemoSite], Path]:
+    return lambda site: site.backups.with_name(module)
+
+
+def _newest_of(module: str) -> Callable[[DemoSite], Path]:
+    return lambda site: _newest(site.backups.with_name(module))
+
+
+def _newest(folder: Path) -> Path:
+    return max(folder.iterdir())
+
+
+def _cut_in_half(_site: DemoSite, folder: Path) -> None:
+    newest = _newest(folder)
+    os.truncate(newest, newest.stat().st_size // 2)
+
+
+def _only_receipts(site: DemoSite, folder: Path) -> None:
+    """The newest archive again, without the statements."""
+    newest = _newest(folder)
+    taken = newest.stat().st_mtime
+    newest.unlink()
+    subprocess.run(("tar", "-czf", str(newest), "-C", str(site.state), "receipts"), check=True, timeout=30)
+    newest.chmod(0o600)
+    os.utime(newest, (taken, taken))
+
+
+def _only_the_oldest(_site: DemoSite, folder: Path) -> None:
+    for backup in sorted(folder.iterdir())[1:]:
+        backup.unlink()
+
+
+def _edit(*edits: tuple[str, str]) -> Callable[[DemoSite, Path], None]:
+    def edit(_site: DemoSite, path: Path) -> None:
+        text = path.read_text()
+        for before, after in edits:
+            if before not in text:
+                raise DemoError(f"{path} has no {before!r} to break")
+            text = text.replace(before, after, 1)
+        path.write_bytes(text.encode())
+
+    return edit
+
+
+def _everywhere(before: str, after: str, *names: str) -> Callable[[DemoSite, Path], None]:
+    """The same edit in several files of a folder."""
+
+    def edit(site: DemoSite, folder: Path) -> None:
+        for name in names:
+            _edit((before, after))(site, folder / name)
+
+    return edit
+
+
+def _rewrite(change: Callable[[bytes], bytes]) -> Callable[[DemoSite, Path], None]:
+    def rewrite(_site: DemoSite, path: Path) -> None:
+        path.write_bytes(change(path.read_bytes()))
+
+    return rewrite
+
+
+def _write(text: str) -> Callable[[DemoSite, Path], None]:
+    return _rewrite(lambda _before: text.encode())
+
+
+def _edited_later(_site: DemoSite, path: Path) -> None:
+    path.write_text(path.read_text().replace("1000", "5000"))
+    later = time.time() + 60
+    os.utime(path, (later, later))
+
+
+def _chmod(mode: int) -> Callable[[DemoSite, Path], None]:
+    return lambda _site, path: path.chmod(mode)
+
+
+def _unlink(_site: DemoSite, path: Path) -> None:
+    path.unlink()
+
+
+def _read_again(site: DemoSite) -> None:
+    """Let the app read its env file, and give it a moment."""
+    os.kill(int((site.run / "ledger.pid").read_text()), signal.SIGHUP)
+    time.sleep(0.3)
+
+
+def _below(relative: str) -> Callable[[DemoSite], Path]:
+    return lambda site: site.run / relative
+
+
+def _in_state(relative: str) -> Callable[[DemoSite], Path]:
+    return lambda site: site.state / relative
+
+
+BASE, FLAT = _below("compose/compose.yaml"), _below("compose/compose.flat-mount.yaml")
+SITE_FILE = _below("interlock.yaml")
+
+
+BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
+    # mounts
+    Break(what="the state directory was moved off its disk, and a link left behind", path=_in_state(""), seed=_off_its_disk, guardrail="mounts.state_disk"),
+    Break(what="the data directory was moved off its disk, and a link left behind", path=_below("data"), seed=_off_its_disk, guardrail="mounts.data_disk"),
+    Break(
+        what="the flat overlay got a second way to the state, below the data directory",
+        path=FLAT,
+        seed=_edit(("      - ${CONFIG_DIR}/nginx.conf", "      - ${STATE_DIR:-/data-state}:/data/state\n      - ${CONFIG_DIR}/nginx.conf")),
+        guardrail="mounts.layout",
+        gate=SCAN,
+    ),
+    Break(
+        what="the state disk has less room than the site asks for",
+        path=SITE_FILE,
+        seed=_edit(("min_free: 1M", "min_free: 900T")),
+        guardrail="mounts.writable",
+    ),
+    # state_dir
+    Break(
+        what="the env file lost its STATE_DIR, and everybody takes the default",
+        path=_below(".env"),
+        seed=_edit(("STATE_DIR=", "STATE_DIRECTORY=")),
+        guardrail="state_dir.resolves",
+        also=frozenset({"mounts.layout", "site.undeclared", "state_dir.host_and_stack_agree"}),
+    ),
+    Break(
+        what="a service kept the path of the other layout",
+        path=FLAT,
+        seed=_edit(("    environment: *state", "    environment: {STATE_DIR: /data/state}")),
+        guardrail="state_dir.services_agree",
+        also=frozenset({"mounts.layout", "state_dir.host_and_stack_agree"}),
+        gate=SCAN,
+    ),
+    Break(
+        what="the nightly job has a directory of its own to fall back to",
+        path=_below("bin/nightly-backup"),
+        seed=_edit(("${STATE_DIR:-$DATA_DIR/state}", "${STATE_DIR:-/var/lib/ledger}")),
+        guardrail="state_dir.host_and_stack_agree",
+        gate=SCAN,
+    ),
+    Break(what="a secret is there, and empty", path=_in_state("session_secret"), seed=_write(""), guardrail="state_dir.secrets_present"),
+    Break(
+        what="somebody edited the copy of the limits that nobody reads",
+        path=_below("config/limits.yaml"),
+        seed=_edited_later,
+        guardrail="state_dir.precedence",
+    ),
+    # backups
+    Break(what="the newest backup was copied under a wide umask", path=_newest_of("ledger"), seed=_chmod(0o644), guardrail="backups.mode_0600"),
+    Break(what="the directory of the backups can be listed by everybody", path=_backups("ledger"), seed=_chmod(0o755), guardrail="backups.mode_0600"),
+    Break(
+        what="the nightly job forgot its umask",
+        path=_below("bin/nightly-backup"),
+        seed=_edit(("umask 077\n", "")),
+        guardrail="backups.mode_0600",
+        gate=SCAN,
+    ),
+    Break(
+        what="a module file and the site do not agree on the class of a backup",
+        path=_below("modules/ledger/module.yaml"),
+        seed=_edit(("class: E", "class: K")),
+        guardrail="backups.class_assigned",
+        gate=SCAN,
+    ),
+    Break(what="the nightly job failed twice, and nobody saw it", path=_backups("ledger"), seed=_only_the_oldest, guardrail="backups.fresh"),
+    Break(
+        what="a full disk cut the newest dump in half",
+        path=_backups("postgres"),
+        seed=_cut_in_half,
+        guardrail="backups.intact",
+    ),
+    Break(what="the archive lost the statements", path=_backups("ledger"), seed=_only_receipts, guardrail="backups.complete"),
+    Break(
+        what="nobody wrote down how the database is restored",
+        path=_below("modules/postgres/runbook.md"),
+        seed=_write("# postgres\n"),
+        guardrail="backups.restore_notes",
+        gate=SCAN,
+    ),
+    # parity
+    BreakRows(
+        what="the copy lacks an index",
+        breaks="DROP INDEX entries_account",
+        mends="CREATE INDEX entries_account ON entries (account)",
+        guardrail="parity.inventory",
+    ),
+    BreakRows(
+        what="the copy lacks 12 rows",
+        breaks="DELETE FROM entries WHERE id <= 12",
+        mends="INSERT INTO entries OVERRIDING SYSTEM VALUE SELECT n, 'alice', 100 + n, now() FROM generate_series(1, 12) AS n",
+        guardrail="parity.rows",
+    ),
+    # templates
+    Break(
+        what="a template was edited, its canonical file was not",
+        path=_below("templates/nginx.conf"),
+        seed=_edit(("server_tokens off;", "server_tokens on;")),
+        guardrail="templates.byte_equivalent",
+    ),
+    Break(
+        what="an editor saved a canonical file with the line ends of another system",
+        path=_below("canonical/prometheus.yml"),
+        seed=_rewrite(lambda content: content.replace(b"\n", b"\r\n")),
+        guardrail="templates.byte_equivalent",
+    ),
+    Break(
+        what="a template was merged with its conflict marks, and so was its canonical file",
+        path=_below(""),
+        seed=_everywhere("global:\n", "<<<<<<< HEAD\nglobal:\n", "templates/prometheus.yml", "canonical/prometheus.yml"),
+        guardrail="templates.unresolved",
+        gate=SCAN,
+    ),
+    Break(
+        what="the release would replace a file of the tenant's by one of a third of its size",
+        path=_below("instances/main/nginx.conf"),
+        seed=_rewrite(lambda content: content * 3),
+        guardrail="templates.size_change",
+    ),
+    # automation
+    Break(
+        what="the deployment got a trigger of its own",
+        path=_below(".forgejo/workflows/deploy.yml"),
+        seed=_edit(("workflow_dispatch:", "push:")),
+        guardrail="automation.no_automatic_apply",
+    ),
+    Break(
+        what="somebody let the gate fail without a word",
+        path=_below(".forgejo/workflows/gate.yml"),
+        seed=_edit(("interlock scan .", "interlock scan . || true")),
+        guardrail="automation.gate_is_required",
+        gate=SCAN,
+    ),
+    # compose
+    Break(
+        what="a service has two lists of volumes, and YAML readers silently drop the first",
+        path=FLAT,
+        seed=_edit(("  postgres:\n", "  postgres:\n    volumes: []\n")),
+        guardrail="compose.strict_parse",
+        gate=SCAN,
+    ),
+    Break(
+        what="a merge was committed with its conflict marks",
+        path=BASE,
+        seed=_edit(("services:\n", "<<<<<<< HEAD\nservices:\n")),
+        guardrail="compose.strict_parse",
+        gate=SCAN,
+    ),
+    Break(
+        what="a service waits for one that was renamed",
+        path=BASE,
+        seed=_edit(("    depends_on:\n      postgres:\n", "    depends_on:\n      database:\n")),
+        guardrail="compose.chain_valid",
+        gate=SCAN,
+    ),
+    Break(
+        what="the overlay forgot the configuration of a service",
+        path=FLAT,
+        seed=_edit(("      - ${CONFIG_DIR}/prometheus.yml:/etc/prometheus/prometheus.yml:ro\n", "")),
+        guardrail="compose.override_preserves_mounts",
+        gate=SCAN,
+    ),
+    Break(
+        what="the overlay moved the app's data, and left the nightly statements on the volume",
+        path=FLAT,
+        seed=_edit(("    volumes: *flat\n", ""), ("\nvolumes: !reset null\n", "\n")),
+        guardrail="compose.shared_volume_moves_together",
+        also=frozenset({"mounts.layout", "state_dir.services_agree", "site.undeclared"}),
+        gate=SCAN,
+    ),
+    # env, exposure, health, site
+    Break(
+        what="a new setting came with the stack, and no instance has it",
+        path=BASE,
+        seed=_edit(("registry.internal/ledger", "${REGISTRY}/ledger")),
+        guardrail="env.coverage",
+    ),
+    Break(
+        what="the database was published, for an afternoon of debugging",
+        path=BASE,
+        seed=_edit(("    image: postgres:16\n", '    image: postgres:16\n    ports: ["5432:5432"]\n')),
+        guardrail="exposure.private_only",
+        gate=SCAN,
+    ),
+    Break(
+        what="a health check asks the database in a language that it does not speak",
+        path=BASE,
+        seed=_edit(("pg_isready -U ledger -d ledger", "curl -fsS http://127.0.0.1:5432/")),
+        guardrail="health.endpoint",
+        gate=SCAN,
+    ),
+    Break(
+        what="a service got a directory that nobody backs up",
+        path=FLAT,
+        seed=_edit(("volumes: &flat !override\n", "volumes: &flat !override\n      - /var/lib/ledger-uploads:/uploads\n")),
+        guardrail="site.undeclared",
+    ),
+    Break(
+        what="something that was learned from the host was never confirmed",
+        path=SITE_FILE,
+        seed=_edit(("    container: platform-ledger-1\n", "    container: platform-ledger-1\n    unconfirmed: true\n")),
+        guardrail="site.confirmed",
+    ),
+    # the operator's own
+    Break(
+        what="others may enter the folder of the receipts (an expectation of the site)",
+        path=_in_state("receipts"),
+        seed=_chmod(0o750),
+        guardrail="expect.file",
+    ),
+    Break(
+        what="the app was left in maintenance (an expectation of the site)",
+        path=_in_state(""),
+        seed=lambda _site, path: (path / "maintenance").touch(),
+        guardrail="expect.command",
+    ),
+    Break(
+        what="the app runs another release than agreed (an expectation of the site)",
+        path=_below("instances/main/app.env"),
+        seed=_edit(("APP_RELEASE=2026.11.2", "APP_RELEASE=2026.10.9")),
+        then=_read_again,
+        guardrail="expect.http",
+        gate=POSTFLIGHT,
+    ),
+    BreakSilence(
+        what="something listens on a port that must be silent (an expectation of the site)", port=lambda site: site.quiet_port, guardrail="expect.port"
+    ),
+    BreakRows(
+        what="rows are gone from the ledger (an expectation of the site)",
+        breaks="CREATE TABLE gone AS SELECT * FROM entries WHERE id > 400; DELETE FROM entries WHERE id > 400",
+        mends="INSERT INTO entries OVERRIDING SYSTEM VALUE SELECT * FROM gone; DROP TABLE gone",
+        source=True,
+        guardrail="expect.sql",
+        gate=POSTFLIGHT,
+    ),
+    Break(
+        what="a module lost its runbook (a check of the operator's own)",
+        path=_below("modules/ledger/runbook.md"),
+        seed=_unlink,
+        guardrail="own.smoke.every_module_has_a_runbook",
+    ),
+)
