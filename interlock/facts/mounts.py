@@ -215,6 +215,9 @@ class DeclaredDisk:
     names: DeviceNames
 
 
+NOT_RECURSIVE = "disabled"  # compose's word for a bind that does not show what is mounted below its source
+
+
 class Layout(StrEnum):
     """How the state disk lies beside the data disk."""
 

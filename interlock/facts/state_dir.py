@@ -182,19 +182,24 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One place where a reader says where state lives; `resolution` is None for what it takes from elsewhere."""
+    """One place where a reader says where state lives; `resolution` is None for what it takes from elsewhere. `only_unset`: it takes this only when the
+    variable is not set at all, and nothing when it is set to nothing (`${STATE_DIR-...}`, `os.environ.get`)."""
 
     file: str
     line: int
     way: Way
     resolution: Resolution | None = None
+    only_unset: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostAndStack:
-    """All who say which directory of the host holds the state. `given` is what the env file comes to; `default` what it would come to without the
-    variable. `silent` are declared readers that never name the variable; `same` maps paths of the host to where they really lead; `on_a_disk`: the site
-    declares the disk that the state lives on."""
+    """All who say which directory of the host holds the state.
+
+    `given` is what the env file comes to, `default` what it would come to without the variable, `set_to_nothing` whether it gives it an empty value.
+    `silent` are declared readers that never name the variable; `same` maps paths of the host to where they really lead; `on_a_disk`: the site declares
+    the disk that the state lives on.
+    """
 
     variable: StateVariable
     expected: str
@@ -205,6 +210,7 @@ class HostAndStack:
     users: tuple[Users, ...]
     same: Mapping[str, str] = field(default_factory=dict)
     on_a_disk: bool = False
+    set_to_nothing: bool = False
 
     def is_expected(self, path: str) -> bool:
         """True for the declared directory under any of its names."""

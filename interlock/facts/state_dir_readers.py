@@ -1,4 +1,4 @@
-"""Where does a script, unit or crontab of the host say that state lives? Follows it line by line; `interlock.facts.state_dir` resolves what it finds.
+"""Where does a script, program, unit or crontab of the host say that state lives? Follows it line by line; `interlock.facts.state_dir` resolves what it finds.
 
 What is followed: assignments and `${VARIABLE:-default}` of shell scripts, in the order of their lines; `Environment=` and `EnvironmentFile=` of systemd units
 (systemd.exec(5)); variables of crontabs (crontab(5)). A value that a reader takes from its caller, a file or a program is the env file's.
@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from interlock.facts.cron import is_crontab_path, parse_crontab
+from interlock.facts.pythoncode import NotPython
 from interlock.facts.shell import (
     AndOr,
     Assignment,
@@ -38,12 +39,14 @@ from interlock.facts.shell import (
     walk,
 )
 from interlock.facts.state_dir import Reading, StateVariable, Unresolved, Way, Wrong
+from interlock.facts.state_dir_python import python_readings
 from interlock.facts.substitution import SubstitutionError, substitute
 
 _DECLARES = frozenset({"export", "local", "readonly", "declare", "typeset"})
 _RUNS_WITH = frozenset({"env", "sudo", "exec", "nice", "nohup", "flock", "timeout"})
 _DEFAULTS = (":-", "-", ":=", "=")
 _SHEBANG = re.compile(rb"#![^\n]*\b(?:ba|da|k|a|z)?sh\b")
+_PYTHON = re.compile(rb"#![^\n]*\bpython[\d.]*\b")
 _UNIT_SUFFIXES = (".service", ".socket", ".timer", ".path", ".mount", ".conf")
 _SECTION = re.compile(rb"^\[(?:Unit|Service|Timer|Install)\]", re.MULTILINE)
 
@@ -54,6 +57,7 @@ class ReaderKind(StrEnum):
     SHELL = "shell script"
     UNIT = "systemd unit"
     CRONTAB = "crontab"
+    PYTHON = "Python program"
 
 
 def kind_of(path: str, data: bytes) -> ReaderKind | None:
@@ -61,6 +65,8 @@ def kind_of(path: str, data: bytes) -> ReaderKind | None:
     name = path.rpartition("/")[2]
     if name.endswith((".sh", ".bash", ".ksh")) or _SHEBANG.match(data):
         return ReaderKind.SHELL
+    if name.endswith(".py") or _PYTHON.match(data):
+        return ReaderKind.PYTHON
     if _SECTION.search(data) and (name.endswith(_UNIT_SUFFIXES) or "." not in name):
         return ReaderKind.UNIT
     if is_crontab_path(path):
@@ -74,8 +80,8 @@ def readings(path: str, data: bytes, variable: StateVariable, given: Mapping[str
     if not re.search(rb"\b" + variable.name.encode() + rb"\b", data):
         return ()
     if kind is None:
-        said = f"{path} is no shell script, systemd unit or crontab that can be followed"
-        return (_unknown(path, 1, said, "name the script, unit or crontab in state_dir.readers"),)
+        said = f"{path} is no shell script, Python program, systemd unit or crontab that can be followed"
+        return (_unknown(path, 1, said, "name the script, program, unit or crontab in state_dir.readers"),)
     match kind:
         case ReaderKind.SHELL:
             return _Shell(path=path, variable=variable, given=given).follow(data)
@@ -83,6 +89,8 @@ def readings(path: str, data: bytes, variable: StateVariable, given: Mapping[str
             return tuple(_unit(path, data, variable, given))
         case ReaderKind.CRONTAB:
             return tuple(_crontab(path, data, variable, given))
+        case ReaderKind.PYTHON:
+            return tuple(_python(path, data, variable, given))
         case _:
             assert_never(kind)
 
@@ -252,7 +260,7 @@ class _Shell:
                 said = f"{self.path}:{line} takes a default for {self.variable.name} that cannot be followed"
                 self.found.append(_unknown(self.path, line, said, "write the default down"))
             elif text:
-                self._add(Way.DEFAULT, text, line)
+                self._add(Way.DEFAULT, text, line, only_unset=not part.operator.startswith(":"))
             else:
                 self.found.append(Reading(file=self.path, line=line, way=Way.ENVIRONMENT))
         elif part.argument is not None:
@@ -263,13 +271,13 @@ class _Shell:
         for default in re.findall(rf"\$\{{{re.escape(self.variable.name)}:?[-=]([^}}]+)\}}", raw):
             self._add(Way.DEFAULT, default.strip("\"'"), line)
 
-    def _add(self, way: Way, text: str, line: int) -> None:
+    def _add(self, way: Way, text: str, line: int, *, only_unset: bool = False) -> None:
         resolution = StateVariable(name=self.variable.name, default=text, fallbacks=self._others()).resolve({})
         if isinstance(resolution, Unresolved) and resolution.why is Wrong.UNDEFINED:
             said = f"{self.path}:{line} makes {self.variable.name} of {text}, which cannot be followed"
             self.found.append(_unknown(self.path, line, said, "give the variable in it a value in state_dir.values, or write the directory down"))
         else:
-            self.found.append(Reading(file=self.path, line=line, way=way, resolution=resolution))
+            self.found.append(Reading(file=self.path, line=line, way=way, resolution=resolution, only_unset=only_unset))
 
 
 def _targets(redirects: Iterable[Redirect]) -> Iterator[Word]:
@@ -373,3 +381,25 @@ def _crontab(path: str, data: bytes, variable: StateVariable, given: Mapping[str
     for entry in crontab.lines:
         shell = _Shell(path=path, variable=variable, given=given)
         yield from (replace(reading, line=entry.line) for reading in shell.follow(entry.command.encode()))
+
+
+# ---- Python programs
+
+
+def _python(path: str, data: bytes, variable: StateVariable, given: Mapping[str, str]) -> Iterator[Reading]:
+    found = python_readings(data, variable.name)
+    if isinstance(found, NotPython):
+        yield _unknown(path, found.line, f"{path}:{found.line} could not be read as Python: {found.why}", "look whether `python3 -m py_compile` takes the file")
+        return
+    others = {**variable.fallbacks, **{name: text for name, text in given.items() if text and name != variable.name}}
+    for one in found:
+        if one.text == "":
+            yield Reading(file=path, line=one.line, way=Way.ENVIRONMENT)
+            continue
+        way = Way.FIXED if one.fixed else Way.DEFAULT
+        resolution = None if one.text is None else StateVariable(name=variable.name, default=one.text, fallbacks=others).resolve({})
+        if resolution is None or (isinstance(resolution, Unresolved) and resolution.why is Wrong.UNDEFINED):
+            said = f"{path}:{one.line} makes {variable.name} of something that cannot be followed"
+            yield _unknown(path, one.line, said, "write the directory down, or take it from the environment")
+        else:
+            yield Reading(file=path, line=one.line, way=way, resolution=resolution, only_unset=one.only_unset)

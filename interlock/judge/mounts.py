@@ -9,8 +9,8 @@ from typing import assert_never
 
 from interlock.config.chain_subjects import chain_of, chain_subjects
 from interlock.config.models import Site
-from interlock.facts.mounts import BACKUPS, ChainLayout, DeclaredDisk, Directories, HostLayout, Layout, Mount, WritablePlace, is_below
-from interlock.facts.stack import Service
+from interlock.facts.mounts import BACKUPS, NOT_RECURSIVE, ChainLayout, DeclaredDisk, Directories, HostLayout, Layout, Mount, WritablePlace, is_below
+from interlock.facts.stack import Service, ServiceMount
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
 ANONYMOUS_MAJOR = "0:"  # btrfs, overlay, NFS, tmpfs: the kernel makes the number up, it is not the block device's
@@ -241,23 +241,29 @@ def _not_flat(directories: Directories, user: Service) -> tuple[str, str] | None
 
 
 def _not_nested(directories: Directories, user: Service) -> tuple[str, str] | None:
-    if not directories.state:
-        return (
-            None
-            if any(mount.source and is_below(directories.data, mount.source) for mount in user.mounts)
-            else ("data-not-bound", f"does not bind {directories.data}")
-        )
     seen = _variable(directories, user)
     if seen is None:
-        shows = any(mount.source and (is_below(directories.state, mount.source) or is_below(mount.source, directories.state)) for mount in user.mounts)
-        return None if shows else ("state-not-bound", f"has no mount that shows {directories.state}")
+        wanted = directories.state or directories.data
+        showing = [
+            mount for mount in user.mounts if mount.source and (is_below(wanted, mount.source) or (directories.state and is_below(mount.source, wanted)))
+        ]
+        if not showing:
+            return ("state-not-bound", f"has no mount that shows {wanted}") if directories.state else ("data-not-bound", f"does not bind {wanted}")
+        return _hides_the_disk(directories, showing[0]) if all(_hides_the_disk(directories, mount) for mount in showing) else None
     shown = user.mount_over(seen)
     if shown is None:
         return "state-not-bound", f"has {directories.variable}={seen}, which no mount covers"
     on_host = posixpath.normpath(posixpath.join(shown.source, posixpath.relpath(seen, shown.target))) if shown.source else "a volume of the engine"
-    if on_host == directories.state:
+    if on_host != directories.state:
+        return "state-elsewhere", f"has {directories.variable}={seen}, which is {on_host} on the host and not {directories.state}"
+    return _hides_the_disk(directories, shown)
+
+
+def _hides_the_disk(directories: Directories, mount: ServiceMount) -> tuple[str, str] | None:
+    """A bind of a directory above the state disk that does not show the disk."""
+    if mount.recursive != NOT_RECURSIVE or mount.source == directories.state:
         return None
-    return "state-elsewhere", f"has {directories.variable}={seen}, which is {on_host} on the host and not {directories.state}"
+    return "not-recursive", f"binds {mount.source} without what is mounted below it: its state goes to the data disk, under the state disk"
 
 
 def _variable(directories: Directories, user: Service) -> str | None:

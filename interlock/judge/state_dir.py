@@ -219,6 +219,9 @@ def _reading(seen: HostAndStack, reading: Reading) -> Detail | None:
             if isinstance(reading.resolution, Unresolved):
                 return _broken(reading.file, reading.resolution.why, f"{at}: {reading.resolution.message}", file=reading.file, line=reading.line)
             assert reading.resolution is not None  # only what comes from elsewhere has none
+            if reading.only_unset and seen.set_to_nothing:
+                said = f"{at} takes its default only when {seen.variable.name} is not set; it is set to nothing, and that is what it takes"
+                return _broken(reading.file, "empty-value", said, file=reading.file, line=reading.line)
             path = reading.resolution.path
             if seen.is_expected(path) or (not fixed and _is_declared_default(seen, path)):
                 return None

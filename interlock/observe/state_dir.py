@@ -18,7 +18,7 @@ from interlock.facts.dotenv import EnvFile
 from interlock.facts.engine import Container, ContainerMount, Engine
 from interlock.facts.looks import Engine as EngineLook
 from interlock.facts.looks import HostFacts, Look, ReadFile, Secret, Stat, User
-from interlock.facts.mounts import is_below
+from interlock.facts.mounts import NOT_RECURSIVE, is_below
 from interlock.facts.stack import Service, ServiceMount, Stack, Volume
 from interlock.facts.state_dir import (
     ConfigCopy,
@@ -157,8 +157,19 @@ def _uses(declared: StateDir, service: Service) -> bool:
 def services_in(found: Stack) -> tuple[Service, ...]:
     """The services of a chain; the source of each mount is the directory of the host behind it, empty when the engine chooses."""
     return tuple(
-        replace(service, mounts=tuple(replace(mount, source=found.host_path(mount)) for mount in service.mounts)) for service in found.services.values()
+        replace(service, mounts=tuple(_on_the_host(mount, found.volumes.get(mount.source)) for mount in service.mounts)) for service in found.services.values()
     )
+
+
+def _on_the_host(mount: ServiceMount, volume: Volume | None) -> ServiceMount:
+    """A mount with the directory of the host as its source. A volume that binds one by its options shows what is mounted below it only with `rbind`."""
+    if mount.kind == "bind":
+        return replace(mount, source=posixpath.normpath(mount.source))
+    bound = volume.bound_to if mount.kind == "volume" and volume is not None else ""
+    if not bound or volume is None:
+        return replace(mount, source="")
+    recursive = "rbind" in volume.driver_opts.get("o", "").split(",")
+    return replace(mount, source=posixpath.normpath(bound), recursive="" if recursive else NOT_RECURSIVE)
 
 
 def _users_running(world: World, host: str) -> Users:
@@ -205,15 +216,10 @@ def _as_service(container: Container, volumes: Mapping[str, Volume]) -> Service:
 
 
 def _as_mount(mount: ContainerMount, volumes: Mapping[str, Volume]) -> ServiceMount:
-    bound = volumes[mount.name].bound_to if mount.kind == "volume" and mount.name in volumes else ""
-    source = mount.source if mount.kind == "bind" else bound
-    return ServiceMount(
-        kind=mount.kind,
-        source=posixpath.normpath(source) if source else "",
-        target=posixpath.normpath(mount.destination),
-        read_only=mount.read_only,
-        propagation=mount.propagation,
+    seen = ServiceMount(
+        kind=mount.kind, source=mount.source, target=posixpath.normpath(mount.destination), read_only=mount.read_only, propagation=mount.propagation
     )
+    return _on_the_host(seen, volumes.get(mount.name))
 
 
 # ---- host_and_stack_agree
@@ -252,6 +258,7 @@ def host_and_stack(world: World, subject: Subject) -> HostAndStack:
         users=tuple(_users_on_the_host(world, subject)),
         same=_same(world.host(subject.host), declared) if world.live else {},
         on_a_disk=world.site.mounts is not None,
+        set_to_nothing=values.get(variable.name) == "",
     )
 
 

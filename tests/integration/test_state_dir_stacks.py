@@ -186,6 +186,15 @@ def test_a_named_volume_that_binds_the_data_directory_is_followed(tmp_path: Path
     assert isinstance(agree(seen), Held)
 
 
+def test_a_named_volume_that_hides_the_nested_disk_is_broken(tmp_path: Path) -> None:
+    nested = {**DISKS, "state": {"path": "/data/state", "device": "LABEL=state"}, "layout": "nested", "overlays": {"nested": "bound.yaml"}}
+    chains = {"bound": ["compose.yaml", "bound.yaml"]}
+    texts = {"bound.yaml": BOUND.replace("bind,rbind", "bind")}
+    judged = layouts(world(tmp_path, env="STATE_DIR=/data/state\n", texts=texts, disks=nested, chains=chains, state_dir={"path": "/data/state"}))["bound"]
+    assert isinstance(judged, Broken)
+    assert {detail.kind for detail in judged.details} == {"not-recursive"}
+
+
 def test_state_in_a_volume_of_the_engine_is_broken_where_no_overlay_says_how_the_disks_lie(tmp_path: Path) -> None:
     plain = {name: disk for name, disk in DISKS.items() if name not in ("layout", "overlays")}
     seen = world(tmp_path, env="STATE_DIR=/data/state\n", disks=plain, chains={"base": ["compose.yaml"]}, state_dir={"path": "/data/state"})

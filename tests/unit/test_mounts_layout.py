@@ -117,6 +117,15 @@ def test_a_service_that_does_not_is_broken(wrong: Service, kind: str) -> None:
     assert kinds(judge_layout(chain(wrong, declared=Layout.NESTED))) == [kind]
 
 
+@pytest.mark.parametrize("state", [None, "/data/state"])
+def test_a_bind_that_does_not_show_the_nested_disk_is_broken(state: str | None) -> None:
+    plain = service("app", DATA, state=state)
+    hidden = replace(plain, mounts=tuple(replace(mount, recursive="disabled") for mount in plain.mounts))
+    assert kinds(judge_layout(chain(hidden, declared=Layout.NESTED))) == ["not-recursive"]
+    own = replace(hidden, mounts=(*hidden.mounts, ServiceMount(kind="bind", source="/data/state", target="/data/state")))
+    assert isinstance(judge_layout(chain(own, declared=Layout.NESTED)), Held)
+
+
 def test_both_overlays_in_one_chain_are_broken_whatever_its_services_do() -> None:
     assert kinds(judge_layout(chain(service("app", STATE, DATA), layouts=(Layout.NESTED, Layout.FLAT)))) == ["both-overlays"]
 

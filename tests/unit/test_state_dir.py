@@ -318,6 +318,12 @@ def test_another_default_is_named_with_file_and_line_even_while_the_variable_is_
     assert "up.sh:7 takes /var/lib/shop when STATE_DIR is not set; the declared default is /data/state" in judged.message
 
 
+def test_a_default_that_an_empty_value_switches_off_is_broken() -> None:
+    default = replace(reading(Way.DEFAULT, "/data-state"), only_unset=True)
+    assert kinds(judge_host_and_stack(together(default, text="STATE_DIR=\n", set_to_nothing=True))) == ["empty-value"]
+    assert isinstance(judge_host_and_stack(together(default)), Held)
+
+
 def test_a_reader_that_writes_another_directory_down_is_broken() -> None:
     assert kinds(judge_host_and_stack(together(reading(Way.FIXED, "/data/state")))) == ["hard-coded"]
 

@@ -202,7 +202,9 @@ def test_a_crontab_is_read_as_cron_reads_it(text: str, expected: list[tuple[int,
         ("shop.service.d/override.conf", b"[Service]\n", ReaderKind.UNIT),
         ("ops/crontab", b"", ReaderKind.CRONTAB),
         ("etc/cron.d/shop", b"", ReaderKind.CRONTAB),
-        ("app.py", b"import os\n", None),
+        ("app.py", b"import os\n", ReaderKind.PYTHON),
+        ("bin/up", b"#!/usr/bin/env python3\n", ReaderKind.PYTHON),
+        ("app.rb", b"", None),
         ("README.md", b"[Service]\n", None),
     ],
 )
@@ -211,7 +213,60 @@ def test_a_reader_is_known_by_its_name_or_its_first_line(path: str, data: bytes,
 
 
 def test_a_reader_of_another_kind_is_unknown_and_not_ignored() -> None:
-    assert said("import os\nprint(os.environ['STATE_DIR'])\n", "ops/up.py") == [(1, "unknown", None)]
+    assert said("puts ENV['STATE_DIR']\n", "ops/up.rb") == [(1, "unknown", None)]
+
+
+# ---- Python
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('d = os.environ.get("STATE_DIR", "/data/state")\n', [(2, "default", "/data/state")]),
+        ('d = Path(os.getenv("STATE_DIR", default="/data/state"))\n', [(2, "default", "/data/state")]),
+        ('d = os.environ.get("STATE_DIR") or "/data/state"\n', [(2, "default", "/data/state")]),
+        ('d = os.environ.get("STATE_DIR") or os.path.join(os.environ.get("DATA_DIR", "/mnt"), "state")\n', [(2, "default", "/data/state")]),
+        ('d = os.environ.get("STATE_DIR") or f"{os.environ[\'DATA_DIR\']}/state"\n', [(2, "default", "/data/state")]),
+        ('D = "/srv"\nd = os.environ.get("STATE_DIR", str(Path(D) / "state"))\n', [(3, "default", "/srv/state")]),
+        ('os.environ.setdefault("STATE_DIR", "/data/state")\n', [(2, "default", "/data/state")]),
+        ('os.environ["STATE_DIR"] = "/data/state"\n', [(2, "fixed", "/data/state")]),
+        ('STATE_DIR = Path("/data/state")\n', [(2, "fixed", "/data/state")]),
+        ('run(["x"], env={"STATE_DIR": "/data/state"})\n', [(2, "fixed", "/data/state")]),
+        ('STATE_DIR = Path(os.environ.get("STATE_DIR", "/data/state")).resolve()\n', [(2, "default", "/data/state")]),
+        ('d = os.environ.get("STATE_DIR", found())\n', [(2, "unknown", None)]),
+        ('d = os.environ.get("STATE_DIR") or ROOT + "/state"\n', [(2, "unknown", None)]),
+        ('A = B\nB = A\nd = os.getenv("STATE_DIR", A)\n', [(4, "unknown", None)]),
+        ('d = os.environ["STATE_DIR"]\n', []),
+        ('d = os.environ.get("STATE_DIR", "")\n', []),
+        ('print("STATE_DIR")\n', []),
+    ],
+)
+def test_a_program_is_followed_by_its_reads_of_the_environment(text: str, expected: list[tuple[int, str, str | None]]) -> None:
+    assert said(f"import os; from pathlib import Path\n{text}", "ops/up.py") == expected
+
+
+def test_names_that_were_imported_are_known() -> None:
+    assert said('from os import environ as e, getenv as g\ng("STATE_DIR", "/a")\ne.get("STATE_DIR", "/b")\n', "up.py") == [
+        (2, "default", "/a"),
+        (3, "default", "/b"),
+    ]
+
+
+def test_a_program_that_cannot_be_read_is_unknown() -> None:
+    assert said('def f(:\n    "STATE_DIR"\n', "up.py") == [(1, "unknown", None)]
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "only_unset"),
+    [
+        ("up.sh", "ls ${STATE_DIR-/x}\n", True),
+        ("up.sh", "ls ${STATE_DIR:-/x}\n", False),
+        ("up.py", "import os; os.getenv('STATE_DIR', '/x')\n", True),
+        ("up.py", "import os; os.getenv('STATE_DIR') or '/x'\n", False),
+    ],
+)
+def test_a_default_for_what_is_not_set_is_told_from_one_for_what_is_empty_too(path: str, text: str, only_unset: bool) -> None:
+    assert [one.only_unset for one in readings(path, text.encode(), VARIABLE, {}) if one.way is Way.DEFAULT] == [only_unset]
 
 
 @given(
@@ -221,7 +276,7 @@ def test_a_reader_of_another_kind_is_unknown_and_not_ignored() -> None:
 )
 def test_any_text_is_read_without_an_error(tokens: list[str]) -> None:
     data = "".join(tokens).encode()
-    for path in ("up.sh", "up.service", "cron.d/up"):
+    for path in ("up.sh", "up.py", "up.service", "cron.d/up"):
         for one in readings(path, data, VARIABLE, {}):
             assert one.line >= 1
             assert (one.resolution is None) == (one.way is Way.ENVIRONMENT)
