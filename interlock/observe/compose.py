@@ -180,7 +180,7 @@ def _replaced(world: World, file: str, service: str, line: int, stacks: tuple[St
     """What a replaced list takes away; `stacks` are the chain before the file and with it."""
     old, new = (stack.services[service].mounts if service in stack.services else () for stack in stacks)
     left = {mount.target for mount in new}
-    dropped = tuple(mount for mount in old if mount.target not in left)
+    dropped = tuple(sorted((mount for mount in old if mount.target not in left), key=lambda mount: mount.target))
     text = world.tree.read(file).decode("utf-8-sig", "replace")
     shipped = frozenset(mount.target for mount in dropped if _is_shipped(world, mount))
     return Replaced(file=file, line=line, service=service, dropped=dropped, emptied=not new, said=said_dropped(text, line), shipped=shipped)

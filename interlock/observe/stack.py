@@ -35,6 +35,8 @@ AT_ONCE = 2
 MOST_TRIES = 40  # of one chain; each takes away one reason
 DOT_ENV = ".env"
 WITHOUT_ENV_FILES = 2
+GIVEN: Mapping[str, Mapping[str, object]] = {"services": {"image": VALUES[Asked.WORD]}, "secrets": {"external": True}, "configs": {"external": True}}
+"""What stands for a declaration that no file has, by section."""
 EXAMPLES = ("example", "sample", "dist", "template")
 
 
@@ -208,7 +210,7 @@ class _Resolving:
     assumed: dict[str, str] = field(default_factory=dict)
     part: bool = False  # of a chain: later files may give what is missing
     patient: int = 0  # 0: env files as declared; 1: those that are named in the chain need not be there; 2: nobody's are read
-    added: dict[str, dict[str, Mapping[str, str]]] = field(default_factory=dict)  # by section: what later files give
+    added: dict[str, dict[str, Mapping[str, object]]] = field(default_factory=dict)  # by section: what later files give
 
     @classmethod
     def begin(cls, world: World, files: tuple[str, ...], env_files: tuple[str, ...] | None, *, part: bool = False) -> _Resolving:
@@ -230,7 +232,7 @@ class _Resolving:
             if isinstance(found, Model):
                 if faults:
                     break
-                return Stack.of(found.project, chain=name, files=self.files, assumed=tuple(self.assumed), absent_env_files=self.absent)
+                return Stack.of(found.project, chain=name, files=self.files, assumed=tuple(sorted(self.assumed)), absent_env_files=self.absent)
             if self._taken_away(found, texts):
                 continue
             given = found.trouble in (Trouble.UNDEFINED, Trouble.NO_IMAGE) and self._add(found)
@@ -265,7 +267,7 @@ class _Resolving:
             section = "services"
         known = self.added.setdefault(section, {})
         new = name not in known
-        known[name] = {"image": VALUES[Asked.WORD]} if section == "services" else {}
+        known[name] = GIVEN.get(section, {})
         return new
 
     def _told(self, found: Refusal) -> Refusal:
