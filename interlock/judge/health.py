@@ -17,8 +17,8 @@ LIVE = frozenset({When.PREFLIGHT, When.POSTFLIGHT})
 
 
 def subjects(site: Site) -> Sequence[Subject]:
-    """Every chain, from the files alone, and every declared endpoint, live."""
-    return [*chain_subjects(site), *(Subject(name=name, host=entry.host, when=LIVE) for name, entry in site.health.items())]
+    """Every chain, from the files, and every declared endpoint, live."""
+    return [*chain_subjects(site), *(Subject(name=name, host=entry.host, when=frozenset(map(When, entry.when))) for name, entry in site.health.items())]
 
 
 def judge_endpoint(seen: ChainProbes | EndpointSeen) -> Held | Broken:
