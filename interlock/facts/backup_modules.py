@@ -70,6 +70,7 @@ class ModuleFile:
     container: str = ""
     service: str = ""
     restore_note: str = ""
+    decision: str = ""
     set_aside: str = ""
     excluded_silently: bool = False
     fault: str = ""
@@ -87,6 +88,7 @@ class ModuleFile:
             container=_first(data, _CONTAINER),
             service=_first(data, _SERVICE),
             restore_note=_first(data, _NOTE),
+            decision=_first(data, ("spec.backup.decision",)),
             set_aside=next(_reasons(data), ""),
             excluded_silently=_at(data, "spec.backup.excluded") is True,
         )

@@ -208,7 +208,8 @@ def procedure(world: World, subject: Subject) -> Procedure:
 def restore_note(world: World, subject: Subject) -> RestoreNote:
     """The note that says how a module is restored, beside the script that backs it up. Raises `CouldNotLook`."""
     module, letter = world.site.modules[subject.name], _letter(world.site, subject.name)
-    path, script = module.restore_note or "", module.procedure or ""
+    file = next((file for file in _module_files(world) if _is_file_of(file, subject.name)), ModuleFile(path="", name=subject.name))
+    path, script = module.restore_note or file.restore_note, module.procedure or ""
     if script:
         world.tree.read(script)  # a procedure that is not there has no age
     compared = bool(path and script)
@@ -217,7 +218,7 @@ def restore_note(world: World, subject: Subject) -> RestoreNote:
         backup_class=letter,
         path=path,
         text=_text_of(world, path) if path else None,
-        decision=module.decision or "",
+        decision=module.decision or file.decision,
         procedure=script,
         note_changed=last_change(world.tree.root, path) if compared else None,
         procedure_changed=last_change(world.tree.root, script) if compared else None,
@@ -240,9 +241,23 @@ def module_inventory(world: World, _subject: Subject | None = None) -> ModuleInv
     inventory = world.site.inventory
     assert inventory is not None  # subjects are made from it
     services = tuple(_services(world))
-    paths = sorted({path for pattern in inventory.modules for path in _matching(world, pattern)})
-    modules = tuple(_inventory_module(world, _module_file(world, path), services) for path in paths)
+    modules = tuple(_inventory_module(world, file, services) for file in _module_files(world))
     return ModuleInventory(patterns=inventory.modules, modules=modules, declared=bool(world.site.source))
+
+
+def _module_files(world: World) -> tuple[ModuleFile, ...]:
+    """Every module file of the tree, sorted by path, read once a run. Raises `CouldNotLook` when the tree cannot be listed."""
+
+    def look() -> tuple[ModuleFile, ...]:
+        patterns = world.site.inventory.modules if world.site.inventory else ()
+        return tuple(_module_file(world, path) for path in sorted({path for pattern in patterns for path in _matching(world, pattern)}))
+
+    return world.once("module files", look)
+
+
+def _is_file_of(file: ModuleFile, module: str) -> bool:
+    """Whether a module file is about a module of the site: by the name that it says, else by that of its folder."""
+    return module in (file.name, folder_name(file.path))
 
 
 def _matching(world: World, pattern: str) -> Iterator[str]:
@@ -297,7 +312,7 @@ def _services(world: World) -> Iterator[ComposeService]:
 
 def _inventory_module(world: World, file: ModuleFile, services: tuple[ComposeService, ...]) -> InventoryModule:
     site = world.site
-    declared = site.modules.get(file.name)
+    declared = site.modules.get(file.name) or site.modules.get(folder_name(file.path))
     letters, because = _classes(site, file, declared)
     containers = _containers(world, file, declared, services)
     return InventoryModule(

@@ -115,9 +115,9 @@ def test_without_a_procedure_there_is_nothing_that_it_could_be_older_than() -> N
 # ---- with a real checkout
 
 
-def see(folder: Path, **module: Any) -> RestoreNote:
+def see(folder: Path, inventory: dict[str, Any] | None = None, **module: Any) -> RestoreNote:
     said = {"class": "A", "backups": "/srv/b", "owner": "root", "restore_note": "restore.md", "procedure": "backup.sh", "decision": "kim, 2026-11-02", **module}
-    site = Site.model_validate({"interlock": 1, "site": "proof", "modules": {"db": said}}).placed(folder)
+    site = Site.model_validate({"interlock": 1, "site": "proof", "modules": {"db": said}, "inventory": inventory}).placed(folder)
     world = World(site=site, gates=frozenset({When.STATIC}), tree=Tree(folder), hosts={}, environ={})
     return restore_note(world, Subject(name="db"))
 
@@ -168,6 +168,20 @@ def test_a_note_that_is_not_there_is_broken_and_a_procedure_that_is_not_there_ca
     assert broken_kinds(judge_restore_note(see(tmp_path, restore_note="gone.md"))) == ["note-missing"]
     with pytest.raises(CouldNotLook):
         see(tmp_path, procedure="gone.sh")
+
+
+def test_what_the_site_does_not_say_is_taken_from_the_module_file(tmp_path: Path) -> None:
+    database(tmp_path)
+    (tmp_path / "modules" / "db").mkdir(parents=True)
+    (tmp_path / "modules" / "db" / "module.yaml").write_text(
+        "metadata: {name: main-db}\nspec: {backup: {restore_notes: restore.md, decision: 'sam, 2026-11-05'}}\n"
+    )
+    unsaid = {"restore_note": None, "decision": None}
+    assert broken_kinds(judge_restore_note(see(tmp_path, **unsaid))) == ["no-note", "no-decision"]
+    found = see(tmp_path, inventory={}, **unsaid)
+    assert (found.path, found.decision) == ("restore.md", "sam, 2026-11-05")
+    assert isinstance(judge_restore_note(found), Held)
+    assert see(tmp_path, inventory={}).decision == "kim, 2026-11-02"
 
 
 def test_classes_a_to_d_need_a_note_and_the_others_do_not() -> None:
