@@ -214,12 +214,15 @@ def _service_verb(verb: str, names: Sequence[str], *, local: bool) -> Act | None
 # ---- clusters
 
 _KUBECTL_OPTIONS = listed("-n --namespace --context --kubeconfig --cluster --user -s --server --token --as -v --request-timeout --certificate-authority")
+_FINISHED = re.compile(r"status\.phase==?(?:Succeeded|Failed)|status\.successful==?1")  # what is swept away has ended
 _KUBECTL_CHANGES = listed("apply delete create replace patch set scale edit drain run autoscale expose")
 
 
 def _kubectl(argv: Argv, _environment: Mapping[str, str]) -> Act | None:
     rest = after_options(argv, _KUBECTL_OPTIONS)
     if not rest or (rest[0] == "rollout" and rest[1:2] not in (["restart"], ["undo"])):
+        return None
+    if rest[0] == "delete" and any(_FINISHED.search(word) for word in rest):
         return None
     named = [word for word in rest[1:] if word in ("-f", "-k", "namespace", "ns") or word.startswith(("-f=", "--filename", "--kustomize"))]
     effect = Effect.UP if rest[0] in ("apply", "create") else Effect.DOWN if rest[0] == "delete" and named else Effect.CHANGE
@@ -263,7 +266,7 @@ def _ansible(argv: Argv, environment: Mapping[str, str]) -> Act | None:
 
 # ---- files of another machine
 
-_REMOTE_PATH = re.compile(r"(?:[\w.$@{}-]|INTERLOCKEXPRESSION\d+X)+:(?!//).*|(?:rsync|sftp|scp)://.*", re.DOTALL)
+_REMOTE_PATH = re.compile(r"(?:[\w.$@{}-]|\$\{\{[^{}]*\}\})+:(?!//).*|(?:rsync|sftp|scp)://.*", re.DOTALL)
 _RSYNC_OPTIONS = listed(
     "-e --rsh --exclude --include --filter -f --files-from --chmod --chown --password-file --port --bwlimit --rsync-path --timeout --log-file -T"
 )
@@ -358,7 +361,7 @@ _READERS: Mapping[str, Callable[[Argv, Mapping[str, str]], Act | None]] = {
 # ---- what is published is not applied
 
 _PUBLISHES = re.compile(
-    r"(?<![a-z])(?:gh-?pages?|pages?|docs?|documentation|mkdocs|web-?sites?|storybook|netlify|vercel|firebase|hosting|releases?|packages?|pypi|npm|images?"
+    r"(?<![a-z])(?:gh-?pages?|pages?|docs?|documentation|mkdocs|web-?sites?|storybook|netlify|vercel|firebase|hosting|packages?|pypi|npm|images?"
     r"|registry|charts?|artifacts?|mirrors?|downloads?|incoming|apt|deb|rpm|repos?|publish\w*|coverage|badges?|reports?|marketplace|wiki|translations?)(?![a-z])",
     re.IGNORECASE,
 )

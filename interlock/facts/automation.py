@@ -326,6 +326,12 @@ def _foreign(step: Step, inside: _In, following: _Following, place: Place, file:
         line = step.input_lines[given]
         yield from _shell(step.inputs[given], inside, following, Place.REMOTE, file=file, line=line, step=replace(step, directory="/"))
         return
+    if re.search(r"workflow-dispatch|dispatch-workflow|workflow-run", action) and "repo" not in step.inputs and inside.depth < DEEPEST_WORKFLOWS:
+        started = posixpath.join(posixpath.dirname(inside.workflow.path), step.inputs.get("workflow", ""))
+        target = following.sources.workflow(started)
+        if isinstance(target, Workflow):
+            yield from (found for found, _ in _of_jobs(target, inside.hops, "workflow_dispatch", following, depth=inside.depth + 1))
+        return
     if (argv := _argv_of_action(action, step)) and (act := read_act(argv, {})) is not None:
         yield Reached(hops=hops, command=" ".join(argv), act=act, place=place)
         return

@@ -298,7 +298,7 @@ class Calls:
 
     def _act(self, argv: list[str], state: _State, line: int, stdin: str | None, environment: Mapping[str, str]) -> Iterator[Found]:
         """What a program changes by itself, or whom it calls."""
-        act = read_act(argv, environment)
+        act = read_act([state.start.shown(word) for word in argv], environment)
         if act is None or (state.contained and act.kind in (ApplyKind.ENGINE, ApplyKind.SERVICE)):
             yield from self._call(argv, state, line, stdin)
             return
@@ -331,6 +331,9 @@ class Calls:
             yield from self._package_script(argv, state, line)
         elif "/" in argv[0] or name.endswith((".sh", ".bash", ".py")):
             yield from self._script(argv[0], argv, state, line)
+        elif name == "gh" and argv[1:3] == ["workflow", "run"] and any(says_deploy(word) for word in argv[3:]):
+            why = "what a workflow does that is started from a command is not followed"
+            yield Unfollowed(hops=(*state.hops, self._hop(state, line)), command=self._told(argv, state), why=why, place=state.place)
         elif (name in _TASKS and any(says_deploy(word) for word in argv[1:4])) or (argv[1:2] == ["deploy"] and name not in _SITES):
             why = f"what {name} does is not known here"
             yield Unfollowed(hops=(*state.hops, self._hop(state, line)), command=self._told(argv, state), why=why, place=state.place)
@@ -612,7 +615,13 @@ def _unwrapped(argv: list[str]) -> tuple[list[str], str | None]:
                 return [], argv[1] if len(argv) > 1 else None
         elif name in _SHELLS or name in ("su", "runuser"):
             at = next((index for index, word in enumerate(argv[1:], 1) if re.fullmatch(r"-[a-zA-Z]*c|--command", word)), None)
-            return (argv, None) if at is None or at + 1 >= len(argv) else ([], argv[at + 1])
+            if at is not None and at + 1 < len(argv):
+                return [], argv[at + 1]
+            if name in _SHELLS:
+                break
+            rest = after_options(argv, listed("-u -g -s -w"))
+            argv = rest if "-u" in argv else rest[1:]
+            argv = argv[1:] if argv[:1] == ["--"] else argv
         else:
             break
     return argv, None
