@@ -81,6 +81,7 @@ _LIST = re.compile(r"(?:[^\s:;]+\.ya?ml|\$\w+)(?:[:;](?:[^\s:;]+\.ya?ml|\$\w+))*
 _FILE = re.compile(r"[^\s:;]+\.ya?ml")
 _PROGRAM = re.compile(r"(?:.*/)?(?:docker|podman)-compose|compose|\$\w*compose\w*", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$(\w+)")
+_BEFORE_PROGRAM = frozenset({"docker", "podman", "sudo", "exec", "nice", "command"})
 _VALUED = frozenset({"-p", "--project-name", "--profile", "--project-directory", "--ansi", "--progress", "--parallel"})
 _MOST_LINES = 40  # of one command
 _MOST_VALUES = 8  # of one variable
@@ -178,6 +179,7 @@ class _Words:
             elif not word.startswith("-"):
                 yield from self._ended()
                 self.open = False
+                self.into = self.into if word in _BEFORE_PROGRAM else ""
             elif not self.program:
                 yield from self._ended()
         yield from self._ended()

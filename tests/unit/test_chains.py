@@ -59,6 +59,7 @@ def test_files_that_a_text_starts_together_are_found_in_their_order(text: str) -
         "docker compose $OPTIONS -f a.yml -f b.yml up",
         "docker compose -f $FILE -f b.yml up",
         "COMPOSE_FILE=$BASE:b.yml",
+        'check "backend=$BACKEND lacks a.yml: append a.yml:b.yml to COMPOSE_FILE"',
     ],
 )
 def test_what_is_no_chain_or_is_not_said_to_its_end_is_left_out(text: str) -> None:
