@@ -6,6 +6,7 @@ Nothing is decided here. Commands import what they need when they run: `interloc
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -333,9 +334,13 @@ def _init(request: argparse.Namespace) -> int:
             raise UsageError("--review goes with no other option but --output", remedy="run `interlock init --review` by itself")
         print(review(request.output or request.path / "interlock.yaml"))
         return 0
-    from interlock.commands.init import Init, init
+    gc.disable()  # what is imported and found is no garbage
+    try:
+        from interlock.commands.init import Init, init
 
-    print(init(Init(root=request.path, output=request.output, name=request.name, force=request.force, live=request.live), os.environ))
+        print(init(Init(root=request.path, output=request.output, name=request.name, force=request.force, live=request.live), os.environ))
+    finally:
+        gc.enable()
     return 0
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from interlock.commands.placing import draft_of, put, write_draft
+from interlock.commands.readback import Readback
 from interlock.discover.document import From, Offer, is_only_offered, render
 from interlock.discover.whole import Discovered, discover
-from interlock.errors import ConfigError, InterlockError, UsageError
+from interlock.errors import InterlockError, UsageError
 from interlock.observe.chains import compose_files
 from interlock.observe.tree import Tree
 
@@ -48,6 +49,11 @@ def init(wanted: Init, environ: Mapping[str, str]) -> str:
     target = wanted.output or wanted.root / SITE_FILE
     if not wanted.force:
         _refuse_if_there(target)
+    with Readback() as readback:
+        return _init(wanted, target, readback, environ)
+
+
+def _init(wanted: Init, target: Path, readback: Readback, environ: Mapping[str, str]) -> str:
     tree = Tree(wanted.root, patient=True)
     found = discover(tree, compose_files(tree), root=wanted.root)
     if wanted.name is not None:
@@ -58,7 +64,7 @@ def init(wanted: Init, environ: Mapping[str, str]) -> str:
 
         found, contradictions = with_host(found, wanted.root, environ)
     head = (*_HEAD, *(_LIVE_HEAD if wanted.live else ()), *(f"! {line}" for line in contradictions))
-    text = _written(found, target, head, replacing=wanted.force)
+    text = _written(found, target, head, readback, replacing=wanted.force)
     return "\n".join(_said(found, target, text, files=len(tree.listing()), contradictions=contradictions, wanted=wanted))
 
 
@@ -82,13 +88,13 @@ def _named(found: Discovered, name: str) -> Discovered:
 # ---- writing
 
 
-def _written(found: Discovered, target: Path, head: tuple[str, ...], *, replacing: bool) -> str:
+def _written(found: Discovered, target: Path, head: tuple[str, ...], readback: Readback, *, replacing: bool) -> str:
     """Write the file once it loads, and return its text. A section that would not load is commented out, and says why."""
     document = dict(found.document)
     with draft_of(target) as draft:
         text = render(document, head)
         write_draft(draft, text.encode())
-        while (fault := _fault(draft)) is not None:
+        while (fault := readback.fault(draft)) is not None:
             _comment_out(document, text, fault)
             text = render(document, head)
             write_draft(draft, text.encode())
@@ -105,24 +111,14 @@ class InterlockFault(InterlockError):
         super().__init__(f"what was found of {name} makes no site file", why="this is a fault of interlock, not of the tree", remedy="report it")
 
 
-def _fault(path: Path) -> ConfigError | None:
-    from interlock.config.load import load_site
-
-    try:
-        load_site(path, None)
-    except ConfigError as error:
-        return error.problems[0]
-    return None
-
-
-def _comment_out(document: dict[str, Any], text: str, fault: ConfigError) -> None:
+def _comment_out(document: dict[str, Any], text: str, fault: tuple[str, int]) -> None:
     """Make an offer of the section that a fault is in."""
-    line = int(fault.where.rsplit(":", 2)[1]) if fault.where.count(":") >= 2 else 0
+    what, line = fault
     above = [one.partition(":")[0] for one in text.splitlines()[:line] if one[:1].isalpha()]
     section = next((key for key in reversed(above) if key in document and key not in ("interlock", "site")), None)
     if section is None or isinstance(document[section], Offer):
         raise InterlockFault(str(document.get("site")))
-    document[section] = Offer(document[section], f"this would not load as it was found: {fault.what}")
+    document[section] = Offer(document[section], f"this would not load as it was found: {what}")
 
 
 # ---- what is said

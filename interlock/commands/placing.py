@@ -49,12 +49,3 @@ def put(draft: Path, target: Path, *, replacing: bool) -> None:
             draft.replace(target)
     else:
         draft.replace(target)
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from interlock.errors import CouldNotLook, TooLarge
-from interlock.facts.backup_writers import writes_backups
 
 
 class Files(Protocol):
@@ -139,6 +138,8 @@ def shallow_first(paths: Iterable[str]) -> Iterator[str]:
 def scripts_in(tree: Files, found: Sorted) -> Iterator[str]:
     """The scripts and programs of a tree that a rule has something to say about; those that cannot be read are among them, but for
     what is too large to be one."""
+    from interlock.facts.backup_writers import writes_backups
+
     for path in (*found.scripts, *found.programs, *found.nameless):
         try:
             data = tree.read(path)

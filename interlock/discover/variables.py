@@ -232,7 +232,7 @@ def disks(scripts: Iterable[Text], units: Iterable[Text], fstabs: Iterable[Text]
     """What is mounted where, by lines of fstab wherever they are written, mount commands and mount units; the first place that says it counts."""
     found: dict[str, DiskLine] = {}
     for text in (*fstabs, *scripts):
-        if not any(word in text.content for word in ("/dev/", "LABEL=", "UUID=")):
+        if "mount" not in text.content and "fstab" not in text.content and "fstab" not in text.path:
             continue
         content = _with_variables(text.content)
         for match in _FSTAB.finditer(content):

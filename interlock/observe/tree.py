@@ -36,6 +36,7 @@ class Tree:
         self._real_root = os.path.realpath(root)
         self._contents: dict[str, bytes | CouldNotLook] = {}
         self._listings: dict[str, tuple[str, ...]] = {}
+        self._folders: dict[str, str] = {}  # where folders really are: looking at each part of each path takes as long as reading small files
 
     def read(self, path: str) -> bytes:
         """The bytes of one regular file of at most `limit` bytes; links are followed as long as they stay in the tree.
@@ -76,12 +77,21 @@ class Tree:
         """Where a path leads. Raises `CouldNotLook` when that is out of the tree."""
         if "\0" in path:
             raise CouldNotLook(f"{path!r} is no path", where=str(self.root), why="it holds a NUL", remedy="correct the path")
-        real = os.path.realpath(os.path.join(self._real_root, path))
+        real = self._real(path)
         if real != self._real_root and not real.startswith(self._real_root.rstrip("/") + "/"):
             raise CouldNotLook(
                 f"{path} leads out of the tree, to {real}", where=path, why=f"what is judged must lie in {self.root}", remedy="copy the file into the tree"
             )
         return real
+
+    def _real(self, path: str) -> str:
+        folder, _, name = path.rpartition("/")
+        if name in ("", ".", "..") or path.startswith("/"):
+            return os.path.realpath(os.path.join(self._real_root, path))
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(os.path.join(self._real_root, folder))
+        real = f"{self._folders[folder].rstrip('/')}/{name}"
+        return os.path.realpath(real) if os.path.islink(real) else real  # noqa: PTH114
 
     def _read(self, real: str, path: str) -> bytes | CouldNotLook:
         try:

@@ -134,11 +134,14 @@ def test_a_folder_without_permission_is_named(shop: Path) -> None:
 def test_no_program_is_started_and_no_library_loaded_that_is_not_needed(shop: Path) -> None:
     script = (
         "import subprocess, sys\n"
-        "def refuse(*arguments, **options): raise AssertionError(arguments)\n"
+        "begin = subprocess.Popen.__init__\n"
+        "def refuse(self, argv, **options):\n"
+        "    assert argv[0] == sys.executable, argv\n"
+        "    begin(self, argv, **options)\n"
         "subprocess.Popen.__init__ = refuse\n"
         "from interlock.cli import main\n"
         "code = main(['init'])\n"
-        "heavy = {'pytest', 'docker', 'psycopg', 'requests', 'rich', 'jsonschema', 'tree_sitter', 'tree_sitter_bash'} & set(sys.modules)\n"
+        "heavy = {'pydantic', 'pytest', 'docker', 'psycopg', 'requests', 'rich', 'jsonschema', 'tree_sitter', 'tree_sitter_bash'} & set(sys.modules)\n"
         "assert code == 0 and not heavy, (code, heavy)\n"
     )
     done = subprocess.run((sys.executable, "-c", script), cwd=shop, capture_output=True, text=True, timeout=60, check=False)
