@@ -41,12 +41,26 @@ def mode_text(mode: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewestBackup:
-    """The files of a module's newest backup, the newest first; none when there is no backup. `backup_class` is its letter, A to G."""
+    """The files of a module's newest backup, the newest first; none when there is no backup. `backup_class` is its letter, A to G.
+
+    `in_folders`: no file lies directly in the directory, and some do in folders below it, which nobody looked into.
+    """
 
     module: str
     backup_class: str
     directory: str
     files: tuple[Examined, ...]
+    in_folders: bool = False
+
+
+def holds_files(listings: Iterable[Listing]) -> bool:
+    """True when a file that is not hidden lies anywhere in a walk; what could not be listed may hold some."""
+    return any(listing.error or any(stat.S_ISREG(entry[1]) and not entry[0].startswith(".") for entry in listing.entries) for listing in listings)
+
+
+def format_of(file: Examined) -> str:
+    """What a file of a backup is: as it was examined, and `pg-tar` for an archive that is a dump (pg_dump's tar format, or its directory format in one)."""
+    return "pg-tar" if file.format == "tar" and any(posixpath.basename(name) == "toc.dat" for name in file.names) else file.format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

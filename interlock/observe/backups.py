@@ -34,9 +34,10 @@ from interlock.facts.backups import (
     RestoreNote,
     State,
     before,
+    holds_files,
     without_comments,
 )
-from interlock.facts.looks import Examine, Look, Stat, User, Walk
+from interlock.facts.looks import Examine, HostFacts, Look, Stat, User, Walk
 from interlock.observe.git import last_change
 from interlock.observe.postgres import Access, reading
 from interlock.observe.tree import MissingFile
@@ -87,14 +88,28 @@ def module_backups(world: World, subject: Subject) -> ModuleBackups:
 
 
 def _newest_looks(site: Site, subject: Subject) -> Iterable[Look]:
-    return (Examine(site.modules[subject.name].backups),)
+    return (Examine(site.modules[subject.name].backups), Walk(site.modules[subject.name].backups))
 
 
 def newest_backup(world: World, subject: Subject) -> NewestBackup:
     """The module's newest backup, read to its end on its host. Raises `CouldNotLook`."""
     module, letter = world.site.modules[subject.name], _letter(world.site, subject.name)
-    files = world.host(subject.host).examine(module.backups).files
-    return NewestBackup(module=subject.name, backup_class=letter, directory=module.backups, files=files)
+    facts = world.host(subject.host)
+    files = facts.examine(module.backups).files
+    return NewestBackup(
+        module=subject.name,
+        backup_class=letter,
+        directory=module.backups,
+        files=files,
+        in_folders=not files and world.once(("files below", subject.host, module.backups), lambda: _holds_files(facts, module.backups)),
+    )
+
+
+def _holds_files(facts: HostFacts, directory: str) -> bool:
+    try:
+        return holds_files(facts.walk(directory))
+    except CouldNotLook:
+        return False  # it is not there
 
 
 def _letter(site: Site, module: str) -> str:
@@ -146,8 +161,7 @@ def _state(world: World, host: str, path: str) -> State:
 
 
 def _contents_looks(site: Site, subject: Subject) -> Iterable[Look]:
-    module = site.modules[subject.name]
-    return (Examine(module.backups), Walk(module.backups), *_state_looks(_archived(site, subject.name)))
+    return (*_newest_looks(site, subject), *_state_looks(_archived(site, subject.name)))
 
 
 def _archived(site: Site, module: str) -> tuple[str, ...]:

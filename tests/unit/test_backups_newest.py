@@ -104,6 +104,20 @@ def test_each_class_wants_its_own_kind(letter: str, good: str, bad: str) -> None
     assert kinds(judge_intact(newest(examined(format=bad), letter=letter))) == ["wrong-format"]
 
 
+def test_the_tar_format_of_pg_dump_is_a_dump() -> None:
+    dumped = examined("db.tar", names=("toc.dat", "3312.dat", "restore.sql"))
+    assert isinstance(judge_intact(newest(dumped, letter="A")), Held)
+    assert kinds(judge_intact(newest(dumped, letter="E"))) == ["wrong-format"]
+    assert isinstance(judge_intact(newest(examined("db.tar", names=("db/toc.dat", "db/3312.dat.gz")), letter="A")), Held)
+
+
+def test_backups_in_folders_of_their_own_are_not_said_to_be_missing() -> None:
+    folders = NewestBackup(module="app", backup_class="D", directory="/srv/backups", files=(), in_folders=True)
+    for found in (judge_intact(folders), judge_fresh(BackupAge(newest=folders, now=NOW, fresh_for=3600))):
+        assert isinstance(found, Unproven)
+        assert "folders below it are not looked into" in found.message
+
+
 def test_a_list_beside_an_archive_is_no_backup_and_no_fault() -> None:
     listed = examined("app-20261120T200000Z.list", format="unknown", whole=None, size=0)
     assert isinstance(judge_intact(newest(listed, examined())), Held)

@@ -148,6 +148,13 @@ def test_a_directory_of_backups_that_is_not_there_holds_none(bed: Bed) -> None:
     assert outcomes(bed.judged()) == {"intact": "Unproven", "fresh": "Broken", "complete": "Unproven"}
 
 
+def test_a_mirror_in_folders_is_unproven_and_empty_folders_hold_no_backup(bed: Bed) -> None:
+    (bed.backups / "2026-11-20").mkdir(mode=0o700)
+    assert outcomes(bed.judged()) == {"intact": "Unproven", "fresh": "Broken", "complete": "Unproven"}
+    (bed.backups / "2026-11-20" / "object").write_text("x")
+    assert outcomes(bed.judged()) == {"intact": "Unproven", "fresh": "Unproven", "complete": "Unproven"}
+
+
 @pytest.mark.parametrize("arguments", [("-C", "/", "{data}"), ("-C", "{parent}", "data"), ("-C", "{data}", "."), ("--absolute-names", "{data}")])
 def test_an_archive_of_plain_tar_is_understood_however_it_was_called(bed: Bed, arguments: tuple[str, ...]) -> None:
     words = [word.format(data=bed.data, parent=bed.data.parent) for word in arguments]
@@ -231,6 +238,11 @@ def test_dumps_of_a_real_server_are_judged_as_what_they_are(major: int, tmp_path
         data = custom.read_bytes()
         custom.write_bytes(data[: len(data) * 2 // 3])
         assert outcomes(look())["intact"] == "Broken"
+
+        fresh_folder()
+        dump("ledger.tar", "pg_dump", "--format=tar", "--dbname", dsn)
+        found = look()
+        assert (outcomes(found)["intact"], faults(found["complete"])) == ("Held", ["no-roles"])
 
         fresh_folder()
         dump("schema.dump", "pg_dump", "--format=custom", "--schema-only", "--dbname", dsn)

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from interlock.config.backup_classes import class_of
 from interlock.config.models import BackupClass, Site
 from interlock.facts.backup_manifests import Manifest
-from interlock.facts.backups import BackupContents, Procedure, State, is_embedded_database, logs_of, without_stamp
+from interlock.facts.backups import BackupContents, Procedure, State, format_of, is_embedded_database, logs_of, without_stamp
 from interlock.facts.looks import Examined
-from interlock.judge.backup.newest import DUMPS, FORMATS, moment_of, told
+from interlock.judge.backup.newest import DUMPS, FORMATS, moment_of, nothing_to_look_at, told
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
 MUCH_SMALLER = 50  # percent: a backup that lost more than half of the one before has most likely lost what it is made of
@@ -38,10 +38,12 @@ def judge_complete(seen: BackupContents | Procedure) -> Held | Broken | Unproven
 
 def _judge_contents(contents: BackupContents) -> Held | Broken | Unproven:
     newest = contents.newest
-    right = [file for file in newest.files if file.format in FORMATS[newest.backup_class]]
+    if not newest.files:
+        return nothing_to_look_at(newest)
+    right = [file for file in newest.files if format_of(file) in FORMATS[newest.backup_class]]
     if not right:
-        what = "no file that is one" if newest.files else "no backup"
-        return Unproven(f"there is {what} of {newest.module} in {newest.directory} to look into", remedy="see what backups.intact and backups.fresh say of it")
+        why = f"the newest backup of {newest.module} is of no kind that class {newest.backup_class} knows"
+        return Unproven(f"{why}: what is in it cannot be told", remedy="see what backups.intact says of it")
     if damaged := next((file for file in right if file.whole is False), None):
         return Unproven(f"{damaged.name} is damaged: what is in it cannot be told", remedy="see what backups.intact says of it")
     details = tuple(_content_details(contents, right))
@@ -72,10 +74,10 @@ def _remedy(fault: Detail) -> str:
 
 
 def _content_details(contents: BackupContents, right: Sequence[Examined]) -> Iterator[Detail]:
-    dumps = [file for file in right if file.format in DUMPS]
+    dumps = [file for file in right if format_of(file) in DUMPS]
     if dumps:
         yield from _dump_details(contents, dumps)
-    yield from _archive_details(contents, [file for file in right if file.format == "tar"])
+    yield from _archive_details(contents, [file for file in right if format_of(file) == "tar"])
     yield from (_size_detail(contents, file) for file in right)
 
 
@@ -105,9 +107,14 @@ def _dump_details(contents: BackupContents, dumps: Sequence[Examined]) -> Iterat
     if contents.database and dumped and contents.database not in dumped and all(file.notes.get("database") or not file.members for file in dumps):
         message = f"{first.name} is a dump of {' and '.join(sorted(dumped))}, not of {contents.database}"
         yield _detail(contents, first, Outcome.BROKEN, "database", message, kind="other-database")
-    if contents.large_objects and not any(file.notes.get("large_objects") for file in dumps):
+    if contents.large_objects and not any(map(_has_large_objects, dumps)):
         message = f"the database has large objects, and none is in {first.name}"
         yield _detail(contents, first, Outcome.BROKEN, "large objects", message, kind="no-large-objects")
+
+
+def _has_large_objects(file: Examined) -> bool:
+    """As the dump says; one in tar format has a member for each."""
+    return bool(file.notes.get("large_objects")) or any(posixpath.basename(name).startswith("blob_") for name in file.names if format_of(file) == "pg-tar")
 
 
 _TABLE = re.compile(r"TABLE (?!DATA |ATTACH )")

@@ -7,12 +7,12 @@ from datetime import timedelta
 
 from interlock.config.models import Site
 from interlock.facts.backup_manifests import Manifest, Taken, in_words, taken
-from interlock.facts.backups import BackupAge, NewestBackup, State, without_stamp
+from interlock.facts.backups import BackupAge, NewestBackup, State, format_of, without_stamp
 from interlock.facts.looks import Examined
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
 CLOCK_SKEW = timedelta(minutes=5)  # between two machines that nobody looks after
-DUMPS = frozenset({"pg-custom", "pg-plain"})
+DUMPS = frozenset({"pg-custom", "pg-plain", "pg-tar"})
 FORMATS = {  # what a backup of each class is
     "A": DUMPS,
     "B": frozenset({"tar", "rdb"}),
@@ -37,7 +37,7 @@ def modules(site: Site) -> Sequence[Subject]:
 def judge_intact(newest: NewestBackup) -> Held | Broken | Unproven:
     """Held when every file of the newest backup was read to its end without a fault, is what its manifest says, and one is of the class's kind."""
     if not newest.files:
-        return Unproven(f"there is no backup of {newest.module} in {newest.directory} to look at", remedy="make one: backups.fresh says how old it may be")
+        return nothing_to_look_at(newest)
     details = tuple(intact_details(newest))
     if faults := [detail for detail in details if detail.outcome is Outcome.BROKEN]:
         remedy = "make a new backup and keep the one before it; then look at the disk that this one lies on"
@@ -46,6 +46,14 @@ def judge_intact(newest: NewestBackup) -> Held | Broken | Unproven:
         remedy = "install what is missing on that host, or say in the site file which class the module has"
         return Unproven(f"nobody can tell whether the newest backup of {newest.module} is whole: {told(unseen)}", remedy=remedy, details=details)
     return Held(f"the newest backup of {newest.module} is whole: {told(details)}", details=details)
+
+
+def nothing_to_look_at(newest: NewestBackup) -> Unproven:
+    """What is said of a directory without a backup, where only a backup could tell."""
+    if newest.in_folders:
+        why = f"no backup of {newest.module} lies directly in {newest.directory}, and the folders below it are not looked into"
+        return Unproven(why, remedy="let each backup be a file, or files with one time stamp in their names, directly in that directory")
+    return Unproven(f"there is no backup of {newest.module} in {newest.directory} to look at", remedy="make one: backups.fresh says how old it may be")
 
 
 def told(details: Sequence[Detail]) -> str:
@@ -57,9 +65,9 @@ def told(details: Sequence[Detail]) -> str:
 def intact_details(newest: NewestBackup) -> Iterator[Detail]:
     """One detail for each file."""
     wanted = FORMATS[newest.backup_class]
-    has_right_one = any(file.format in wanted for file in newest.files)
+    has_right_one = any(format_of(file) in wanted for file in newest.files)
     for file in newest.files:
-        if has_right_one and file.format not in wanted and file.name.lower().endswith(_BESIDE):
+        if has_right_one and format_of(file) not in wanted and file.name.lower().endswith(_BESIDE):
             yield _detail(newest, file, Outcome.HELD, "", "lies beside it, and is none itself")
         else:
             outcome, kind, message = next(_byte_faults(newest, file), None) or _judge_format(newest, file, demanded=not has_right_one)
@@ -96,17 +104,23 @@ def _digest(file: Examined) -> str:
 
 
 def _judge_format(newest: NewestBackup, file: Examined, *, demanded: bool) -> tuple[Outcome, str, str]:
-    wanted = FORMATS[newest.backup_class]
-    if file.format in ("", "unknown"):
+    wanted, found = FORMATS[newest.backup_class], format_of(file)
+    if found in ("", "unknown"):
         return Outcome.UNPROVEN, "unknown-format", f"is of no kind that is known here, and a backup of class {newest.backup_class} is {_kinds(wanted)}"
-    if file.format not in wanted and demanded:
-        return Outcome.BROKEN, "wrong-format", f"is {_kinds({file.format})}, and a backup of class {newest.backup_class} is {_kinds(wanted)}"
+    if found not in wanted and demanded:
+        return Outcome.BROKEN, "wrong-format", f"is {_kinds({found})}, and a backup of class {newest.backup_class} is {_kinds(wanted)}"
     vouched = ", and is what its manifest says" if file.manifest else ""
     return Outcome.HELD, "", f"({file.members:,} {'entries' if file.members != 1 else 'entry'}) was read to its end{vouched}"
 
 
 def _kinds(formats: frozenset[str] | set[str]) -> str:
-    names = {"tar": "an archive", "pg-custom": "a custom PostgreSQL dump", "pg-plain": "a plain PostgreSQL dump", "rdb": "a Redis snapshot"}
+    names = {
+        "tar": "an archive",
+        "pg-custom": "a custom PostgreSQL dump",
+        "pg-plain": "a plain PostgreSQL dump",
+        "pg-tar": "one in tar format",
+        "rdb": "a Redis snapshot",
+    }
     return " or ".join(names[name] for name in names if name in formats) or "none of these"
 
 
@@ -116,6 +130,8 @@ def _kinds(formats: frozenset[str] | set[str]) -> str:
 def judge_fresh(age: BackupAge) -> Held | Broken | Unproven:
     """Held when the newest backup is verified, not older than the site allows, not from the future, and nothing changed after it where that is known."""
     newest = age.newest
+    if newest.in_folders:
+        return nothing_to_look_at(newest)
     if not newest.files:
         why = f"there is no backup of {newest.module} in {newest.directory}"
         return Broken(why, kind="no-backup", remedy=_make_one(newest))
@@ -153,7 +169,7 @@ def _verified_by_us(file: Examined) -> bool:
 
 def moment_of(newest: NewestBackup) -> Taken:
     """When the newest backup was taken: as its oldest file of the class's kind."""
-    right = [file for file in newest.files if file.format in FORMATS[newest.backup_class]] or list(newest.files)
+    right = [file for file in newest.files if format_of(file) in FORMATS[newest.backup_class]] or list(newest.files)
     return min((taken(file) for file in right), key=lambda one: one.at)
 
 

@@ -165,7 +165,7 @@ def _age(folder: Path, hours: float) -> None:
 
 
 def _no_backup(folder: Path) -> None:
-    for path in (folder / "backups").glob("*.tar.gz"):
+    for path in (*(folder / "backups").glob("*.tar.gz"), folder / "backups" / "app" / "today.tar"):
         path.unlink()
 
 
