@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 from interlock.facts.substitution import Fault, SubstitutionError, expand, references
 
-# What the shell and compose itself always give.
-ALWAYS_DEFINED = frozenset({"HOME", "PATH", "PWD", "USER", "COMPOSE_PROJECT_NAME"})
+# What the session, the runner or compose itself gives. Not UID and GID: a shell has them, and hands them on to nobody.
+ALWAYS_DEFINED = frozenset(
+    {"HOME", "PATH", "PWD", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "DISPLAY", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "CI", "COMPOSE_PROJECT_NAME"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

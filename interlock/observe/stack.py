@@ -283,10 +283,15 @@ class _Resolving:
             )
         if found.trouble in (Trouble.ENV_FILE, Trouble.REMOTE):
             raise CouldNotLook("a file that the chain needs is not in this tree", where=" ".join(self.files), why=words, remedy="judge it where the file is")
-        return replace(found, words=words, about=without_values(found.about, self.values, roots=self._roots()))
+        return replace(found, words=words, about=without_values(found.about, self._hidden(), roots=self._roots()))
 
     def _said(self, found: Refusal) -> str:
-        return without_values(found.words, {name: value for name, value in self.values.items() if name not in self.assumed}, roots=self._roots())
+        return without_values(found.words, self._hidden(), roots=self._roots())
+
+    def _hidden(self) -> Mapping[str, str]:
+        """The values that no message shows: those that do not stand in the compose files themselves anyway, as the name of a service may."""
+        texts = [self.world.tree.read(file).decode("utf-8", "replace") for file in self.files]
+        return {name: value for name, value in self.values.items() if name not in self.assumed and not any(value in text for text in texts)}
 
     def _roots(self) -> tuple[str, ...]:
         root = str(self.world.tree.root)

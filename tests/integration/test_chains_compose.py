@@ -155,6 +155,11 @@ def test_no_value_of_an_env_file_reaches_a_message(tmp_path: Path) -> None:
     assert found.faults[0].refusal.words == "invalid hostPort: ${PASSWORD}" or found.faults[0].refusal.words == "Invalid hostPort: ${PASSWORD}"
 
 
+def test_a_value_that_stands_in_the_compose_files_anyway_is_shown(tmp_path: Path) -> None:
+    found = answer(tmp_path, a_yml="services: {postgres: {image: 'x:${DB}', depends_on: [nginx]}}\n", **{".env": "DB=postgres\n"})
+    assert [fault.refusal.about for fault in found.faults] == ["service postgres: service nginx"]
+
+
 def test_nothing_is_written_into_the_tree(tmp_path: Path) -> None:
     answer(tmp_path, a_yml="services: {app: {image: x, env_file: .env, ports: ['${PORT:?}:80']}}\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.yml"]
