@@ -273,3 +273,23 @@ def test_a_later_user_of_a_volume_that_was_left_is_named(tmp_path: Path) -> None
     moved = "services: {app: {volumes: ['/data:/data']}, web: {volumes: ['/data:/srv:ro']}}\n"
     later = "services: {job: {image: x, volumes: ['state:/state']}}\n"
     assert stayed(tmp_path, a_yml=BASE, b_yml=moved, c_yml=later) == [("state: job", "b.yml", 1)]
+
+
+def test_a_chain_that_lacks_an_overlay_which_a_larger_one_has_is_at_fault_where_it_is_named(tmp_path: Path) -> None:
+    """The overlays are right: whoever names the chain forgot one of them."""
+    files = {
+        "compose.yml": BASE,
+        "compose.host.yml": "services: {app: {volumes: ['/data:/data']}}\n",
+        "compose.bridge.yml": "services: {web: {volumes: ['/data:/srv:ro']}}\n",
+        "README.md": "docker compose -f compose.yml -f compose.host.yml -f compose.bridge.yml up\n\nor: docker compose -f compose.yml -f compose.host.yml up\n",
+    }
+    site = world(tmp_path, files).site
+    assert site.compose is not None
+    composes = site.compose.files
+    chains = {"short": Chain(files=composes[:2]), "whole": Chain(files=composes)}
+    found = site.model_copy(update={"compose": Compose(files=composes, chains=chains)}).placed(tmp_path)
+    seen = World(site=found, gates=frozenset({When.STATIC}), tree=Tree(tmp_path), hosts={}, environ=os.environ)
+    judged = judge_shared_volume_moves_together(chain_mounts(seen, Subject(name="short")))
+    assert [(detail.kind, detail.what, detail.file, detail.line) for detail in judged.details] == [("overlay-missing", "state: web", "README.md", 3)]
+    assert "the chain whole moves it with compose.bridge.yml, which is not in this one" in judged.message
+    assert isinstance(judge_shared_volume_moves_together(chain_mounts(seen, Subject(name="whole"))), Held)

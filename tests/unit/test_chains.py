@@ -189,6 +189,10 @@ def test_paths_are_taken_from_where_the_text_lies(tmp_path: Path, command: str) 
     assert chains[0].source == (Source("deploy/run.sh", 2),)
 
 
+def test_a_folder_that_is_still_to_be_rendered_holds_no_compose_files(tmp_path: Path) -> None:
+    assert tree(tmp_path, **{"{{cookiecutter.project_slug}}__compose_yml": STACK}) == ()
+
+
 def test_an_env_file_that_is_there_belongs_to_the_chain(tmp_path: Path) -> None:
     command = "docker compose --env-file prod.env --env-file /etc/secret.env -f compose.yml up\n"
     (chain,) = tree(tmp_path, compose_yml=STACK, **{"prod.env": "A=1\n", "run.sh": command})
