@@ -49,7 +49,7 @@ _TEMPLATE_TAG = re.compile(rb"\{%[-+]?\s*\w+|\{\{[#/^!>]")  # of Jinja, Handleba
 
 def compose_files(tree: Files) -> tuple[str, ...]:
     """Every compose file of a tree, by its name, at any depth, sorted; templates of compose files that are still to be rendered are not among them."""
-    named = (path for path in tree.listing() if _NAME.fullmatch(posixpath.basename(path)) and not _WORKFLOWS.search(path))
+    named = (path for path in tree.listing() if _NAME.fullmatch(posixpath.basename(path)) and not _WORKFLOWS.search(path) and "{{" not in path)
     return tuple(path for path in named if not _is_template(tree, path))
 
 
