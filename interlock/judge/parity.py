@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from interlock.config.models import Site
 from interlock.facts.catalogue import MAINTAIN, MAINTAIN_SINCE, PLAIN_COLUMNS_SINCE, Kind, Object, last_names
 from interlock.facts.count_checks import CountChecks
+from interlock.facts.key_registry import KeyLists
 from interlock.facts.parity import DatabaseCopy, TableRows
 from interlock.verdicts import Broken, Detail, Guardrail, Held, HeldRun, Outcome, Severity, Streamed, Subject, Tally, Unproven, When
 
@@ -25,7 +26,7 @@ def copies(site: Site) -> Sequence[Subject]:
 
 
 def copies_and_scripts(site: Site) -> Sequence[Subject]:
-    """The copies, and from files alone every script or program that may compare row counts itself."""
+    """The copies, and from files alone every script or program: it may compare row counts itself, or keep a list of keys."""
     return [*copies(site), *(Subject(name=path, when=FROM_FILES) for path in (site.scripts.files if site.scripts else ()))]
 
 
@@ -44,7 +45,34 @@ def _itself(copy: DatabaseCopy) -> Broken:
 # ---- everything with a name
 
 
-def judge_inventory(copy: DatabaseCopy) -> Broken | Unproven | Streamed:
+def judge_inventory(compared: DatabaseCopy | KeyLists) -> Held | Broken | Unproven | Streamed:
+    """Held when a copy has everything with a name, or when a program that copies tables by a list of their keys forgets none."""
+    return judge_key_lists(compared) if isinstance(compared, KeyLists) else judge_catalogues(compared)
+
+
+def judge_key_lists(program: KeyLists) -> Held | Broken | Unproven:
+    """Held when every list of tables and their keys names each table whose key is not the default one."""
+    if program.unread:
+        return Unproven(f"{program.path} cannot be read: {program.unread}", remedy="mend the file, or leave it out of `scripts:`")
+    details = tuple(
+        Detail(
+            what=f"{one.name}: {table.name}",
+            outcome=Outcome.BROKEN,
+            kind="forgotten-table",
+            message=f"{program.path}:{one.line}: {one.name} does not name {table.name}, whose key is {', '.join(table.key)} ({table.file}:{table.line})",
+            file=program.path,
+            line=one.line,
+        )
+        for one in program.of_keys()
+        for table in program.forgotten(one)
+    )
+    if details:
+        return Broken(details[0].message, remedy="add the table and its key to the list", details=details)
+    lists = ", ".join(one.name for one in program.of_keys())
+    return Held(f"{program.path}: {lists} names every table with a key of its own" if lists else f"{program.path} keeps no list of tables and their keys")
+
+
+def judge_catalogues(copy: DatabaseCopy) -> Broken | Unproven | Streamed:
     """Held when both sides have the same things with the same traits, and every index of the target is valid."""
     if copy.itself:
         return _itself(copy)
@@ -251,10 +279,10 @@ INVENTORY = Guardrail(
     id="parity.inventory",
     title="the copy has everything with a name that the original has, the same and nothing more",
     severity=Severity.CRITICAL,
-    when=frozenset({When.PREFLIGHT}),
+    when=frozenset({When.STATIC, When.PREFLIGHT}),
     rationale="A restore that skipped an index, a sequence or a grant ends without an error; it shows when the users are on the new server.",
-    remedy="make on the target what is missing or differs there, or copy again",
-    subjects=copies,
+    remedy="make on the target what is missing or differs there, or copy again; in a program, add the table to its list of keys",
+    subjects=copies_and_scripts,
     judge=judge_inventory,
 )
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
+from interlock.config.discover import sort
 from interlock.config.models import Copy, Site
-from interlock.errors import CouldNotLook
+from interlock.errors import CouldNotLook, TooLarge
 from interlock.facts.catalogue import Catalogue, Server, dotted
 from interlock.facts.count_checks import CountChecks, count_checks
+from interlock.facts.key_registry import KeyLists, MappedTable, key_lists, mapped_tables
 from interlock.facts.parity import DatabaseCopy, Ignored, Side, TableRows, ignored_because
 from interlock.observe.catalogue import OLDEST, PINS, read_catalogue, read_server
 from interlock.observe.postgres import CANCELED, DENIED, LOCKED, Access, Session, StatementRefused, reading
@@ -45,11 +48,38 @@ def database_copy(world: World, subject: Subject) -> DatabaseCopy:
     return world.once(("parity", subject.name), lambda: _look(world, subject.name))
 
 
+def inventory(world: World, subject: Subject) -> DatabaseCopy | KeyLists:
+    """Both sides of a copy, or from files alone the lists of keys of a program, beside the tables of the tree. Raises `CouldNotLook`."""
+    if not _from_files(subject):
+        return database_copy(world, subject)
+    found = key_lists(subject.name, world.tree.read(subject.name))
+    return replace(found, tables=world.once("mapped tables", lambda: _mapped(world))) if found.lists else found
+
+
+def _mapped(world: World) -> tuple[MappedTable, ...]:
+    """The tables that the models of the tree declare, tests left out. Raises `CouldNotLook` when a model cannot be read: its tables are unknown then."""
+    tables: list[MappedTable] = []
+    for path in sort(world.tree.listing()).programs:
+        try:
+            found = mapped_tables(path, world.tree.read(path))
+        except TooLarge:
+            continue
+        if isinstance(found, str):
+            raise CouldNotLook(found, where=path, remedy="mend the file: whether a list names its tables cannot be known")
+        tables += found
+    return tuple(tables)
+
+
 def counted(world: World, subject: Subject) -> DatabaseCopy | CountChecks:
     """Both sides of a copy, or from files alone what a script or program does with row counts. Raises `CouldNotLook`."""
-    if subject.when is not None and When.STATIC in subject.when:
+    if _from_files(subject):
         return count_checks(subject.name, world.tree.read(subject.name))
     return database_copy(world, subject)
+
+
+def _from_files(subject: Subject) -> bool:
+    """Is it a script or program, and not a copy?"""
+    return subject.when is not None and When.STATIC in subject.when
 
 
 def _look(world: World, name: str) -> DatabaseCopy:
@@ -189,6 +219,6 @@ def _counted(counter: _Counter, wanted: Mapping[int, tuple[str, ...]], small: Se
 _KINDS = {CANCELED: "too-slow", LOCKED: "locked", DENIED: "no-privilege"}
 
 OBSERVERS: Mapping[str, Observer] = {
-    "parity.inventory": Observer(see=database_copy),
+    "parity.inventory": Observer(see=inventory),
     "parity.rows": Observer(see=counted),
 }

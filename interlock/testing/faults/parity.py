@@ -110,7 +110,63 @@ def _no_program(folder: Path) -> None:
     (folder / "migrate.py").mkdir()
 
 
+MODELS = """\
+class Account(Base):
+    __tablename__ = "accounts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+class Entry(Base):
+    __tablename__ = "entries"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+class Book(Base):
+    __tablename__ = "books"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+class Member(Base):
+    __tablename__ = "members"
+    account_id: Mapped[int] = mapped_column(primary_key=True)
+    role: Mapped[str] = mapped_column(primary_key=True)
+
+class Setting(Base):
+    __tablename__ = "settings"
+    name: Mapped[str] = mapped_column(primary_key=True)
+
+class Rate(Base):
+    __tablename__ = "rates"
+    __table_args__ = (PrimaryKeyConstraint("currency", "day"),)
+    currency: Mapped[str] = mapped_column(String)
+    day: Mapped[date] = mapped_column(Date)
+"""
+KEYS = 'PK_COLUMNS = {"members": ["account_id", "role"], "settings": ["name"], "rates": ["currency", "day"]}\n'
+
+
+def _knows_all_keys(folder: Path) -> None:
+    """A migration with a list of the keys that are not `id`."""
+    (folder / "models.py").write_text(MODELS)
+    (folder / "copy_tables.py").write_text(KEYS)
+    write_site(folder, {"scripts": {"files": ["copy_tables.py"]}})
+
+
+def _new_table(folder: Path) -> None:
+    more = 'class Consent(Base):\n    __tablename__ = "consents"\n    email: Mapped[str] = mapped_column(primary_key=True)\n'
+    (folder / "models.py").write_text(f"{MODELS}\n{more}")
+
+
+def _unreadable_models(folder: Path) -> None:
+    (folder / "models.py").write_text(f"{MODELS}\nclass Consent(:\n")
+
+
 FAULTS = (
+    Fault(
+        guardrail="parity.inventory",
+        describe="a new table that a migration's list of keys forgets",
+        kind="forgotten-table",
+        gate=When.STATIC,
+        healthy=_knows_all_keys,
+        seed=_new_table,
+        blind=_unreadable_models,
+    ),
     Fault(
         guardrail="parity.rows",
         describe="a program that takes a missing table for an empty one",
