@@ -37,6 +37,17 @@ services:
       - /data-state:/data-state
 """
 
+NESTED = """\
+services:
+  app:
+    volumes: !override
+      - /data:/data
+  worker:
+    volumes: !override
+      - /data:/data
+"""
+FILES = {"compose.yaml": BASE, "nested.yaml": NESTED, "flat.yaml": FLAT}
+
 
 def _shown(path: str) -> Mount:
     shown = MountTable.parse(Path("/proc/self/mountinfo").read_bytes(), where="/proc/self/mountinfo").showing(path)
@@ -94,13 +105,20 @@ def _never_migrated(folder: Path) -> None:
 
 def _chain(folder: Path) -> None:
     """A chain with the overlay of the flat layout, which its two services follow."""
-    (folder / "compose.yaml").write_text(BASE)
-    (folder / "flat.yaml").write_text(FLAT)
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
     disks = {"state": {"path": "/data-state", "device": "LABEL=state"}, "data": {"path": "/data", "device": "LABEL=data"}}
     site = {
-        "mounts": {**disks, "layout": "flat", "overlays": {"flat": "flat.yaml"}},
-        "compose": {"files": ["compose.yaml", "flat.yaml"], "chains": {"flat": {"files": ["compose.yaml", "flat.yaml"]}}},
+        "mounts": {**disks, "layout": "flat", "overlays": {"nested": "nested.yaml", "flat": "flat.yaml"}},
+        "compose": {"files": list(FILES), "chains": {"flat": {"files": ["compose.yaml", "flat.yaml"]}}},
+        "excluded": [{what: "*", "reason": "this proves another guardrail"} for what in ("container", "volume")],
     }
+    write_site(folder, site)
+
+
+def _all_in_one_chain(folder: Path) -> None:
+    site = read_site(folder)
+    del site["compose"]["chains"]
     write_site(folder, site)
 
 
@@ -157,6 +175,15 @@ FAULTS = (
         gate=When.STATIC,
         healthy=_chain,
         seed=_state_on_the_data_disk,
+        blind=_no_overlay,
+    ),
+    Fault(
+        guardrail="mounts.layout",
+        describe="nobody says which files are started together, and so the overlays of both layouts are",
+        kind="both-overlays",
+        gate=When.STATIC,
+        healthy=_chain,
+        seed=_all_in_one_chain,
         blind=_no_overlay,
     ),
     Fault(

@@ -13,6 +13,8 @@ from interlock.verdicts import When
 NEEDS = ("INTERLOCK_TEST_ENGINE", "INTERLOCK_TEST_IMAGE")  # the socket of a container engine, and an image with `sleep` in it
 LIVES_S = 60  # a container ends by itself, and is removed with its end
 
+EXCLUDED = [{what: "*", "reason": "this proves another guardrail"} for what in ("container", "volume")]
+
 COMPOSE = """\
 services:
   app: &service
@@ -61,7 +63,7 @@ def _stack(folder: Path) -> None:
     (folder / "compose.yaml").write_text(COMPOSE)
     (folder / "upgrade.sh").write_text(SCRIPT)
     state_dir = _declared(folder, readers=["upgrade.sh"], precedence={"shop": {"state": "shop.yaml", "fallback": "/app/config/shop.yaml"}})
-    write_site(folder, {"compose": {"files": ["compose.yaml"]}, "state_dir": state_dir})
+    write_site(folder, {"compose": {"files": ["compose.yaml"]}, "state_dir": state_dir, "excluded": EXCLUDED})
 
 
 def _worker_without_state(folder: Path) -> None:
@@ -134,10 +136,9 @@ def _running(folder: Path) -> None:
     """A container that has its state where it should."""
     (folder / "state").mkdir()
     state_dir = {"path": str(folder / "state"), "default": str(folder / "state")}
-    excluded = [{what: "*", "reason": "this proves another guardrail"} for what in ("container", "volume")]
     instances = {"main": {"directory": str(folder)}}
     hosts = {"local": {"engine": os.environ[NEEDS[0]]}}
-    write_site(folder, {"hosts": hosts, "instances": instances, "state_dir": state_dir, "excluded": excluded})
+    write_site(folder, {"hosts": hosts, "instances": instances, "state_dir": state_dir, "excluded": EXCLUDED})
     _start(folder, "app", str(folder / "state"))
 
 
