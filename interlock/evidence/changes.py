@@ -78,7 +78,8 @@ def _outcomes(previous: Record, current: Record) -> Iterator[str]:
         was, is_now = before.get(pair), now.get(pair)
         if is_now is None:
             assert was is not None
-            yield f"{pair} is not asked any more: it was {outcome_in_words(was)}"
+            if was is not Outcome.NOT_APPLICABLE:
+                yield f"{pair} is not asked any more: it was {outcome_in_words(was)}"
         elif was is None and is_now not in _QUIET:
             yield f"{pair} is new: {outcome_in_words(is_now)}{_because(current, pair)}"
         elif was is not None:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.demo_break import BREAKS
+from interlock.judge import catalogue
+from tools.demo_faults import BREAKS
 from tools.demo_site import NEW_RELEASE, OLD_RELEASE, memory_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,8 +107,12 @@ def test_the_demo_carries_a_release_from_a_shut_gate_to_verified_evidence(shown_
     assert demo.code == 0, demo.shown
     assert commands(demo) == [
         "planner interlock preflight",
+        "planner sed",
         "planner chmod",
         "planner sed",
+        "planner echo",
+        "planner interlock plan",
+        "planner interlock apply",
         "planner interlock preflight",
         "planner interlock plan",
         "planner interlock apply",
@@ -115,15 +120,24 @@ def test_the_demo_carries_a_release_from_a_shut_gate_to_verified_evidence(shown_
         "planner interlock apply",
         "planner interlock verify",
         "planner ls reports",
+        "planner interlock preflight",
+        "planner bin/copy-to-18",
+        "planner interlock preflight",
     ]
     assert f"APP_RELEASE={NEW_RELEASE}" in (demo.run / "instances" / "main" / "app.env").read_text()
 
 
-def test_the_shut_gate_names_the_open_backup_and_the_drifted_template(shown_twice: tuple[Demo, Demo]) -> None:
-    first, _, after = shown_twice[0].shown.partition("$ chmod 0600")
-    assert "0644" in first
-    assert "nginx" in first
-    assert "0644" not in after.partition("interlock plan")[0]
+def test_the_shut_gate_names_each_of_the_five_faults(shown_twice: tuple[Demo, Demo]) -> None:
+    first, _, _ = shown_twice[0].shown.partition("$ sed")
+    named = ("automation.no_automatic_apply", "backups.fresh", "backups.mode_0600", "site.undeclared", "templates.byte_equivalent")
+    assert [guardrail for guardrail in named if f"broken         {guardrail}" not in first] == []
+
+
+def test_the_copy_lacks_the_rows_that_were_booked_after_it_until_it_is_made_again(shown_twice: tuple[Demo, Demo]) -> None:
+    _, _, move = shown_twice[0].shown.partition("# And the move")
+    before, _, after = move.partition("$ bin/copy-to-18")
+    assert "parity.rows to-18" in before
+    assert "parity.rows" not in after
 
 
 def test_the_second_demo_in_the_same_folder_shows_the_same(shown_twice: tuple[Demo, Demo]) -> None:
@@ -201,6 +215,10 @@ def test_without_a_disk_in_memory_the_demo_says_why_it_cannot_go_on(run: Path) -
     assert demo.code == 1
     assert demo.shown.startswith("\ndemo: no disk in memory: neither /dev/shm nor /run/user/<uid> is a tmpfs mount")
     assert "remedy: " in demo.shown
+
+
+def test_every_guardrail_has_a_fault_on_the_demo_site() -> None:
+    assert {guardrail.id for guardrail in catalogue()} - {one.guardrail for one in BREAKS} == set()
 
 
 def test_each_fault_on_the_demo_site_is_named_by_its_own_guardrail(run: Path) -> None:
