@@ -764,3 +764,32 @@ def sql_definitions() -> SearchStrategy[str]:
         "é",
     )
     return st.lists(st.sampled_from(tokens), max_size=14).map("".join)
+
+
+# ---- automation: crontab lines, and conditions beside what Python says of them
+
+
+def cron_lines() -> SearchStrategy[tuple[str, str, str]]:
+    """When, command and input of a crontab's line; commands hold percent signs and blanks."""
+    number = st.integers(0, 59).map(str)
+    one = st.one_of(st.just("*"), number, st.builds("{}-{}".format, number, number), st.builds("*/{}".format, st.integers(1, 30)), st.just("MON"))
+    schedule = st.one_of(st.lists(one, min_size=5, max_size=5).map(" ".join), st.sampled_from(["@daily", "@reboot", "@hourly"]))
+    text = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="\\"), min_size=1, max_size=12)
+    words = st.lists(text, min_size=1, max_size=3).map(" ".join)
+    return st.tuples(schedule, words.map("run {}".format), st.one_of(st.just(""), words))
+
+
+def expressions() -> SearchStrategy[tuple[str, str]]:
+    """A forge's expression of values that are known, and the same in Python."""
+    pushed = ("github.event_name == 'push'", "(event == 'push')")
+    leaf = st.sampled_from([("true", "True"), ("false", "False"), pushed, ("github.event_name != 'push'", "(event != 'push')"), ("always()", "True")])
+
+    def deeper(inner: SearchStrategy[tuple[str, str]]) -> SearchStrategy[tuple[str, str]]:
+        both = st.tuples(inner, inner)
+        return st.one_of(
+            inner.map(lambda one: (f"!({one[0]})", f"(not {one[1]})")),
+            both.map(lambda two: (f"({two[0][0]} && {two[1][0]})", f"({two[0][1]} and {two[1][1]})")),
+            both.map(lambda two: (f"({two[0][0]} || {two[1][0]})", f"({two[0][1]} or {two[1][1]})")),
+        )
+
+    return st.recursive(leaf, deeper, max_leaves=8)

@@ -16,6 +16,7 @@ _FIELD = r"[0-9*][0-9A-Za-z*/,~-]*|[A-Za-z]{3}(?:[-,][A-Za-z]{3})*"
 _SCHEDULE = re.compile(rf"(?P<when>@[a-z]+|(?:{_FIELD})(?:[ \t]+(?:{_FIELD})){{4}})[ \t]+(?P<rest>\S.*)")
 _VARIABLE = re.compile(r"[ \t]*(?P<name>[A-Za-z_]\w*|\"[^\"]*\"|'[^']*')[ \t]*=[ \t]*(?P<value>.*)")
 _USER = re.compile(r"(?P<user>[a-z_][a-z0-9_.-]*\$?)[ \t]+(?P<command>\S.*)")
+_PROGRAMS = frozenset({"cd", "test", "flock", "bash", "sh", "nice", "ionice", "env", "exec", "sudo", "sleep", "timeout", "docker", "make", "if", "umask"})
 _USUAL_USERS = frozenset({"root", "www-data", "nobody", "postgres", "git", "deploy", "ubuntu", "admin", "mail", "daemon", "backup", "app", "nginx", "apache"})
 
 
@@ -110,7 +111,11 @@ def _has_users(text: str) -> bool:
             columns.append(_USER.fullmatch(found["rest"]))
     if not columns or any(column is None for column in columns):
         return False
-    return all(column is not None and (column["user"] in _USUAL_USERS or _begins_a_command(column["command"])) for column in columns)
+    return all(column is not None and _is_user(column["user"], column["command"]) for column in columns)
+
+
+def _is_user(word: str, behind: str) -> bool:
+    return word not in _PROGRAMS and (word in _USUAL_USERS or _begins_a_command(behind))
 
 
 def _begins_a_command(text: str) -> bool:
@@ -127,7 +132,10 @@ def is_system_path(path: str) -> bool | None:
 
 # ---- which files of a tree are crontabs
 
-_NAMES = re.compile(r"(?:.*[._-])?crontabs?(?:[._-](?:txt|root|example|prod\w*|\w*user))?|.*\.cron(?:\.(?:in|tmpl|tpl|j2))?|cronfile", re.IGNORECASE)
+_NAMES = re.compile(
+    r"(?:(?:.*[._-])?crontabs?(?:[._-](?:txt|root|example|prod\w*|\w*user))?|.*\.cron)(?:\.(?:in|tmpl|tpl|j2))?|cronfile",
+    re.IGNORECASE,
+)
 _OTHER = re.compile(r"\.(?:md|rst|html?|php|pyc?|js|ts|tsx|go|rs|rb|java|c|h|json|ya?ml|toml|sh|bash|service|timer|conf|log|svg|png|erb)$", re.IGNORECASE)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from interlock.config.models import Automation, Forge, ForgeKind, Site
 from interlock.config.yamltext import COMPOSE, YamlText, read_yaml
@@ -180,13 +181,35 @@ def _found_workflows(world: World, automation: Automation) -> Starters:
 
 # ---- the crontabs of a host
 
-_SPOOLS = ("/var/spool/cron/crontabs", "/var/spool/cron", "/var/spool/cron/tabs", "/etc/crontabs")  # Debian, Red Hat, SUSE, Alpine
-_PERIODS = ("hourly", "daily", "weekly", "monthly")
-_FOLDERS = (("/etc", ("crontab",)), ("/etc/cron.d", ()), *((spool, ()) for spool in _SPOOLS), *((f"/etc/cron.{period}", ()) for period in _PERIODS))
+
+class _Kind(Enum):
+    """How cron reads the files of a folder."""
+
+    SYSTEM = "system"  # crontabs with a column for the user
+    SPOOL = "spool"  # crontabs of users
+    PERIOD = "period"  # programs
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder that cron reads; `when` says when its programs run."""
+
+    path: str
+    kind: _Kind
+    suffixes: tuple[str, ...] = ()
+    when: str = ""
+
+
+_FOLDERS = (
+    _Folder("/etc", _Kind.SYSTEM, ("crontab",)),
+    _Folder("/etc/cron.d", _Kind.SYSTEM),
+    *(_Folder(path, _Kind.SPOOL) for path in ("/var/spool/cron/crontabs", "/var/spool/cron", "/var/spool/cron/tabs", "/etc/crontabs")),
+    *(_Folder(f"/etc/cron.{when}", _Kind.PERIOD, when=when) for when in ("hourly", "daily", "weekly", "monthly")),
+)
 
 
 def _looks(_site: Site, subject: Subject) -> Iterable[Look]:
-    return [ReadFolder(path, suffixes) for path, suffixes in _FOLDERS] if subject.name == CRON else ()
+    return [ReadFolder(folder.path, folder.suffixes) for folder in _FOLDERS] if subject.name == CRON else ()
 
 
 def _host_crontabs(world: World, subject: Subject, automation: Automation) -> Starters:
@@ -195,15 +218,15 @@ def _host_crontabs(world: World, subject: Subject, automation: Automation) -> St
     known = _Known(sources=_sources(world), scripts=_scripts(automation), declared=dict(_declared_lines(world, automation)))
     files: list[Starter] = []
     unread: list[CouldNotLook] = []
-    for folder, suffixes in _FOLDERS:
+    for folder in _FOLDERS:
         try:
-            answer = facts.folder(folder, suffixes)
+            answer = facts.folder(folder.path, folder.suffixes)
         except CouldNotLook as error:
             unread.append(error)
             continue
-        unread += [CouldNotLook(f"{folder}/{name} could not be read: {why}", remedy=_READABLE) for name, why in answer.unread.items()]
+        unread += [CouldNotLook(f"{folder.path}/{name} could not be read: {why}", remedy=_READABLE) for name, why in answer.unread.items()]
         for name, content in sorted(answer.files.items()):
-            files += _host_file(f"{folder}/{name}", content.decode("utf-8", "surrogateescape"), known)
+            files += _host_file(folder, name, content.decode("utf-8", "surrogateescape"), known)
     blind = "; ".join(error.what for error in unread[:3])
     return Starters(name=f"crontabs on {subject.host}", files=tuple(files), blind=blind, remedy=unread[0].remedy if unread else "")
 
@@ -220,15 +243,15 @@ class _Known:
     declared: Mapping[str, Declared]
 
 
-def _host_file(path: str, text: str, known: _Known) -> Iterator[Starter]:
-    folder, _, name = path.rpartition("/")
-    if folder.startswith("/etc/cron.") and folder != "/etc/cron.d":
+def _host_file(folder: _Folder, name: str, text: str, known: _Known) -> Iterator[Starter]:
+    path = f"{folder.path}/{name}"
+    if folder.kind is _Kind.PERIOD:
         if RUN_PARTS.fullmatch(name):
-            yield starter_of_run_parts(path, folder.rpartition(".")[2], text, known.sources, declared=known.scripts)
+            yield starter_of_run_parts(path, folder.when, text, known.sources, declared=known.scripts)
         return
-    if folder == "/etc" and name != "crontab":
+    if folder.suffixes and name not in folder.suffixes:  # /etc/anacrontab runs the folders of the periods
         return
-    crontab = parse_crontab(text, system=folder in ("/etc", "/etc/cron.d"))
+    crontab = parse_crontab(text, system=folder.kind is _Kind.SYSTEM)
     kept = tuple(line for line in crontab.lines if line.command.strip() not in known.declared)
     yield starter_of_crontab(path, replace(crontab, lines=kept), known.sources, declared=known.scripts)
     for line in crontab.lines:
