@@ -215,7 +215,7 @@ def _module(name: str, container: Container, kept: list[tuple[str, str]], base: 
     at = f"{_HERE}container {container.name}, {container.state}"
     part = Part(name=name, letter=letter, at=at, image=container.image, container=container.name)
     part.volumes, part.paths = [volume for _, volume in kept if volume], [path for path, _ in kept]
-    module = described(part, Known(base, "proposed"), None, None)
+    module = described(part, [Known(base, "proposed")], None, None)
     return From(module.value | _MARK, module.origin)
 
 

@@ -155,8 +155,8 @@ def _is_in_tree(path: str, in_tree: frozenset[str]) -> bool:
     )
 
 
-def described(part: Part, base: Known, note: str | None, database: str | None) -> Any:
-    """A part as a module of the site file."""
+def described(part: Part, bases: Sequence[Known], note: str | None, database: str | None) -> Any:
+    """A part as a module of the site file. `bases` are directories for backups: the first that is not inside of what it backs up is taken."""
     image = part.image.partition("@")[0]
     what = f"{part.at}, {image or 'built here'}"
     module: dict[str, Any] = {}
@@ -170,6 +170,7 @@ def described(part: Part, base: Known, note: str | None, database: str | None) -
         module["volumes"] = part.volumes
     if part.paths:
         module["paths"] = part.paths
+    base = next((one for one in bases if not any(f"{one.value}/".startswith(f"{path.rstrip('/')}/") for path in part.paths)), bases[-1])
     module["backups"] = From(posixpath.join(base.value, part.name), base.at)
     module["owner"] = From("root", "proposed")
     if part.letter in NEEDS_NOTE:

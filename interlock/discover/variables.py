@@ -27,7 +27,9 @@ _STACK_FILE = re.compile(
     r"(?<![\w$}/.:-])(/(?:opt|srv|home|root|var|usr/local|data|mnt|apps?)(?:/[\w.@-]+)+)/(?:\.env|docker-compose[\w.-]*\.ya?ml|compose[\w.-]*\.ya?ml)(?![\w.-])"
 )
 _WORKING_DIRECTORY = re.compile(r"^WorkingDirectory=(/[\w./@-]+)", re.MULTILINE)
-_BACKUP_DIR = re.compile(r"\b[A-Z_]*BACKUPS?_?(?:DIR|ROOT|PATH|LOCATION|DEST|FOLDER|DIRECTORY)[A-Z]*=[\"']?(?:\$\{\w+:?[-=])?(/[\w./-]+)")
+_BACKUP_DIR = re.compile(
+    r"^[ \t]*(?:export[ \t]+|readonly[ \t]+)?\w+=[\"']?(?:\$\{\w+:?[-=])?((?:/[\w.-]+)*/[\w-]*backups?[\w-]*)(?:/[\w-]+)*/?[\"'}]*[ \t]*(?:#.*)?$", re.MULTILINE
+)
 
 
 _NO_DISK_OF_STATE = ("/", "/boot", "/boot/efi", "/mnt", "/tmp")  # noqa: S108, mountpoints of others
@@ -284,6 +286,6 @@ def stack_directory(texts: Iterable[Text]) -> Known | None:
 def backups_root(scripts: Iterable[Text]) -> Known | None:
     """The directory that scripts write backups to, where one says it."""
     for text in scripts:
-        if "BACKUP" in text.content and (match := _BACKUP_DIR.search(text.content)):
+        if "backup" in text.content and (match := _BACKUP_DIR.search(text.content)):
             return Known(posixpath.normpath(match[1]), text.at(match.start()))
     return None

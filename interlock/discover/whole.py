@@ -262,10 +262,11 @@ class _Discovery:
         others = [modules.parts(self._composed(chain), place) for chain in self.kept[1:]]
         modules.add_volumes(found, others)
         said = backups_root(self.scripts)
-        base = said or Known(f"/var/backups/{self.name}", "proposed")
+        proposed = Known(f"/var/backups/{self.name}", "proposed")
+        bases = [said, proposed] if said else [proposed]
         known = {name for name, _ in modules.databases(self.composition)}
         section = {
-            name: modules.described(part, base, modules.note_for(part, self.found.restore_notes), name if part.letter == "A" and name in known else None)
+            name: modules.described(part, bases, modules.note_for(part, self.found.restore_notes), name if part.letter == "A" and name in known else None)
             for name, part in found.items()
         }
         return section or None
