@@ -158,15 +158,14 @@ class VariableSeen:
 class Users:
     """The services that use state, in one chain or among the running containers of a host.
 
-    `where` says which, in words. The source of each mount is the directory of the host behind it. `declared` are the names that the site gives, None when
-    it leaves them to the variable; `nowhere` those of them that no chain has. `elsewhere` is True when another chain has services that use state.
+    `where` says which, in words. The source of each mount is the directory of the host behind it. `nowhere` are names that the site gives and no chain
+    has. `elsewhere` is True when another chain has services that use state.
     """
 
     where: str
     variable: StateVariable
     expected: str
     services: tuple[Service, ...]
-    declared: tuple[str, ...] | None = None
     nowhere: tuple[str, ...] = ()
     elsewhere: bool = False
 

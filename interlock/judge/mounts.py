@@ -11,6 +11,7 @@ from interlock.config.chain_subjects import chain_of, chain_subjects
 from interlock.config.models import Site
 from interlock.facts.mounts import BACKUPS, NOT_RECURSIVE, ChainLayout, DeclaredDisk, Directories, HostLayout, Layout, Mount, WritablePlace, is_below
 from interlock.facts.stack import Service, ServiceMount
+from interlock.facts.state_dir import on_host
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
 ANONYMOUS_MAJOR = "0:"  # btrfs, overlay, NFS, tmpfs: the kernel makes the number up, it is not the block device's
@@ -164,7 +165,7 @@ def judge_host_layout(host: HostLayout) -> Held | Broken | Unproven:
     if host.users is None:
         return Held(said)
     if not host.users:
-        return Unproven(f"{said}; no running container uses state", remedy="start the stack, or name its services in state_dir.services")
+        return Held(f"{said}; no container runs that uses state and could be asked")
     judgement = _judge_users(host.declared, host.directories, host.users)
     return Held(f"{said}; {judgement.message}", judgement.details) if isinstance(judgement, Held) else judgement
 
@@ -253,9 +254,9 @@ def _not_nested(directories: Directories, user: Service) -> tuple[str, str] | No
     shown = user.mount_over(seen)
     if shown is None:
         return "state-not-bound", f"has {directories.variable}={seen}, which no mount covers"
-    on_host = posixpath.normpath(posixpath.join(shown.source, posixpath.relpath(seen, shown.target))) if shown.source else "a volume of the engine"
-    if on_host != directories.state:
-        return "state-elsewhere", f"has {directories.variable}={seen}, which is {on_host} on the host and not {directories.state}"
+    outside = on_host(user, seen)
+    if outside != directories.state:
+        return "state-elsewhere", f"has {directories.variable}={seen}, which is {outside or 'a volume of the engine'} on the host and not {directories.state}"
     return _hides_the_disk(directories, shown)
 
 

@@ -133,7 +133,6 @@ def _users_in_chain(world: World, chain: str) -> Users:
         variable=variable_of(declared),
         expected=declared.container_path or declared.path,
         services=mine,
-        declared=declared.services,
         nowhere=tuple(name for name in declared.services or () if name not in known),
         elsewhere=any(uses for _, uses in others.values()),
     )
@@ -182,7 +181,6 @@ def _users_running(world: World, host: str) -> Users:
         variable=variable_of(declared),
         expected=declared.container_path or declared.path,
         services=mine,
-        declared=declared.services,
     )
 
 
