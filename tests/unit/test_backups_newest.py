@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from interlock.errors import CouldNotLook
 from interlock.facts.backup_manifests import Manifest, Told, in_words, taken
-from interlock.facts.backups import BackupAge, NewestBackup, State, before, without_stamp
+from interlock.facts.backups import BackupAge, NewestBackup, State, before, format_of, without_stamp
 from interlock.facts.looks import Entry, Examined, Listing, StatAnswer
+from interlock.judge.backup.newest import FORMATS
 from interlock.judge.backups import judge_fresh, judge_intact
-from interlock.verdicts import Broken, Detail, Held, Judgement, Outcome, Unproven
+from interlock.verdicts import Broken, Detail, Held, Judgement, NullSink, Outcome, Unproven, settle
 
 NOW = datetime(2026, 11, 20, 21, 0, 0, tzinfo=UTC)
 DIGEST = hashlib.sha256(b"whole").hexdigest()
@@ -359,3 +360,46 @@ def test_details_carry_no_ages_in_what_identifies_them() -> None:
     found = judge_fresh(age(examined(mtime=at(hours=26)), state=(State(path="/srv/app", changed="/srv/app/x", mtime=at(hours=1)),)))
     assert isinstance(found, Broken)
     assert [(detail.what, detail.kind) for detail in found.details if isinstance(detail, Detail)] == [("age", "stale"), ("/srv/app", "changed-since")]
+
+
+# ---- whatever lies there
+
+_MANIFESTS = st.sampled_from(["", ours(), ours(bytes=6), ours(module="b"), ours(started="2026-11-01T00:00:00Z"), f"{DIGEST}  x", "0" * 64, "{", "{}"])
+_FILES = st.lists(
+    st.builds(
+        examined,
+        st.sampled_from(["a.tar.gz", "a-20261120T200000Z.tar.gz", "a-20301120T200000Z.sql", "a.list", "a.age"]),
+        size=st.sampled_from([0, 5, 6]),
+        mtime=st.integers(at(days=40), at(days=-2)),
+        format=st.sampled_from(["tar", "pg-custom", "pg-plain", "rdb", "unknown", ""]),
+        whole=st.sampled_from([True, False, None]),
+        manifest=_MANIFESTS,
+        names=st.sampled_from([(), ("srv/app", "srv/app/rows"), ("toc.dat",)]),
+    ),
+    max_size=3,
+)
+_LETTERS = st.sampled_from("ABCDEFG")
+
+
+@given(_FILES, _LETTERS)
+def test_nothing_is_held_that_was_not_read_to_its_end(files: list[Examined], letter: str) -> None:
+    if isinstance(judge_intact(newest(*files, letter=letter)), Held):
+        judged = [file for file in files if format_of(file) in FORMATS[letter] or not file.name.endswith(".list")]
+        assert any(format_of(file) in FORMATS[letter] for file in judged)
+        assert all(file.whole and file.size for file in judged)
+
+
+@given(_FILES, _LETTERS, st.integers(1, 10**6))
+def test_nothing_is_fresh_that_is_older_than_its_limit_or_was_not_verified(files: list[Examined], letter: str, fresh_for: int) -> None:
+    if isinstance(judge_fresh(age(*files, letter=letter, fresh_for=fresh_for)), Held):
+        assert not any(file.whole is False or file.size == 0 for file in files if not file.name.endswith(".list"))
+        right = [file for file in files if format_of(file) in FORMATS[letter]] or files  # what we verified ourselves counts unread
+        assert min(taken(file).at for file in right) >= NOW - timedelta(seconds=fresh_for)
+        assert not isinstance(judge_intact(newest(*files, letter=letter)), Broken)
+
+
+@given(_FILES, _LETTERS)
+def test_a_verdict_is_broken_when_a_detail_is_and_only_then(files: list[Examined], letter: str) -> None:
+    for found in (judge_intact(newest(*files, letter=letter)), judge_fresh(age(*files, letter=letter))):
+        if found.details:  # type: ignore[union-attr]
+            assert settle(found, NullSink()).outcome.value == type(found).__name__.lower()
