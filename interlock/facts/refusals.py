@@ -67,8 +67,14 @@ def _service(found: re.Match[str]) -> tuple[str, tuple[Path, ...]]:
 
 def _dotted(found: re.Match[str]) -> tuple[str, tuple[Path, ...]]:
     path = _path(found["path"])
-    more = found.groupdict().get("key")
-    return ".".join(map(str, path)) + (f".{more}" if more else ""), (((*path, more), path) if more else (path,))
+    return ".".join(map(str, path)), (path,)
+
+
+def _foreign(found: re.Match[str]) -> tuple[str, tuple[Path, ...]]:
+    """Keys that compose does not know, which it names in any order."""
+    path = _path(found["path"] or "")
+    keys = sorted(re.findall(r"[\w.-]+", found["keys"]))
+    return ".".join(map(str, (*path, " ".join(keys)))), (*((*path, key) for key in keys), path)
 
 
 def _named(found: re.Match[str]) -> tuple[str, tuple[Path, ...]]:
@@ -93,8 +99,11 @@ _KNOWN: tuple[tuple[Trouble, re.Pattern[str], Callable[[re.Match[str]], tuple[st
         (Trouble.MISSING_FILE, r"(?:open|stat|lstat) (?P<file>\S.*?): no such file or directory", _named),
         (Trouble.SYNTAX, r"(?:(?<![\w.])yaml: |mapping key \S+ already defined|did not find expected)[^\n]*", _nothing),
         (Trouble.INVALID, r'cannot extend service "(?P<service>[^"]+)" in [^\n]*', _service),
-        (Trouble.INVALID, rf"validating [^\n]*?: {_PATH} [Aa]dditional propert(?:y|ies) '?(?P<key>[\w.-]+)", _dotted),
-        (Trouble.INVALID, r"validating [^\n]*?: +(?:\(root\) )?[Aa]dditional propert(?:y|ies) '?(?P<path>[\w.-]+)", _dotted),
+        (
+            Trouble.INVALID,
+            rf"validating [^\n]*?: +(?:\(root\) |{_PATH} )?[Aa]dditional propert(?:y|ies) (?P<keys>'?[\w.-]+'?(?:, '[\w.-]+')*)",
+            _foreign,
+        ),
         (Trouble.INVALID, rf"validating [^\n]*?: {_PATH} ", _dotted),
         (Trouble.INVALID, rf"(?:error while interpolating|invalid interpolation format for) {_PATH}", _dotted),
         (Trouble.INVALID, rf"(?:error decoding )?'{_PATH}'", _dotted),

@@ -18,7 +18,7 @@ from interlock.facts.compose import ChainAnswer, ChainFault, ChainMounts, Compos
 from interlock.facts.refusals import Refusal, Trouble
 from interlock.facts.stack import ServiceMount, Stack
 from interlock.observe.chains import discover_chains
-from interlock.observe.stack import compose_yaml, prefix, resolution, stack
+from interlock.observe.stack import compose_yaml, prefix, resolution, stack, with_included
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
 
@@ -96,9 +96,10 @@ def _ignored(world: World, path: str) -> bool:
 
 def _place(world: World, files: Sequence[str], answer: Refusal) -> tuple[str, int | None]:
     """Where the files say what docker compose refuses: the longest of the key paths that one of them has, in the file that it names, else the last one."""
-    named = [file for file in files if f"{file}: " in answer.words or f"{file}:" in answer.words]
+    named = [file for file in files if f"{file}:" in answer.words]
+    every = (*reversed(files), *(file for file in with_included(world, files) if file not in files))
     for path in answer.paths:
-        for file in named or reversed(files):
+        for file in named or every:
             if (line := _line(world, file, path)) is not None:
                 return file, line
     return (named or files)[-1 if not named else 0], None

@@ -17,7 +17,7 @@ from interlock.facts.env_sources import keys_of_example, keys_of_script, keys_of
 from interlock.facts.looks import Look, ReadFile, Stat
 from interlock.facts.placeholders import VALUES, Asked
 from interlock.observe.chains import is_of_others
-from interlock.observe.stack import DOT_ENV, scalars
+from interlock.observe.stack import DOT_ENV, scalars, with_included
 from interlock.observe.tree import MissingFile
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
@@ -108,7 +108,10 @@ def _given(world: World, instance: str, files: Sequence[tuple[str, bytes | None]
 
 
 def _texts(world: World, chains: Iterable[str]) -> tuple[ChainTexts, ...]:
-    return tuple(ChainTexts(chain=name, scalars=tuple(one for file in world.site.chains[name].files for one in scalars(world, file))) for name in chains)
+    return tuple(
+        ChainTexts(chain=name, scalars=tuple(one for file in with_included(world, world.site.chains[name].files) for one in scalars(world, file)))
+        for name in chains
+    )
 
 
 # ---- what a new installation is given

@@ -156,6 +156,33 @@ def compose_yaml(world: World, path: str) -> YamlText:
     return read
 
 
+def with_included(world: World, files: Sequence[str]) -> tuple[str, ...]:
+    """The files, and those of the tree that they take in by `include:` and `extends:`, as far as their paths hold no variables."""
+    found = dict.fromkeys(files)
+    waiting = list(files)
+    while waiting:
+        file = waiting.pop(0)
+        for path in _included(world, file):
+            if path not in found and _is_there(world, path):
+                found[path] = None
+                waiting.append(path)
+    return tuple(found)
+
+
+def _included(world: World, file: str) -> Iterator[str]:
+    data = compose_yaml(world, file).data
+    top = data if isinstance(data, dict) else {}
+    services = top.get("services")
+    named = [service["extends"] for service in (services.values() if isinstance(services, dict) else ()) if isinstance(service, dict) and "extends" in service]
+    said = [one.get("file") for one in named if isinstance(one, dict)]
+    listed = top.get("include")
+    for one in listed if isinstance(listed, list) else ():
+        paths = one.get("path") if isinstance(one, dict) else one
+        said += paths if isinstance(paths, list) else [paths]
+    folder = os.path.dirname(file)  # noqa: PTH120 - a name in the tree
+    yield from (os.path.normpath(os.path.join(folder, path)) for path in said if isinstance(path, str) and "$" not in path and "://" not in path)  # noqa: PTH118
+
+
 def scalars(world: World, path: str) -> tuple[Scalar, ...]:
     """Every text value of a compose file that has a `$` in it. Raises `CouldNotLook` as `compose_yaml` does."""
 
@@ -195,6 +222,17 @@ def env_values(world: World, files: Sequence[str]) -> dict[str, str]:
     return values
 
 
+def chain_values(world: World, name: str) -> Mapping[str, str]:
+    """What the env files of a chain give; what they lack is a variable that nobody knows from the files."""
+    declared = world.site.chains[name]
+    return world.once(("chain values", name), lambda: env_values(world, _named(declared.files, _env_files(world, name, declared))))
+
+
+def _named(files: tuple[str, ...], env_files: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The env files that docker compose reads: those that are named, else `.env` beside the first file."""
+    return env_files if env_files is not None else (os.path.normpath(os.path.join(os.path.dirname(files[0]), DOT_ENV)),)  # noqa: PTH118, PTH120
+
+
 # ---- one chain
 
 
@@ -214,7 +252,7 @@ class _Resolving:
 
     @classmethod
     def begin(cls, world: World, files: tuple[str, ...], env_files: tuple[str, ...] | None, *, part: bool = False) -> _Resolving:
-        named = env_files if env_files is not None else (os.path.normpath(os.path.join(os.path.dirname(files[0]), DOT_ENV)),)  # noqa: PTH118, PTH120
+        named = _named(files, env_files)
         there = tuple(file for file in named if _is_there(world, file))
         absent = tuple(file for file in named if file not in there) if env_files is not None else ()
         values = env_values(world, there)
@@ -225,7 +263,7 @@ class _Resolving:
 
         It names one fault at a time, and not always the same one first: what is missing is given, and it is asked again.
         """
-        texts = [scalar for file in self.files for scalar in scalars(self.world, file)]
+        texts = [scalar for file in with_included(self.world, self.files) for scalar in scalars(self.world, file)]
         faults: list[Refusal] = []
         for _ in range(MOST_TRIES):
             found = self._asked()
@@ -306,7 +344,11 @@ class _Resolving:
                 files = (*files, _written(folder, "env-files.yaml", _patient_overlay(self.world, files, without=self.patient == WITHOUT_ENV_FILES)))
             if self.added:
                 files = (*files, _written(folder, "added.json", json.dumps(self.added)))
-            answer = compose.config(files, directory=self.world.tree.root, environ={**_environ(self.world), **self.assumed}, env_files=given or ())
+            # In the folder of its first file, as most people start it: some of what it names is looked for from there, and from nowhere else.
+            home = os.path.dirname(files[0])  # noqa: PTH120 - a name in the tree
+            files, given = (tuple(one if one.startswith("/") else os.path.relpath(one, home or ".") for one in named) for named in (files, given or ()))
+            environ = {**_environ(self.world), **self.assumed}
+            answer = compose.config(files, directory=self.world.tree.root / home, environ=environ, env_files=given)
         return answer if isinstance(answer, Model) else refusal(answer.why)
 
 
