@@ -342,7 +342,7 @@ def _read_write(place: WritablePlace, shown: Mount) -> Detail:
 
 def _enough(what: str, free: int, needed: int, who: str, *, missing: str = "") -> Detail:
     shown = f"{free:,} {what} are free" if what == "inodes" else f"{_size(free)} are free"
-    wants = f"{needed:,} {what}" if what == "inodes" else _size(needed)
+    wants = f"{needed:,}" if what == "inodes" else _size(needed)
     if free < max(needed, 1):
         return Detail(
             what=what, outcome=Outcome.BROKEN, kind=f"too-few-{what}", message=f"{shown}, and {who} needs {wants}" if needed else f"no {what} are free"

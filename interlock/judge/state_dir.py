@@ -32,7 +32,6 @@ from interlock.judge.mounts import in_short
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
 LIVE = frozenset({When.PREFLIGHT, When.POSTFLIGHT})
-FROM_FILES = frozenset({When.STATIC})
 STATIC_AND_LIVE = frozenset({When.STATIC, When.PREFLIGHT, When.POSTFLIGHT})
 RUNNING = "running"
 SHOWN = 5  # of differing keys that the one sentence names
@@ -162,12 +161,13 @@ SERVICES_AGREE = Guardrail(
 
 
 def host_and_stack(site: Site) -> Sequence[Subject]:
-    """The variable, where somebody on the host or in the stack reads it: scripts always, chains from files, running containers on the host."""
+    """The variable, where somebody on the host or in the stack reads it: a script, a chain of compose files, or on the host a running container."""
     if site.state_dir is None:
         return []
-    from_files = FROM_FILES if site.state_dir.readers or site.chains else frozenset()
-    live = LIVE if site.state_dir.readers or site.host(site.state_dir.host).engine else frozenset()
-    return [Subject(name=site.state_dir.variable, host=site.state_dir.host, when=from_files | live)] if from_files | live else []
+    from_files = bool(site.state_dir.readers or site.chains)
+    if not from_files and not site.host(site.state_dir.host).engine:
+        return []
+    return [Subject(name=site.state_dir.variable, host=site.state_dir.host, when=None if from_files else LIVE)]
 
 
 def judge_host_and_stack(seen: HostAndStack) -> Held | Broken | Unproven:
@@ -177,7 +177,7 @@ def judge_host_and_stack(seen: HostAndStack) -> Held | Broken | Unproven:
         return Unproven(f"neither a reader of the host nor a service uses {seen.variable.name}", remedy="name its readers in state_dir.readers")
     bad = [detail for detail in details if detail.outcome is not Outcome.HELD]
     if not bad:
-        return Held(f"{_counted(details)} come to {seen.expected}", details)
+        return Held(f"{_counted(details)} come{'s' if len(details) == 1 else ''} to {seen.expected}", details)
     said = f"{len(details) - len(bad)} of {_counted(details)} come to {seen.expected}: {in_short(bad)}"
     if any(detail.outcome is Outcome.BROKEN for detail in bad):
         return Broken(said, remedy=f"let each of them take {seen.variable.name} from one env file, with the default {seen.variable.default}", details=details)
@@ -185,7 +185,7 @@ def judge_host_and_stack(seen: HostAndStack) -> Held | Broken | Unproven:
 
 
 def _counted(details: Sequence[Detail]) -> str:
-    return f"{len(details)} reader{'s' * (len(details) != 1)} of the state directory"
+    return f"{len(details)} reader{'s' if len(details) != 1 else ''} of the state directory"
 
 
 def _reader_details(seen: HostAndStack) -> Iterator[Detail]:

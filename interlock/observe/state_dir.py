@@ -34,6 +34,7 @@ from interlock.facts.state_dir import (
     VariableSeen,
     given_by,
     in_env_file,
+    on_host,
 )
 from interlock.facts.state_dir_readers import readings
 from interlock.facts.substitution import references
@@ -267,11 +268,11 @@ def _same(facts: HostFacts, declared: StateDir) -> dict[str, str]:
 
 
 def _users_on_the_host(world: World, subject: Subject) -> Iterator[Users]:
-    """Who runs, in a live look; what would be started, from files."""
-    if not world.live:
-        yield from (_users_in_chain(world, chain) for chain in world.site.chains_on_disks)
-    elif world.site.host(subject.host).engine:
+    """Who runs, in a live look that has an engine to ask; else what would be started."""
+    if world.live and world.site.host(subject.host).engine:
         yield _users_running(world, subject.host)
+    else:
+        yield from (_users_in_chain(world, chain) for chain in world.site.chains_on_disks)
 
 
 # ---- secrets_present
@@ -378,7 +379,7 @@ def _mounted_copies(world: World, name: str, state: str, noun: Precedence) -> Mo
         CopyMounts(
             chain=chain,
             service=service.name,
-            state_read_only=_read_only_at(service, inside),
+            state_read_only=_read_only_at(service, inside, state),
             fallback_read_only=_read_only_over(service, fallbacks, noun.fallback),
         )
         for chain in world.site.chains_on_disks
@@ -396,9 +397,10 @@ def _on_this_machine(world: World, path: str) -> Iterator[str]:
             yield below(str(world.tree.root.resolve()), posixpath.relpath(path, instance.directory))
 
 
-def _read_only_at(service: Service, inside: str) -> bool | None:
+def _read_only_at(service: Service, inside: str, outside: str) -> bool | None:
+    """Whether a service can only read a path; None when it has another directory of the host there, or none."""
     mount = service.mount_over(inside)
-    return None if mount is None else mount.read_only
+    return None if mount is None or on_host(service, inside) not in (outside, None) else mount.read_only
 
 
 def _read_only_over(service: Service, outside: Iterable[str], inside: str) -> bool | None:

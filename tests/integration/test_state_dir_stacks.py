@@ -263,3 +263,8 @@ def test_a_state_copy_that_cannot_be_written_is_broken(tmp_path: Path) -> None:
 def test_a_copy_whose_directory_nobody_mounts_proves_nothing(tmp_path: Path) -> None:
     elsewhere = {"precedence": {"shop": {"state": "/elsewhere/shop.yaml", "fallback": "/app/config/shop.yaml"}}}
     assert isinstance(copies(world(tmp_path, state_dir=elsewhere)), Unproven)
+
+
+def test_another_directory_at_the_same_path_is_no_copy(tmp_path: Path) -> None:
+    other = FLAT.replace("      - caddy_data:/data\n", "      - /srv/static:/data-state:ro\n      - ./config:/app/config:ro\n")
+    assert isinstance(copies(world(tmp_path, state_dir=declared("/app/config/shop.yaml"), texts={"flat.yaml": other})), Held)
