@@ -3,8 +3,8 @@
     python -m benchmarks.init
     python -m benchmarks.init --tree ~/src/agnes-the-ai-analyst --rounds 9
 
-Without --tree it is a checkout of about 3,000 files made of this project's own: programs, scripts, pages, workflows, compose files. Wall time is compared, for a
-human waits; CPU time is shown beside it.
+Without --tree it is a checkout of about 3,000 files made of this project's own: programs, scripts, pages, workflows, compose files. Wall time is compared,
+for a human waits; CPU time is shown beside it.
 """
 
 from __future__ import annotations

@@ -96,7 +96,8 @@ def test_a_hostile_tree_makes_a_site_that_loads_and_leaves_no_draft(tmp_path: Pa
             "compose.broken.yaml": "a: [\n",
             "compose.conflict.yaml": "<<<<<<< a\n=======\n>>>>>>> b\n",
             "compose.deep.yaml": "a: " + "[" * 5000 + "]" * 5000,
-            "compose.strange.yaml": "services: {'a b/c': {image: redis, volumes: ['v:/d', 'x\ty:/z', ':', '::', ''], ports: ['', 'x', '70000:1', '1-3:1-3', 5]}, 7: 8}\n",
+            "compose.strange.yaml": "services: {'a b/c': {image: redis, volumes: ['v:/d', 'x\ty:/z', ':', '::', ''], "
+            "ports: ['', 'x', '70000:1', '1-3:1-3', 5]}, 7: 8}\n",
             "compose.list.yaml": "- a\n- b\n",
             "compose.odd.yaml": "services: [1, {a: b}]\nvolumes: 3\nname: {a: b}\n",
             ".env": "A='\nB=${\nSTATE_DIR=${X:-${Y}}\nDATA_DIR=/da ta\n",
