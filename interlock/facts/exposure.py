@@ -42,6 +42,14 @@ def reach(address: IPAddress) -> Reach:
     return Reach.OUTSIDE
 
 
+def reach_of(text: str) -> Reach:
+    """From where an address that somebody wrote can be reached; what is none, or nothing, is taken for every address of the machine."""
+    try:
+        return reach(ipaddress.ip_address(text.strip("[]").partition("%")[0]))
+    except ValueError:
+        return Reach.OUTSIDE
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Port:
     """A port as operators write it, `443/tcp`."""
@@ -59,7 +67,7 @@ class Port:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
     """A port that a service publishes. `address` is empty for all addresses of the host; `first` and `last` are the host's ports, both 0 when the engine
-    chooses. `file` and `line` say where."""
+    chooses. `file` and `line` say where. `assumed` are variables that have no value here and may say which address or port it is."""
 
     service: str
     image: str
@@ -70,6 +78,7 @@ class Publication:
     protocol: str
     file: str
     line: int | None
+    assumed: tuple[str, ...] = ()
 
     @property
     def ports(self) -> tuple[Port, ...]:
@@ -78,11 +87,8 @@ class Publication:
 
     @property
     def reach(self) -> Reach:
-        """From where it can be reached; an address that is no address is taken for all of them."""
-        try:
-            return reach(ipaddress.ip_address(self.address.strip("[]").partition("%")[0]))
-        except ValueError:
-            return Reach.OUTSIDE
+        """From where it can be reached."""
+        return reach_of(self.address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from interlock.facts.expect import HttpSeen
+from interlock.facts.placeholders import VALUES, Asked
 from interlock.facts.shell import Command, parse
 from interlock.facts.stack import Service, Stack
 
@@ -122,6 +123,8 @@ def _netcat(words: Sequence[str]) -> Iterator[Probe]:
 
 # ---- a stack
 
+_PLACEHOLDERS = (VALUES[Asked.PORT], VALUES[Asked.NUMBER])  # what stands for a variable without a value says nothing of a port
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedPort:
@@ -155,7 +158,7 @@ def checked_ports(stack: Stack, service: Service) -> Iterator[CheckedPort]:
         return
     for probe in probes(service.healthcheck.get("test") or ()):
         target = _target(stack, service, probe.host)
-        if target is None:
+        if target is None or (stack.assumed and str(probe.port) in _PLACEHOLDERS):
             continue
         yield CheckedPort(
             service=service.name,

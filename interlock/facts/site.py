@@ -36,6 +36,7 @@ class Keeper:
 
     `users` are groups of names, one for each container that uses it. `bound` is the directory of the host that a volume shows by its options. `suffix` is
     the path of a directory whose place on the host nobody knows from the files, relative to the project. `disk`: it is the mount of a whole file system.
+    `assumed` are variables without a value here that say which one it is.
     """
 
     kind: Kind
@@ -47,6 +48,7 @@ class Keeper:
     disk: bool = False
     file: str = ""
     line: int | None = None
+    assumed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

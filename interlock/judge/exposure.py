@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import ip_address
 from typing import assert_never
 
 from interlock.config.chain_subjects import chain_subjects
 from interlock.config.models import Site
-from interlock.facts.exposure import REFUSED, ChainPorts, HostNetwork, HostPorts, Listener, Publication, Reach, RefusedSeen, reach
+from interlock.facts.exposure import REFUSED, ChainPorts, HostNetwork, HostPorts, Listener, Publication, Reach, RefusedSeen, reach_of
 from interlock.facts.known_images import KnownServer, by_port, recognise
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
@@ -52,7 +51,7 @@ def _judge_chain(chain: ChainPorts) -> Held | Broken | Unproven:
     if bad := [detail for detail in details if detail.outcome is Outcome.BROKEN]:
         return Broken(_said(bad), remedy=remedy, details=details)
     if unknown := [detail for detail in details if detail.outcome is Outcome.UNPROVEN]:
-        return Unproven(_said(unknown), remedy="name its ports below `expose:` of the service, or give it a network of its own", details=details)
+        return Unproven(_said(unknown), remedy=_would_prove(unknown), details=details)
     aside = f"; on the host's network, with ports that no file tells: {', '.join(one.service for one in chain.host_network)}" if _untold(chain) else ""
     if not chain.publications:
         return Held(f"no service publishes a port{aside}", details)
@@ -60,28 +59,41 @@ def _judge_chain(chain: ChainPorts) -> Held | Broken | Unproven:
     return Held(f"{nothing}{aside}", details)
 
 
+def _would_prove(unknown: Sequence[Detail]) -> str:
+    if any(detail.kind == "assumed" for detail in unknown):
+        return "give the variables a value in an env file of the chain (`env_files`)"
+    return "name its ports below `expose:` of the service, or give it a network of its own"
+
+
 def _untold(chain: ChainPorts) -> bool:
     return chain.public is None and any(not one.exposed for one in chain.host_network)
 
 
 def _published(one: Publication, chain: ChainPorts) -> Detail:
-    where = one.address or "all addresses"
     what = f"{one.service}: {one.address or '*'}:{one.first}:{one.target}/{one.protocol}"
+    outcome, kind, message = _assumed(one, chain) if one.assumed else _known(one, chain)
+    return Detail(what=what, outcome=outcome, kind=kind, message=message, file=one.file, line=one.line)
+
+
+def _assumed(one: Publication, chain: ChainPorts) -> tuple[Outcome, str, str]:
+    """A port whose address or number is in a variable that nobody gives here."""
+    said = f"{', '.join(one.assumed)} has no value here, and decides where {one.service} publishes {one.target}/{one.protocol}"
+    return (Outcome.HELD, "", said) if chain.public is None else (Outcome.UNPROVEN, "assumed", said)
+
+
+def _known(one: Publication, chain: ChainPorts) -> tuple[Outcome, str, str]:
     host_ports = "a port of the engine's choice" if not one.first else f"port {one.first}" if one.first == one.last else f"ports {one.first}-{one.last}"
-    said = f"{one.service} publishes {one.target}/{one.protocol} on {where}, {host_ports}"
+    said = f"{one.service} publishes {one.target}/{one.protocol} on {one.address or 'all addresses'}, {host_ports}"
     if one.reach is not Reach.OUTSIDE:
-        return Detail(what=what, outcome=Outcome.HELD, message=said, file=one.file, line=one.line)
+        return Outcome.HELD, "", said
     if chain.public is None:
         server = private_server(one)
-        if server is None:
-            return Detail(what=what, outcome=Outcome.HELD, message=said, file=one.file, line=one.line)
-        return Detail(what=what, outcome=Outcome.BROKEN, kind="published-database", message=f"{said}: {server.name} for everyone", file=one.file, line=one.line)
+        return (Outcome.BROKEN, "published-database", f"{said}: {server.name} for everyone") if server else (Outcome.HELD, "", said)
     if not one.ports:
-        return Detail(what=what, outcome=Outcome.BROKEN, kind="any-port", message=f"{said}: nobody can declare it", file=one.file, line=one.line)
-    undeclared = [port for port in one.ports if port not in chain.public]
-    if not undeclared:
-        return Detail(what=what, outcome=Outcome.HELD, message=f"{said}, as declared", file=one.file, line=one.line)
-    return Detail(what=what, outcome=Outcome.BROKEN, kind="published", message=f"{said}, and is not declared", file=one.file, line=one.line)
+        return Outcome.BROKEN, "any-port", f"{said}: nobody can declare it"
+    if all(port in chain.public for port in one.ports):
+        return Outcome.HELD, "", f"{said}, as declared"
+    return Outcome.BROKEN, "published", f"{said}, and is not declared"
 
 
 def private_server(one: Publication) -> KnownServer | None:
@@ -135,7 +147,7 @@ def _judge_host(host: HostPorts) -> Held | Broken | Unproven:
 
 
 def _reach(one: Listener) -> Reach:
-    return reach(ip_address(one.address))
+    return reach_of(one.address)
 
 
 def _listening(one: Listener, host: HostPorts) -> Detail:

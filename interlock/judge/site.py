@@ -42,6 +42,9 @@ def judge_undeclared(found: StateFound) -> Held | Broken | Unproven:
         return Broken(
             f"{found.where}: {count} neither declared nor excluded: {', '.join(detail.what for detail in bad[:SHOWN])}{more}", remedy=remedy, details=details
         )
+    if unknown := [detail for detail in details if detail.kind == "assumed"]:
+        remedy = "give the variables a value in an env file of the chain (`env_files`)"
+        return Unproven("; ".join(detail.message for detail in unknown[:SHOWN]), remedy=remedy, details=details)
     if found.unseen:
         return Unproven(
             "; ".join(found.unseen.values()), remedy="let this user look there (`become: sudo -n`), or correct what `hosts` says of it", details=details
@@ -56,6 +59,9 @@ def _detail(one: Keeper, found: StateFound) -> Detail:
     if found.declared.covers(one):
         return Detail(what=what, outcome=Outcome.HELD, message=f"{what}: declared or excluded", file=one.file, line=one.line)
     used = f", used by {', '.join(dict.fromkeys(user[0] for user in one.users))}" if one.users else ""
+    if one.assumed:
+        message = f"{', '.join(one.assumed)} has no value here, and decides which {one.kind.value} it is{used}"
+        return Detail(what=what, outcome=Outcome.UNPROVEN, kind="assumed", message=message, file=one.file, line=one.line)
     message = f"{what}{used}: neither declared nor excluded"
     return Detail(what=what, outcome=Outcome.BROKEN, kind=f"undeclared-{one.kind.value}", message=message, file=one.file, line=one.line)
 

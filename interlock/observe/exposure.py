@@ -16,20 +16,22 @@ from interlock.facts.exposure import (
     Listener,
     Port,
     Publication,
+    Reach,
     RefusedSeen,
     Socket,
     listeners,
     parse_sockets,
     port_range,
+    reach_of,
     with_published,
 )
 from interlock.facts.looks import Engine as EngineLook
 from interlock.facts.looks import HostFacts, Look, ReadFile, Stat
-from interlock.facts.stack import Service, Stack
+from interlock.facts.stack import PublishedPort, Service, Stack
 from interlock.observe.expect import answer_of
 from interlock.observe.stack import stack
 from interlock.observe.world import Observer, World
-from interlock.observe.written import written
+from interlock.observe.written import unset_at, written
 from interlock.verdicts import Subject
 
 TABLES = tuple((protocol, f"/proc/net/{protocol}{version}") for protocol in ("tcp", "udp") for version in ("", "6"))
@@ -99,7 +101,17 @@ def _publications(world: World, model: Stack) -> Iterator[Publication]:
                 protocol=port.protocol,
                 file=at.file,
                 line=at.line,
+                assumed=tuple(_assumed(world, model, service, port)),
             )
+
+
+def _assumed(world: World, model: Stack, service: Service, port: PublishedPort) -> Iterator[str]:
+    """The variables without a value in the text of a port, where what that text says of the address does not decide it alone."""
+    for unset in unset_at(world, model, ("services", service.name, "ports")):
+        says_address = bool(port.address) and port.address in unset.text
+        decided = says_address and (world.site.exposure is None or reach_of(port.address) is not Reach.OUTSIDE)
+        if (unset.key or str(port.target) in unset.text) and not decided:
+            yield from unset.variables
 
 
 def _on_the_host(world: World, model: Stack, service: Service) -> HostNetwork:

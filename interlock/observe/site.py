@@ -19,6 +19,7 @@ from interlock.facts.engine import Engine
 from interlock.facts.looks import Engine as EngineLook
 from interlock.facts.looks import HostFacts, List, Look, Mounts
 from interlock.facts.mounts import MountTable
+from interlock.facts.placeholders import VALUES, Asked
 from interlock.facts.site import (
     SERVER,
     Declared,
@@ -32,11 +33,12 @@ from interlock.facts.site import (
     mounted,
     volume_directories,
 )
+from interlock.facts.stack import Stack
 from interlock.observe.git import tracked
 from interlock.observe.postgres import Access, reading
 from interlock.observe.stack import stack
 from interlock.observe.world import Observer, World
-from interlock.observe.written import written
+from interlock.observe.written import unset_at, written
 from interlock.verdicts import Subject
 
 _KEEPS_A_FOLDER = (".gitkeep", ".gitignore", ".keep", "README", "README.md")  # committed so that an empty folder is there
@@ -111,7 +113,7 @@ def _in_chain(world: World, chain: str) -> StateFound:
     model = stack(world, chain)
     root = posixpath.normpath(posixpath.join(str(world.tree.root.resolve()), posixpath.dirname(model.files[0])))
     found = keepers_of_stack(model, root=root, committed=world.once("committed", lambda: _committed(world)))
-    keepers = tuple(_placed(world, model.files, one) for one in found)
+    keepers = tuple(_placed(world, model, one) for one in found)
     return StateFound(where=f"the chain {chain}", keepers=keepers, declared=_declared(world.site, None), unseen={})
 
 
@@ -130,7 +132,7 @@ def _parents(path: str) -> Iterator[str]:
     yield "."
 
 
-def _placed(world: World, files: tuple[str, ...], one: Keeper) -> Keeper:
+def _placed(world: World, model: Stack, one: Keeper) -> Keeper:
     keys: tuple[KeyPath, ...]
     match one.kind:
         case Kind.VOLUME:
@@ -139,8 +141,19 @@ def _placed(world: World, files: tuple[str, ...], one: Keeper) -> Keeper:
             keys = (("services", one.names[0]),)
         case _:
             keys = tuple(path for user in one.users for path in (("services", user[0], "volumes"), ("services", user[0])))
-    at = written(world, files, *keys)
-    return replace(one, file=at.file, line=at.line)
+    at = written(world, model.files, *keys)
+    return replace(one, file=at.file, line=at.line, assumed=tuple(dict.fromkeys(_assumed(world, model, one))))
+
+
+def _assumed(world: World, model: Stack, one: Keeper) -> Iterator[str]:
+    """The variables without a value in the text that names a directory: what came of it is no directory of any host."""
+    if one.kind is not Kind.MOUNT:
+        return
+    for user in one.users:
+        for unset in unset_at(world, model, ("services", user[0], "volumes")):
+            sources = [posixpath.normpath(unset.filled(value).partition(":")[0]).lstrip("./") for value in ("", VALUES[Asked.PATH])]
+            if any(source and one.names[0].endswith(f"/{source}") for source in sources):
+                yield from unset.variables
 
 
 # ---- a host

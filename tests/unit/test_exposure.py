@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interlock.errors import CouldNotLook
+from interlock.evidence.record import Record
 from interlock.facts.exposure import (
     LISTEN,
     UNCONNECTED,
@@ -38,7 +39,7 @@ from interlock.facts.exposure import (
     with_published,
 )
 from interlock.judge.exposure import judge_private_only
-from interlock.verdicts import Broken, Held, Outcome, Unproven
+from interlock.verdicts import Broken, Held, Outcome, Unproven, Verdict
 from tests.strategies import socket_tables
 
 ALL = "0.0.0.0"
@@ -299,6 +300,29 @@ def test_two_publications_of_one_service_have_details_of_their_own() -> None:
     verdict = judge_private_only(chain(published("nginx", 80), published("nginx", 80, host_port="8080"), public=()))
     assert isinstance(verdict, Broken)
     assert len({detail.what for detail in verdict.details}) == 2
+
+
+def test_a_variable_without_a_value_decides_nothing_and_is_named(component: Callable[[str], None], tmp_path: Path) -> None:
+    component("compose")
+    from interlock.commands.scan import scan
+
+    ports = {"a": "${BIND}:5432:5432", "b": "${PLACE}:5432", "c": "127.0.0.1:${PORT}:5432", "d": "0.0.0.0:${PORT}:5432", "e": "${GIVEN}:5432"}
+    services = "".join(f"  {name}:\n    image: postgres:17\n    ports: ['{text}']\n" for name, text in ports.items())
+    (tmp_path / "compose.yaml").write_text(f"services:\n{services}")
+    (tmp_path / "main.env").write_text("GIVEN=5433\n")
+    chains = "compose: {files: [compose.yaml], chains: {main: {files: [compose.yaml], env_files: [main.env]}}}\n"
+    (tmp_path / "interlock.yaml").write_text(f"interlock: 1\nsite: x\n{chains}")
+    broken = _private_only(scan(tmp_path, os.environ)[0])
+    assert sorted(place.message.split()[0] for place in broken.where) == ["d", "e"]
+    (tmp_path / "interlock.yaml").write_text(f"interlock: 1\nsite: x\n{chains}exposure: {{public: [{{port: 5433, reason: x}}, {{port: 59731, reason: x}}]}}\n")
+    unproven = _private_only(scan(tmp_path, os.environ)[0])
+    assert unproven.outcome is Outcome.UNPROVEN
+    assert "BIND has no value here" in unproven.message
+    assert "PLACE has no value here" in unproven.message
+
+
+def _private_only(record: Record) -> Verdict:
+    return next(one for one in record.verdicts if one.guardrail == "exposure.private_only")
 
 
 # ---- an address

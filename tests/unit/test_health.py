@@ -136,6 +136,12 @@ def test_a_check_that_asks_another_service_is_judged_by_that_service() -> None:
     assert "the health check of app" in verdict.message
 
 
+def test_a_port_that_a_variable_without_a_value_decides_is_not_judged() -> None:
+    services = {"s": service("redis:7", "CMD", "nc", "-z", "localhost", "59731")}
+    stack = Stack.of({"name": "p", "services": services}, chain="default", files=("compose.yaml",), assumed=("REDIS_PORT",))
+    assert list(checked_ports(stack, stack.services["s"])) == []
+
+
 def seen(status: int, body: bytes = b"{}", failure: str = "") -> HttpSeen:
     return HttpSeen(url="http://x/", status=status, body=body, failure=failure, expected_status=200, contains=None, json_values={})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +176,32 @@ def test_what_is_undeclared_is_named_with_who_uses_it_and_its_place() -> None:
 def test_a_part_that_could_not_be_seen_is_unproven_and_hides_nothing() -> None:
     assert isinstance(judged(RECEIPTS, paths=("/srv",), unseen={"containers": "no permission"}), Unproven)
     assert isinstance(judged(RECEIPTS, unseen={"containers": "no permission"}), Broken)
+
+
+def test_a_directory_that_a_variable_without_a_value_names_is_unproven() -> None:
+    unknown = Keeper(kind=Kind.MOUNT, shown="/interlock-placeholder/db", names=("/interlock-placeholder/db",), users=(("db",),), assumed=("DATA",))
+    verdict = judged(unknown)
+    assert isinstance(verdict, Unproven)
+    assert "DATA has no value here" in verdict.message
+    assert isinstance(judged(unknown, whole=frozenset({"db"})), Held)
+
+
+def test_directories_that_variables_without_a_value_name_are_told_from_those_that_the_files_name(component: Callable[[str], None], tmp_path: Path) -> None:
+    component("compose")
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  app:\n    image: app\n    volumes:\n"
+        "      - ${DATA}/db:/db\n      - ${WHOLE}:/whole\n      - ${GIVEN}/x:/x\n      - ${LOGS:-/srv/logs}:/logs\n      - ./letters:/letters\n"
+    )
+    (tmp_path / ".env").write_text("GIVEN=/srv/given\n")
+    write_site(tmp_path, {"compose": {"files": ["compose.yaml"]}})
+    found = observed.state_found(world(tmp_path), Subject(name="chain:default"))
+    assert {one.shown: one.assumed for one in found.keepers} == {
+        "/interlock-placeholder/db": ("DATA",),
+        "/interlock-placeholder": ("WHOLE",),
+        "/srv/given/x": (),
+        "/srv/logs": (),
+        "./letters": (),
+    }
 
 
 # ---- a host
