@@ -174,7 +174,8 @@ class BackupContents:
     """A module's newest backup beside what it should hold. `database` is the name that the database has on its server, empty when that is not known;
     `large_objects`: it has some, None when nobody could ask it.
 
-    `before` maps names of the newest backup's files to the ones before them.
+    `before` maps names of the newest backup's files to the ones before them. `procedure` is the text of the script that made it, without its comments;
+    empty when none is named or it cannot be read.
     """
 
     newest: NewestBackup
@@ -182,6 +183,7 @@ class BackupContents:
     database: str
     large_objects: bool | None
     before: Mapping[str, Before]
+    procedure: str = ""
 
 
 _ROTATED = re.compile(r"\.\d{1,3}$")

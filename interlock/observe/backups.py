@@ -184,7 +184,16 @@ def backup_contents(world: World, subject: Subject) -> BackupContents:
         database=access.values().get("dbname", "") if access else "",
         large_objects=_has_large_objects(access) if access else None,
         before=before(newest.files, module.backups, world.host(subject.host).walk(module.backups)) if newest.files else {},
+        procedure=_procedure_text(world, module),
     )
+
+
+def _procedure_text(world: World, module: Module) -> str:
+    """The script that backs the module up, as far as it can be read; backups.complete says in the static gate why it cannot."""
+    try:
+        return without_comments(world.tree.read(module.procedure)) if module.procedure else ""
+    except CouldNotLook:
+        return ""
 
 
 def _access(world: World, module: Module) -> Access | None:

@@ -109,6 +109,11 @@ def test_a_log_that_is_younger_than_the_archive_need_not_be_in_it() -> None:
     assert isinstance(judge_complete(contents(archive("srv/app/app.db"), state=(state("/srv/app", wal(mtime=TAKEN + 10_000_000)),))), Held)
 
 
+def test_a_copy_that_the_database_itself_made_needs_no_log() -> None:
+    script = "sqlite3 /srv/app/app.db '.backup /srv/stage/app/app.db'\ntar -C /srv/stage -czf /srv/backups/app.tar.gz app\n"
+    assert isinstance(judge_complete(contents(archive("app/app.db"), state=(state("/srv/app", wal()),), procedure=script)), Held)
+
+
 def test_a_shared_memory_file_gives_away_that_the_log_was_left_out() -> None:
     assert broken(contents(archive("srv/app/app.db", "srv/app/app.db-shm"), state=(state("/srv/app"),))) == ["wal-missing"]
 

@@ -226,7 +226,8 @@ def _wal_details(contents: BackupContents, archive: _Archive) -> Iterator[Detail
         return
     at = moment_of(contents.newest).at.timestamp()
     missing: dict[str, str] = {}
-    for state in contents.state:
+    careful = _TAKEN_CARE_OF.search(contents.procedure) is not None  # then a database without a log is a whole copy
+    for state in contents.state if not careful else ():
         place = archive.place(state.path)
         for wal in state.wals if place is not None else ():
             database, log = (posixpath.join(place or "", posixpath.relpath(path, state.path)) for path in (wal.database, wal.log))

@@ -41,6 +41,8 @@ def judge_intact(newest: NewestBackup) -> Held | Broken | Unproven:
     details = tuple(intact_details(newest))
     if faults := [detail for detail in details if detail.outcome is Outcome.BROKEN]:
         remedy = "make a new backup and keep the one before it; then look at the disk that this one lies on"
+        if faults[0].kind == "wrong-format":
+            remedy = f"correct the module's `class`, or back {newest.module} up as its class demands"
         return Broken(f"the newest backup of {newest.module} is not intact: {told(faults)}", kind=faults[0].kind, remedy=remedy, details=details)
     if unseen := [detail for detail in details if detail.outcome is Outcome.UNPROVEN]:
         remedy = "install what is missing on that host, or say in the site file which class the module has"
