@@ -176,3 +176,41 @@ insert into app.no_columns default values;
 select lo_create(0), lo_create(0);
 refresh materialized view app.per_status;
 insert into app.customers (name, status) values ('after the refresh', 'closed');
+
+-- expressions that are printed in another way once they were restored
+create table app.printed (
+    id bigint primary key check (id = any (array[1, 2, 3]) or id not in (4, 5)),
+    a varchar(10) default lower('A') check (a not in ('x', 'y''z', '(ARRAY[')),
+    b varchar(20) check (case when b in ('p', 'q') then true else b like any (array['r%', 's%']) end),
+    c char(3) check (c in ('aaa', 'bbb')),
+    d text check (d = any ('{u,v}'::varchar[]) or d in (a, b)),
+    e numeric check (e in (1, 2.5) and e between symmetric 5 and -5),
+    f integer[] default array[1, 2] check (f <@ array[1, 2, 3] and cardinality(f) > 0 and f[1] = 1),
+    g boolean generated always as (a in ('m', 'n') and coalesce(b in ('p', 'q'), false)) stored,
+    h timestamp check (h > timestamp '2020-01-01' and extract(dow from h) in (1, 2)),
+    i real default -1.5, j smallint default '-3', k interval(0) default interval '90 minutes', l jsonb check (l ->> 'a' in ('1', '2') and l is json object)
+);
+create index printed_some on app.printed ((a || b)) where a in ('m', 'n') and (b = any (array['p', 'q']) or d is distinct from 'z');
+create table app.by_words (word varchar(10), n integer) partition by list (lower(word));
+create table app.by_words_ab partition of app.by_words for values in ('a', 'b', null);
+create trigger printed_when before update on app.printed for each row when (old.a in ('m', 'n') and new.b is distinct from old.b) execute function app.seen();
+create function app.kind_of(word varchar) returns text language sql stable begin atomic
+    select case when word in ('a', 'b') then 'early' when word ~ '^[x-z]' then 'late' end;
+    select kind from app.events where kind in (word, 'view') order by at limit 1;
+end;
+create view app.everything as
+    select distinct on (p.a) p.a, p.id::text || p.c as both, (p.b in ('p', 'q'))::integer as yes, (row(p.a, p.b) = row('m', 'n')) as pair, array(select n from app.by_words) as words,
+        json_object('a': p.a, 'b': array[p.b]) as object, p.h at time zone 'Europe/Prague' as zoned, sum(p.e) over w as running, lag(p.a, 1, 'none') over w as before,
+        greatest(p.i, p.j, 0) as most, nullif(p.a, '') as some, p.f[1:2] as part, p.l #>> '{a,b}' as deep, current_date - p.h::date as days, p.a collate "C" as plain,
+        count(*) filter (where p.a in ('m', 'n')) over (partition by p.c order by p.id rows between 1 preceding and current row exclude ties) as near
+    from app.printed p
+    left join lateral (select o.id from app.orders o where o.note in (p.a, p.b) or o.note similar to '(a|b)%' limit 1) o on true
+    cross join generate_series(1, 2) with ordinality as s(x, y)
+    where (p.a, p.b) in (select note, note from app.orders) and p.a <> all (array['x', 'y']) and p.c not in ('aaa') and not (p.d in ('z'))
+        and exists (values (1)) and (p.h, p.h) overlaps (timestamp '2020-01-01', interval '1 day')
+    window w as (partition by p.c order by p.h desc nulls last range between interval '1 day' preceding and current row);
+create view app.grouped as
+    select status, mood, grouping(status, mood) as level, count(distinct name order by name) as names, string_agg(name, ', ' order by name desc) as listed,
+        percentile_cont(0.5) within group (order by weight) as middle, bool_or(status in ('new', 'active')) as any_open
+    from app.customers tablesample system (50) repeatable (1) group by grouping sets ((status), (mood), ()) having max(code) in ('A', 'B')
+    union all (select 'x', null::app.mood, 1, 2, 'y', 3, true intersect select 'z', null, 1, 2, 'y', 3, false) order by 1 offset 1 fetch first 3 rows with ties;

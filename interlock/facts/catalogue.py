@@ -50,6 +50,7 @@ class Kind(StrEnum):
 class Object:
     """One thing with a name. `path` is schema first, `suffix` what follows the name (a function's arguments), `parent` the path of what it goes away with.
 
+    `aside` is a role of the server that has nothing to do with this database: it is there for the other side, which may know it.
     `traits` are what else is known of it, by name, each as settled text; `grants` who may do what to it, the owner being called `its owner`.
     """
 
@@ -57,6 +58,7 @@ class Object:
     path: tuple[str, ...]
     suffix: str = ""
     parent: tuple[str, ...] = ()
+    aside: bool = False
     traits: tuple[tuple[str, str], ...] = ()
     grants: tuple[tuple[str, frozenset[str]], ...] = ()
 
@@ -115,6 +117,7 @@ def dotted(path: Iterable[str]) -> str:
 
 # One part of an SQL text: a string (with its E or U& before it), a quoted name, white space, a word with dots in it, or any other character.
 _PARTS = re.compile(r"(?:[eE]|[uU]&)?'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\s+|[\w$.]+|.", re.DOTALL)
+_DOTTED = re.compile(r"(?:[^\d\W][\w$]*)?\.[\w$.]*")  # and no number
 _ARRAY_OF_CONSTANTS = ("(", "ARRAY", "[")
 
 
@@ -122,16 +125,23 @@ def settled(definition: str) -> str:
     """A definition as every server would print it again after a dump and a restore.
 
     `x in ('a', 'b')` on a varchar column is stored as an array that is cast; printed, restored and printed again, it is an array of casts:
-    `(ARRAY['a'::character varying])::text[]` and `ARRAY[('a'::character varying)::text]` are the same.
+    `(ARRAY['a'::character varying])::text[]` and `ARRAY[('a'::character varying)::text]` are the same. And which words are keywords, to be printed in quotes or
+    never, differs between majors: a plain name has none here.
     """
-    return "".join(_cast_inside(_PARTS.findall(definition))) if "(ARRAY[" in definition else definition
+    if '"' not in definition and "(ARRAY[" not in definition:
+        return definition
+    return "".join(_cast_inside([_unquoted(part) for part in _PARTS.findall(definition)]))
+
+
+def _unquoted(part: str) -> str:
+    return part[1:-1] if part[0] == '"' and PLAIN_NAME.fullmatch(part[1:-1]) else part
 
 
 def last_names(definition: str) -> str:
     """A definition without what stands before the dot of a name: as a server before 16 and a later one print the same view alike."""
     parts = _PARTS.findall(definition)
-    kept = [part for part, following in zip(parts, [*parts[1:], ""], strict=True) if not (part[0] == '"' and following == ".")]
-    return "".join(part for part in kept if part != ".")
+    kept = [part for part, following in zip(parts, [*parts[1:], ""], strict=True) if not (part[0] == '"' and following.startswith("."))]
+    return "".join(part.rpartition(".")[2] if _DOTTED.fullmatch(part) else part for part in kept)
 
 
 def _cast_inside(parts: list[str]) -> Iterator[str]:

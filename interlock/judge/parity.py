@@ -99,6 +99,8 @@ def _inventory(copy: DatabaseCopy) -> Iterator[Detail | HeldRun]:
         here, there = source.get(key), target.get(key)
         found = here or there
         assert found is not None
+        if all(one is None or one.aside for one in (here, there)):
+            continue
         if reason := _left_out(copy, found):
             if found.kind is Kind.TABLE:
                 yield Detail(what=found.name, outcome=Outcome.HELD, message=f"left out: {reason}")

@@ -143,7 +143,8 @@ where r.relkind in ('r', 'p', 'f', 'v', 'm', 'c') and a.attnum > 0 and not a.att
 # One that belongs to a column goes away with its table.
 _SEQUENCES = """
 select 'sequence', r.path, '', coalesce((select t.path from pg_depend dep join relations t on t.oid = dep.refobjid where dep.classid = 'pg_class'::regclass
-    and dep.objid = r.oid and dep.refclassid = 'pg_class'::regclass and dep.deptype in ('a', 'i')), array[r.space]::text[]), r.relowner, r.relowner, coalesce(r.relacl, acldefault('s', r.relowner)), jsonb_build_object(
+    and dep.objid = r.oid and dep.refclassid = 'pg_class'::regclass and dep.deptype in ('a', 'i')), array[r.space]::text[]),
+    r.relowner, r.relowner, coalesce(r.relacl, acldefault('s', r.relowner)), jsonb_build_object(
     'type', format_type(q.seqtypid, null), 'start', q.seqstart, 'increment', q.seqincrement, 'minimum', q.seqmin, 'maximum', q.seqmax, 'cache', q.seqcache,
     'cycle', q.seqcycle, 'owned by', (select dep.refobjid::regclass::text || ' ' || a.attname from pg_depend dep join pg_attribute a
         on a.attrelid = dep.refobjid and a.attnum = dep.refobjsubid
@@ -235,7 +236,7 @@ from pg_default_acl a left join pg_namespace n on n.oid = a.defaclnamespace
 where %(grants)s and (a.defaclnamespace = 0 or a.defaclnamespace in (select oid from spaces))
 """
 
-# The roles that own or are granted something here, and whoever is a member of one: a login that has its rights from a group.
+# Concerned are the roles that own or are granted something here, and whoever is a member of one: a login that has its rights from a group.
 _TAIL = """
 ),
 granted as materialized (
@@ -263,8 +264,9 @@ select 'role', array[r.rolname]::text[], '', null, jsonb_build_object('superuser
     'member of', (select string_agg(m.name || case when m.admin then ' with admin option' else '' end, ', ' order by m.name)
         from (select pg_get_userbyid(roleid)::text as name, bool_or(admin_option) as admin from pg_auth_members where member = r.oid group by roleid) m),
     'settings', (select encode(sha256(convert_to(string_agg(one, E'\\n' order by one), 'UTF8')), 'hex')
-        from pg_db_role_setting s, unnest(s.setconfig) one where s.setrole = r.oid and s.setdatabase = 0)), null
-from concerned c join pg_roles r on r.oid = c.role where r.rolname !~ '^pg_'
+        from pg_db_role_setting s, unnest(s.setconfig) one where s.setrole = r.oid and s.setdatabase = 0),
+    'aside', r.oid not in (select role from concerned)), null
+from pg_roles r where r.rolname !~ '^pg_' and %(grants)s
 """
 
 _PARTS = (
@@ -310,6 +312,7 @@ def _objects(rows: Sequence[tuple[Any, ...]]) -> Iterator[Object]:
             path=tuple(path),
             suffix=suffix,
             parent=tuple(parent or ()),
+            aside=traits.pop("aside", False),
             traits=tuple(_traits(traits)),
             grants=tuple(sorted((role, frozenset(privileges)) for role, privileges in (granted or {}).items())),
         )

@@ -114,6 +114,22 @@ def test_a_missing_function_does_not_hide_the_table_of_its_name() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("here", "there", "expected"),
+    [
+        (False, True, []),  # it owns nothing in the copy, and is there
+        (True, False, []),
+        (None, True, []),
+        (None, False, [("role a", "extra")]),
+        (False, None, [("role a", "missing")]),
+    ],
+)
+def test_a_role_is_missing_only_where_the_server_has_none(here: bool | None, there: bool | None, expected: list[tuple[str, str]]) -> None:
+    """None: the server has no such role; True: it has, and the role has nothing to do with the database."""
+    sides = [[Object(kind=Kind.ROLE, path=("a",), aside=aside)] if aside is not None else [] for aside in (here, there)]
+    assert broken(judge_inventory(a_copy(with_objects(*sides[0]), with_objects(*sides[1])))) == expected
+
+
 OWNER = Object(kind=Kind.TABLE, path=("app", "orders"), grants=(("its owner", frozenset({"SELECT"})),))
 
 
@@ -307,7 +323,7 @@ def test_names_are_written_as_sql_writes_them(path: tuple[str, ...], written: st
             "((status)::text = ANY (ARRAY[('new'::character varying)::text, ('it''s, ([ok'::character varying)::text]))",
         ),
         ("(n = ANY ((ARRAY[1, 2])::bigint[]))", "(n = ANY (ARRAY[(1)::bigint, (2)::bigint]))"),
-        ('((ARRAY[a, lower(b)])::"app"."mood"[])', '(ARRAY[(a)::"app"."mood", (lower(b))::"app"."mood"])'),
+        ('((ARRAY[a, lower(b)])::"app"."Mood"[])', '(ARRAY[(a)::app."Mood", (lower(b))::app."Mood"])'),
     ],
 )
 def test_a_cast_array_is_an_array_of_casts(printed: str, after_a_restore: str) -> None:
@@ -329,4 +345,14 @@ def test_settling_keeps_every_string_in_its_place(definition: str) -> None:
 
 
 def test_the_last_part_of_a_name_is_kept_and_strings_are_not_touched() -> None:
-    assert last_names('SELECT "a"."b" AS "c", \'"x"."y"\', 1.5 FROM "s"."t"') == 'SELECT "b" AS "c", \'"x"."y"\', 1.5 FROM "t"'
+    definition = """SELECT a.b AS c, "A".d, e."F", 'x.y', 1.5, .5 FROM s.t"""
+    assert last_names(definition) == """SELECT b AS c, d, "F", 'x.y', 1.5, 5 FROM t"""
+
+
+@given(sql_definitions())
+def test_a_name_before_a_dot_makes_no_difference_to_the_last_names(definition: str) -> None:
+    assert last_names(f'SELECT "T".b, t.c, {definition}') == last_names(f"SELECT b, c, {definition}")
+
+
+def test_plain_names_have_no_quotes_and_others_keep_theirs() -> None:
+    assert settled("""SELECT "json" AS "Odd", 'a "b"', "a""b" FROM "app"."orders"[]""") == """SELECT json AS "Odd", 'a "b"', "a""b" FROM app.orders[]"""
