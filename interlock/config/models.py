@@ -316,8 +316,8 @@ class Automation(Noun):
     """What might change the system by itself: workflows, crontabs, and the scripts that they call."""
 
     apply: TreePaths | None = Field(default=None, description="Scripts that change the running system; found by what they do when not given.")
-    workflows: TreePaths | None = Field(default=None, description="Workflows of the forge, inside the site's folder; found where forges look when not given.")
-    crontabs: TreePaths | None = Field(default=None, description="Crontabs inside the site's folder; found by their names when not given.")
+    workflows: TreePaths | None = Field(default=None, description="Workflows of the forge, inside the site's folder; others are found where forges look.")
+    crontabs: TreePaths | None = Field(default=None, description="Crontabs inside the site's folder; others are found by their names.")
     hosts: Names | None = Field(default=None, description="The hosts whose crontabs are looked at; those that are looked at as root when not given.")
     automatic: tuple[Automatic, ...] = Field(default=(), description="What may apply by itself, each with reason and owner.")
     reviewed: Texts | None = Field(default=None, description="Environments of the forge that wait for a reviewer before a job runs in them.")

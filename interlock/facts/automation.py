@@ -326,6 +326,9 @@ def _foreign(step: Step, inside: _In, following: _Following, place: Place, file:
         line = step.input_lines[given]
         yield from _shell(step.inputs[given], inside, following, Place.REMOTE, file=file, line=line, step=replace(step, directory="/"))
         return
+    if re.search(r"oc-runner|kubectl|kube-?tools", action) and (given := next((name for name in _SCRIPT_INPUTS if name in step.inputs), None)):
+        yield from _shell(step.inputs[given], inside, following, place, file=file, line=step.input_lines[given], step=step)
+        return
     if re.search(r"workflow-dispatch|dispatch-workflow|workflow-run", action) and "repo" not in step.inputs and inside.depth < DEEPEST_WORKFLOWS:
         started = posixpath.join(posixpath.dirname(inside.workflow.path), step.inputs.get("workflow", ""))
         target = following.sources.workflow(started)

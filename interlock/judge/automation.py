@@ -27,12 +27,12 @@ BY_HAND_CRON = "take the line out and apply by hand; or declare it below `automa
 
 
 def starters(site: Site) -> Sequence[Subject]:
-    """Each workflow and crontab that the site names; where it names none, what is found in the tree; and on live systems the crontabs of each host."""
+    """Each workflow and crontab that the site names; those beside them that are found in the tree; and on live systems the crontabs of each host."""
     automation = site.automation
     if automation is None:
         return ()
     named = [Subject(name=path) for path in (*(automation.workflows or ()), *(automation.crontabs or ()))]
-    found = [] if not site.source else [Subject(name=name) for name, given in _GIVEN if getattr(automation, given) is None]
+    found = [Subject(name="workflows"), Subject(name="crontabs")]
     hosts = [Subject(name="cron", host=host, when=LIVE) for host in _hosts(site)]
     return [*named, *found, *hosts, *(Subject(name=f"environment {name}", when=LIVE) for name in automation.reviewed or ())]
 
@@ -42,9 +42,6 @@ def _hosts(site: Site) -> Sequence[str]:
     if site.automation is not None and site.automation.hosts is not None:
         return site.automation.hosts
     return [name for name, host in site.hosts.items() if host.become or (host.ssh is not None and host.ssh.destination.startswith("root@"))]
-
-
-_GIVEN = (("workflows", "workflows"), ("crontabs", "crontabs"))
 
 
 def judge_no_automatic_apply(seen: Starters | ReviewedEnvironment) -> Held | Broken | Unproven:

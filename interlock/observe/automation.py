@@ -116,13 +116,18 @@ def see(world: World, subject: Subject) -> Starters | ReviewedEnvironment:
         return ReviewedEnvironment(name=name, asks=forges.reviewers_asked(_forge(automation, name), name, world.environ))
     if subject.name == CRON:
         return _host_crontabs(world, subject, automation)
-    if subject.name == WORKFLOWS and automation.workflows is None:
+    if subject.name == WORKFLOWS:
         return _found_workflows(world, automation)
-    if subject.name == CRONTABS and automation.crontabs is None:
-        paths = find(world.tree).crontabs
-        return Starters(name=CRONTABS, files=tuple(_crontab(world, path, automation) for path in paths))
+    if subject.name == CRONTABS:
+        paths = [path for path in find(world.tree).crontabs if path not in (automation.crontabs or ())]
+        return Starters(name=_others(CRONTABS, automation.crontabs), files=tuple(_crontab(world, path, automation) for path in paths))
     one = _workflow if subject.name in (automation.workflows or ()) else _crontab
     return Starters(name=subject.name, files=(one(world, subject.name, automation),))
+
+
+def _others(name: str, named: Sequence[str] | None) -> str:
+    """How what is found is called: a site that names some is told of the others, for a new workflow applies as well as an old one."""
+    return f"other {name}" if named else name
 
 
 def _automation(world: World) -> Automation:
@@ -169,12 +174,12 @@ def _parsed(path: str, content: bytes) -> Crontab:
 
 
 def _found_workflows(world: World, automation: Automation) -> Starters:
-    paths = find(world.tree).workflows
+    paths = [path for path in find(world.tree).workflows if path not in (automation.workflows or ())]
     files = tuple(_workflow(world, path, automation) for path in paths)
     root = world.tree.root
     above = next((str(folder) for folder in root.resolve().parents if (folder / ".git").exists()), None)
-    if files or above is None or (root / ".git").exists():
-        return Starters(name=WORKFLOWS, files=files)
+    if files or above is None or automation.workflows or (root / ".git").exists():
+        return Starters(name=_others(WORKFLOWS, automation.workflows), files=files)
     remedy = "put the site file into the top of the repository, or name the workflows in `automation.workflows`"
     return Starters(name=WORKFLOWS, files=(), blind=f"the repository begins above the site's folder, in {above}, and its workflows are there", remedy=remedy)
 

@@ -52,3 +52,12 @@ def test_a_site_that_names_no_workflow_has_all_of_its_tree_looked_at(site: Path)
     (site / "interlock.yaml").write_text(yaml.safe_dump(declared))
     outcomes = {verdict.subject: str(verdict.outcome) for verdict in run_check(site, "static").verdicts("automation.no_automatic_apply")}
     assert outcomes == {"workflows": "broken", "crontabs": "held"}
+
+
+def test_a_workflow_that_the_site_does_not_name_is_looked_at_all_the_same(site: Path) -> None:
+    FAULTS[0].seed(site)
+    declared = read_site(site)
+    declared["automation"]["workflows"] = [".forgejo/workflows/tests.yml"]
+    (site / "interlock.yaml").write_text(yaml.safe_dump(declared))
+    outcomes = {verdict.subject: str(verdict.outcome) for verdict in run_check(site, "static").verdicts("automation.no_automatic_apply")}
+    assert outcomes == {".forgejo/workflows/tests.yml": "held", "ops/crontab": "held", "workflows": "broken", "crontabs": "held"}
