@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from interlock.config.discover import sort
@@ -161,33 +161,44 @@ def _statement(tables: Mapping[int, tuple[str, ...]]) -> Any:
     return sql.SQL(" union all ").join(one.format(sql.Literal(number), sql.Identifier(*path)) for number, path in tables.items())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listed:
+    """A table of the catalogue, or a partition by itself. `told_as` is what its rows are told under; `uncounted` says why nobody counts it."""
+
+    number: int
+    path: tuple[str, ...]
+    pages: int
+    told_as: tuple[str, ...]
+    uncounted: TableRows | None
+
+
 def _tables(session: Session, schemas: Sequence[str] | None, ignored: tuple[Ignored, ...]) -> Iterator[TableRows]:
     """Every table with its rows, or why it has none; a table that is split by hash once."""
-    wanted: dict[int, tuple[str, ...]] = {}
-    small: list[int] = []
-    counted_as: dict[int, tuple[str, ...]] = {}
-    for number, schema, name, relkind, persistence, pages, extension, role, may_read, hides_rows, whole in session.rows(TABLES, {"schemas": _list(schemas)}):
-        path = (schema, name)
-        reason = ignored_because(ignored, path) or ignored_because(ignored, tuple(whole or path)) or _not_kept(relkind, persistence, extension)
-        if reason:
-            yield TableRows(path=path, left_out=reason)
-        elif not may_read:
-            grant = f"grant usage on schema {dotted(path[:1])} to {dotted([role])}; grant select on {dotted(path)} to {dotted([role])}"
-            yield TableRows(path=path, refused=f"the role {role} may not read it", kind="no-privilege", remedy=grant)
-        elif hides_rows:
-            how = f"alter role {dotted([role])} bypassrls, or name a role that has it"
-            yield TableRows(path=path, refused=f"row security hides rows of it from the role {role}", kind="row-security", remedy=how)
-        else:
-            wanted[number], counted_as[number] = path, tuple(whole or path)
-            small += [number] if pages < SMALL_PAGES else []
+    listed = [_listed(row, ignored) for row in session.rows(TABLES, {"schemas": None if schemas is None else list(schemas)})]
     if schemas is None:
         ((objects,),) = session.rows("select count(*) from pg_largeobject_metadata")
         yield TableRows(path=LARGE_OBJECTS, rows=objects)
-    yield from _counted(_Counter(session), wanted, small, counted_as)
+    counts = _counts(_Counter(session), [one for one in listed if one.uncounted is None])
+    told: dict[tuple[str, ...], list[TableRows]] = {}
+    for one in listed:
+        told.setdefault(one.told_as, []).append(one.uncounted or _rows_of(one, counts[one.number]))
+    yield from (_together(parts) for parts in told.values())
 
 
-def _list(schemas: Sequence[str] | None) -> list[str] | None:
-    return None if schemas is None else list(schemas)
+def _listed(row: tuple[Any, ...], ignored: tuple[Ignored, ...]) -> _Listed:
+    """One row of `TABLES`."""
+    number, schema, name, relkind, persistence, pages, extension, role, may_read, hides_rows, whole = row
+    path, told_as = (schema, name), tuple(whole or (schema, name))
+    uncounted = None
+    if reason := ignored_because(ignored, path) or ignored_because(ignored, told_as) or _not_kept(relkind, persistence, extension):
+        uncounted = TableRows(path=told_as, left_out=reason)
+    elif not may_read:
+        grant = f"grant usage on schema {dotted(path[:1])} to {dotted([role])}; grant select on {dotted(path)} to {dotted([role])}"
+        uncounted = TableRows(path=told_as, refused=f"the role {role} may not read it", kind="no-privilege", remedy=grant)
+    elif hides_rows:
+        how = f"alter role {dotted([role])} bypassrls, or name a role that has it"
+        uncounted = TableRows(path=told_as, refused=f"row security hides rows of it from the role {role}", kind="row-security", remedy=how)
+    return _Listed(number=number, path=path, pages=pages, told_as=told_as, uncounted=uncounted)
 
 
 def _not_kept(relkind: str, persistence: str, extension: str | None) -> str:
@@ -199,21 +210,25 @@ def _not_kept(relkind: str, persistence: str, extension: str | None) -> str:
     return "unlogged: its rows do not outlive a crash" if persistence == "u" else ""
 
 
-def _counted(counter: _Counter, wanted: Mapping[int, tuple[str, ...]], small: Sequence[int], counted_as: Mapping[int, tuple[str, ...]]) -> Iterator[TableRows]:
+def _counts(counter: _Counter, wanted: Sequence[_Listed]) -> dict[int, int | StatementRefused]:
+    """The small ones many at once, each large one by itself."""
+    small = [one for one in wanted if one.pages < SMALL_PAGES]
+    groups = [small[start : start + BATCH] for start in range(0, len(small), BATCH)] + [[one] for one in wanted if one.pages >= SMALL_PAGES]
     found: dict[int, int | StatementRefused] = {}
-    for start in range(0, len(small), BATCH):
-        found |= counter.count({number: wanted[number] for number in small[start : start + BATCH]})
-    for number in sorted(wanted.keys() - set(small)):
-        found |= counter.count({number: wanted[number]})
-    together: dict[tuple[str, ...], list[int | StatementRefused]] = {}
-    for number, path in counted_as.items():
-        together.setdefault(path, []).append(found[number])
-    for path, parts in together.items():
-        refused = next((part for part in parts if isinstance(part, StatementRefused)), None)
-        if refused is None:
-            yield TableRows(path=path, rows=sum(part for part in parts if isinstance(part, int)))
-        else:
-            yield TableRows(path=path, refused=refused.what, kind=_KINDS.get(refused.sqlstate, "refused"), remedy=refused.remedy)
+    for group in groups:
+        found |= counter.count({one.number: one.path for one in group})
+    return found
+
+
+def _rows_of(one: _Listed, count: int | StatementRefused) -> TableRows:
+    if isinstance(count, int):
+        return TableRows(path=one.told_as, rows=count)
+    return TableRows(path=one.told_as, refused=count.what, kind=_KINDS.get(count.sqlstate, "refused"), remedy=count.remedy)
+
+
+def _together(parts: Sequence[TableRows]) -> TableRows:
+    """The partitions that are told as one: one that was not counted, or is left out, keeps the sum from being known."""
+    return next((part for part in parts if part.rows is None), replace(parts[0], rows=sum(part.rows or 0 for part in parts)))
 
 
 _KINDS = {CANCELED: "too-slow", LOCKED: "locked", DENIED: "no-privilege"}

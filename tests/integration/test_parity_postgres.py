@@ -333,6 +333,13 @@ def test_what_a_role_may_not_read_is_unproven_and_the_grant_is_named(servers: Tw
     assert outcomes(copy) == (Outcome.HELD, Outcome.UNPROVEN)
 
 
+def test_what_only_one_side_lets_be_read_is_not_taken_for_missing(servers: TwoServers, tmp_path: Path) -> None:
+    with role(servers) as dsns:
+        for source, target in ((servers.source.dsn(EDGE), dsns(servers)[1]), (dsns(servers)[0], servers.target.dsn(EDGE))):
+            settled, kept = judged(judge_rows(look(tmp_path, source, target, grants=False)))
+            assert (settled.outcome, kept.broken()) == (Outcome.UNPROVEN, set())
+
+
 def test_row_security_that_would_hide_rows_is_unproven(servers: TwoServers, tmp_path: Path) -> None:
     with role(servers, "grant pg_read_all_data to looker") as dsns:
         details = judged(judge_rows(look(tmp_path, *dsns(servers), grants=False)))[1].details
