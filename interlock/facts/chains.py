@@ -32,13 +32,15 @@ class Source(NamedTuple):
 class FoundChain:
     """Compose files of a tree that are started together, base first, and from what that is known, the most telling place first.
 
-    `files` and `env_files` are paths relative to the tree; `name` is made of the files' own names, and is no other chain's.
+    `files` and `env_files` are paths relative to the tree; `name` is made of the files' own names, and is no other chain's. `guessed`: nobody names it, and
+    docker compose does not load it by itself; an overlay that fits the base beside it.
     """
 
     name: str
     files: tuple[str, ...]
     env_files: tuple[str, ...] = ()
     source: tuple[Source, ...]
+    guessed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -181,10 +181,14 @@ def _preserved(replaced: Replaced) -> Iterator[Detail]:
 
 
 def _is_lost(mount: ServiceMount, replaced: Replaced) -> bool:
-    """Whether a dropped mount is missed: not what a comment names, not scratch space, and not code of the tree that a developer's overlay had brought in."""
-    scratch = mount.kind not in ("bind", "volume") or not mount.source
-    code = mount.target in replaced.shipped and (replaced.emptied or not mount.read_only)
-    return not (mount.target in replaced.said or scratch or code)
+    """Whether a dropped mount is missed. Not what a comment names, nor scratch space, nor code of the tree that a developer's file had mounted over the
+    image, with the caches that lay inside of it. A list that is emptied says so by itself: there only what the service writes counts."""
+    if mount.target in replaced.said or mount.kind not in ("bind", "volume") or not mount.source:
+        return False
+    code = {one.target for one in replaced.dropped if one.target in replaced.shipped and not one.read_only}
+    if any(mount.target == target or mount.target.startswith(f"{target.rstrip('/')}/") for target in code):
+        return False
+    return not (replaced.emptied and (mount.read_only or mount.target in replaced.shipped or mount.source.endswith(".sock")))
 
 
 def _shown_mount(mount: ServiceMount) -> str:

@@ -76,13 +76,14 @@ def discover_chains(tree: Files, compose_files: Sequence[str]) -> tuple[FoundCha
     for loaded in _alone(known, set(chain.from_iterable(found)), shapes):
         found.setdefault(loaded, _Found((), [])).source.append(Source(loaded[0], 1))
     for fitting in _by_name(known, set(chain.from_iterable(found)), shapes):
-        found[fitting] = _Found((), [Source(fitting[-1], 1)])
+        found[fitting] = _Found((), [Source(fitting[-1], 1)], guessed=True)
     return tuple(_with_names(found))
 
 
 class _Found(NamedTuple):
     env_files: tuple[str, ...]
     source: list[Source]
+    guessed: bool = False
 
 
 # ---- what people wrote
@@ -296,14 +297,14 @@ def _by_name(known: Iterable[str], named: set[str], shapes: _Shapes) -> Iterator
 
 def _with_names(found: Mapping[tuple[str, ...], _Found]) -> Iterator[FoundChain]:
     taken: set[str] = set()
-    for files, (env_files, source) in found.items():
+    for files, (env_files, source, guessed) in found.items():
         name = base = _name(files)
         number = 1
         while name in taken:
             number += 1
             name = f"{base}-{number}"
         taken.add(name)
-        yield FoundChain(name=name, files=files, env_files=env_files, source=tuple(dict.fromkeys(source)))
+        yield FoundChain(name=name, files=files, env_files=env_files, source=tuple(dict.fromkeys(source)), guessed=guessed)
 
 
 def _name(files: Sequence[str]) -> str:

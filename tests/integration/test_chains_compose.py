@@ -245,8 +245,31 @@ def test_an_emptied_list_still_drops_state(tmp_path: Path, emptied: str) -> None
     assert dropped(tmp_path, f"services:\n  app:\n    volumes: {emptied}\n") == [("b.yml: app /cache", 3), ("b.yml: app /data", 3)]
 
 
+DEVELOPED = """\
+services:
+  app: {image: x, volumes: [./src:/app, modules:/app/node_modules, ~/.aws:/aws:ro, /var/run/docker.sock:/var/run/docker.sock, state:/data]}
+volumes: {state: {}, modules: {}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("volumes", "lost"),
+    [
+        ("!reset []", ["app /data"]),
+        ("!override [state:/data]", ["app /aws", "app /var/run/docker.sock"]),
+        ("!override [state:/data, ~/.aws:/aws:ro, /var/run/docker.sock:/var/run/docker.sock]", []),
+    ],
+)
+def test_what_a_developers_file_mounts_over_the_image_is_not_missed(tmp_path: Path, volumes: str, lost: list[str]) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "app.py").write_text("")
+    found = mounts(tmp_path, a_yml=DEVELOPED, b_yml=f"services:\n  app:\n    volumes: {volumes}\n")
+    judged = judge_override_preserves_mounts(found)
+    assert [detail.what.removeprefix("b.yml: ") for detail in judged.details if detail.kind == "dropped"] == lost
+
+
 def test_a_whole_service_that_is_replaced_drops_mounts_too(tmp_path: Path) -> None:
-    assert dropped(tmp_path, "services:\n  web: !override\n    image: y\n") == [("b.yml: web /srv", 2)]
+    assert dropped(tmp_path, "services:\n  app: !override\n    image: y\n    volumes: [state:/data]\n") == [("b.yml: app /cache", 4), ("b.yml: app /config", 4)]
 
 
 def stayed(folder: Path, **files: str) -> list[tuple[str, str, int | None]]:
