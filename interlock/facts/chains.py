@@ -77,7 +77,7 @@ _SEMICOLON = re.compile(r"(?<=\.yml);(?=[^\s;]+\.ya?ml)|(?<=\.yaml);(?=[^\s;]+\.
 _APART = re.compile(r"(\|\||&&|[;|\n])")
 _ARRAY = re.compile(r"=\([^)]*$")  # opened, and closed on another line
 _PUNCTUATION = re.compile(r"[\"'`(),]|\[(?=\S)|(?<=\S)\]")  # a bracket by itself is a test
-_ASSIGNED = re.compile(r"([A-Za-z_]\w*)\+?[:?]?=(.*)", re.DOTALL)
+_ASSIGNED = re.compile(r"([A-Za-z_]\w*)(\+?)[:?]?=(.*)", re.DOTALL)
 _YAML_KEY = re.compile(r"([A-Z][A-Z0-9_]*):")
 _LIST = re.compile(r"(?:[^\s:;]+\.ya?ml|\$\w+)(?:[:;](?:[^\s:;]+\.ya?ml|\$\w+))*")
 _FILE = re.compile(r"[^\s:;]+\.ya?ml")
@@ -162,7 +162,8 @@ class _Words:
             if assigned := _assignment(word, waiting):
                 yield from self._ended()
                 self.open = True
-                self.into, rest = assigned
+                self.into, rest, grows = assigned
+                self.files += [f"${self.into}"] if grows else []
                 waiting += [rest] if rest else []
             elif word in ("-f", "--file") and self.open and waiting:
                 self.files.append(waiting.pop())
@@ -214,15 +215,14 @@ def _option(word: str) -> tuple[str, ...]:
     return (name, value) if equals and name in ("--file", "--env-file") else (word,)
 
 
-def _assignment(word: str, waiting: list[str]) -> tuple[str, str] | None:
-    """The variable that a word assigns to, and the rest of the word; of `NAME := value` the sign is taken from what waits."""
+def _assignment(word: str, waiting: list[str]) -> tuple[str, str, bool] | None:
+    """The variable that a word assigns to, the rest of the word, and whether it grows by it; of `NAME := value` the sign is taken from what waits."""
     if found := _ASSIGNED.fullmatch(word):
-        return found[1], found[2]
+        return found[1], found[3], found[2] == "+"
     if key := _YAML_KEY.fullmatch(word):
-        return key[1], ""
+        return key[1], "", False
     if waiting and waiting[-1] in ("=", ":=", "?=", "+=", "::=") and re.fullmatch(r"[A-Za-z_]\w*", word):
-        waiting.pop()
-        return word, ""
+        return word, "", waiting.pop() == "+="
     return None
 
 

@@ -59,6 +59,8 @@ def test_files_that_a_text_starts_together_are_found_in_their_order(text: str) -
         "docker compose $OPTIONS -f a.yml -f b.yml up",
         "docker compose -f $FILE -f b.yml up",
         "COMPOSE_FILE=$BASE:b.yml",
+        "FILES=(-f a.yml -f b.yml)\nFILES+=( -f c.yml -f d.yml )\ndocker compose ${FILES[@]} up\n",
+        "FILES = -f a.yml -f b.yml\nFILES += -f c.yml -f d.yml\n",
         'check "backend=$BACKEND lacks a.yml: append a.yml:b.yml to COMPOSE_FILE"',
     ],
 )
