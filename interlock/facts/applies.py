@@ -45,6 +45,7 @@ class Act:
     kind: ApplyKind
     effect: Effect = Effect.CHANGE
     local: bool = False
+    tears_down: bool = False  # the whole stack, not one container of it
     pauses: str = ""  # what it stops
     resumes: str = ""  # what it starts again
 
@@ -152,7 +153,7 @@ def _container_verb(verb: str, words: Sequence[str], local: bool) -> Act | None:
     """The verbs that `docker` and `docker compose` have in common."""
     engine = ApplyKind.ENGINE
     if verb in ("down", "rm"):
-        return Act(kind=engine, effect=Effect.DOWN, local=local)
+        return Act(kind=engine, effect=Effect.DOWN, local=local, tears_down=verb == "down")
     if verb in ("stop", "pause"):
         return Act(kind=engine, effect=Effect.DOWN, local=local, pauses=_named(words))
     if verb in ("start", "unpause"):
@@ -385,6 +386,12 @@ def rehearsed(acts: Sequence[Act], index: int, *, whole: bool = False) -> bool:
         return True
     ups_and_downs = [one.effect for one in _same(acts, act.kind) if one.effect is not Effect.CHANGE]
     return whole and Effect.UP in ups_and_downs and ups_and_downs[-1] is Effect.DOWN
+
+
+def torn_down(acts: Sequence[Act]) -> bool:
+    """True when the stack that a sequence brings up is not there when it ends; a container that is removed beside a new one is a release."""
+    ups_and_downs = [one for one in _same(acts, ApplyKind.ENGINE) if one.effect is not Effect.CHANGE]
+    return bool(ups_and_downs) and ups_and_downs[-1].tears_down
 
 
 def _same(acts: Sequence[Act], kind: ApplyKind) -> Iterator[Act]:

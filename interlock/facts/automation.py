@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Protocol
 
-from interlock.facts.applies import Act, ApplyKind, Effect, read_act, rehearsed, says_deploy, says_publish
+from interlock.facts.applies import Act, ApplyKind, Effect, read_act, rehearsed, says_deploy, says_publish, torn_down
 from interlock.facts.calls import Calls, Files, Found, Hop, Place, Reached, Start, Unfollowed
 from interlock.facts.conditions import may_run, runs_after_failure
 from interlock.facts.cron import Crontab, parse_crontab
@@ -228,7 +228,7 @@ def _counts(found: Reached, others: Sequence[Reached], inside: _In, *, throw_awa
     act, place = found.act, found.place
     acts = [one.act for one in others if one.place is place]
     tests = _is_test(found, inside)
-    whole = place in (Place.OWN, Place.UNKNOWN) or not act.local or tests
+    whole = tests or (place in (Place.OWN, Place.UNKNOWN) and torn_down(acts))
     if not found.counts or rehearsed(acts, acts.index(act), whole=whole):
         return False
     if act.kind is ApplyKind.CLUSTER:

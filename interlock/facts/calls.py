@@ -13,9 +13,10 @@ import json
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Protocol
 
 from interlock.facts import makefiles, pythoncode
@@ -34,6 +35,7 @@ from interlock.facts.shell import (
     Pipeline,
     ProcessSubstitution,
     Redirect,
+    Script,
     Statement,
     Stream,
     Substitution,
@@ -46,7 +48,7 @@ from interlock.facts.shell import (
 )
 
 DEEPEST = 14  # calls inside calls; what goes deeper calls itself in circles
-MOST_COMMANDS = 4000  # of one start; a script that runs more does not end
+MOST_COMMANDS = 10_000  # of one start; a script that runs more does not end
 
 ELSEWHERE = "/"  # a directory that is not known to be the tree's
 
@@ -151,12 +153,26 @@ class _State:
     functions: dict[str, Function] = field(default_factory=dict)
     running: tuple[str, ...] = ()  # what is being followed, to end circles
     contained: bool = False  # inside of a container: its engine is not the machine's
+    exported: frozenset[str] = frozenset()
     traps: list[str] = field(default_factory=list)  # what the shell runs when it ends
     here: Hop | None = None  # the place that stands for all lines: a step of a Python program
 
     def inside(self, **changes: object) -> _State:
         """A scope of its own: what is set in it does not come back."""
         return replace(self, variables=dict(self.variables), functions=dict(self.functions), **changes)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str, line: int) -> Script:
+    """A script is called from many places."""
+    return parse(text, first_line=line)
+
+
+@lru_cache(maxsize=1024)
+def _names_in(function: Function) -> tuple[str, ...]:
+    """The variables that a function names itself, sorted."""
+    words = (word for statement in walk((function,)) if isinstance(statement, Command) for word in statement.words)
+    return tuple(sorted({part.name for word in words for part in word.parts if isinstance(part, Variable)}))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -177,17 +193,19 @@ class Calls:
     sought: list[tuple[Hop, ...]] = field(default_factory=list)  # the ways to the commands that `seeks` knows
     installed: list[Installed] = field(default_factory=list)  # the crontabs that the commands write
     _left: int = MOST_COMMANDS
+    _known: dict[tuple[Hashable, ...], tuple[tuple[Found, ...], dict[str, str]]] = field(default_factory=dict)
 
     def shell(self, text: str, start: Start, *, file: str, line: int) -> Iterator[Found]:
         """What a piece of shell that begins on `line` of `file` comes to change."""
         self._left = MOST_COMMANDS
+        self._known.clear()  # what was found has the hops of its start
         state = _State(start=start, file=file, hops=start.hops, place=start.place, directory=start.directory, variables=dict(start.environment))
         yield from self._shell(text, state, line)
 
     def _shell(self, text: str, state: _State, line: int) -> Iterator[Found]:
         if len(state.running) > DEEPEST:
             return
-        script = parse(text, first_line=line)
+        script = _parsed(text, line)
         around, state.traps = state.traps, []
         yield from self._statements(script.statements, state)
         at_exit, state.traps = state.traps, around
@@ -253,6 +271,9 @@ class Calls:
 
     def _command(self, command: Command, state: _State, fed: str | None = None) -> Iterator[Found]:
         self._left -= 1
+        if self._left == -1 and state.place.lasts:  # an installer that is tried on a machine that is thrown away is the usual case
+            why = f"more than {MOST_COMMANDS:,} commands are called, and the others were not followed"
+            yield Unfollowed(hops=(*state.hops, self._hop(state, command.line)), command="...", why=why, place=state.place)
         if self._left < 0:
             return
         for word in (*command.words, *(given.value for given in command.assignments if given.value), *(redirect.target for redirect in command.redirects)):
@@ -262,6 +283,8 @@ class Calls:
         environment = {given.name: _expanded(given.value, state) or "" for given in command.assignments if given.value is not None and not given.appends}
         if not command.words or command.words[0].literal in ("export", "local", "readonly", "declare", "typeset"):
             state.variables |= environment
+            if command.words and command.words[0].literal == "export":
+                state.exported |= {*environment, *(word.literal or "" for word in command.words[1:])}
             return
         argv = [text for word in command.words for text in _fields(word, state)]
         self._note_cron_file(command, argv, state)
@@ -269,7 +292,8 @@ class Calls:
             yield from self._argv(argv, state, command.line, self._stdin(command.redirects, state, fed), environment)
 
     def _argv(self, argv: list[str], state: _State, line: int, stdin: str | None = None, environment: Mapping[str, str] | None = None) -> Iterator[Found]:
-        environment = {**state.variables, **(environment or {})}
+        given = environment or {}
+        environment = {**state.variables, **given}
         argv, script = _unwrapped(argv)
         if script is not None:
             yield from self._shell(script, self._nested(state, line), line)
@@ -289,12 +313,22 @@ class Calls:
             case "ssh" | "autossh":
                 yield from self._ssh(argv, state, line, stdin)
             case _:
-                yield from self._act(argv, state, line, stdin, environment)
+                scope = replace(state, variables=environment, exported=state.exported | given.keys()) if given else state
+                yield from self._act(argv, scope, line, stdin, environment)
 
     def _function(self, argv: Sequence[str], state: _State) -> Iterator[Found]:
-        inner = state.inside(arguments=tuple(argv[1:]), running=(*state.running, f"{state.file}#{argv[0]}"))
-        yield from self._statement(state.functions[argv[0]].body, inner)
-        state.variables |= inner.variables
+        """What a function comes to; asked again with the same words, and the same in the variables that it names, it comes to the same."""
+        function = state.functions[argv[0]]
+        named = tuple((name, state.variables.get(name)) for name in _names_in(function))
+        circumstances = (state.file, function.line, tuple(argv), state.place, state.contained, state.directory, named)
+        if circumstances not in self._known:
+            inner = state.inside(arguments=tuple(argv[1:]), running=(*state.running, f"{state.file}#{argv[0]}"))
+            found = tuple(self._statement(function.body, inner))
+            changed = {name: value for name, value in inner.variables.items() if state.variables.get(name) != value}
+            self._known[circumstances] = (found, changed)
+        found, changed = self._known[circumstances]
+        yield from found
+        state.variables |= changed
 
     def _act(self, argv: list[str], state: _State, line: int, stdin: str | None, environment: Mapping[str, str]) -> Iterator[Found]:
         """What a program changes by itself, or whom it calls."""
@@ -374,8 +408,16 @@ class Calls:
             return
         if path in state.running or len(state.running) >= DEEPEST:
             return
+        circumstances = (path, tuple(argv[1:]), state.place, state.contained, state.directory, tuple(sorted(state.exported)))
+        if circumstances not in self._known:
+            self._known[circumstances] = (tuple(self._in_script(path, text, argv, replace(state, hops=hops))), {})
+        yield from self._known[circumstances][0]
+
+    def _in_script(self, path: str, text: str, argv: Sequence[str], state: _State) -> Iterator[Found]:
+        """A script has the environment of its caller, and none of its other variables."""
         running, arguments = (*state.running, path), tuple(argv[1:])
-        inner = replace(state, file=path, hops=hops, arguments=arguments, running=running, here=None, functions={}, variables=dict(state.variables))
+        variables = {**state.start.environment, **{name: state.variables[name] for name in state.exported if name in state.variables}}
+        inner = replace(state, file=path, arguments=arguments, running=running, here=None, functions={}, variables=variables)
         if path.endswith(".py") or re.match(r"#![^\n]*python", text):
             yield from self._python(text, inner)
         elif path.endswith((".sh", ".bash")) or re.match(r"#![^\n]*\b(?:ba|da|k|a)?sh\b", text) or "." not in posixpath.basename(path):

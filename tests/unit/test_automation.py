@@ -82,6 +82,7 @@ def test_a_compose_that_is_brought_up_over_ssh_applies(tmp_path: Path, run: str)
         ("./a.sh", {"a.sh": "#!/bin/sh\n./b.sh\n", "b.sh": "#!/bin/sh\n./a.sh\nssh host docker compose up -d\n"}),
         ("ssh host 'cd /srv/app && ./scripts/up.sh'", {"scripts/up.sh": "#!/bin/sh\ndocker compose up -d\n"}),
         ('"$(dirname "$0")/../scripts/up.sh"', {"scripts/up.sh": "#!/bin/sh\nssh host docker compose up -d\n"}),
+        ("export HOST=ssh://host\n./up.sh", {"up.sh": "#!/bin/sh\nssh ${HOST#*//} docker compose up -d\n"}),
         ("./up.sh", {"up.sh": "#!/bin/sh\ntrap 'ssh host docker compose up -d' EXIT\ntrue\n"}),
     ],
 )
@@ -126,6 +127,7 @@ def test_what_changes_no_running_system_is_no_apply(tmp_path: Path, run: str) ->
     [
         "docker --context prod compose up -d",
         "DOCKER_HOST=ssh://deploy@host docker compose up -d",
+        "DOCKER_HOST=ssh://deploy@host ./up.sh",
         "export DOCKER_HOST=tcp://host:2376\ndocker restart app",
         "kubectl apply -f k8s/",
         "kubectl -n app set image deploy/app app=x",
@@ -144,7 +146,7 @@ def test_what_changes_no_running_system_is_no_apply(tmp_path: Path, run: str) ->
     ],
 )
 def test_what_changes_a_running_system_is_an_apply(tmp_path: Path, run: str) -> None:
-    assert len(applied(tmp_path, run)) == 1
+    assert len(applied(tmp_path, run, {"up.sh": "#!/bin/sh\ndocker compose up -d\n"})) == 1
 
 
 def test_a_runner_of_ones_own_is_a_running_system(tmp_path: Path) -> None:
@@ -155,6 +157,22 @@ def test_a_runner_of_ones_own_is_a_running_system(tmp_path: Path) -> None:
 def test_a_test_on_a_runner_of_ones_own_is_none(tmp_path: Path) -> None:
     assert applied(tmp_path, "docker compose up -d\n./t.sh\ndocker compose down", runs_on="self-hosted") == []
     assert applied(tmp_path, "docker compose up -d\n./t.sh", runs_on="self-hosted", job="e2e-tests") == []
+
+
+@pytest.mark.parametrize("run", ["docker run -d --name new app\ndocker rm -f old", "docker stop app && docker rm app\ndocker run -d --name app app"])
+def test_a_container_that_is_replaced_on_a_runner_of_ones_own_is_a_release(tmp_path: Path, run: str) -> None:
+    assert applied(tmp_path, run, runs_on="self-hosted")
+
+
+def test_a_release_that_is_removed_beside_a_new_one_is_no_rehearsal(tmp_path: Path) -> None:
+    run = "helm upgrade --install blue chart\nhelm uninstall green"
+    assert applied(tmp_path, run) == ["helm upgrade --install blue chart", "helm uninstall green"]
+    assert applied(tmp_path, "helm install it chart\n./t.sh\nhelm uninstall it", job="integration-test") == []
+
+
+def test_what_calls_too_much_to_be_followed_is_unproven(tmp_path: Path) -> None:
+    (found,) = starter(tmp_path, workflow("true\n" * 10_001, runs_on="self-hosted")).applies
+    assert (found.kind, found.unseen.partition(" commands")[0]) == ("not-looked-into", "more than 10,000")
 
 
 @pytest.mark.parametrize("label", ["ubuntu-24.04", "macos-14", "docker", "${{ matrix.os }}", "ubuntu-latest-8-cores", "blacksmith-4vcpu-ubuntu-2204"])
@@ -382,6 +400,12 @@ def test_a_cron_line_that_applies_is_found(tmp_path: Path, command: str) -> None
 def test_housekeeping_is_no_apply(tmp_path: Path, command: str) -> None:
     backup = "#!/bin/sh\nset -eu\ndocker compose stop app\ntar c /srv/app | zstd > /backup/app.tar.zst\ndocker compose start app\n"
     assert cron(f"0 4 * * * {command}\n", {"scripts/backup.sh": backup}, tmp_path) == []
+
+
+def test_two_lines_that_call_the_same_script_are_two_findings(tmp_path: Path) -> None:
+    files = {"scripts/update.sh": "#!/bin/sh\ndocker compose up -d\n"}
+    told = cron("0 4 * * * /srv/app/scripts/update.sh\n0 16 * * * /srv/app/scripts/update.sh\n", files, tmp_path)
+    assert [line.split(" → ")[:2] for line in told] == [["cron 0 4 * * *", "ops/crontab:1"], ["cron 0 16 * * *", "ops/crontab:2"]]
 
 
 def test_the_way_of_a_cron_line_is_shown(tmp_path: Path) -> None:
