@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from interlock.errors import CouldNotLook
 from interlock.facts.backups import LastChange
 
 TIMEOUT_S = 10
@@ -34,10 +35,10 @@ def _git(folder: Path, *arguments: str) -> str | None:
     # A checkout can configure a program for git to start; we look at other people's.
     argv = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(folder), *arguments)
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S, check=False)
+        done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout if done.returncode == 0 else None
+    return done.stdout.decode("utf-8", "surrogateescape") if done.returncode == 0 else None
 
 
 def last_change(folder: Path, path: str) -> LastChange | None:
@@ -57,8 +58,11 @@ def last_change(folder: Path, path: str) -> LastChange | None:
 
 
 def tracked(folder: Path) -> frozenset[str] | None:
-    """The files below `folder` that are under version control, relative to it. None when there is no checkout, or no git."""
+    """The files below `folder` that are under version control, relative to it. None when there is no checkout. Raises `CouldNotLook` when git does not say."""
     if not any((place / ".git").exists() for place in (folder, *folder.parents)):
         return None
     said = _git(folder, "ls-files", "-z")
-    return None if said is None else frozenset(name for name in said.split("\0") if name)
+    if said is None:
+        remedy = f"see what `git -C {folder} ls-files` says: it refuses the checkout of another user, and it may not be installed"
+        raise CouldNotLook("git does not say which files are under version control", where=str(folder), remedy=remedy)
+    return frozenset(name for name in said.split("\0") if name)

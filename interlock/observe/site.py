@@ -112,13 +112,23 @@ def _exclusion(one: Excluded) -> tuple[Kind, str]:
 def _in_chain(world: World, chain: str) -> StateFound:
     model = stack(world, chain)
     root = posixpath.normpath(posixpath.join(str(world.tree.root.resolve()), posixpath.dirname(model.files[0])))
-    found = keepers_of_stack(model, root=root, committed=world.once("committed", lambda: _committed(world)))
-    keepers = tuple(_placed(world, model, one) for one in found)
-    return StateFound(where=f"the chain {chain}", keepers=keepers, declared=_declared(world.site, None), unseen={})
+    unseen, committed = {}, frozenset[str]()
+    try:
+        committed = world.once("committed", lambda: _committed(world))
+    except CouldNotLook as error:
+        unseen["folders"] = error.sentence
+    found = [_placed(world, model, one) for one in keepers_of_stack(model, root=root, committed=committed)]
+    in_the_project = [one for one in found if one.suffix]
+    if unseen and in_the_project:  # each may be configuration
+        found = [one for one in found if not one.suffix]
+    return StateFound(where=f"the chain {chain}", keepers=tuple(found), declared=_declared(world.site, None), unseen=unseen if in_the_project else {})
 
 
 def _committed(world: World) -> frozenset[str]:
-    """The files of the tree, and the folders that version control keeps files in. Without version control a folder may hold anything."""
+    """The files of the tree, and the folders that version control keeps files in. Without version control a folder may hold anything.
+
+    Raises `CouldNotLook` where git is asked and does not say.
+    """
     root = str(world.tree.root.resolve())
     kept = tracked(world.tree.root)
     files = world.tree.listing() if kept is None else tuple(kept)

@@ -290,6 +290,24 @@ def test_what_git_keeps_is_configuration_and_a_folder_that_is_only_kept_there_is
     assert not {str(tmp_path / "data"), str(tmp_path / "later")} & kept
 
 
+def test_folders_of_a_checkout_that_git_does_not_tell_of_are_unproven(component: Callable[[str], None], tmp_path: Path) -> None:
+    component("compose")
+    (tmp_path / "compose.yaml").write_text("services:\n  app:\n    image: app\n    volumes: ['./config:/config', 'uploads:/uploads']\nvolumes: {uploads: {}}\n")
+    (tmp_path / ".git").mkdir()  # what is in it is no repository: git refuses it, as it does one of another user
+    write_site(tmp_path, {"compose": {"files": ["compose.yaml"]}, "excluded": [{"volume": "uploads", "reason": "none of it"}]})
+    verdict = judge_undeclared(observed.state_found(world(tmp_path), Subject(name="chain:default")))
+    assert isinstance(verdict, Unproven)
+    assert "git does not say" in verdict.message
+
+
+def test_names_that_are_no_text_are_tracked_as_the_tree_lists_them(tmp_path: Path) -> None:
+    os.mkdir(os.fsencode(tmp_path) + b"/caf\xe9")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9/menu")).touch()
+    subprocess.run(("git", "init", "-q", str(tmp_path)), check=True)
+    subprocess.run(("git", "-C", str(tmp_path), "add", "."), check=True)
+    assert tracked(tmp_path) == frozenset({"caf\udce9/menu"})
+
+
 def test_every_noun_that_a_host_may_have_taught_is_found_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "interlock.yaml").write_text(
         "interlock: 1\nsite: x\n"
