@@ -19,6 +19,7 @@ from interlock.verdicts import When
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "interlock" / "evidence" / "record.schema.json").read_text())
 DUMP = "#!/bin/sh\npg_dump app > app.sql\n"
+JUDGED = ("compose.strict_parse", "backups.mode_0600")
 CONFLICT = "services:\n<<<<<<< HEAD\n  a: {image: x}\n=======\n  a: {image: y}\n>>>>>>> main\n"
 
 
@@ -38,7 +39,10 @@ def scanned(tree: Path) -> dict[str, Any]:
 
 
 def outcomes(record: dict[str, Any]) -> dict[str, str]:
-    return {verdict["subject"]: verdict["outcome"] for verdict in record["verdicts"] if verdict["outcome"] != "not_applicable"}
+    """Of each compose file whether it can be read, and of each script how private its backups are; other families judge the same files."""
+    return {
+        verdict["subject"]: verdict["outcome"] for verdict in record["verdicts"] if verdict["guardrail"] in JUDGED and verdict["outcome"] != "not_applicable"
+    }
 
 
 def bytes_path(folder: Path, name: bytes) -> bytes:
@@ -105,7 +109,7 @@ STATIC = [fault for fault in all_faults() if fault.gate is When.STATIC]
 
 
 @pytest.mark.parametrize("change", ["healthy", "seed", "blind"])
-@pytest.mark.parametrize("fault", [pytest.param(fault, id=f"{fault.guardrail}-{fault.kind}") for fault in STATIC])
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=f"{fault.guardrail}-{fault.kind}-{number}") for number, fault in enumerate(STATIC)])
 def test_scan_and_pytest_say_the_same_of_the_same_tree(fault: Any, change: str, tmp_path: Path) -> None:
     fault.healthy(tmp_path)
     if change != "healthy":

@@ -40,8 +40,13 @@ def judged(folder: Path, site: Path | None = None) -> Record:
     return record
 
 
+JUDGED = ("compose.strict_parse", "backups.mode_0600")
+
+
 def outcomes(record: Record) -> dict[tuple[str, str], str]:
-    return {(verdict.guardrail, verdict.subject): verdict.outcome.value for verdict in record.verdicts if verdict.outcome is not Outcome.NOT_APPLICABLE}
+    """What is said by the rules that these tests are about, and by the site's own; other families judge the same files."""
+    told = [verdict for verdict in record.verdicts if verdict.guardrail in JUDGED or verdict.guardrail.startswith("own.")]
+    return {(verdict.guardrail, verdict.subject): verdict.outcome.value for verdict in told if verdict.outcome is not Outcome.NOT_APPLICABLE}
 
 
 def verdict(record: Record, subject: str) -> Verdict:
