@@ -192,6 +192,7 @@ class Calls:
     seeks: Callable[[Sequence[str]], bool] = lambda _argv: False
     sought: list[tuple[Hop, ...]] = field(default_factory=list)  # the ways to the commands that `seeks` knows
     installed: list[Installed] = field(default_factory=list)  # the crontabs that the commands write
+    _drafts: list[Installed] = field(default_factory=list)  # what the commands write into other files
     _left: int = MOST_COMMANDS
     _known: dict[tuple[Hashable, ...], tuple[tuple[Found, ...], dict[str, str]]] = field(default_factory=dict)
 
@@ -540,9 +541,19 @@ class Calls:
         target = next((one for one in targets if _CRON_FILE.search(one)), None)
         if target is None and argv[-2:] == ["crontab", "-"]:
             target = "-"
+        if target is None and targets:
+            self._note_draft(command, targets[0], state)
+        if argv[:1] == ["crontab"] or argv[:2] == ["sudo", "crontab"]:
+            self.installed += [replace(draft, target="-") for draft in self._drafts if draft.target == argv[-1]]
         text = self._written(command, state) or self._stdin(command.redirects, state, None) if target is not None else None
         if target is not None and text is not None:
             self.installed.append(Installed(target=target, text=text, hop=self._hop(state, command.line)))
+
+    def _note_draft(self, command: Command, target: str, state: _State) -> None:
+        """`echo "..." >> new; crontab new`: a file may be a crontab later."""
+        text = self._written(command, state)
+        if text is not None:
+            self._drafts.append(Installed(target=target, text=text, hop=self._hop(state, command.line)))
 
     def _note_crontab(self, pipeline: Pipeline, state: _State) -> None:
         """`(crontab -l; echo "...") | crontab -`, `echo "..." | sudo tee /etc/cron.d/x`."""

@@ -15,7 +15,11 @@ from interlock.facts.workflows import FOLDERS
 
 _GATE = re.compile(rb"\binterlock(?:\.cli)?\s+(?:scan|preflight)\b|\bpytest\b[^\n]*\s-m[ =]?[\"']?(?:static|preflight)\b")
 SCRIPT = re.compile(r"\.(?:ba)?sh(?:\.(?:tpl|tmpl|tftpl|j2|in|template))?$")
-_INSTALLS = re.compile(rb"\bcrontab\s+(?:-u\s+\S+\s+)?-(?=[\s\"']|$)|>\s*\"?\S*/cron\.d/|\btee\s+(?:-a\s+)?\"?\S*/cron\.d/", re.MULTILINE)
+_INSTALLS = re.compile(
+    rb"\bcrontab\s+(?:-u\s+\S+\s+)?-(?=[\s\"']|$)|>\s*\"?\S*/cron\.d/|\btee\s+(?:-a\s+)?\"?\S*/cron\.d/"
+    rb"|^[ \t]*(?:sudo[ \t]+)?crontab[ \t]+[\w./\"$][^\s;&|]*[ \t]*$",
+    re.MULTILINE,
+)
 _CODE_OF_OTHERS = re.compile(r"(?:^|/)(?:vendor|third_party|node_modules|testdata|tests?|fixtures|examples?|docs?)/")
 
 

@@ -423,6 +423,7 @@ def test_the_way_of_a_cron_line_is_shown(tmp_path: Path) -> None:
         "cat > /etc/cron.d/app <<EOF\nMAILTO=''\n0 4 * * * root /srv/app/scripts/update.sh\nEOF\n",
         "printf '%s /srv/app/scripts/update.sh\\n' '@daily' | crontab -\n",
         "echo '@daily root cd /srv/app && docker compose up -d' | sudo tee /etc/cron.d/app >/dev/null\n",
+        'crontab -l > new\necho "*/5 * * * * $DIRECTORY/update.sh" >> new\ncrontab new\nrm new\n',
         "crontab - <<EOF\n@daily docker compose -f /srv/app/compose.yaml up -d\nEOF\n",
     ],
 )
