@@ -102,7 +102,7 @@ def state_variable(scripts: Sequence[Text], env_files: Sequence[Text], compositi
 
 def _weight(name: str, found: Readers) -> tuple[int, int, int]:
     """How likely this is the variable: it names a directory of the host, is about state, and has many readers."""
-    on_host = bool(found.scripts and (found.defaults or found.assigned or found.set_in)) or bool(found.sources)
+    on_host = bool(found.scripts and (found.defaults or found.set_in)) or bool(found.sources)  # what a script sets itself is a constant of its own
     if not on_host:
         return (0, 0, 0)
     return (2 if "STATE" in name else 1, len(found.scripts) + len(found.sources) + len(found.services), -len(name))
@@ -172,11 +172,13 @@ def _read_composition(composition: Composition, found: dict[str, Readers]) -> No
 
 def _described(name: str, found: Readers, every: Mapping[str, Readers], directory: str) -> StateVariable:
     places = list(found.where)
+    set_by = next(iter(found.set_in), None)
     default = next(iter(found.defaults), None) or next((known for _, _, known in found.sources if known.value and "$" not in known.value), None)
     values: dict[str, Known] = {}
     if default is not None:
         default, values = _in_terms_of_others(name, default, every)
-    known = next(iter(found.set_in), None) or next(iter(found.assigned), None)
+    default = default or set_by  # nobody takes anything else: without it they take nothing
+    known = set_by or next(iter(found.assigned), None)
     path = _absolute(known, directory) if known else _absolute(_resolved(default, values), directory) if default else None
     targets = {target for _, target, _ in found.sources}
     binds = [Known(service, source.at) for service, _, source in found.sources]
@@ -187,7 +189,7 @@ def _described(name: str, found: Readers, every: Mapping[str, Readers], director
         default=default,
         values=values,
         path=path,
-        env_file=next(iter(found.set_in), None),
+        env_file=set_by,
         container_path=Known(next(iter(targets)), found.sources[0][2].at) if len(targets) == 1 else None,
         services=tuple(services.values()),
         readers=tuple(found.scripts),

@@ -93,7 +93,9 @@ class _Discovery:
         self.chains = [chain for chain in chains if all(map(may_be_written, chain.files))]
         self.texts = _Texts(tree)
         self.main = main_chain(self.chains)
-        self.scripts = self.texts.of([*found.scripts, *(path for path in found.nameless if _is_script(tree, path))])
+        images = _image_folders(found.every)
+        on_hosts = [path for path in (*found.scripts, *found.nameless) if not _is_in_image(path, images)]
+        self.scripts = self.texts.of(path for path in on_hosts if "." in posixpath.basename(path) or _is_script(tree, path))
         self.units = self.texts.of(found.units)
         self.name = site_name(root)
         self.directory = self._directory()
@@ -440,6 +442,16 @@ def overlays_of(texts: ComposeTexts, chains: Sequence[FoundChain], state: StateV
         elif len(composition(texts, (path,), {}).services) > 1:
             found.setdefault("nested", From(path, f"it binds {min(data)} alone"))
     return found
+
+
+def _image_folders(every: Iterable[str]) -> frozenset[str]:
+    """The folders below the root that images are built from: what is in them runs in containers, and says nothing of a host."""
+    return frozenset(path.rpartition("/")[0] for path in every if "/" in path and posixpath.basename(path).startswith(("Dockerfile", "Containerfile")))
+
+
+def _is_in_image(path: str, images: frozenset[str]) -> bool:
+    name = posixpath.basename(path)
+    return "entrypoint" in name or any(path.startswith(folder + "/") for folder in images)
 
 
 def _is_script(tree: Tree, path: str) -> bool:

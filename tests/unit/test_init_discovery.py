@@ -165,6 +165,19 @@ def test_a_variable_whose_value_nobody_says_is_asked_for(tmp_path: Path) -> None
     assert isinstance(state, Offer)
 
 
+@pytest.mark.parametrize("more", [{"image/Dockerfile": ""}, {}])
+def test_what_runs_in_a_container_or_is_a_constant_says_nothing_of_the_host(tmp_path: Path, more: dict[str, str]) -> None:
+    script = '#!/bin/sh\nls "${DATA_DIR:-/data}"\n' if more else '#!/bin/sh\nDATADIR=/var/lib/x\nls "$DATADIR"\n'
+    assert section(tmp_path, {"compose.yml": COMPOSE, "image/start.sh": script, **more}, "state_dir") is None
+
+
+def test_where_scripts_write_backups_is_where_they_are_proposed_unless_it_is_inside_of_what_they_hold(tmp_path: Path) -> None:
+    compose = COMPOSE.replace('"data:/data"', '"/data:/data"')
+    files = {"compose.yml": compose, "backup.sh": '#!/bin/sh\nroot="${WHERE:-/data/backups/sql}"\npg_dump x > $root/x\n'}
+    modules = plain(section(tmp_path, files, "modules"))
+    assert {name: module["backups"] for name, module in modules.items()} == {"app": "/var/backups/shop/app", "db": "/data/backups/db"}
+
+
 def test_a_mount_unit_says_the_disk(tmp_path: Path) -> None:
     unit = "[Mount]\nWhat=/dev/disk/by-label/state\nWhere=/data/state\nType=xfs\n"
     mounts = plain(section(tmp_path, {"a.sh": '#!/bin/sh\nls "${STATE_DIR:-/data/state}"\n', "etc/data-state.mount": unit}, "mounts"))
