@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from interlock.facts.automation import Sources
@@ -20,12 +20,22 @@ MARKS = frozenset({"static", "preflight"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateStep:
-    """A step that runs the gate, and the lines of its text on which it does; `line` is that of the file. None of `lines`: the whole step is the gate."""
+    """A step that runs the gate, and the lines of its text on which it does; `line` is that of the file at `path`. None of `lines`: the whole step is the gate.
 
+    `caller` is the job that calls the workflow it is in, when that is another one.
+    """
+
+    path: str
     job: Job
     step: Step
     line: int
     lines: frozenset[int]
+    caller: Job | None = None
+
+    @property
+    def check(self) -> str:
+        """The name of its status check: of a called workflow both jobs' names."""
+        return f"{self.caller.check} / {self.job.check}" if self.caller else self.job.check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +83,21 @@ def runs_gate(argv: Sequence[str]) -> bool:
 
 def gate_steps(workflow: Workflow, sources: Sources, *, check: str | None, declared: bool) -> tuple[GateStep, ...]:
     """The steps that run the gate: by what they come to run; in a workflow that the site names, by the name of the check, or all of its only job."""
-    found = [gate for job in workflow.jobs for step in job.steps if (gate := _gate_step(job, step, workflow, sources)) is not None]
+    found = [gate for job in workflow.jobs for gate in _gates_of(job, workflow, sources)]
     if found or not declared:
         return tuple(found)
     named = [job for job in workflow.jobs if check is not None and check in (job.id, job.name)] or list(workflow.jobs if len(workflow.jobs) == 1 else ())
     steps = [(job, step) for job in named for step in job.steps if step.run]
-    return tuple(GateStep(job=job, step=step, line=step.line, lines=frozenset()) for job, step in steps)
+    return tuple(GateStep(path=workflow.path, job=job, step=step, line=step.line, lines=frozenset()) for job, step in steps)
+
+
+def _gates_of(job: Job, workflow: Workflow, sources: Sources) -> Iterator[GateStep]:
+    """The gate among a job's steps, or in the workflow of this tree that it calls."""
+    called = sources.workflow(job.uses[2:].partition("@")[0]) if job.uses.startswith("./") else None
+    if isinstance(called, Workflow):
+        steps = [(inner, step) for inner in called.jobs for step in inner.steps]
+        yield from (replace(gate, caller=job) for inner, step in steps if (gate := _gate_step(inner, step, called, sources)) is not None)
+    yield from (gate for step in job.steps if (gate := _gate_step(job, step, workflow, sources)) is not None)
 
 
 def _gate_step(job: Job, step: Step, workflow: Workflow, sources: Sources) -> GateStep | None:
@@ -90,7 +109,7 @@ def _gate_step(job: Job, step: Step, workflow: Workflow, sources: Sources) -> Ga
     for _ in calls.shell(fill(step.run).text, start, file=workflow.path, line=step.run_line):
         pass
     lines = frozenset(hops[0].line for hops in calls.sought)
-    return GateStep(job=job, step=step, line=min(lines), lines=lines) if lines else None
+    return GateStep(path=workflow.path, job=job, step=step, line=min(lines), lines=lines) if lines else None
 
 
 def check_names(gate: GateWorkflow, given: str | None, *, github: bool) -> tuple[str, ...]:
@@ -99,7 +118,7 @@ def check_names(gate: GateWorkflow, given: str | None, *, github: bool) -> tuple
         return (given,)
     if isinstance(gate.workflow, NotWorkflow):
         return ()
-    checks = dict.fromkeys(step.job.check for step in gate.steps)
+    checks = dict.fromkeys(step.check for step in gate.steps)
     if github:
         return tuple(checks)
     title = gate.workflow.name or posixpath.basename(gate.path)

@@ -12,7 +12,7 @@ from interlock.facts.automation import ApplyPath, Declared, ReviewedEnvironment,
 from interlock.facts.conditions import UNKNOWN, evaluate, runs_after_failure
 from interlock.facts.gate_workflow import GateStep, GateWorkflow, NoGateWorkflow, Protection
 from interlock.facts.shell import AndOr, Background, Command, Group, If, Pipeline, Statement, parse, walk
-from interlock.facts.workflows import PULL_REQUESTS, NotWorkflow, Trigger, Workflow, fill
+from interlock.facts.workflows import PULL_REQUESTS, Job, NotWorkflow, Trigger, Workflow, fill
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
 SHOWN = 3  # findings that the one sentence names; the details name all
@@ -173,12 +173,12 @@ def _judge_workflow(seen: GateWorkflow) -> Held | Broken | Unproven:
         return Unproven(f"{seen.path}:{workflow.line}: {workflow.why}", remedy="correct the workflow")
     if not seen.steps:
         return Broken(f"no job of {seen.path} runs the gate", kind="no-gate", remedy="let a job run `interlock scan .`, or correct `automation.gate`")
-    faults = [*_triggers(workflow, seen.branch), *(fault for step in seen.steps for fault in _step(step, workflow))]
+    faults = [*_triggers(workflow, seen.branch), *(fault for step in seen.steps for fault in _step(step))]
     faults = list(dict.fromkeys(faults))
     if not faults:
-        jobs = " and ".join(dict.fromkeys(step.job.check for step in seen.steps))
+        jobs = " and ".join(dict.fromkeys(step.check for step in seen.steps))
         return Held(f"{seen.path}: job {jobs} runs the gate on every pull request, and its failure fails the job")
-    details = tuple(_detail(seen.path, fault) for fault in faults)
+    details = tuple(_detail(fault.path or seen.path, fault) for fault in faults)
     return Broken("; ".join(detail.message for detail in details[:SHOWN]), remedy=faults[0].remedy, kind=faults[0].kind, details=details)
 
 
@@ -188,13 +188,14 @@ def _detail(path: str, fault: Fault) -> Detail:
 
 
 class Fault(NamedTuple):
-    """One way past the gate; `about` is what it is in, without line numbers."""
+    """One way past the gate; `about` is what it is in, without line numbers. `path` is that of the file, empty for the gate's own."""
 
     kind: str
     about: str
     line: int
     message: str
     remedy: str
+    path: str = ""
 
 
 def _triggers(workflow: Workflow, branch: str) -> Iterator[Fault]:
@@ -227,21 +228,30 @@ def _any_fits(branch: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(branch, pattern.replace("**", "*")) for pattern in patterns)
 
 
-def _step(gate: GateStep, workflow: Workflow) -> Iterator[Fault]:
-    job, step, about = gate.job, gate.step, f"job {gate.job.id}"
-    for said, line, where in ((job.continues, job.continues_line, f"job {job.id}"), (step.continues, step.continues_line, step.called)):
-        if said not in ("", "false"):
-            message = f"`continue-on-error: {said}` of {where} lets a broken gate pass"
-            yield Fault("continue-on-error", f"{about} {where}", line, message, "remove `continue-on-error`")
+def _step(gate: GateStep) -> Iterator[Fault]:
+    """What is wrong with the step, with its job, and with the job that calls it."""
+    yield from (fault._replace(path=gate.path) for fault in (*_of_step(gate), *_of_job(gate.job, gate), *_swallowed(gate)))
+    if gate.caller is not None:
+        yield from _of_job(gate.caller, gate)
+
+
+def _of_step(gate: GateStep) -> Iterator[Fault]:
+    step, about = gate.step, f"job {gate.job.id} {gate.step.called}"
+    if step.continues not in ("", "false"):
+        yield _continues(step.continues, about, step.continues_line)
     if not _always_runs(step.condition):
-        yield Fault("condition", f"{about} {step.called}", step.line, f"`if: {step.condition}` of {step.called} can skip the gate", "remove the condition")
-    yield from _job(gate, workflow)
-    yield from _swallowed(gate)
+        yield Fault("condition", about, step.line, f"`if: {step.condition}` of {step.called} can skip the gate", "remove the condition")
 
 
-def _job(gate: GateStep, workflow: Workflow) -> Iterator[Fault]:
+def _continues(said: str, about: str, line: int) -> Fault:
+    return Fault("continue-on-error", about, line, f"`continue-on-error: {said}` of {about} lets a broken gate pass", "remove `continue-on-error`")
+
+
+def _of_job(job: Job, gate: GateStep) -> Iterator[Fault]:
     """A job that is skipped counts as passed for a branch that demands it."""
-    job, about = gate.job, f"job {gate.job.id}"
+    about = f"job {job.id}"
+    if job.continues not in ("", "false"):
+        yield _continues(job.continues, about, job.continues_line)
     if not _always_runs(job.condition):
         message = f"`if: {job.condition}` can skip job {job.id}, and a skipped job counts as passed"
         yield Fault("condition", about, job.condition_line, message, "remove the condition, or decide inside of the job")
@@ -251,16 +261,16 @@ def _job(gate: GateStep, workflow: Workflow) -> Iterator[Fault]:
     if not runs_after_failure(job.condition):
         message = f"job {job.id} is skipped when {needed} fails or is skipped, and a skipped job counts as passed"
         yield Fault("needs", about, job.line, message, "add `if: always()`, and a step that fails unless the result of each needed job is success")
-        return
-    told = " ".join((job.condition, *job.environment.values(), *(f"{step.run} {step.condition} {' '.join(step.environment.values())}" for step in job.steps)))
-    if not re.search(r"needs\.[\w.*-]+\.result|toJSON\(needs\)|needs\.\*\.result|join\(needs", told, re.IGNORECASE) and not _optional(workflow, job.needs):
+    elif not _looks_at_needed(job, gate):
         message = f"job {job.id} passes although {needed} failed: no step looks at the result"
         yield Fault("needs-unchecked", about, job.line, message, f"add a step that fails unless needs.{job.needs[0]}.result is success")
 
 
-def _optional(workflow: Workflow, needed: Sequence[str]) -> bool:
-    """Jobs that the forge lets fail by themselves are not waited for."""
-    return all((job := workflow.job(name)) is not None and job.continues == "true" for name in needed)
+def _looks_at_needed(job: Job, gate: GateStep) -> bool:
+    """Somewhere in the job, or in what is handed to the one that it calls, the result of a needed job is asked for."""
+    steps = (*job.steps, *gate.job.steps)
+    told = (job.condition, *job.environment.values(), *job.inputs.values(), *(f"{step.run} {step.condition} {step.environment}" for step in steps))
+    return re.search(r"needs\.[\w.*-]+\.result|toJSON\(needs\)|join\(needs", " ".join(told), re.IGNORECASE) is not None
 
 
 def _always_runs(condition: str) -> bool:

@@ -25,7 +25,7 @@ from interlock.facts.automation import (
 from interlock.facts.cron import RUN_PARTS, Crontab, is_crontab_path, is_system_path, parse_crontab
 from interlock.facts.gate_workflow import GateWorkflow, NoGateWorkflow, Protection, check_names, gate_steps
 from interlock.facts.looks import Look, ReadFolder
-from interlock.facts.workflows import NotWorkflow, Step, Workflow, parse_composite, parse_workflow
+from interlock.facts.workflows import CALLED, NotWorkflow, Step, Workflow, parse_composite, parse_workflow
 from interlock.observe import forge as forges
 from interlock.observe.starters import SCRIPT, find, runs_gate
 from interlock.observe.tree import Tree
@@ -296,9 +296,23 @@ def _gate_workflow(world: World, automation: Automation) -> GateWorkflow | NoGat
             return NoGateWorkflow(several=tuple(one for one in found.workflows if runs_gate(world.tree, one)))
     world.tree.read(path)
     sources = _sources(world)
+    path = _caller(world, sources, path)
     workflow = sources.workflow(path)
     steps = gate_steps(workflow, sources, check=automation.gate_check, declared=automation.gate is not None) if isinstance(workflow, Workflow) else ()
     return GateWorkflow(path=path, workflow=workflow, steps=steps, branch=automation.forge.branch if automation.forge else "")
+
+
+def _caller(world: World, sources: TreeSources, path: str) -> str:
+    """The workflow that calls this one, when it does not start by itself and one alone calls it; else itself."""
+    workflow = sources.workflow(path)
+    if not isinstance(workflow, Workflow) or {trigger.event for trigger in workflow.triggers} != {CALLED}:
+        return path
+    callers = []
+    for other in find(world.tree).workflows:
+        found = sources.workflow(other)
+        if isinstance(found, Workflow) and any(job.uses.partition("@")[0] == f"./{path}" for job in found.jobs):
+            callers.append(other)
+    return callers[0] if len(callers) == 1 else path
 
 
 def _wanted(world: World, automation: Automation, forge: Forge) -> tuple[str, ...]:

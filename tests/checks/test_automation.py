@@ -61,3 +61,13 @@ def test_a_workflow_that_the_site_does_not_name_is_looked_at_all_the_same(site: 
     (site / "interlock.yaml").write_text(yaml.safe_dump(declared))
     outcomes = {verdict.subject: str(verdict.outcome) for verdict in run_check(site, "static").verdicts("automation.no_automatic_apply")}
     assert outcomes == {".forgejo/workflows/tests.yml": "held", "ops/crontab": "held", "workflows": "broken", "crontabs": "held"}
+
+
+def test_a_gate_in_a_called_workflow_is_judged_where_it_is_called(tmp_path: Path) -> None:
+    FAULTS[-2].healthy(tmp_path)
+    path = tmp_path / ".forgejo/workflows/gate.yml"
+    path.write_text(path.read_text().replace("  pull_request:", "  workflow_call:"))
+    (tmp_path / ".forgejo/workflows/ci.yml").write_text("on: pull_request\njobs:\n  ours:\n    uses: ./.forgejo/workflows/gate.yml\n")
+    ran = run_check(tmp_path, "static")
+    assert ran.exit_code == 0, ran.output
+    assert ran.verdicts("automation.gate_is_required")[0].message.startswith(".forgejo/workflows/ci.yml: job ours / gate runs the gate")

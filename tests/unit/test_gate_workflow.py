@@ -159,6 +159,20 @@ def test_a_gate_behind_a_script_is_found_on_the_line_that_calls_it(tmp_path: Pat
     assert kinds(tmp_path, HEALTHY.replace("interlock scan .", "./ci.sh || true")) == ["swallowed"]
 
 
+def test_a_gate_in_a_workflow_that_is_called_is_judged_with_the_job_that_calls_it(tmp_path: Path) -> None:
+    called = tmp_path / ".forgejo/workflows/called.yml"
+    called.parent.mkdir(parents=True)
+    called.write_text(HEALTHY.replace("  pull_request:", "  workflow_call:"))
+    caller = "name: ci\non:\n  pull_request:\njobs:\n  ours:\n    uses: ./.forgejo/workflows/called.yml\n"
+    assert kinds(tmp_path, caller) == []
+    assert kinds(tmp_path, caller + "    needs: build\n") == ["needs"]
+    assert check_names(gate(tmp_path, caller), None, github=True) == ("ours / gate",)
+    called.write_text(called.read_text().replace("scan .", "scan . || true"))
+    judged = judge_gate_is_required(gate(tmp_path, caller))
+    assert isinstance(judged, Broken)
+    assert judged.details[0].file == ".forgejo/workflows/called.yml"
+
+
 def test_a_declared_gate_need_not_be_one_of_our_commands(tmp_path: Path) -> None:
     text = HEALTHY.replace("interlock scan .", "dagger call gate")
     assert isinstance(judge_gate_is_required(gate(tmp_path, text)), Broken)
