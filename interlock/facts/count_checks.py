@@ -1,7 +1,7 @@
 """Where does a program compare numbers of rows, and put 0 in the place of a number that it could not have? A missing table then equals an empty one.
 
-Python by its syntax tree, shell scripts by theirs; nothing is run. A number of rows is what a `select count(` gives. What cannot be followed is left out rather
-than guessed at.
+Python by its syntax tree, shell scripts by theirs (`interlock.facts.count_checks_shell`); nothing is run. A number of rows is what a `select count(` gives.
+What cannot be followed is left out rather than guessed at.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeGuard
 
-from interlock.facts import pythoncode, shell
+from interlock.facts import pythoncode
 
-_COUNT = re.compile(r"\bselect\s+count\s*\(", re.IGNORECASE)
+COUNT = re.compile(r"\bselect\s+count\s*\(", re.IGNORECASE)
 _COUNT_BYTES = re.compile(rb"\bselect\s+count\s*\(", re.IGNORECASE)
 _COUNT_WORD = re.compile(r"(?<![a-z])(?:row_?)?(?:counts?|rows|cnt)(?![a-z])", re.IGNORECASE)
 _SOURCE = re.compile(r"(?<![a-z])(?:src|source|old|orig|origin|original|before|legacy)(?![a-z])", re.IGNORECASE)
-_SHELL_TEST = re.compile(r"\$\{?(\w+)[^$]*?\s(?:-eq|-ne|-lt|-le|-gt|-ge|==?|!=|<|>)\s[^$]*\$\{?(\w+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,12 @@ def count_checks(path: str, data: bytes) -> CountChecks:
     """What the script or program at `path` does with numbers of rows. Raises nothing, whatever the bytes are."""
     if not _COUNT_BYTES.search(data):
         return CountChecks(path=path)
-    return _in_python(path, data) if _is_python(path, data) else _in_shell(path, data)
+    from interlock.facts.count_checks_shell import checks_in_shell
+
+    try:
+        return _in_python(path, data) if _is_python(path, data) else checks_in_shell(path, data)
+    except RecursionError:
+        return CountChecks(path=path, unread="it nests deeper than can be followed", unread_line=1)
 
 
 def _is_python(path: str, data: bytes) -> bool:
@@ -68,13 +72,13 @@ def _in_python(path: str, data: bytes) -> CountChecks:
     found = [
         zero
         for scope in (*scopes.values(), top)
-        for zero in _that_hide(scope.zeros())
+        for zero in that_hide(scope.zeros())
         if scope.name in comparing or any(scope.name in module.calls.get(caller, ()) for caller in comparing)
     ]
     return CountChecks(path=path, compares=bool(comparing), zeros=tuple(sorted(found, key=lambda zero: zero.line)))
 
 
-def _that_hide(zeros: Iterable[ZeroForMissing]) -> list[ZeroForMissing]:
+def that_hide(zeros: Iterable[ZeroForMissing]) -> list[ZeroForMissing]:
     """None of them where only what is copied from may be missing: nothing can be lost of a table that was not there."""
     found = list(zeros)
     return [] if all(_SOURCE.search(zero.name) for zero in found) else found
@@ -205,46 +209,8 @@ def _counts(node: ast.AST) -> bool:
     """Does it ask for a number of rows? A simple statement or an expression that holds such a query."""
     if isinstance(node, ast.stmt) and not isinstance(node, (ast.Assign, ast.AnnAssign, ast.Return)):
         return False
-    return any(isinstance(inner, ast.Constant) and isinstance(inner.value, str) and _COUNT.search(inner.value) for inner in ast.walk(node))
+    return any(isinstance(inner, ast.Constant) and isinstance(inner.value, str) and COUNT.search(inner.value) for inner in ast.walk(node))
 
 
 def _is_zero(value: ast.AST | None) -> bool:
     return isinstance(value, ast.Constant) and value.value == 0 and type(value.value) is int
-
-
-# ---- shell
-
-
-def _in_shell(path: str, data: bytes) -> CountChecks:
-    script = shell.parse(data)
-    compared = {name for raw in _tests(script) for found in _SHELL_TEST.finditer(raw) for name in found.groups()}
-    counted = [given for command in script.commands() for given in command.assignments if given.value is not None and _COUNT.search(given.value.raw)]
-    zeros = (
-        ZeroForMissing(name=given.name, scope="", line=given.line)
-        for given in counted
-        if given.value is not None and given.name in compared and any(_or_zero(statement) for statement in _run_by(given.value))
-    )
-    return CountChecks(path=path, compares=any(given.name in compared for given in counted), zeros=tuple(_that_hide(zeros)))
-
-
-def _tests(script: shell.Script) -> Iterator[str]:
-    """The text of every test, as `[` and as `test`."""
-    for statement in shell.walk(script.statements):
-        if isinstance(statement, shell.Condition):
-            yield statement.raw
-        elif isinstance(statement, shell.Command) and statement.words and statement.words[0].literal == "test":
-            yield " ".join(word.raw for word in statement.words)
-
-
-def _run_by(word: shell.Word) -> Iterator[shell.Statement]:
-    for part in word.parts:
-        if isinstance(part, shell.Substitution):
-            yield from shell.walk(part.body)
-
-
-def _or_zero(statement: shell.Statement) -> bool:
-    """Is it `... || echo 0`?"""
-    if not isinstance(statement, shell.AndOr) or statement.operator != "||" or not isinstance(statement.right, shell.Command):
-        return False
-    words = [word.literal for word in statement.right.words]
-    return words[:1] in (["echo"], ["printf"]) and words[-1] in ("0", "0\\n")

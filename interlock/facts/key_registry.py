@@ -140,8 +140,9 @@ def _column_name(value: ast.expr) -> str:
 def _key_constraint(value: ast.expr) -> tuple[str, ...]:
     """The columns of a `PrimaryKeyConstraint` among the arguments of a table."""
     for call in ast.walk(value):
-        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("PrimaryKeyConstraint"):
-            return tuple(_text(one) for one in call.args)
+        match call:
+            case ast.Call(func=ast.Name(id="PrimaryKeyConstraint") | ast.Attribute(attr="PrimaryKeyConstraint"), args=columns):
+                return tuple(_text(one) for one in columns)
     return ()
 
 

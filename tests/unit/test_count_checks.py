@@ -236,6 +236,12 @@ def test_a_program_that_cannot_be_parsed_is_unread_only_when_it_counts() -> None
     assert count_checks("a.py", b"def f(:\n  'select count(*)'\n").unread_line == 1
 
 
+@pytest.mark.parametrize("text", ["x = q('select count(*)') == " + "a." * 5000 + "b", "x=$(psql 'select count(*)'" + " || $(echo" * 300 + ")" * 301])
+@pytest.mark.parametrize("path", ["a.py", "a.sh"])
+def test_what_nests_too_deep_raises_nothing(text: str, path: str) -> None:
+    assert count_checks(path, text.encode()).zeros == ()
+
+
 @given(st.one_of(shell_texts(), st.binary(max_size=60)), st.sampled_from(["a.sh", "a.py", "a"]))
 def test_nothing_is_raised_whatever_the_bytes_are(data: bytes, path: str) -> None:
     assert count_checks(path, b"x='select count(*)'\n" + data).path == path
