@@ -16,7 +16,6 @@ from interlock.discover.document import MISSING, From, Offer, is_only_offered, m
 from interlock.discover.variables import DiskLine, Known, StateVariable, Text, backups_root, disks, stack_directory, state_variable
 from interlock.errors import ConfigError, CouldNotLook
 from interlock.facts.chains import FoundChain
-from interlock.facts.signers import AllowedSigners
 from interlock.observe.chains import discover_chains
 from interlock.observe.starters import Found as Automatic
 from interlock.observe.starters import find
@@ -102,6 +101,7 @@ class _Discovery:
         self.env_file = instances.env_file_of(posixpath.dirname(self.main.files[0]) if self.main else "", found, self.main.env_files if self.main else ())
         self.values = env_values(tree, self.env_file) if self.env_file else {}
         self.compose_texts = ComposeTexts(tree)
+        self.composed: dict[str, Composition] = {}
         self.composition = self._composed(self.main) if self.main else None
         self.kept = self._kept_chains()
         self.state = state_variable([*self.scripts, *self.units], self._env_texts(), self.composition, self.directory.value)
@@ -124,7 +124,9 @@ class _Discovery:
         return Known(posixpath.join(here, folder) if folder else here, "this folder: say where it is on the host")
 
     def _composed(self, chain: FoundChain) -> Composition:
-        return composition(self.compose_texts, chain.files, self.values)
+        if chain.name not in self.composed:
+            self.composed[chain.name] = composition(self.compose_texts, chain.files, self.values)
+        return self.composed[chain.name]
 
     def _kept_chains(self) -> list[FoundChain]:
         """The chains that somebody runs for good, the main one first."""
@@ -333,6 +335,8 @@ class _Discovery:
         path = next((path for path in self.found.signers if may_be_written(path)), None)
         if path is None:
             return Offer({"allowed_signers": "keys/allowed_signers"}, "who may approve a plan? A file of ssh-keygen(1), one person and key a line")
+        from interlock.facts.signers import AllowedSigners  # few trees have any
+
         try:
             people = len(AllowedSigners.parse(self.tree.read(path).decode("utf-8", "replace"), where=path).principals)
         except (ConfigError, CouldNotLook):
