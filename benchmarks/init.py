@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.measure import WORK, Case, Goal, arguments, interleave, report, save
 
 OURS, PEER, BARE = "interlock init", "git grep -c ''", "interlock --version"
-FILES = 3_000
+FILES, LEAST = 3_000, 20_000  # how many, and the bytes that each has at least: as in a grown stack
 ROOT = Path(__file__).parent.parent
 
 
@@ -36,7 +36,8 @@ def generate() -> Path:
         if times:
             copy = tree / f"part{times}" / name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, copy)
+        content = (ROOT / name).read_bytes()
+        copy.write_bytes(content * (LEAST // (len(content) + 1) + 1))
     (tree / "compose.yaml").write_text("services:\n  db: {image: 'postgres:16', volumes: ['pg:/var/lib/postgresql/data']}\nvolumes: {pg: {}}\n")
     for argv in (("init", "-q"), ("add", "-A"), ("-c", "user.name=bench", "-c", "user.email=bench@example.org", "commit", "-qm", "bench")):
         subprocess.run(("git", "-C", tree, *argv), check=True, capture_output=True)

@@ -135,6 +135,10 @@ def _acting(commands: argparse._SubParsersAction[Parser]) -> None:
     guard.add_argument("--for", dest="action", metavar="ACTION", required=True, help="the action whose gate, approval and backups guard it")
     guard.add_argument("--key", metavar="FILE", type=Path, help="sign the plan and its approval with this SSH key (default: your own)")
     guard.add_argument("program", nargs=argparse.REMAINDER, metavar="-- PROGRAM", help="the program and its arguments, behind --")
+    backup = _add(commands, "backup", "the audit table: which modules keep state, how each is backed up, and what its container is called", _backup, site=False)
+    backup.add_argument("--audit", action="store_true", required=True, help="print the table (Markdown)")
+    backup.add_argument("path", nargs="?", type=Path, default=Path(), metavar="PATH", help="the tree (default: here)")
+    backup.add_argument("--site", metavar="FILE", type=Path, help="the site file (default: the one in PATH, if there is one)")
     status = _add(commands, "status", "one screen: lock holder, last action and how far, ages, the exact next command", _status)
     status.add_argument("--in", dest="ahead", metavar="TIME", default="0s", help="say what will have expired by then, like 4h")
 
@@ -303,6 +307,14 @@ def _status(request: argparse.Namespace) -> int:
     return 0
 
 
+def _backup(request: argparse.Namespace) -> int:
+    from interlock.commands.audit import audit
+    from interlock.commands.scan import site_of_tree
+
+    print(audit(site_of_tree(request.path, request.site), os.environ), end="")
+    return 0
+
+
 # ---- evidence
 
 
@@ -334,11 +346,15 @@ def _init(request: argparse.Namespace) -> int:
             raise UsageError("--review goes with no other option but --output", remedy="run `interlock init --review` by itself")
         print(review(request.output or request.path / "interlock.yaml"))
         return 0
+    from interlock.commands.readback import Readback
+
     gc.disable()  # what is imported and found is no garbage
     try:
-        from interlock.commands.init import Init, init
+        with Readback() as readback:  # it is at work while the rest is imported
+            from interlock.commands.init import Init, init
 
-        print(init(Init(root=request.path, output=request.output, name=request.name, force=request.force, live=request.live), os.environ))
+            wanted = Init(root=request.path, output=request.output, name=request.name, force=request.force, live=request.live)
+            print(init(wanted, readback, os.environ))
     finally:
         gc.enable()
     return 0

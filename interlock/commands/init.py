@@ -8,15 +8,17 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from interlock.commands.placing import draft_of, put, write_draft
-from interlock.commands.readback import Readback
 from interlock.discover.document import From, Offer, is_only_offered, render
 from interlock.discover.whole import Discovered, discover
 from interlock.errors import InterlockError, UsageError
 from interlock.observe.chains import compose_files
 from interlock.observe.tree import Tree
+
+if TYPE_CHECKING:
+    from interlock.commands.readback import Readback
 
 SITE_FILE = "interlock.yaml"
 MISNAMED = "interlock.yml"
@@ -42,18 +44,16 @@ class Init:
     live: bool = False
 
 
-def init(wanted: Init, environ: Mapping[str, str]) -> str:
-    """Write the site file, and return what there is to say. Raises UsageError when there is no such folder, or a site file is there already."""
+def init(wanted: Init, readback: Readback, environ: Mapping[str, str]) -> str:
+    """Write the site file, and return what there is to say. `readback` says whether it loads.
+
+    Raises UsageError when there is no such folder, or a site file is there already.
+    """
     if not wanted.root.is_dir():
         raise UsageError(f"{wanted.root} is no folder", where=str(wanted.root), remedy="name the folder that holds the stack's files: interlock init PATH")
     target = wanted.output or wanted.root / SITE_FILE
     if not wanted.force:
         _refuse_if_there(target)
-    with Readback() as readback:
-        return _init(wanted, target, readback, environ)
-
-
-def _init(wanted: Init, target: Path, readback: Readback, environ: Mapping[str, str]) -> str:
     tree = Tree(wanted.root, patient=True)
     found = discover(tree, compose_files(tree), root=wanted.root)
     if wanted.name is not None:

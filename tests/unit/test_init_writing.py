@@ -40,7 +40,8 @@ def wrong(monkeypatch: pytest.MonkeyPatch, **sections: Any) -> None:
 @pytest.mark.usefixtures("reader")
 def test_a_section_that_would_not_load_is_commented_out_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong(monkeypatch, hosts={"a b": {"timeout": From(0, "nobody knows")}}, health={"ok": {"url": "http://a/"}}, inventory={"mistake": 1})
-    said = init(Init(root=tmp_path), {})
+    with Readback() as reader:
+        said = init(Init(root=tmp_path), reader, {})
     text = (tmp_path / "interlock.yaml").read_text()
     assert "#? this would not load as it was found: inventory.mistake is no key that exists\n# inventory:\n#   mistake: 1\n" in text
     assert "# hosts:" in text
@@ -51,8 +52,8 @@ def test_a_section_that_would_not_load_is_commented_out_and_says_why(tmp_path: P
 
 def test_what_cannot_load_at_all_is_a_fault_of_ours_and_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong(monkeypatch, interlock=7)
-    with pytest.raises(InterlockError, match="makes no site file"):
-        init(Init(root=tmp_path), {})
+    with Readback() as reader, pytest.raises(InterlockError, match="makes no site file"):
+        init(Init(root=tmp_path), reader, {})
     assert list(tmp_path.iterdir()) == []
 
 
