@@ -22,7 +22,7 @@ from interlock.observe.tree import MissingFile
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
 
-_ENV_NAME = re.compile(r"\.env(?:[._-][\w.-]+)?|[\w.-]+\.env(?:[._-]\w+)?|env[._-](?:example|sample|template|dist)|\.?environment(?:[._-]\w+)?")
+_ENV_NAME = re.compile(r"(?!.*\.(?:py|sh|bash|ya?ml|md|js|ts|go|json|php)$)(?:\.?env(?:ironment)?(?:[._-][\w.-]+)?|[\w.-]+\.env(?:[._-]\w+)?)")
 _SCRIPT_NAME = re.compile(r".+\.(?:ba|z|k)?sh(?:\.(?:tpl|tmpl|tftpl|template|j2|in))?|[^.]+")
 _WORKFLOW = re.compile(r"(?:^|/)(?:\.(?:github|gitea|forgejo)/workflows/[^/]+|\.(?:gitlab-ci|woodpecker|drone))\.ya?ml$")
 _COMPOSE_FILE = "COMPOSE_FILE"

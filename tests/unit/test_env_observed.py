@@ -127,6 +127,21 @@ def test_examples_generators_and_workflows_of_a_tree_are_found(folder: Path) -> 
     assert env.where == ".env.example and .github/workflows/deploy.yml"
 
 
+@pytest.mark.parametrize("name", [".env", ".env.example", "env-production", "env.dist", "app.env", "app.env.sample", "conf/.env.local", "environment"])
+def test_env_files_are_known_by_their_names(folder: Path, name: str) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("TAG=1\nMAIL=2\n")
+    assert isinstance(judge_coverage(seen(discovered(folder))), Held)
+
+
+@pytest.mark.parametrize("name", ["env.py", "env-setup.sh", "env.md", "tests/.env", "vendor/x/.env"])
+def test_code_documents_and_tests_give_no_installation_anything(folder: Path, name: str) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("TAG=1\nMAIL=2\n")
+    with pytest.raises(CouldNotLook):
+        seen(discovered(folder))
+
+
 def test_a_tree_that_gives_no_variable_proves_nothing(folder: Path) -> None:
     (folder / "install.sh").write_text('echo "hello"\n')
     with pytest.raises(CouldNotLook, match="nothing in this tree gives any of 2 variables"):
