@@ -42,7 +42,7 @@ SITE = {
 def test_a_copy_is_asked_only_for_the_action_that_moves_it(servers: TwoServers, tmp_path: Path) -> None:
     steps = [{"command": {"run": ["true"]}}]
     actions = {"cutover": {"steps": steps, "approval": "operator", "moves": ["move"]}, "release": {"steps": steps, "approval": "operator"}}
-    write_site(tmp_path, SITE | {"actions": actions})
+    write_site(tmp_path, SITE | {"actions": actions, "expect": {"here": {"file": {"path": str(tmp_path)}}}})
     environ = {"OLD_DSN": servers.source.dsn("proof"), "NEW_DSN": "postgresql://nobody@127.0.0.1:1/x"}
     assert [verdict.outcome for verdict in run_check(tmp_path, "preflight", "--for", "cutover", environ=environ).verdicts("parity.rows")] == [Outcome.UNPROVEN]
     release = run_check(tmp_path, "preflight", "--for", "release", environ=environ)
