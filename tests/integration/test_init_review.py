@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from interlock.config.load import load_site
 from tests.docker_engine import IMAGE, DockerEngine, docker_engine, missing
 from tests.in_terminal import INTERLOCK, Shown, human_environ, in_terminal
+from tools.postgres import running
 
 SITE = """\
 # kept as it is
@@ -109,8 +111,8 @@ def test_a_file_that_does_not_load_is_not_reviewed(folder: Path) -> None:
 def engine() -> Iterator[DockerEngine]:
     if why := missing():
         pytest.skip(why)
-    with docker_engine() as running:
-        yield running
+    with docker_engine() as started:
+        yield started
 
 
 def test_what_a_host_runs_is_learned_unconfirmed_and_what_it_contradicts_is_said(engine: DockerEngine, tmp_path: Path) -> None:
@@ -137,6 +139,24 @@ def test_what_a_host_runs_is_learned_unconfirmed_and_what_it_contradicts_is_said
     shown = in_terminal((*INTERLOCK, "init", "--review"), human_environ(tmp_path), shop, replies=((QUESTION, "y"),))
     assert "now: stray (interlock/busybox:local) is running and writes to kept" in shown.text
     assert "1 confirmed, 0 unconfirmed" in shown.text
+
+
+def test_the_other_databases_of_a_server_are_named(tmp_path: Path, component: Callable[[str], None]) -> None:
+    component("postgres18")
+    import psycopg
+
+    (tmp_path / "compose.yaml").write_text("services:\n  db: {image: 'postgres:18', volumes: ['pg:/data']}\nvolumes: {pg: {}}\n")
+    with tempfile.TemporaryDirectory(prefix="il-pg-") as folder:
+        Path(folder).chmod(0o711)  # as root the server runs as nobody, who must be able to get there
+        with running(18, Path(folder) / "d") as server:
+            with psycopg.connect(server.dsn(), autocommit=True) as session:
+                session.execute("create database forgotten")
+            argv = (sys.executable, "-m", "interlock", "init", "--live")
+            environ = {**os.environ, "DB_DSN": server.dsn(), "DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+            done = subprocess.run(argv, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "the server of db has forgotten too: declare them below `databases`, or exclude them with the reason" in done.stdout
+    assert "the server of db has forgotten too" in (tmp_path / "interlock.yaml").read_text()
 
 
 def test_an_engine_that_cannot_be_asked_is_said_and_the_rest_is_written(tmp_path: Path) -> None:
