@@ -406,7 +406,7 @@ def _paths_on_host(found: Sequence[Found], starts: str, path: str) -> Iterator[A
         if isinstance(one, Reached):
             if not one.counts or rehearsed(acts, acts.index(one.act)) or (one.act.kind is ApplyKind.FILES and one.act.local and one.place is Place.HOST):
                 continue
-            if one.act.kind is ApplyKind.FILES and says_backup_or_publish(one.command):
+            if one.act.kind is ApplyKind.FILES and says_backup_or_publish(f"{one.command} {one.hops[-1].file}"):
                 continue
         yield _made(starts, starts, one, path, "")
 

@@ -24,9 +24,11 @@ from interlock.facts.applies import RUN_OPTIONS, Act, ApplyKind, after_options, 
 from interlock.facts.backup_writers import listed
 from interlock.facts.shell import (
     AndOr,
+    Assignment,
     Background,
     Case,
     Command,
+    Condition,
     Function,
     Group,
     If,
@@ -154,6 +156,9 @@ class _State:
     running: tuple[str, ...] = ()  # what is being followed, to end circles
     contained: bool = False  # inside of a container: its engine is not the machine's
     exported: frozenset[str] = frozenset()
+    argued: frozenset[str] = frozenset()  # variables that surely hold an argument
+    over: bool = False  # after an `exit` that is surely reached
+    doubts: int = 0  # branches around this place that may not be taken
     traps: list[str] = field(default_factory=list)  # what the shell runs when it ends
     here: Hop | None = None  # the place that stands for all lines: a step of a Python program
 
@@ -194,7 +199,7 @@ class Calls:
     installed: list[Installed] = field(default_factory=list)  # the crontabs that the commands write
     _drafts: list[Installed] = field(default_factory=list)  # what the commands write into other files
     _left: int = MOST_COMMANDS
-    _known: dict[tuple[Hashable, ...], tuple[tuple[Found, ...], dict[str, str]]] = field(default_factory=dict)
+    _known: dict[tuple[Hashable, ...], tuple[tuple[Found, ...], dict[str, str], bool]] = field(default_factory=dict)
 
     def shell(self, text: str, start: Start, *, file: str, line: int) -> Iterator[Found]:
         """What a piece of shell that begins on `line` of `file` comes to change."""
@@ -220,7 +225,38 @@ class Calls:
             if isinstance(statement, Function):
                 state.functions[statement.name] = statement
         for statement in statements:
-            yield from self._statement(statement, state)
+            if not state.over:
+                yield from self._statement(statement, state)
+
+    def _perhaps(self, statements: Sequence[Statement], state: _State) -> Iterator[Found]:
+        """Statements that may not be reached: an `exit` among them does not end what comes after."""
+        state.doubts += 1
+        yield from self._statements(statements, state)
+        state.doubts -= 1
+
+    def _if(self, statement: If, state: _State) -> Iterator[Found]:
+        """Every branch that what is known of the arguments does not rule out."""
+        for branch in statement.branches:
+            taken = _decided(branch.condition, state)
+            yield from self._statements(branch.condition, state)
+            if taken:
+                yield from self._statements(branch.body, state)
+                return
+            if taken is None:
+                yield from self._perhaps(branch.body, state)
+        undecided = any(_decided(branch.condition, state) is None for branch in statement.branches)
+        yield from (self._perhaps if undecided else self._statements)(statement.otherwise, state)
+
+    def _loop(self, loop: Loop, state: _State) -> Iterator[Found]:
+        """`while (( $# ))` is gone through for each argument that is left; any other loop perhaps."""
+        asked = " ".join(one.raw for one in loop.condition if isinstance(one, Condition))
+        if state.arguments is None or re.search(r"\$#|\$\{#\}", asked) is None:
+            state.argued -= {loop.variable}
+            yield from self._perhaps((*loop.condition, *loop.body), state)
+            return
+        for _ in state.arguments:
+            if state.arguments and not state.over:
+                yield from self._statements(loop.body, state)
 
     def _statement(self, statement: Statement, state: _State) -> Iterator[Found]:
         match statement:
@@ -233,17 +269,15 @@ class Calls:
                     yield from self._command(stage, state.inside(), fed) if isinstance(stage, Command) else self._statement(stage, state.inside())
             case AndOr():
                 yield from self._statement(statement.left, state)
-                yield from self._statement(statement.right, state)
+                yield from self._perhaps((statement.right,), state)
             case Background():
                 yield from self._statement(statement.body, state.inside())
             case Group():
                 yield from self._statements(statement.body, state.inside() if statement.subshell else state)
             case If():
-                for branch in statement.branches:
-                    yield from self._statements((*branch.condition, *branch.body), state)
-                yield from self._statements(statement.otherwise, state)
+                yield from self._if(statement, state)
             case Loop():
-                yield from self._statements((*statement.condition, *statement.body), state)
+                yield from self._loop(statement, state)
             case Case():
                 yield from self._case(statement, state)
             case Unparsed():
@@ -254,11 +288,11 @@ class Calls:
     def _case(self, case: Case, state: _State) -> Iterator[Found]:
         """The arms that a known word can take; all of them for one that is not known."""
         word = _expanded(case.word, state)
-        known = word if word is not None and "$" not in word else None
+        known = word if word is not None and "$" not in word and _is_asked_for(case.word, state) else None
         for arm in case.arms:
             patterns = [_expanded(pattern, state) or "*" for pattern in arm.patterns]
             if known is None or any(_matches(known, pattern) for pattern in patterns):
-                yield from self._statements(arm.body, state)
+                yield from (self._perhaps if known is None else self._statements)(arm.body, state)
                 if known is not None:
                     return
 
@@ -284,6 +318,7 @@ class Calls:
         environment = {given.name: _expanded(given.value, state) or "" for given in command.assignments if given.value is not None and not given.appends}
         if not command.words or command.words[0].literal in ("export", "local", "readonly", "declare", "typeset"):
             state.variables |= environment
+            state.argued = (state.argued - environment.keys()) | _argued(command.assignments, state)
             if command.words and command.words[0].literal == "export":
                 state.exported |= {*environment, *(word.literal or "" for word in command.words[1:])}
             return
@@ -309,6 +344,14 @@ class Calls:
         match argv[0].rpartition("/")[2]:
             case "cd" | "pushd":
                 state.directory = _moved(state, argv[1] if len(argv) > 1 else "")
+            case "shift":
+                state.arguments = _shifted(argv, state)
+            case "set" if "--" in argv:
+                state.arguments = None
+            case "read" | "getopts" | "mapfile" | "readarray":
+                state.argued -= set(argv)
+            case "exit":
+                state.over = not state.doubts
             case "trap":
                 state.traps += argv[1:2] if {"EXIT", "0"} & set(argv[2:]) else []
             case "ssh" | "autossh":
@@ -321,15 +364,17 @@ class Calls:
         """What a function comes to; asked again with the same words, and the same in the variables that it names, it comes to the same."""
         function = state.functions[argv[0]]
         named = tuple((name, state.variables.get(name)) for name in _names_in(function))
-        circumstances = (state.file, function.line, tuple(argv), state.place, state.contained, state.directory, named)
+        circumstances = (state.file, function.line, tuple(argv), state.place, state.contained, state.directory, named, state.argued)
         if circumstances not in self._known:
             inner = state.inside(arguments=tuple(argv[1:]), running=(*state.running, f"{state.file}#{argv[0]}"))
             found = tuple(self._statement(function.body, inner))
             changed = {name: value for name, value in inner.variables.items() if state.variables.get(name) != value}
-            self._known[circumstances] = (found, changed)
-        found, changed = self._known[circumstances]
+            self._known[circumstances] = (found, changed, inner.over)
+        found, changed, over = self._known[circumstances]
         yield from found
         state.variables |= changed
+        state.argued -= changed.keys()
+        state.over = state.over or (over and not state.doubts)
 
     def _act(self, argv: list[str], state: _State, line: int, stdin: str | None, environment: Mapping[str, str]) -> Iterator[Found]:
         """What a program changes by itself, or whom it calls."""
@@ -411,14 +456,16 @@ class Calls:
             return
         circumstances = (path, tuple(argv[1:]), state.place, state.contained, state.directory, tuple(sorted(state.exported)))
         if circumstances not in self._known:
-            self._known[circumstances] = (tuple(self._in_script(path, text, argv, replace(state, hops=hops))), {})
+            self._known[circumstances] = (tuple(self._in_script(path, text, argv, replace(state, hops=hops))), {}, False)
         yield from self._known[circumstances][0]
 
     def _in_script(self, path: str, text: str, argv: Sequence[str], state: _State) -> Iterator[Found]:
         """A script has the environment of its caller, and none of its other variables."""
         running, arguments = (*state.running, path), tuple(argv[1:])
         variables = {**state.start.environment, **{name: state.variables[name] for name in state.exported if name in state.variables}}
-        inner = replace(state, file=path, arguments=arguments, running=running, here=None, functions={}, variables=variables)
+        inner = replace(
+            state, file=path, arguments=arguments, running=running, here=None, functions={}, variables=variables, argued=frozenset(), over=False, doubts=0
+        )
         if path.endswith(".py") or re.match(r"#![^\n]*python", text):
             yield from self._python(text, inner)
         elif path.endswith((".sh", ".bash")) or re.match(r"#![^\n]*\b(?:ba|da|k|a)?sh\b", text) or "." not in posixpath.basename(path):
@@ -625,6 +672,7 @@ class Calls:
     def _nested(self, state: _State, line: int, *, place: Place | None = None, directory: str | None = None) -> _State:
         """A script that stands inside of a word: its lines are those of the command around it."""
         inner = replace(state, variables=dict(state.variables), functions=dict(state.functions), here=self._hop(state, line), running=(*state.running, ""))
+        inner.over, inner.doubts = False, 0
         inner.place = place or state.place
         inner.directory = state.directory if directory is None else directory
         return inner
@@ -749,6 +797,41 @@ def _parameter(name: str, state: _State) -> str | None:
             return None
         return state.arguments[int(name) - 1] if int(name) <= len(state.arguments) else ""
     return state.variables.get(name)
+
+
+_COMPARISON = re.compile(r'\[\[?\s+"?\$\{?(?P<name>\w+)(?::?-(?P<default>[^}"]*))?\}?"?\s+(?P<sign>==?|!=)\s+["\']?(?P<word>[\w./*-]*)["\']?\s+\]\]?')
+
+
+def _shifted(argv: Sequence[str], state: _State) -> tuple[str, ...] | None:
+    """The arguments that are left; not known where the shift may not be reached."""
+    if state.arguments is None or state.doubts or not all(word.isdigit() for word in argv[1:2]):
+        return None
+    return state.arguments[int(argv[1]) if len(argv) > 1 else 1 :]
+
+
+def _argued(assignments: Sequence[Assignment], state: _State) -> frozenset[str]:
+    """The variables that an assignment surely gives an argument: `action="${1:-help}"`."""
+    if state.doubts:
+        return frozenset()
+    given = ((one.name, one.value) for one in assignments if one.value is not None and not one.appends)
+    return frozenset(
+        name for name, value in given if any(isinstance(part, Variable) and part.name.isdigit() for part in value.parts) and _is_asked_for(value, state)
+    )
+
+
+def _is_asked_for(word: Word, state: _State) -> bool:
+    """True for a word of constants, arguments and variables that hold one: what else a variable holds may depend on branches that were not taken."""
+    return all(not isinstance(part, Variable) or part.name.isdigit() or part.name in state.argued for part in word.parts)
+
+
+def _decided(condition: Sequence[Statement], state: _State) -> bool | None:
+    """Whether `[[ $1 == backup ]]` holds, where the argument is known; None where nothing decides."""
+    found = _COMPARISON.fullmatch(condition[0].raw) if len(condition) == 1 and isinstance(condition[0], Condition) else None
+    value = _parameter(found["name"], state) if found is not None and (found["name"].isdigit() or found["name"] in state.argued) else None
+    if found is None or value is None or "$" in value:
+        return None
+    value = value or found["default"] or ""
+    return _matches(value, found["word"]) == (found["sign"] != "!=")
 
 
 def _matches(word: str, pattern: str) -> bool:

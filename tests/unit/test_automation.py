@@ -402,6 +402,61 @@ def test_housekeeping_is_no_apply(tmp_path: Path, command: str) -> None:
     assert cron(f"0 4 * * * {command}\n", {"scripts/backup.sh": backup}, tmp_path) == []
 
 
+TOOL = """\
+#!/usr/bin/env bash
+if [[ ${1} == "backup" ]]; then
+  docker exec db mysqldump app > /backup/app.sql
+elif [[ ${1} == "restore" ]]; then
+  docker compose down && docker compose up -d
+fi
+while (($#)); do
+  case "${1}" in
+    --check|backup) exit 0 ;;
+  esac
+done
+[ -f .env ] || exit 1
+docker compose pull
+docker compose up -d
+"""
+
+
+@pytest.mark.parametrize(("arguments", "applies"), [("backup all", 0), ("--check", 0), ("restore", 3), ("--now", 1), ("", 1)])
+def test_what_a_script_is_asked_for_decides_what_it_does(tmp_path: Path, arguments: str, applies: int) -> None:
+    assert len(cron(f"0 4 * * * /opt/app/tool.sh {arguments}\n", {"tool.sh": TOOL}, tmp_path)) == applies
+
+
+OPTIONS = """\
+#!/bin/sh
+mode=quiet
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --verbose) mode=loud ;;
+    up) docker compose up -d ;;
+  esac
+  shift
+done
+if [ "$mode" = "later" ]; then docker restart app; fi
+"""
+
+
+@pytest.mark.parametrize(("arguments", "applies"), [("--verbose up", 2), ("up", 2), ("--verbose", 1)])
+def test_every_argument_is_looked_at_and_what_a_variable_holds_decides_nothing(tmp_path: Path, arguments: str, applies: int) -> None:
+    assert len(cron(f"0 4 * * * /opt/app/tool.sh {arguments}\n", {"tool.sh": OPTIONS}, tmp_path)) == applies
+
+
+@pytest.mark.parametrize(("argument", "applies"), [("up", 1), ("status", 0), ("", 0)])
+def test_a_variable_that_holds_an_argument_decides(tmp_path: Path, argument: str, applies: int) -> None:
+    tool = '#!/bin/bash\naction="${1:-status}"\nmain() { case "$action" in up) docker compose up -d;; status) docker ps;; esac; }\nmain "$@"\n'
+    assert len(cron(f"0 4 * * * /opt/app/tool.sh {argument}\n", {"tool.sh": tool}, tmp_path)) == applies
+
+
+def test_an_exit_that_may_not_be_reached_ends_nothing(tmp_path: Path) -> None:
+    script = (
+        "#!/bin/sh\nif test -f /x; then exit 0; fi\nfor i in a; do exit 1; done\ntrue || exit 3\n(exit 4)\ndocker compose up -d\nexit 0\ndocker restart app\n"
+    )
+    assert [line.rpartition(" → ")[2] for line in cron("@daily /srv/t.sh\n", {"t.sh": script}, tmp_path)] == ["docker compose up -d on this host"]
+
+
 def test_two_lines_that_call_the_same_script_are_two_findings(tmp_path: Path) -> None:
     files = {"scripts/update.sh": "#!/bin/sh\ndocker compose up -d\n"}
     told = cron("0 4 * * * /srv/app/scripts/update.sh\n0 16 * * * /srv/app/scripts/update.sh\n", files, tmp_path)
