@@ -182,7 +182,12 @@ def _asked(ask: str) -> Iterator[str]:
 
 def _comment(text: str) -> str:
     """One line of a comment, whatever names are in it."""
-    return "# " + "".join(letter if letter.isprintable() and not "\ud800" <= letter <= "\udfff" else ascii(letter)[1:-1] for letter in text)
+    return f"# {printable(text)}"
+
+
+def printable(text: str) -> str:
+    """The same text for a line of a comment or a terminal: what does not show is spelled out."""
+    return "".join(letter if letter.isprintable() and not "\ud800" <= letter <= "\udfff" else ascii(letter)[1:-1] for letter in text)
 
 
 def _value(value: Any, path: tuple[str, ...]) -> str:

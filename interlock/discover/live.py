@@ -18,7 +18,7 @@ from interlock.config.models import Site
 from interlock.config.scalars import LOCAL
 from interlock.config.yamltext import KeyPath
 from interlock.discover.composed import ENGINE_ROOT, Described
-from interlock.discover.document import From, Offer, may_be_written, plain
+from interlock.discover.document import From, Offer, may_be_written, plain, printable
 from interlock.discover.modules import Part, described, engine_of
 from interlock.discover.variables import Known
 from interlock.discover.whole import Discovered
@@ -74,7 +74,7 @@ def with_host(found: Discovered, root: Path, environ: Mapping[str, str]) -> tupl
     contradictions += _containers(document, found, seen)
     _ports(document, seen)
     contradictions += _databases(document, environ)
-    return replace(found, document=_in_order(document)), tuple(contradictions)
+    return replace(found, document=_in_order(document)), tuple(map(printable, contradictions))
 
 
 def engine_socket(environ: Mapping[str, str]) -> str | None:

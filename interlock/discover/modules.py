@@ -138,12 +138,7 @@ def host_path(mount: Mounted, place: Place) -> str:
     if source.startswith("/"):
         return posixpath.normpath(source)
     relative = posixpath.normpath(source)
-    if (
-        relative.startswith("..")
-        or relative == "."
-        or _is_in_tree(relative, place.in_tree)
-        or re.search(r"(?:^|[/_-])(?:conf(?:ig)?s?|scripts?|templates?|hooks)(?:/|$)", relative)
-    ):
+    if relative.startswith("..") or relative == "." or _is_in_tree(relative, place.in_tree):
         return ""
     return posixpath.join(place.directory, relative)
 
@@ -151,7 +146,7 @@ def host_path(mount: Mounted, place: Place) -> str:
 def _is_in_tree(path: str, in_tree: frozenset[str]) -> bool:
     """Whether the tree brings files there: then it is configuration. A placeholder that keeps a folder in git is none."""
     return path in in_tree or any(
-        name.startswith(path + "/") and posixpath.basename(name) not in (".gitkeep", ".gitignore", ".keep", "README.md") for name in in_tree
+        name.startswith(path + "/") and posixpath.basename(name) not in (".gitkeep", ".gitignore", ".keep", "README", "README.md") for name in in_tree
     )
 
 
