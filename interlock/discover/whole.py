@@ -276,8 +276,9 @@ class _Discovery:
         return section or None
 
     def _inventory(self) -> Any:
-        patterns = instances.inventory(self.found.modules)
-        return {"modules": From(patterns, f"{len(self.found.modules)} of them")} if patterns else None
+        files = [path for path in self.found.modules if not is_aside(path)]
+        patterns = instances.inventory(files)
+        return {"modules": From(patterns, f"{len(files)} of them")} if patterns else None
 
     def _databases(self) -> Any:
         return dict(modules.databases(self.composition)) or None if self.composition else None

@@ -9,11 +9,15 @@ from typing import cast
 
 import pytest
 
+from interlock.commands.scan import scan
+from interlock.config.load import load_site
 from interlock.config.models import Site
 from interlock.discover.site import site_of
 from interlock.discover.whole import discover
 from interlock.errors import CouldNotLook, TooLarge
+from interlock.observe.scripts import with_found_scripts
 from interlock.observe.tree import Tree
+from interlock.testing import run_check
 
 DUMP = b"#!/bin/sh\npg_dump app > app.sql\n"
 PUT_ASIDE = b"import os\n\ndef keep(db):\n    os.rename(db, db + '.broken')\n"
@@ -164,3 +168,36 @@ def test_a_patient_tree_names_the_folders_that_it_could_not_list(tmp_path: Path,
         tree.read("private")
     with pytest.raises(CouldNotLook):
         Tree(tmp_path).listing()
+
+
+# ---- a site file whose scripts are found
+
+
+def declared(tmp_path: Path, scripts: str) -> tuple[Site, Tree]:
+    (tmp_path / "interlock.yaml").write_text(f"interlock: 1\nsite: x\nscripts: {scripts}\n")
+    for name in ("a.sh", "b.sh"):
+        (tmp_path / name).write_bytes(DUMP)
+    tree = Tree(tmp_path, patient=True)
+    return with_found_scripts(load_site(tmp_path / "interlock.yaml", None), tree), tree
+
+
+def test_scripts_that_are_to_be_found_come_behind_those_that_are_named(tmp_path: Path) -> None:
+    found, _ = declared(tmp_path, "{files: [b.sh, gone.sh], found: true}")
+    assert found.scripts is not None
+    assert found.scripts.files == ("b.sh", "gone.sh", "a.sh")
+    assert (found.source, found.root) == (str(tmp_path / "interlock.yaml"), tmp_path)
+
+
+def test_without_the_word_only_those_that_are_named_are_judged(tmp_path: Path) -> None:
+    found, _ = declared(tmp_path, "{files: [b.sh]}")
+    assert found.scripts is not None
+    assert found.scripts.files == ("b.sh",)
+
+
+def test_scan_and_pytest_find_the_same_scripts(tmp_path: Path) -> None:
+    declared(tmp_path, "{found: true}")
+    record, _ = scan(tmp_path, os.environ)
+    ran = run_check(tmp_path, "static")
+    assert ran.record is not None, ran.output
+    for one in (record, ran.record):
+        assert [verdict.subject for verdict in one.verdicts if verdict.guardrail == "backups.mode_0600"] == ["a.sh", "b.sh"]
