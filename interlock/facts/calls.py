@@ -251,7 +251,7 @@ class Calls:
         """`while (( $# ))` is gone through for each argument that is left; any other loop perhaps."""
         asked = " ".join(one.raw for one in loop.condition if isinstance(one, Condition))
         if state.arguments is None or re.search(r"\$#|\$\{#\}", asked) is None:
-            state.argued -= {loop.variable}
+            state.argued = state.argued.difference((loop.variable,))
             yield from self._perhaps((*loop.condition, *loop.body), state)
             return
         for _ in state.arguments:
@@ -318,9 +318,9 @@ class Calls:
         environment = {given.name: _expanded(given.value, state) or "" for given in command.assignments if given.value is not None and not given.appends}
         if not command.words or command.words[0].literal in ("export", "local", "readonly", "declare", "typeset"):
             state.variables |= environment
-            state.argued = (state.argued - environment.keys()) | _argued(command.assignments, state)
+            state.argued = state.argued.difference(environment) | _argued(command.assignments, state)
             if command.words and command.words[0].literal == "export":
-                state.exported |= {*environment, *(word.literal or "" for word in command.words[1:])}
+                state.exported = state.exported.union(environment, (word.literal or "" for word in command.words[1:]))
             return
         argv = [text for word in command.words for text in _fields(word, state)]
         self._note_cron_file(command, argv, state)
@@ -349,7 +349,7 @@ class Calls:
             case "set" if "--" in argv:
                 state.arguments = None
             case "read" | "getopts" | "mapfile" | "readarray":
-                state.argued -= set(argv)
+                state.argued = state.argued.difference(argv)
             case "exit":
                 state.over = not state.doubts
             case "trap":
@@ -357,7 +357,7 @@ class Calls:
             case "ssh" | "autossh":
                 yield from self._ssh(argv, state, line, stdin)
             case _:
-                scope = replace(state, variables=environment, exported=state.exported | given.keys()) if given else state
+                scope = replace(state, variables=environment, exported=state.exported.union(given)) if given else state
                 yield from self._act(argv, scope, line, stdin, environment)
 
     def _function(self, argv: Sequence[str], state: _State) -> Iterator[Found]:
@@ -373,7 +373,7 @@ class Calls:
         found, changed, over = self._known[circumstances]
         yield from found
         state.variables |= changed
-        state.argued -= changed.keys()
+        state.argued = state.argued.difference(changed)
         state.over = state.over or (over and not state.doubts)
 
     def _act(self, argv: list[str], state: _State, line: int, stdin: str | None, environment: Mapping[str, str]) -> Iterator[Found]:
@@ -454,7 +454,8 @@ class Calls:
             return
         if path in state.running or len(state.running) >= DEEPEST:
             return
-        circumstances = (path, tuple(argv[1:]), state.place, state.contained, state.directory, tuple(sorted(state.exported)))
+        exported = tuple((name, state.variables.get(name)) for name in sorted(state.exported))
+        circumstances = (path, tuple(argv[1:]), state.place, state.contained, state.directory, exported)
         if circumstances not in self._known:
             self._known[circumstances] = (tuple(self._in_script(path, text, argv, replace(state, hops=hops))), {}, False)
         yield from self._known[circumstances][0]
