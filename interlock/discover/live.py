@@ -26,12 +26,15 @@ from interlock.errors import CouldNotLook
 from interlock.facts.engine import Container, Engine
 from interlock.facts.known_images import recognise
 from interlock.facts.looks import Engine as EngineLook
-from interlock.facts.looks import HostFacts, Look, Mounts, MountsAnswer, Stat
+from interlock.facts.looks import HostFacts, Look, Mounts, MountsAnswer, ReadFolder, Stat
 from interlock.facts.mounts import DeviceNames, Mount, MountTable
 from interlock.facts.site import may_hold_state
 from interlock.observe.hosts import observe
+from interlock.observe.tree import Tree
 
 SOCKETS = ("/var/run/docker.sock", "/run/podman/podman.sock")
+STARTS = (ReadFolder("/etc/cron.d"), ReadFolder("/etc/systemd/system", (".timer", ".service")))
+_RUNS_STACKS = re.compile(rb"docker|podman|compose")
 _MARK = {"unconfirmed": True}
 _HERE = "from this host: "
 
@@ -45,6 +48,7 @@ class _Seen:
     numbers: Mapping[str, str] = field(default_factory=dict)
     real: Mapping[str, str] = field(default_factory=dict)
     engine: Engine | None = None
+    starts: tuple[str, ...] = ()  # crontabs, and services that a timer starts, in which something of containers is run
     unseen: list[str] = field(default_factory=list)
 
     def showing(self, path: str) -> Mount | None:
@@ -74,6 +78,7 @@ def with_host(found: Discovered, root: Path, environ: Mapping[str, str]) -> tupl
     contradictions += _containers(document, found, seen)
     _ports(document, seen)
     contradictions += _databases(document, environ)
+    contradictions += _starts(root, seen)
     return replace(found, document=_in_order(document)), tuple(map(printable, contradictions))
 
 
@@ -88,7 +93,7 @@ def engine_socket(environ: Mapping[str, str]) -> str | None:
 def look_round(root: Path, paths: list[str], socket: str | None) -> _Seen:
     """One look at this machine: its mounts, and its engine."""
     seen = _Seen()
-    looks: set[Look] = {Mounts(), *(Stat(path) for path in paths), *({EngineLook(socket)} if socket else ())}
+    looks: set[Look] = {Mounts(), *STARTS, *(Stat(path) for path in paths), *({EngineLook(socket)} if socket else ())}
     site = Site.model_validate({"interlock": 1, "site": "here"}).placed(root)
     with tempfile.TemporaryDirectory(prefix="interlock-init-") as spool:
         facts = observe(site, {LOCAL: frozenset(looks)}, Path(spool))[LOCAL]
@@ -113,6 +118,7 @@ def _take(seen: _Seen, facts: HostFacts, paths: list[str], socket: str | None) -
             continue
         real[path] = stat.realpath if stat.present else path
     seen.real = real
+    seen.starts = tuple(_starting(facts, seen))
     if socket is None:
         seen.unseen.append("this host has no container engine at its usual places (DOCKER_HOST names another)")
         return
@@ -251,6 +257,30 @@ def _bare(value: Any) -> Any:
 
 def _bare_entry(entry: Any) -> Any:
     return entry if isinstance(entry, dict) else _bare_entry(entry.value)
+
+
+# ---- what starts by itself
+
+
+def _starting(facts: HostFacts, seen: _Seen) -> Iterator[str]:
+    """The crontabs and timed services of a host that run containers. What they say is not shown: it may hold secrets."""
+    cron, units = STARTS
+    try:
+        files = facts.folder(cron.path).files
+        yield from (f"{cron.path}/{name}" for name, content in sorted(files.items()) if _RUNS_STACKS.search(content))
+        files = facts.folder(units.path, units.suffixes).files
+        services = [name for name in files if name.endswith(".service") and f"{name.removesuffix('.service')}.timer" in files]
+        yield from (f"{units.path}/{name}" for name in sorted(services) if _RUNS_STACKS.search(files[name]))
+    except CouldNotLook as error:
+        seen.unseen.append(error.sentence)
+
+
+def _starts(root: Path, seen: _Seen) -> Iterator[str]:
+    """Those that the tree does not bring."""
+    brought = {posixpath.basename(path) for path in Tree(root, patient=True).listing()} if seen.starts else set()
+    for path in seen.starts:
+        if posixpath.basename(path) not in brought:
+            yield f"{path} runs containers by itself, and is in no file of the tree: nobody who reads the tree knows of it"
 
 
 # ---- databases

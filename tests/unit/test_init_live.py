@@ -10,6 +10,7 @@ import pytest
 from interlock.discover import live
 from interlock.discover.document import MISSING, From, Offer, plain
 from interlock.discover.whole import Discovered, discover
+from interlock.facts.looks import FolderAnswer, HostFacts
 from interlock.facts.mounts import MountTable
 from interlock.observe.tree import Tree
 
@@ -89,3 +90,25 @@ def test_a_family_that_is_learned_is_not_asked_for_any_more(monkeypatch: pytest.
     monkeypatch.setattr(live, "look_round", lambda *_arguments: seen)
     after, _ = live.with_host(before, tmp_path, {})
     assert "mounts" not in after.document["not_used"].value
+
+
+def test_what_starts_by_itself_on_the_host_alone_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    (tmp_path / "known.service").write_text("")
+    folders = {
+        "/etc/cron.d": {"backup": b"0 3 * * * root docker exec db pg_dump\n", "other": b"0 3 * * * root true\n"},
+        "/etc/systemd/system": {
+            "up.service": b"ExecStart=docker compose up\n",
+            "up.timer": b"",
+            "known.service": b"docker",
+            "known.timer": b"",
+            "by-hand.service": b"docker",
+        },
+    }
+    answers = {look: FolderAnswer(files=folders[look.path], unread={}) for look in live.STARTS}
+    facts = HostFacts(host="local", taken_at="", user="root", answers=answers, walks=lambda _root: iter(()))
+    seen = live._Seen()
+    seen.starts = tuple(live._starting(facts, seen))
+    monkeypatch.setattr(live, "look_round", lambda *_arguments: seen)
+    _, said = live.with_host(found({}), tmp_path, {})
+    assert [one.partition(" ")[0] for one in said] == ["/etc/cron.d/backup", "/etc/systemd/system/up.service"]
+    assert "pg_dump" not in "".join(said)
