@@ -29,7 +29,7 @@ from interlock.evidence.provenance import run_of, target_of, used_waivers
 from interlock.evidence.record import DetailsDigest, FactsDigest, Record, Required, in_order, places, rfc3339, sha256
 from interlock.gate.decision import NOT_RUN, WAIVER, Reason, decide
 from interlock.gate.moments import stamp
-from interlock.gate.required import Expected, absence, asked, expected, expected_own, required
+from interlock.gate.required import Expected, absence, asked, expected, expected_own, pairs
 from interlock.gate.waivers import Waivers, judge_waivers
 from interlock.judge import catalogue, gate_names, guarded
 from interlock.observe.chains import compose_files
@@ -61,6 +61,20 @@ def _site_file(root: Path) -> Path | None:
     if not any(os.path.lexists(root / name) for name in (SITE_FILE, "interlock.yml")):
         return None
     return find_site(root)
+
+
+def site_of_tree(root: Path, site_file: Path | None = None) -> Site:
+    """The site that a scan of `root` judges: what `site_file` says, else the `interlock.yaml` in it, else what it looks like. Raises as `scan` does."""
+    if not root.is_dir():
+        raise UsageError(f"{root} is no folder", where=str(root), remedy="name a folder")
+    return _site_of(Tree(root, patient=True), root, site_file or _site_file(root))
+
+
+def _site_of(tree: Tree, root: Path, site_file: Path | None) -> Site:
+    if site_file is None:
+        return site_of(discover(tree, compose_files(tree), root=root), tree)
+    declared = load_site(site_file, None, known=gate_names())
+    return with_found_scripts(declared.placed(root, source=declared.source, digest=declared.digest), tree)
 
 
 class _Spool:
@@ -100,21 +114,19 @@ class _Scan:
         """Know what is to be judged, and what must be."""
         started = datetime.now(UTC).replace(microsecond=0)
         tree = Tree(root, patient=True)
+        site, waivers = _site_of(tree, root, site_file), Waivers()
         own: tuple[OwnCheck, ...] = ()
-        if site_file is None:
-            site, waivers = site_of(discover(tree, compose_files(tree), root=root), tree), Waivers()
-        else:
-            declared = load_site(site_file, None, known=gate_names())
-            own = tuple(one for one in own_checks(declared.root / "checks") if one.when & GATES)
-            waivers = judge_waivers(load_waivers(declared.root / declared.waivers), catalogue(), frozenset(one.guardrail for one in own), started)
-            site = with_found_scripts(declared.placed(root, source=declared.source, digest=declared.digest), tree)
+        if site_file is not None:
+            folder = site_file.absolute().parent
+            own = tuple(one for one in own_checks(folder / "checks") if one.when & GATES)
+            waivers = judge_waivers(load_waivers(folder / site.waivers), catalogue(), frozenset(one.guardrail for one in own), started)
         world = World(site=site, gates=GATES, tree=tree, hosts={}, environ=environ)
         return cls(site=site, world=world, guardrails=asked(site, catalogue(), GATES, None), own=own, waivers=waivers, started=started)
 
     def required(self) -> tuple[Expected, ...]:
         """Every pair that must have a verdict."""
         own = [expected_own(self.site, one.guardrail, one.subject) for one in self.own]
-        return tuple(sorted((*required(self.site, self.guardrails, GATES, None), *own), key=lambda one: one.pair))
+        return tuple(sorted((*pairs(self.site, self.guardrails, GATES, None), *own), key=lambda one: one.pair))
 
     def judge(self, spool: _Spool) -> None:
         """One verdict for each guardrail and subject, in the record's order; what needs pytest is said to be not run."""
@@ -168,7 +180,7 @@ class _Scan:
         return guardrail.judge(observer(guardrail).see(self.world, subject))
 
     def _absent(self, guardrail: Guardrail) -> Verdict:
-        nothing, none = absence(self.site, guardrail, catalogue()), required(self.site, [guardrail], GATES, None)[0]
+        nothing, (none,) = absence(self.site, guardrail, catalogue()), pairs(self.site, [guardrail], GATES, None)
         return Verdict(
             guardrail=guardrail.id,
             subject=none.pair.subject,

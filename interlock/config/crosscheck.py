@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from interlock.config.backup_classes import classes_of
+from interlock.config.models import BackupClass, ClassRule
 from interlock.config.refusal import Refusal, did_you_mean, dotted
 from interlock.config.scalars import DECLARED_BY, DEFAULT_CHAIN, HEADLINE_FAMILIES, LOCAL
 from interlock.config.yamltext import KeyPath
 
 ANY = "*"
+_LETTERS = frozenset(BackupClass)
 
 _REFERENCES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("mounts", "state", "host"), "hosts", "host"),
@@ -48,6 +51,7 @@ def crosscheck(data: Mapping[str, Any], known: Collection[str] | None, refusal: 
     _check_not_used(data, refusal)
     _check_copies(data, refusal)
     _check_chains(data, refusal)
+    _check_archived(data, refusal)
     _check_instance_chains(data, refusal)
     _check_classes(data, refusal)
     if known is not None:
@@ -211,3 +215,21 @@ def _check_classes(data: Mapping[str, Any], refusal: Refusal) -> None:
         name, letter = (rule.get("name"), rule.get("class")) if isinstance(rule, dict) else (None, None)
         if isinstance(name, str) and isinstance(letter, str) and first.setdefault(name, letter) != letter:
             refusal.at_key(path, f"{name} is in class {first[name]} and in class {letter}", remedy="keep one of them")
+
+
+def _check_archived(data: Mapping[str, Any], refusal: Refusal) -> None:
+    """A module of another class than A, by its own word or by its name, names what its archive holds."""
+    rules = [
+        ClassRule.model_construct(name=str(rule.get("name")), backup_class=BackupClass(rule["class"]))
+        for _, rule in matches(data, ("inventory", "classes", ANY))
+        if isinstance(rule, dict) and rule.get("class") in _LETTERS
+    ]
+    for path, module in matches(data, ("modules", ANY)):
+        if not isinstance(module, dict) or "paths" in module:
+            continue
+        declared = module.get("class")
+        if declared is not None and declared not in _LETTERS:
+            continue  # told as a wrong class
+        if classes_of(str(path[-1]), BackupClass(declared) if declared else None, rules) != (BackupClass.A,):
+            what = f"{dotted(path)} is archived, and does not name the directories of its archive"
+            refusal.at_key(path, what, remedy="write `paths:`, or `class: A` for a PostgreSQL dump")

@@ -75,7 +75,8 @@ def load_site(path: Path, environ: Mapping[str, str] | None, *, known: Collectio
     crosscheck(data, known, refusal)
     refusal.raise_if_any()
     assert site is not None
-    return site.placed(path.absolute().parent, source=str(path), digest=f"sha256:{hashlib.sha256(content).hexdigest()}")
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    return site.placed(path.absolute().parent, source=str(path), digest=digest, positions=text.positions)
 
 
 def _validate(data: Mapping[str, Any], positions: Positions, refusal: Refusal) -> Site | None:

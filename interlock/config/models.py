@@ -46,6 +46,7 @@ from interlock.config.scalars import (
     nothing,
     to_plain,
 )
+from interlock.config.yamlnodes import Positions
 from interlock.facts.mounts import Layout
 from interlock.facts.substitution import SubstitutionError, references
 from interlock.verdicts import Severity
@@ -712,6 +713,7 @@ class Site(Noun):
     _root: Path = PrivateAttr(default=Path())
     _source: str = PrivateAttr(default="")
     _digest: str = PrivateAttr(default="")
+    _positions: Positions | None = PrivateAttr(default=None)
 
     @property
     def root(self) -> Path:
@@ -728,10 +730,16 @@ class Site(Noun):
         """`sha256:<hex>` of the site file's bytes; empty when there is no file."""
         return self._digest
 
-    def placed(self, root: Path, *, source: str = "", digest: str = "") -> Site:
+    @property
+    def positions(self) -> Positions | None:
+        """Where each key path stands in the site file; None when the site was discovered from a tree."""
+        return self._positions
+
+    def placed(self, root: Path, *, source: str = "", digest: str = "", positions: Positions | None = None) -> Site:
         """The same site, said to lie in `root`. The loader does this; a site file cannot say where it is."""
         site = self.model_copy()
         site._root, site._source, site._digest = root, source, digest
+        site._positions = positions or self._positions
         return site
 
     def host(self, name: str) -> Host:

@@ -66,12 +66,23 @@ def with_subjects(site: Site, guardrails: Iterable[Guardrail], gates: frozenset[
 
 
 def required(site: Site, guardrails: Sequence[Guardrail], gates: frozenset[When], action: str | None) -> tuple[Expected, ...]:
-    """Every pair that must have a verdict, sorted; a guardrail without a subject has the one pair `none-declared`."""
-    pairs = []
+    """Every pair that must have a verdict, sorted; a guardrail without a subject has the one pair `none-declared`.
+
+    None at all where nothing applies but what every gate asks: such a gate would open without having looked at anything of its own.
+    """
+    applies = any(
+        guardrail.subjects_when(site, gates, action) or absence(site, guardrail, guardrails).outcome is not Outcome.NOT_APPLICABLE
+        for guardrail in guardrails
+        if not guardrail.always
+    )
+    return tuple(sorted(pairs(site, guardrails, gates, action), key=lambda one: one.pair)) if applies else ()
+
+
+def pairs(site: Site, guardrails: Iterable[Guardrail], gates: frozenset[When], action: str | None) -> Iterator[Expected]:
+    """The pairs of guardrails and their subjects in these gates, whether something applies or not."""
     for guardrail in guardrails:
-        subjects = guardrail.subjects_when(site, gates, action) or (Subject(name=NONE_DECLARED),)
-        pairs += [expected(site, guardrail, subject) for subject in subjects]
-    return tuple(sorted(pairs, key=lambda one: one.pair))
+        for subject in guardrail.subjects_when(site, gates, action) or (Subject(name=NONE_DECLARED),):
+            yield expected(site, guardrail, subject)
 
 
 def absence(site: Site, guardrail: Guardrail, catalogue: Iterable[Guardrail]) -> Absence:

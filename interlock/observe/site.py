@@ -13,7 +13,7 @@ from interlock.config.chain_subjects import chain_of
 from interlock.config.models import Disk, Excluded, Learned, Module, PublicPort, Site
 from interlock.config.reading import read_regular_file
 from interlock.config.scalars import Noun
-from interlock.config.yamltext import SITE, KeyPath, read_yaml
+from interlock.config.yamltext import SITE, KeyPath
 from interlock.errors import ConfigError, CouldNotLook
 from interlock.facts.engine import Engine
 from interlock.facts.looks import Engine as EngineLook
@@ -234,14 +234,14 @@ def _server(values: Mapping[str, str]) -> tuple[str, str]:
 
 def learned(world: World, _subject: Subject) -> LearnedNouns:
     """The nouns of the site file that a running host may have taught. Raises `CouldNotLook` when the file is not what it was when the site was read."""
-    source = Path(world.site.source)
+    positions, source = world.site.positions, Path(world.site.source)
+    assert positions is not None  # only a site file has this subject
     try:
         content = read_regular_file(source, SITE.size)
     except ConfigError as error:
         raise CouldNotLook("the site file cannot be read again", where=str(source), why=str(error), remedy="let this user read it") from error
     if f"sha256:{hashlib.sha256(content).hexdigest()}" != world.site.digest:
         raise CouldNotLook("the site file was changed while it was judged", where=str(source), remedy="run it again when nobody writes to it")
-    positions = read_yaml(content, SITE).positions
     nouns = (
         LearnedNoun(key=key, unconfirmed=noun.unconfirmed, line=positions.nearest((*path, "unconfirmed")).key.line) for path, key, noun in _learned(world.site)
     )

@@ -14,6 +14,7 @@ import pytest
 
 from interlock.facts.mounts import MountTable
 from interlock.testing.faults import write_site
+from interlock.testing.faults.backups import back_up
 from interlock.testing.faults.mounts import DISK
 
 WATCHED = """
@@ -42,7 +43,7 @@ def site(tmp_path: Path) -> Path:
     backups.mkdir(mode=0o700)
     running.mkdir()
     for number in range(20):
-        os.close(os.open(backups / f"{number}.tar", os.O_CREAT | os.O_WRONLY, 0o600))
+        back_up(backups / f"{number}.tar", Path("/etc/hostname"), hours=number)
     for number in range(5):
         (tmp_path / f"{number}.tmpl").write_text("listen ${PORT}\n")
         (tmp_path / f"{number}.conf").write_text("listen 80\n")
@@ -76,9 +77,10 @@ def test_local_judgements_start_no_process_read_the_table_once_and_each_file_onc
     assert found["started"] == []
     assert opened.count("/proc/self/mountinfo") == 1
     ours = Counter(path for path in opened if path.startswith(str(site)) and "/reports/" not in path)
+    assert ours.pop(f"{site}/interlock.yaml") == 2, "once to load it, once to see that nobody has changed it since"
     assert [path for path, times in ours.items() if times > 1] == []
     assert sum(path.endswith((".tmpl", ".conf")) for path in ours) == 10
-    assert not any("/backups/" in path for path in ours), "a backup is looked at by its mode, never opened"
+    assert [path for path in ours if "/backups/" in path] == [f"{site}/backups/0.tar"], "the newest backup is read, the others are never opened"
 
 
 def test_a_run_imports_no_library_that_it_does_not_need(site: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ import pytest
 
 from interlock.testing import run_check
 from interlock.testing.faults import write_site
+from interlock.testing.faults.backups import back_up
 from interlock.verdicts import Outcome
 from tests.integration.sshd import PrivateSshd
 
@@ -32,7 +32,7 @@ def site(server: PrivateSshd, tmp_path: Path) -> Path:
         backups = tmp_path / module
         backups.mkdir(mode=0o700)
         for number in range(40):
-            os.close(os.open(backups / f"{number}.tar", os.O_CREAT | os.O_WRONLY, 0o600))
+            back_up(backups / f"{number}.tar", Path("/etc/hostname"), hours=number / 2)
         modules[module] = {"host": "far", "paths": ["/etc/hostname"], "backups": str(backups), "owner": getpass.getuser()}
     expect = {f"file-{number}": {"host": "far", "file": {"path": str(tmp_path / "app" / f"{number}.tar"), "mode": "0600"}} for number in range(3)}
     folder = tmp_path / "site"

@@ -11,6 +11,7 @@ import yaml
 
 from interlock.testing import CheckRun, run_check
 from interlock.testing.faults import write_site
+from interlock.testing.faults.backups import back_up
 from interlock.verdicts import Outcome
 
 
@@ -19,9 +20,8 @@ def site(tmp_path: Path) -> Path:
     """A module with two backups, one of them readable by others."""
     backups = tmp_path / "backups"
     backups.mkdir(mode=0o700)
-    for name, mode in (("good.tar", 0o600), ("bad.tar", 0o644)):
-        (backups / name).touch()
-        (backups / name).chmod(mode)
+    back_up(backups / "bad.tar", Path("/etc/hostname"), hours=1).chmod(0o644)
+    back_up(backups / "good.tar", Path("/etc/hostname"))
     write_site(tmp_path, {"modules": {"app": {"class": "E", "paths": ["/etc/hostname"], "backups": str(backups), "owner": getpass.getuser()}}})
     return tmp_path
 
