@@ -37,7 +37,9 @@ def human_environ(home: Path, **more: str) -> dict[str, str]:
     return {**kept, "HOME": str(home), "TERM": "xterm", **more}
 
 
-def in_terminal(argv: Sequence[str], environ: Mapping[str, str], folder: Path, *, replies: Sequence[tuple[str, str | Callable[[str], str]]] = (), limit: float = 60) -> Shown:
+def in_terminal(
+    argv: Sequence[str], environ: Mapping[str, str], folder: Path, *, replies: Sequence[tuple[str, str | Callable[[str], str]]] = (), limit: float = 60
+) -> Shown:
     """Run it to its end. Each reply is a pattern to wait for and the line that is typed then, or what makes it of the text until there, in this order."""
     ours, theirs = pty.openpty()
 

@@ -22,7 +22,13 @@ LAYERS = {
     "gate": {"errors", "verdicts", "facts", "config", "judge"},
     "act": {"errors", "verdicts", "facts", "config", "observe", "render", "judge", "gate"},
     "evidence": {"errors", "verdicts", "facts", "config", "observe", "render", "judge", "gate"},
-    "discover": {"errors", "verdicts", "facts", "config", "observe"},  # reads a tree and a host, and makes a site of what it sees: above observe, below commands
+    "discover": {
+        "errors",
+        "verdicts",
+        "facts",
+        "config",
+        "observe",
+    },  # reads a tree and a host, makes a site of what it sees: above observe, below commands
     "checking": {"errors", "verdicts", "judge"},
     "gaterun": {"errors", "verdicts", "facts", "config", "observe", "render", "judge", "gate", "evidence", "checking"},
     "change": {"errors", "verdicts", "facts", "config", "observe", "render", "judge", "gate", "act", "evidence", "gaterun"},

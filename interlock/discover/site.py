@@ -20,14 +20,9 @@ def site_of(found: Discovered, tree: Tree) -> Site:
     data = plain(found.document)
     site = Site.model_validate({key: value for key, value in data.items() if key in _JUDGED and value})
     composes = (*found.composes, *found.unlisted)
-    chains = {chain.name: Chain.model_validate({"files": chain.files, "env_files": chain.env_files or None}) for chain in found.chains if _named(found)}
+    chains = {chain.name: Chain.model_validate({"files": chain.files, "env_files": chain.env_files or None}) for chain in found.chains if not chain.guessed}
     files = {
         "compose": Compose.model_construct(files=composes, chains=chains) if composes else None,
         "scripts": Scripts(found=True),
     }
     return with_found_scripts(site.model_copy(update=files).placed(tree.root), tree)
-
-
-def _named(found: Discovered) -> bool:
-    """Whether anybody says how the files are started. Where nobody does, what a file might be started with is only guessed."""
-    return any(source.line > 1 or source.file not in chain.files for chain in found.chains for source in chain.source)

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from interlock.errors import CouldNotLook
-from interlock.facts.mounts import DeviceNames, Mount, MountTable, DeclaredDisk, escape, unescape
+from interlock.facts.mounts import DeclaredDisk, DeviceNames, Mount, MountTable, escape, unescape
 from interlock.judge.mounts import judge_disk
 from interlock.verdicts import Broken, Held, Unproven
 
