@@ -475,12 +475,6 @@ class Scripts(Noun):
     )
     found: Flag = Field(default=False, description="true: also those that are found by what they do, now and later.")
 
-    @model_validator(mode="after")
-    def _names_something(self) -> Scripts:
-        if not self.files and not self.found:
-            raise WrongValueError("no script is named, and none is to be found", "write `found: true`, or name them below `files:`")
-        return self
-
 
 class ExpectFile(Noun):
     """A file must be there, and be so."""
