@@ -138,8 +138,6 @@ def shallow_first(paths: Iterable[str]) -> Iterator[str]:
 def scripts_in(tree: Files, found: Sorted) -> Iterator[str]:
     """The scripts and programs of a tree that a rule has something to say about; those that cannot be read are among them, but for
     what is too large to be one."""
-    from interlock.facts.backup_writers import writes_backups
-
     for path in (*found.scripts, *found.programs, *found.nameless):
         try:
             data = tree.read(path)
@@ -149,5 +147,14 @@ def scripts_in(tree: Files, found: Sorted) -> Iterator[str]:
             if is_called_script(path):
                 yield path
             continue
-        if (is_called_script(path) or _SHEBANG.match(data)) and writes_backups(path, data):
+        if (is_called_script(path) or _SHEBANG.match(data)) and _is_judged(path, data):
             yield path
+
+
+def _is_judged(path: str, data: bytes) -> bool:
+    """It writes backups, compares numbers of rows, or lists the keys of tables."""
+    from interlock.facts.backup_writers import writes_backups
+    from interlock.facts.count_checks import count_checks
+    from interlock.facts.key_registry import key_lists
+
+    return writes_backups(path, data) or count_checks(path, data).compares or bool(key_lists(path, data).lists)

@@ -275,14 +275,17 @@ def load_run(path: Path) -> LoadedRun:
 
 
 def runs(reports: Path) -> Iterator[Path]:
-    """The published runs below `reports`, newest first, by the time in their names. Dot folders of runs that died are none."""
+    """The published runs below `reports`, newest first, by the second in their names and by when they were written within one. Dot folders of runs that
+    died are none."""
     try:
-        names = [entry.name for entry in os.scandir(reports) if RUN_NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)]
+        with os.scandir(reports) as entries:
+            found = [entry for entry in entries if RUN_NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)]
+        names = [(entry.name.partition("-")[0], entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in found]
     except FileNotFoundError:
         return
     except OSError as error:
         raise EvidenceError(f"runs cannot be read: {error.strerror}", where=str(reports)) from error
-    yield from (reports / name for name in sorted(names, reverse=True))
+    yield from (reports / name for _, _, name in sorted(names, reverse=True))
 
 
 def _of_site(reports: Path, site: str) -> Iterator[LoadedRun]:

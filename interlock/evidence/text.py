@@ -28,7 +28,7 @@ from interlock.evidence.wording import (
     tally_in_words,
 )
 from interlock.gate.decision import BROKEN, NOT_RUN, UNPROVEN, Reason
-from interlock.verdicts import Outcome, Pair, Severity, Verdict
+from interlock.verdicts import NONE_DECLARED, Outcome, Pair, Severity, Verdict
 
 REASONS_SHOWN = 5
 CHANGES_SHOWN = 10
@@ -136,8 +136,8 @@ def _weight(record: Record, reason: Reason) -> tuple[bool, int, int]:
 
 def render(record: Record, _details: Details, style: Style = PLAIN) -> Iterator[str]:
     """Every verdict, by family, what held of one guardrail in one line; then the decision and what belongs to no pair."""
-    last = ""
-    for (guardrail, outcome), group in groupby(record.verdicts, key=_quiet):
+    last, idle = "", [verdict for verdict in record.verdicts if _is_idle(verdict)]
+    for (guardrail, outcome), group in groupby((verdict for verdict in record.verdicts if not _is_idle(verdict)), key=_quiet):
         if family(guardrail) != last:
             last = family(guardrail)
             yield f"{style.painted(style.name(last), _BOLD)}\n"
@@ -146,6 +146,8 @@ def render(record: Record, _details: Details, style: Style = PLAIN) -> Iterator[
             yield _together(verdicts, style)
         else:
             yield from ("\n".join(_verdict(verdict, style)) + "\n" for verdict in verdicts)
+    if idle:
+        yield "\n".join(style.wrapped(", ".join(verdict.guardrail for verdict in idle), 0, "nothing to look at here: ")) + "\n"
     for one in record.without_verdict:
         yield f"  {style.mark(Outcome.NOT_RUN)}{style.name(one.guardrail)} {style.name(one.subject)}\n"
     yield "\n" if record.verdicts or record.without_verdict else ""
@@ -241,6 +243,11 @@ def _together(verdicts: Sequence[Verdict], style: Style) -> str:
     more = f" and {len(verdicts) - SUBJECTS_SHOWN:,} more" if len(verdicts) > SUBJECTS_SHOWN else ""
     title = f"  {style.mark(verdicts[0].outcome)}{style.name(rule or verdicts[0].guardrail)}: {len(verdicts):,}"
     return "\n".join([title, *style.wrapped(names + more, 4)]) + "\n"
+
+
+def _is_idle(verdict: Verdict) -> bool:
+    """A guardrail without a subject here, of which nobody asks why: a family that the site says is not used is told with its reason."""
+    return verdict.outcome is Outcome.NOT_APPLICABLE and verdict.subject == NONE_DECLARED
 
 
 def _grave(verdict: Verdict) -> str:

@@ -94,10 +94,18 @@ def next_command(record: Record, site: Site) -> str:
     aim = _named(site) + (f" --for {record.run.action}" if record.run.action else "")
     gate = record.run.gates[0]
     if record.decision is Decision.OPEN:
-        return f"interlock plan{_named(site)} {record.run.action}" if record.run.action and gate == "preflight" else ""
+        return _acting(site, record.run.action) if record.run.action and gate == "preflight" else ""
     if all(reason.code == UNPROVEN for reason in record.reasons) and not record.replayed:
         return f"interlock doctor{aim}"
     return f"interlock {gate}{aim}"
+
+
+def _acting(site: Site, action: str) -> str:
+    """How an action is gone on with: one without a step that changes something can guard a script of the operator's."""
+    steps = site.actions[action].steps if action in site.actions else ()
+    if all(step.kind in ("backup", "verify") for step in steps) and any(step.kind == "backup" for step in steps):
+        return f"interlock plan{_named(site)} {action}, or around a script of your own: interlock guard{_named(site)} --for {action} -- SCRIPT"
+    return f"interlock plan{_named(site)} {action}"
 
 
 def _named(site: Site) -> str:

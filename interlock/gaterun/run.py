@@ -204,6 +204,8 @@ def declared_secrets(site: Site, environ: Mapping[str, str]) -> Iterator[str]:
     for entry in site.expect.values():
         if entry.sql is not None:
             yield environ.get(entry.sql.dsn_env, "")
+    for database in site.databases.values():
+        yield environ.get(database.dsn_env, "")
     for instance in site.instances.values():
         for text in instance.values.values():
             yield from (environ.get(reference.name, "") for reference in references(text))

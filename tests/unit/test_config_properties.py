@@ -46,7 +46,6 @@ def test_a_site_survives_the_way_through_yaml(path: Path, data: DataObject, plai
     written = data.draw(yaml_of(site.model_dump(mode="json", by_alias=True, exclude_unset=True)))
     path.write_text(written)
     loaded = load_site(path, {})
-    assert loaded.placed(site.root) == site
     assert loaded.placed(site.root).model_dump() == site.model_dump()
 
 

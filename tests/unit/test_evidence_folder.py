@@ -311,3 +311,11 @@ def test_a_record_about_other_verdicts_is_not_written(tmp_path: Path) -> None:
 
 def test_an_open_run_is_open(tmp_path: Path) -> None:
     assert publish(tmp_path, OPEN).record.exit_code == Open().exit_code
+
+
+def test_of_two_runs_of_one_second_the_one_that_was_written_last_is_the_newest(tmp_path: Path) -> None:
+    first, last = tmp_path / "20261120T210000Z-preflight-ffffff", tmp_path / "20261120T210000Z-release-000000"
+    for path, written in ((first, 1), (last, 2)):
+        path.mkdir()
+        os.utime(path, ns=(written, written))
+    assert list(runs(tmp_path)) == [last, first]

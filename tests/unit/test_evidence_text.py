@@ -130,7 +130,7 @@ def test_every_verdict_stands_below_its_family_with_a_word_and_a_symbol(tmp_path
     unproven = "".join(text.render(publish(tmp_path / "unproven", UNPROVEN).record, no_details))
     assert "? unproven" in unproven
     assert "! not run        backups.mode_0600 app" in unproven
-    assert "- not applicable strict_parse none-declared" in unproven
+    assert "nothing to look at here: compose.strict_parse\n" in unproven
 
 
 def test_reasons_of_no_verdict_stand_at_the_end(tmp_path: Path) -> None:
