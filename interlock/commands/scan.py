@@ -29,7 +29,7 @@ from interlock.evidence.provenance import run_of, target_of, used_waivers
 from interlock.evidence.record import DetailsDigest, FactsDigest, Record, Required, in_order, places, rfc3339, sha256
 from interlock.gate.decision import NOT_RUN, WAIVER, Reason, decide
 from interlock.gate.moments import stamp
-from interlock.gate.required import Expected, absence, asked, expected, expected_own, pairs
+from interlock.gate.required import Expected, absence, asked, expected, expected_own, pairs, required
 from interlock.gate.waivers import Waivers, judge_waivers
 from interlock.judge import catalogue, gate_names, guarded
 from interlock.observe.chains import compose_files
@@ -126,7 +126,8 @@ class _Scan:
     def required(self) -> tuple[Expected, ...]:
         """Every pair that must have a verdict."""
         own = [expected_own(self.site, one.guardrail, one.subject) for one in self.own]
-        return tuple(sorted((*pairs(self.site, self.guardrails, GATES, None), *own), key=lambda one: one.pair))
+        declared = required if self.site.source else pairs
+        return tuple(sorted((*declared(self.site, self.guardrails, GATES, None), *own), key=lambda one: one.pair))
 
     def judge(self, spool: _Spool) -> None:
         """One verdict for each guardrail and subject, in the record's order; what needs pytest is said to be not run."""

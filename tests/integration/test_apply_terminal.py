@@ -24,7 +24,7 @@ GATED = """\
       - write-files: {templates: [conf, motd]}
       - command: {run: [bin/deploy], undo: [bin/undeploy], done: [bin/deployed]}
       - verify: {expect: [deployed]}
-    gate: [backups, expect]
+    gate: [backups.mode_0600, expect]
 """
 
 
@@ -308,7 +308,7 @@ def test_the_tests_of_this_file_run_in_ci_too(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_script_of_the_operators_own_is_guarded_by_hand(tmp_path: Path) -> None:
-    hand = Hand(tmp_path, steps="      - backup: {modules: [app]}\n    gate: [backups]\n")
+    hand = Hand(tmp_path, steps="      - backup: {modules: [app]}\n    gate: [backups.mode_0600]\n")
     script = hand.tiny.root / "my-apply.sh"
     script.write_text('#!/bin/sh\necho "pulling $1"; touch applied\n')
     script.chmod(0o755)

@@ -133,6 +133,14 @@ def test_the_shut_gate_names_each_of_the_five_faults(shown_twice: tuple[Demo, De
     assert [guardrail for guardrail in named if f"broken         {guardrail}" not in first] == []
 
 
+def test_the_readme_shows_a_shut_gate_as_the_demo_does(shown_twice: tuple[Demo, Demo]) -> None:
+    excerpt = re.search(r"^    planner \[0\] \$ interlock preflight[^\n]*\n((?:    .*\n)+)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert excerpt is not None
+    shown = " ".join(shown_twice[1].shown.split())
+    parts = [" ".join(part.split()) for part in re.sub(r"ledger-\d+T\d+Z.*?ago", "...", excerpt[1], flags=re.DOTALL).split("...")]
+    assert [part for part in parts if part not in shown] == []
+
+
 def test_the_copy_lacks_the_rows_that_were_booked_after_it_until_it_is_made_again(shown_twice: tuple[Demo, Demo]) -> None:
     _, _, move = shown_twice[0].shown.partition("# And the move")
     before, _, after = move.partition("$ bin/copy-to-18")

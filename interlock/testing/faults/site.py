@@ -113,7 +113,8 @@ def _without_dsn(folder: Path) -> None:
 
 
 def _confirmed(folder: Path) -> None:
-    write_site(folder, {"exposure": {"public": [{"port": 443, "reason": "the web"}, {"port": 22, "reason": "administration"}]}})
+    (folder / "compose.yaml").write_text("services: {web: {image: nginx}}\n")
+    write_site(folder, {"compose": {"files": ["compose.yaml"]}, "exposure": {"public": [{"port": 443, "reason": "the web"}, {"port": 22, "reason": "administration"}]}})
 
 
 def _unconfirmed(folder: Path) -> None:
