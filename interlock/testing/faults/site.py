@@ -114,7 +114,8 @@ def _without_dsn(folder: Path) -> None:
 
 def _confirmed(folder: Path) -> None:
     (folder / "compose.yaml").write_text("services: {web: {image: nginx}}\n")
-    write_site(folder, {"compose": {"files": ["compose.yaml"]}, "exposure": {"public": [{"port": 443, "reason": "the web"}, {"port": 22, "reason": "administration"}]}})
+    public = [{"port": 443, "reason": "the web"}, {"port": 22, "reason": "administration"}]
+    write_site(folder, {"compose": {"files": ["compose.yaml"]}, "exposure": {"public": public}})
 
 
 def _unconfirmed(folder: Path) -> None:
