@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -123,16 +122,6 @@ def is_aside(path: str) -> bool:
 def is_called_script(path: str) -> bool:
     """By its suffix."""
     return path.endswith(".py") or _SHELL.search(path) is not None
-
-
-def folder_of(path: str) -> str:
-    """The folder of a file, empty for the root."""
-    return posixpath.dirname(path)
-
-
-def shallow_first(paths: Iterable[str]) -> Iterator[str]:
-    """The nearest to the root first."""
-    return iter(sorted(paths, key=lambda path: (path.count("/"), path)))
 
 
 def scripts_in(tree: Files, found: Sorted) -> Iterator[str]:

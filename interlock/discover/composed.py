@@ -63,7 +63,6 @@ class Described:
     environment: dict[str, tuple[str | None, str]] = field(default_factory=dict, repr=False)
     env_files: dict[str, str] = field(default_factory=dict)
     health: tuple[str, str] = ("", "")  # the probe's words, and where
-    profiles: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +151,6 @@ def _describe(service: Described, node: Node, path: str, values: Mapping[str, st
                 service.built = True
             case "container_name":
                 service.container = _text(member, values)
-            case "profiles":
-                service.profiles = bool(member.members)
             case "volumes":
                 _afresh(member, service.mounts)
                 service.mounts.update((mount.target, mount) for mount in _mounts(member, path, values))

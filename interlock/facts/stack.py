@@ -24,7 +24,6 @@ class ServiceMount:
     read_only: bool = False
     propagation: str = ""
     recursive: str = ""
-    create_host_path: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +52,8 @@ class Service:
     container_name: str = ""
     network_mode: str = ""
     user: str = ""
-    profiles: tuple[str, ...] = ()
     expose: tuple[str, ...] = ()
     built: bool = False
-    depends_on: tuple[str, ...] = ()
     healthcheck: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def mount_over(self, path: str) -> ServiceMount | None:
@@ -146,10 +143,8 @@ def _service(name: str, said: Mapping[str, Any]) -> Service:
         container_name=str(said.get("container_name") or ""),
         network_mode=str(said.get("network_mode") or ""),
         user=str(said.get("user") or ""),
-        profiles=tuple(said.get("profiles") or ()),
         expose=tuple(str(port) for port in said.get("expose") or ()),
         built="build" in said,
-        depends_on=tuple(sorted(said.get("depends_on") or ())),
         healthcheck=MappingProxyType(dict(check)),
     )
 
@@ -164,7 +159,6 @@ def _mounts(said: Mapping[str, Any]) -> Iterator[ServiceMount]:
             read_only=bool(mount.get("read_only")),
             propagation=str(bind.get("propagation") or ""),
             recursive=str(bind.get("recursive") or ""),
-            create_host_path=bool(bind.get("create_host_path", True)),
         )
     tmpfs = said.get("tmpfs") or ()
     for target in (tmpfs,) if isinstance(tmpfs, str) else tmpfs:

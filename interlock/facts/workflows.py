@@ -94,7 +94,6 @@ class Job:
     runs_on: tuple[str, ...] = ()
     container: str = ""
     uses: str = ""
-    uses_line: int = 0
     inputs: Mapping[str, str] = field(default_factory=dict)
     continues: str = ""
     continues_line: int = 0
@@ -225,7 +224,6 @@ def _job(name: str, job: dict[str, Any], places: Places, defaults: Mapping[str, 
         runs_on=tuple(_labels(job.get("runs-on"), matrix)),
         container=_text(_below(container, "image") if isinstance(container, dict) else container),
         uses=_text(job.get("uses")),
-        uses_line=places.line((*at, "uses")),
         inputs=_texts(job.get("with")),
         continues=_text(job.get("continue-on-error")),
         continues_line=places.line((*at, "continue-on-error")),

@@ -40,11 +40,6 @@ GIVEN: Mapping[str, Mapping[str, object]] = {"services": {"image": VALUES[Asked.
 EXAMPLES = ("example", "sample", "dist", "template")
 
 
-def chain_names(world: World) -> tuple[str, ...]:
-    """The chains of the site's compose files, in the order of the site file."""
-    return tuple(world.site.chains)
-
-
 def stack(world: World, chain: str) -> Stack:
     """A chain as docker compose resolves it. Raises `CouldNotLook` when there is no docker compose, or when it refuses the chain."""
     return _or_raise(resolution(world, chain), chain)

@@ -10,7 +10,7 @@ from interlock.config.models import Chain, Compose, Site
 from interlock.errors import CouldNotLook
 from interlock.observe import compose_binary
 from interlock.observe.compose import chain_answer, chain_mounts
-from interlock.observe.stack import chain_names, stack
+from interlock.observe.stack import stack
 from interlock.observe.tree import Tree
 from interlock.observe.world import World
 from interlock.verdicts import Subject, When
@@ -56,7 +56,7 @@ def test_each_chain_is_asked_for_once_whoever_asks(tmp_path: Path) -> None:
         assert chain_answer(seen, Subject(name="one")).services == 1
         assert stack(seen, "two").services["app"].image == "x"
         assert chain_mounts(seen, Subject(name="two")).layers == ()
-    assert (tmp_path / "asked").read_text().count("asked") == len(chain_names(seen)) == 2
+    assert (tmp_path / "asked").read_text().count("asked") == len(seen.site.chains) == 2
 
 
 def test_a_refusal_of_one_chain_says_nothing_of_the_other(tmp_path: Path) -> None:
