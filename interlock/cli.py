@@ -256,7 +256,8 @@ def _approve(request: argparse.Namespace) -> int:
 def _apply(request: argparse.Namespace) -> int:
     from interlock import runner
 
-    return _ended(runner.apply(_site(request), request.plan, os.environ))
+    site = _site(request)
+    return _acted(site, lambda: runner.apply(site, request.plan, os.environ))
 
 
 def _guard(request: argparse.Namespace) -> int:
@@ -265,11 +266,23 @@ def _guard(request: argparse.Namespace) -> int:
     program = request.program[1:] if request.program[:1] == ["--"] else request.program
     if not program:
         raise UsageError("which program?", remedy=f"name it behind --: interlock guard --for {request.action} -- ./apply.sh")
-    return _ended(runner.guard(_site(request), request.action, program, os.environ, directory=Path.cwd(), key=request.key))
+    site = _site(request)
+    return _acted(site, lambda: runner.guard(site, request.action, program, os.environ, directory=Path.cwd(), key=request.key))
 
 
-def _ended(outcome: Outcome) -> int:
-    """Say how an action ended and where its evidence lies."""
+def _acted(site: Site, act: Callable[[], Outcome]) -> int:
+    """Say how an action ended and where its evidence lies; where its gate is shut, what a gate says that was run by itself."""
+    from interlock.commands.report import gate_screen
+    from interlock.evidence.folder import load_run
+
+    try:
+        outcome = act()
+    except GateShut as error:
+        if error.run is None:
+            raise
+        print(f"interlock: {error.what}, nothing was begun", file=sys.stderr)
+        sys.stdout.write(gate_screen(site, load_run(error.run)))
+        return error.code
     print(outcome.text)
     return outcome.exit_code
 
@@ -286,13 +299,15 @@ def _resume(request: argparse.Namespace) -> int:
     from interlock.change.carrying import Said
 
     said = dict([*(_told(step, Said.DONE) for step in request.done), *(_told(step, Said.AGAIN) for step in request.again)])
-    return _ended(runner.resume(_site(request), request.plan, os.environ, said=said))
+    site = _site(request)
+    return _acted(site, lambda: runner.resume(site, request.plan, os.environ, said=said))
 
 
 def _rollback(request: argparse.Namespace) -> int:
     from interlock import runner
 
-    return _ended(runner.rollback(_site(request), request.plan, os.environ))
+    site = _site(request)
+    return _acted(site, lambda: runner.rollback(site, request.plan, os.environ))
 
 
 def _status(request: argparse.Namespace) -> int:

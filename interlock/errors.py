@@ -5,6 +5,7 @@ One small family. Each class knows the exit code that the command line answers w
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -110,10 +111,11 @@ class HalfChanged(InterlockError):
 
 
 class GateShut(InterlockError):
-    """The gate is shut; `exit_code` on the instance is the decision's."""
+    """The gate is shut; `code` is the decision's, `run` the folder of its evidence where there is one."""
 
     exit_code = 1
 
-    def __init__(self, what: str, *, code: int, where: str = "", why: str = "", remedy: str = "") -> None:
+    def __init__(self, what: str, *, code: int, where: str = "", why: str = "", remedy: str = "", run: Path | None = None) -> None:
         super().__init__(what, where=where, why=why, remedy=remedy)
         self.code = code
+        self.run = run

@@ -83,7 +83,7 @@ def shut_gate(decision: Shut, when: When, run: LoadedRun) -> GateShut:
     """A shut gate as an error: the first five reasons, and the remedy of the first."""
     first = "; ".join(f"{reason.guardrail} [{reason.subject}] {reason.text}" if reason.guardrail else reason.text for reason in decision.reasons[:5])
     more = f"; and {len(decision.reasons) - 5} more" if len(decision.reasons) > 5 else ""
-    return GateShut(f"the {when} gate is shut", code=decision.exit_code, where=str(run.path), why=first + more, remedy=decision.reasons[0].remedy)
+    return GateShut(f"the {when} gate is shut", code=decision.exit_code, where=str(run.path), why=first + more, remedy=decision.reasons[0].remedy, run=run.path)
 
 
 def demand_unmoved(before: Mapping[str, str], after: Mapping[str, str]) -> None:
