@@ -246,9 +246,10 @@ def _table(copy: DatabaseCopy, here: TableRows, there: TableRows | None) -> Deta
         return _not_counted(copy, here, there)
     if here.rows == there.rows:
         return Detail(what=here.name, outcome=Outcome.HELD, message=_count(here.rows))
-    kind = "fewer-rows" if there.rows < here.rows else "more-rows"
-    message = f"{here.name} has {_count(here.rows)} in {source} and {_count(there.rows)} in {target}"
-    return Detail(what=here.name, outcome=Outcome.BROKEN, kind=kind, message=message, value=abs(here.rows - there.rows))
+    kind, off = ("fewer-rows", "missing") if there.rows < here.rows else ("more-rows", "too many")
+    difference = abs(here.rows - there.rows)
+    message = f"{here.name} has {_count(here.rows)} in {source} and {_count(there.rows)} in {target}: {difference:,} {off}"
+    return Detail(what=here.name, outcome=Outcome.BROKEN, kind=kind, message=message, value=difference)
 
 
 def _not_counted(copy: DatabaseCopy, here: TableRows, there: TableRows) -> Detail:

@@ -143,6 +143,8 @@ def judge_fresh(age: BackupAge) -> Held | Broken | Unproven:
     details = (_age_detail(age, when), *(_change_detail(age, when, state) for state in age.state))
     if faults := [detail for detail in details if detail.outcome is Outcome.BROKEN]:
         remedy = "set the clock of that host" if faults[0].kind == "from-the-future" else _make_one(newest)
+        if all(detail.kind == "changed-since" for detail in faults):
+            remedy += "; where it is written to all the time, say `busy: true` of the module, and the age alone counts"
         return Broken(told(faults), kind=faults[0].kind, remedy=remedy, details=details)
     if unseen := [detail for detail in details if detail.outcome is Outcome.UNPROVEN]:
         remedy = "let the probe read there (`become: sudo -n`), or say `busy: true` of the module where only the age of its backup counts"
