@@ -51,6 +51,9 @@ class When(StrEnum):
     APPLY = "apply"  # A: only in apply's own gate
 
 
+LIVE = frozenset({When.PREFLIGHT, When.POSTFLIGHT})  # before an action and after it
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """One thing that a guardrail looks at, named as the operator names it. `host` is a key of the site's hosts, or `local`.
@@ -132,6 +135,12 @@ class Detail:
     file: str = ""
     line: int | None = None
     value: int | None = None
+
+
+def in_short(details: Sequence[Detail], shown: int = 3) -> str:
+    """What the first few details say, and how many more there are: the details themselves name all."""
+    more = f"; and {len(details) - shown} more" if len(details) > shown else ""
+    return "; ".join(detail.message for detail in details[:shown]) + more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from interlock.facts.conditions import UNKNOWN, evaluate, runs_after_failure
 from interlock.facts.gate_workflow import GateStep, GateWorkflow, NoGateWorkflow, Protection
 from interlock.facts.shell import AndOr, Background, Command, Group, If, Pipeline, Statement, parse, walk
 from interlock.facts.workflows import PULL_REQUESTS, Job, NotWorkflow, Trigger, Workflow, fill
-from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
+from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
 SHOWN = 3  # findings that the one sentence names; the details name all
 LIVE = frozenset({When.PREFLIGHT})
@@ -74,8 +74,7 @@ class Finding(NamedTuple):
 
 
 def _in_words(findings: Sequence[Finding]) -> str:
-    shown = "; ".join(finding.detail.message for finding in findings[:SHOWN])
-    return f"{shown}; and {len(findings) - SHOWN} more" if len(findings) > SHOWN else shown
+    return in_short([finding.detail for finding in findings], SHOWN)
 
 
 def _held_in_words(seen: Starters) -> str:

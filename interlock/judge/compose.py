@@ -15,9 +15,8 @@ from interlock.facts.chains import Source
 from interlock.facts.compose import ChainAnswer, ChainFault, ChainMounts, ComposeText, Layer, Replaced
 from interlock.facts.refusals import Trouble
 from interlock.facts.stack import ServiceMount, Stack
-from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
+from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
-SHOWN = 3  # findings that the one sentence names; the details name all
 ESCAPES = 100  # apostrophes of one file; each costs reading it again
 LIMITS = (Fault.TOO_LARGE, Fault.TOO_DEEP, Fault.TOO_MANY_VALUES)  # of ours: no compose file comes near them, and nothing is proven about one that does
 _BREAK = re.compile("\r\n|\n|\r")
@@ -35,9 +34,9 @@ def judge_strict_parse(file: ComposeText) -> Held | Broken | Unproven:
     details = tuple(_details(file.path, read))
     broken = [detail for detail in details if detail.outcome is Outcome.BROKEN]
     if broken:
-        return Broken(f"{file.path}: {_shown(broken)}", remedy=_remedy(file.path, read), kind=broken[0].kind, details=details)
+        return Broken(f"{file.path}: {in_short(broken)}", remedy=_remedy(file.path, read), kind=broken[0].kind, details=details)
     if details:
-        return Unproven(f"{file.path}: {_shown(details)}", remedy="look whether this is a compose file at all", details=details)
+        return Unproven(f"{file.path}: {in_short(details)}", remedy="look whether this is a compose file at all", details=details)
     return Held(f"{file.path} can be read to its end, has no key twice and no conflict marker" if read.documents else f"{file.path} is empty")
 
 
@@ -58,11 +57,6 @@ def _offset(text: str, problem: Problem) -> int:
     """Where a problem stands."""
     starts = [0, *(line_break.end() for line_break in _BREAK.finditer(text))]
     return starts[min(problem.line, len(starts)) - 1] + problem.column - 1
-
-
-def _shown(details: Sequence[Detail]) -> str:
-    more = f"; and {len(details) - SHOWN} more" if len(details) > SHOWN else ""
-    return "; ".join(detail.message for detail in details[:SHOWN]) + more
 
 
 def _details(path: str, read: YamlText) -> Iterator[Detail]:
@@ -122,7 +116,7 @@ def judge_chain_valid(answer: ChainAnswer) -> Held | Broken:
         return Held(f"docker compose resolves {chain}: {answer.services} services{aside}")
     details = tuple(_fault(fault) for fault in answer.faults)
     trouble = answer.faults[0].refusal.trouble
-    return Broken(f"docker compose refuses {chain}: {_shown(details)}", remedy=_mend(trouble), kind=trouble.value, details=details)
+    return Broken(f"docker compose refuses {chain}: {in_short(details)}", remedy=_mend(trouble), kind=trouble.value, details=details)
 
 
 def _fault(fault: ChainFault) -> Detail:
@@ -161,7 +155,7 @@ def judge_override_preserves_mounts(chain: ChainMounts) -> Held | Broken:
     broken = [detail for detail in details if detail.outcome is Outcome.BROKEN]
     if broken:
         remedy = "restate each mount of the files before in the list that replaces them, or write beside it what is meant to go: `# drops: /target`"
-        return Broken(f"chain {chain.chain}: {_shown(broken)}", remedy=remedy, kind=broken[0].kind, details=details)
+        return Broken(f"chain {chain.chain}: {in_short(broken)}", remedy=remedy, kind=broken[0].kind, details=details)
     lists = len(chain.replaced)
     if not lists:
         return Held(f"no later file of {' + '.join(chain.files)} replaces the mounts of a service", details)
@@ -204,7 +198,7 @@ def judge_shared_volume_moves_together(chain: ChainMounts) -> Held | Broken:
     broken = [detail for detail in details if detail.outcome is Outcome.BROKEN]
     if broken:
         remedy = "move them all in the same file, or none: give those that stayed the same bind"
-        return Broken(f"chain {chain.chain}: {_shown(broken)}", remedy=remedy, kind=broken[0].kind, details=details)
+        return Broken(f"chain {chain.chain}: {in_short(broken)}", remedy=remedy, kind=broken[0].kind, details=details)
     moved = len(details)
     return Held(f"{moved} volumes are moved, each with all its users" if moved else f"no file of {' + '.join(chain.files)} moves a named volume", details)
 

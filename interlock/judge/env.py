@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from interlock.config.models import Site
 from interlock.facts.env import InstanceEnv, Missing
 from interlock.facts.substitution import Fault
-from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
+from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
-LIVE = frozenset({When.PREFLIGHT, When.POSTFLIGHT})
 UNKNOWN_CHAIN = "unknown-chain"
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from interlock.config.chain_subjects import chain_subjects
 from interlock.config.models import Site
 from interlock.facts.exposure import REFUSED, ChainPorts, HostNetwork, HostPorts, Listener, Publication, Reach, RefusedSeen, reach_of
 from interlock.facts.known_images import KnownServer, by_port, recognise
-from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
+from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
-LIVE = frozenset({When.PREFLIGHT, When.POSTFLIGHT})
 SHOWN = 5
 
 
@@ -49,9 +48,9 @@ def _judge_chain(chain: ChainPorts) -> Held | Broken | Unproven:
     if chain.public is not None:
         remedy += "; what is meant to be public is declared below `exposure.public`, with the reason"
     if bad := [detail for detail in details if detail.outcome is Outcome.BROKEN]:
-        return Broken(_said(bad), remedy=remedy, details=details)
+        return Broken(in_short(bad, SHOWN), remedy=remedy, details=details)
     if unknown := [detail for detail in details if detail.outcome is Outcome.UNPROVEN]:
-        return Unproven(_said(unknown), remedy=_would_prove(unknown), details=details)
+        return Unproven(in_short(unknown, SHOWN), remedy=_would_prove(unknown), details=details)
     aside = f"; on the host's network, with ports that no file tells: {', '.join(one.service for one in chain.host_network)}" if _untold(chain) else ""
     if not chain.publications:
         return Held(f"no service publishes a port{aside}", details)
@@ -137,7 +136,7 @@ def _judge_host(host: HostPorts) -> Held | Broken | Unproven:
         details = (*details, Detail(what="containers", outcome=Outcome.UNPROVEN, kind="could-not-look", message=host.unseen))
     bad = [detail for detail in details if detail.outcome is Outcome.BROKEN]
     if bad:
-        return Broken(_said(bad), remedy=remedy, details=details)
+        return Broken(in_short(bad, SHOWN), remedy=remedy, details=details)
     if host.unseen:
         return Unproven(host.unseen, remedy="let this user talk to the engine, or set `become: sudo -n` for this host", details=details)
     outside = sum(1 for one in host.listeners if _reach(one) is Reach.OUTSIDE)
@@ -178,12 +177,6 @@ def _judge_refused(address: RefusedSeen) -> Held | Broken | Unproven:
         kind="not-refused",
         remedy="put it behind authentication, or off the public address",
     )
-
-
-def _said(details: Iterable[Detail]) -> str:
-    every = [detail.message for detail in details]
-    more = f"; and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
-    return "; ".join(every[:SHOWN]) + more
 
 
 PRIVATE_ONLY = Guardrail(

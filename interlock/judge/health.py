@@ -11,9 +11,7 @@ from interlock.facts.expect import HttpSeen
 from interlock.facts.health import ChainProbes, CheckedPort, EndpointSeen
 from interlock.facts.known_images import Speaks, recognise
 from interlock.judge.expect import judge_http
-from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, When
-
-LIVE = frozenset({When.PREFLIGHT, When.POSTFLIGHT})
+from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, When
 
 
 def subjects(site: Site) -> Sequence[Subject]:

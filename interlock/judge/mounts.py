@@ -12,7 +12,7 @@ from interlock.config.models import Site
 from interlock.facts.mounts import BACKUPS, NOT_RECURSIVE, ChainLayout, DeclaredDisk, Directories, HostLayout, Layout, Mount, WritablePlace, is_below
 from interlock.facts.stack import Service, ServiceMount
 from interlock.facts.state_dir import on_host
-from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
+from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
 ANONYMOUS_MAJOR = "0:"  # btrfs, overlay, NFS, tmpfs: the kernel makes the number up, it is not the block device's
 
@@ -116,9 +116,7 @@ DATA_DISK = Guardrail(
 )
 
 
-LIVE = frozenset({When.PREFLIGHT, When.POSTFLIGHT})
 HOST_LAYOUT = "layout"
-SHOWN = 3  # details that the one sentence names
 
 
 def layouts(site: Site) -> Sequence[Subject]:
@@ -208,12 +206,6 @@ def _judge_users(layout: Layout, directories: Directories, users: Sequence[Servi
     if not bad:
         return Held(counted, details)
     return Broken(f"{counted}: {in_short(bad)}", remedy=remedy, details=details)
-
-
-def in_short(details: Sequence[Detail]) -> str:
-    """What the first few details say, and how many more there are: the details themselves name all."""
-    more = f"; and {len(details) - SHOWN} more" if len(details) > SHOWN else ""
-    return "; ".join(detail.message for detail in details[:SHOWN]) + more
 
 
 def _user(layout: Layout, directories: Directories, user: Service) -> Detail:

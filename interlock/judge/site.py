@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from interlock.config.chain_subjects import chain_subjects
 from interlock.config.models import Site
 from interlock.facts.site import SERVER, Keeper, LearnedNoun, LearnedNouns, StateFound
-from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
+from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
-LIVE = frozenset({When.PREFLIGHT, When.POSTFLIGHT})
 SHOWN = 5
 
 

@@ -28,10 +28,8 @@ from interlock.facts.state_dir import (
     in_service,
     on_host,
 )
-from interlock.judge.mounts import in_short
-from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
+from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
-LIVE = frozenset({When.PREFLIGHT, When.POSTFLIGHT})
 STATIC_AND_LIVE = frozenset({When.STATIC, When.PREFLIGHT, When.POSTFLIGHT})
 RUNNING = "running"
 SHOWN = 5  # of differing keys that the one sentence names

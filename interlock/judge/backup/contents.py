@@ -11,8 +11,8 @@ from interlock.config.models import BackupClass, Site
 from interlock.facts.backup_manifests import Manifest
 from interlock.facts.backups import BackupContents, Procedure, State, format_of, is_embedded_database, logs_of, without_stamp
 from interlock.facts.looks import Examined
-from interlock.judge.backup.newest import DUMPS, FORMATS, moment_of, nothing_to_look_at, told
-from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
+from interlock.judge.backup.newest import DUMPS, FORMATS, moment_of, nothing_to_look_at
+from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
 MUCH_SMALLER = 50  # percent: a backup that lost more than half of the one before has most likely lost what it is made of
 
@@ -48,11 +48,13 @@ def _judge_contents(contents: BackupContents) -> Held | Broken | Unproven:
         return Unproven(f"{damaged.name} is damaged: what is in it cannot be told", remedy="see what backups.intact says of it")
     details = tuple(_content_details(contents, right))
     if faults := [detail for detail in details if detail.outcome is Outcome.BROKEN]:
-        return Broken(f"the newest backup of {newest.module} is not complete: {told(faults)}", kind=faults[0].kind, remedy=_remedy(faults[0]), details=details)
+        return Broken(
+            f"the newest backup of {newest.module} is not complete: {in_short(faults)}", kind=faults[0].kind, remedy=_remedy(faults[0]), details=details
+        )
     if unseen := [detail for detail in details if detail.outcome is Outcome.UNPROVEN]:
         remedy = "let the probe list it: zstd, gzip and PostgreSQL's pg_restore on that host"
-        return Unproven(f"nobody can tell whether the newest backup of {newest.module} is complete: {told(unseen)}", remedy=remedy, details=details)
-    return Held(f"the newest backup of {newest.module} holds what a restore needs: {told(details)}", details=details)
+        return Unproven(f"nobody can tell whether the newest backup of {newest.module} is complete: {in_short(unseen)}", remedy=remedy, details=details)
+    return Held(f"the newest backup of {newest.module} holds what a restore needs: {in_short(details)}", details=details)
 
 
 _REMEDIES = {
@@ -261,10 +263,10 @@ def _judge_procedure(procedure: Procedure) -> Held | Broken | Unproven:
     script = procedure.script
     details = tuple(_dump_writes(procedure) if procedure.backup_class == "A" else _embedded_writes(procedure))
     if faults := [detail for detail in details if detail.outcome is Outcome.BROKEN]:
-        return Broken(f"{script.path} makes backups that are not complete: {told(faults)}", kind=faults[0].kind, remedy=_remedy(faults[0]), details=details)
+        return Broken(f"{script.path} makes backups that are not complete: {in_short(faults)}", kind=faults[0].kind, remedy=_remedy(faults[0]), details=details)
     if unread := [detail for detail in details if detail.outcome is Outcome.UNPROVEN]:
-        return Unproven(told(unread), remedy="name the script that makes the dump as the module's `procedure`", details=details)
-    return Held(f"{script.path} takes along what a restore of {procedure.module} needs: {told(details)}", details=details)
+        return Unproven(in_short(unread), remedy="name the script that makes the dump as the module's `procedure`", details=details)
+    return Held(f"{script.path} takes along what a restore of {procedure.module} needs: {in_short(details)}", details=details)
 
 
 def _said(procedure: Procedure, outcome: Outcome, what: str, message: str, *, kind: str = "", line: int | None = None) -> Detail:

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from interlock.config.models import BackupClass, Site
 from interlock.facts.backup_modules import InventoryModule, ModuleInventory, Statefulness
-from interlock.judge.backup.newest import told
-from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
+from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
 LETTERS = frozenset(letter.value for letter in BackupClass)
 NAME_IT = "name it in the site file (`container:`), in the module file (`spec.runtime.container`), or in the runbook (`Container: NAME`)"
@@ -36,7 +35,7 @@ def judge_classes(inventory: ModuleInventory) -> Held | Broken | Unproven:
         )
     if unseen := [detail for detail in details if detail.outcome is Outcome.UNPROVEN]:
         remedy = "say `spec.runtime.statefulness: stateful` or `stateless` in it"
-        return Unproven(f"{len(unseen)} module files do not tell what they keep: {told(unseen)}", remedy=remedy, details=details)
+        return Unproven(f"{len(unseen)} module files do not tell what they keep: {in_short(unseen)}", remedy=remedy, details=details)
     return Held(_in_words(inventory), details=details)
 
 

@@ -9,7 +9,7 @@ from interlock.config.models import Site
 from interlock.facts.backup_manifests import Manifest, Taken, in_words, taken
 from interlock.facts.backups import BackupAge, NewestBackup, State, format_of, without_stamp
 from interlock.facts.looks import Examined
-from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
+from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
 CLOCK_SKEW = timedelta(minutes=5)  # between two machines that nobody looks after
 DUMPS = frozenset({"pg-custom", "pg-plain", "pg-tar"})
@@ -23,7 +23,6 @@ FORMATS = {  # what a backup of each class is
     "G": frozenset({"tar", "rdb"}) | DUMPS,
 }
 _BESIDE = (".log", ".txt", ".list", ".lst", ".md", ".err", ".asc", ".sig", ".md5", ".sha1", ".sha512")  # what may lie beside a backup and is none
-SHOWN = 3
 
 
 def modules(site: Site) -> Sequence[Subject]:
@@ -43,11 +42,11 @@ def judge_intact(newest: NewestBackup) -> Held | Broken | Unproven:
         remedy = "make a new backup and keep the one before it; then look at the disk that this one lies on"
         if faults[0].kind == "wrong-format":
             remedy = f"correct the module's `class`, or back {newest.module} up as its class demands"
-        return Broken(f"the newest backup of {newest.module} is not intact: {told(faults)}", kind=faults[0].kind, remedy=remedy, details=details)
+        return Broken(f"the newest backup of {newest.module} is not intact: {in_short(faults)}", kind=faults[0].kind, remedy=remedy, details=details)
     if unseen := [detail for detail in details if detail.outcome is Outcome.UNPROVEN]:
         remedy = "install what is missing on that host, or say in the site file which class the module has"
-        return Unproven(f"nobody can tell whether the newest backup of {newest.module} is whole: {told(unseen)}", remedy=remedy, details=details)
-    return Held(f"the newest backup of {newest.module} is whole: {told(details)}", details=details)
+        return Unproven(f"nobody can tell whether the newest backup of {newest.module} is whole: {in_short(unseen)}", remedy=remedy, details=details)
+    return Held(f"the newest backup of {newest.module} is whole: {in_short(details)}", details=details)
 
 
 def nothing_to_look_at(newest: NewestBackup) -> Unproven:
@@ -56,12 +55,6 @@ def nothing_to_look_at(newest: NewestBackup) -> Unproven:
         why = f"no backup of {newest.module} lies directly in {newest.directory}, and the folders below it are not looked into"
         return Unproven(why, remedy="let each backup be a file, or files with one time stamp in their names, directly in that directory")
     return Unproven(f"there is no backup of {newest.module} in {newest.directory} to look at", remedy="make one: backups.fresh says how old it may be")
-
-
-def told(details: Sequence[Detail]) -> str:
-    """The first few of them, and how many more there are."""
-    more = f"; and {len(details) - SHOWN} more" if len(details) > SHOWN else ""
-    return "; ".join(detail.message for detail in details[:SHOWN]) + more
 
 
 def intact_details(newest: NewestBackup) -> Iterator[Detail]:
@@ -145,10 +138,10 @@ def judge_fresh(age: BackupAge) -> Held | Broken | Unproven:
         remedy = "set the clock of that host" if faults[0].kind == "from-the-future" else _make_one(newest)
         if all(detail.kind == "changed-since" for detail in faults):
             remedy += "; where it is written to all the time, say `busy: true` of the module, and the age alone counts"
-        return Broken(told(faults), kind=faults[0].kind, remedy=remedy, details=details)
+        return Broken(in_short(faults), kind=faults[0].kind, remedy=remedy, details=details)
     if unseen := [detail for detail in details if detail.outcome is Outcome.UNPROVEN]:
         remedy = "let the probe read there (`become: sudo -n`), or say `busy: true` of the module where only the age of its backup counts"
-        return Unproven(told(unseen), remedy=remedy, details=details)
+        return Unproven(in_short(unseen), remedy=remedy, details=details)
     return Held(details[0].message, details=details)
 
 

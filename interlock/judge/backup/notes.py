@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from interlock.config.backup_classes import class_of
 from interlock.config.models import BackupClass, Site
 from interlock.facts.backups import PLACEHOLDER, LastChange, RestoreNote, prose
-from interlock.judge.backup.newest import told
-from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
+from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
 NEEDS_A_NOTE = frozenset({BackupClass.A, BackupClass.B, BackupClass.C, BackupClass.D})
 
@@ -22,10 +21,12 @@ def judge_restore_note(note: RestoreNote) -> Held | Broken | Unproven:
     """Held when the note is there, says something, is not older than the procedure, and the decision is recorded."""
     details = tuple(_details(note))
     if faults := [detail for detail in details if detail.outcome is Outcome.BROKEN]:
-        return Broken(f"{note.module} (class {note.backup_class}): {told(faults)}", kind=faults[0].kind, remedy=_REMEDIES[faults[0].kind], details=details)
+        return Broken(f"{note.module} (class {note.backup_class}): {in_short(faults)}", kind=faults[0].kind, remedy=_REMEDIES[faults[0].kind], details=details)
     if unseen := [detail for detail in details if detail.outcome is Outcome.UNPROVEN]:
-        return Unproven(told(unseen), remedy="judge a git checkout with its history (in CI: `fetch-depth: 0`; else `git fetch --unshallow`)", details=details)
-    return Held(f"{note.module} (class {note.backup_class}): {told(details)}", details=details)
+        return Unproven(
+            in_short(unseen), remedy="judge a git checkout with its history (in CI: `fetch-depth: 0`; else `git fetch --unshallow`)", details=details
+        )
+    return Held(f"{note.module} (class {note.backup_class}): {in_short(details)}", details=details)
 
 
 _REMEDIES = {

@@ -13,7 +13,7 @@ from interlock.config.models import Site
 from interlock.facts.backup_writers import BackupWrite, Care, Language, WriterScript
 from interlock.facts.backups import ModuleBackups, mode_text
 from interlock.facts.looks import Entry, Listing
-from interlock.verdicts import Broken, Detail, Guardrail, Held, HeldRun, Outcome, Severity, Streamed, Subject, Tally, Unproven, When
+from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, HeldRun, Outcome, Severity, Streamed, Subject, Tally, Unproven, When, in_short
 
 PRIVATE_FILE = stat.S_IFREG | 0o600
 WIDER_THAN_FILE = 0o7777 & ~0o600
@@ -26,7 +26,6 @@ UNREAD_REMEDY = {
 SHOWN = 3  # findings that the one sentence names; the details name all
 
 
-LIVE = frozenset({When.PREFLIGHT, When.POSTFLIGHT})
 FROM_FILES = frozenset({When.STATIC})
 
 
@@ -153,18 +152,13 @@ def judge_writer(script: WriterScript) -> Held | Broken | Unproven:
     details = tuple(_write_details(script))
     faults = [detail for detail in details if detail.outcome is Outcome.BROKEN]
     if faults:
-        return Broken(f"{script.path}: {_first(faults)}", remedy=_writer_remedy(script), kind=faults[0].kind, details=details)
+        return Broken(f"{script.path}: {in_short(faults)}", remedy=_writer_remedy(script), kind=faults[0].kind, details=details)
     unread = [detail for detail in details if detail.outcome is Outcome.UNPROVEN]
     if unread:
-        return Unproven(f"{script.path} may write backups: {_first(unread)}", remedy=UNREAD_REMEDY[script.language], details=details)
+        return Unproven(f"{script.path} may write backups: {in_short(unread)}", remedy=UNREAD_REMEDY[script.language], details=details)
     if not details:
         return Held(f"{script.path} writes no backup")
     return Held(f"{script.path} writes {len(details)} backup{'s' * (len(details) > 1)}, private from the first byte", details=details)
-
-
-def _first(details: Sequence[Detail]) -> str:
-    shown = "; ".join(detail.message for detail in details[:SHOWN])
-    return f"{shown}; and {len(details) - SHOWN} more" if len(details) > SHOWN else shown
 
 
 def _write_details(script: WriterScript) -> Iterator[Detail]:
