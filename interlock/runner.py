@@ -80,10 +80,11 @@ def guard(
     means = means or real_means(site, environ)
     step = CommandStep(run=tuple(program), directory=str(directory), timeout=planning.demand_action(site, action).timeout)
     stored = planning.guarding_plan(site, action, step, environ, now=means.clock(), key=key)
-    if not approving.is_approved(site, Books.open(site.root), stored, means):
+    books = Books.open(site.root)
+    if not approving.is_approved(site, books, stored, means):
         _demand_caller(means)
         demand_open(stored, means)
-        approving.approve_here(site, Books.open(site.root), stored, means, key=key)
+        approving.approve_here(site, books, stored, means, key=key)
     return apply(site, str(stored.folder), environ, means)
 
 

@@ -279,12 +279,17 @@ def _stat(before: StatAnswer, now: StatAnswer) -> Iterator[str]:
     if before.present != now.present:
         yield "is there now" if now.present else "is gone"
         return
+    yield from _owner_and_mode(before, now)
+    for name, was, is_now in (("device", before.device, now.device), ("real path", before.realpath, now.realpath)):
+        if was != is_now:
+            yield f"had {name} {was}, now {is_now}"
+
+
+def _owner_and_mode(before: StatAnswer | SecretAnswer, now: StatAnswer | SecretAnswer) -> Iterator[str]:
     for name, was, is_now in (
         ("mode", f"{before.mode & 0o7777:04o}", f"{now.mode & 0o7777:04o}"),
         ("uid", before.uid, now.uid),
         ("gid", before.gid, now.gid),
-        ("device", before.device, now.device),
-        ("real path", before.realpath, now.realpath),
     ):
         if was != is_now:
             yield f"had {name} {was}, now {is_now}"
@@ -318,13 +323,7 @@ def _secret(before: SecretAnswer, now: SecretAnswer) -> Iterator[str]:
     if before.present != now.present:
         yield "is there now" if now.present else "is gone"
         return
-    for name, was, is_now in (
-        ("mode", f"{before.mode:04o}", f"{now.mode:04o}"),
-        ("uid", before.uid, now.uid),
-        ("gid", before.gid, now.gid),
-    ):
-        if was != is_now:
-            yield f"had {name} {was}, now {is_now}"
+    yield from _owner_and_mode(before, now)
     if before.fault != now.fault:
         yield f"can be used no more: {now.fault}" if now.fault else "can be used again"
 

@@ -103,19 +103,23 @@ look_space() { # INDEX PATH
 	readlink -f -- "$2" 2>/dev/null
 }
 
-look_folder() { # INDEX PATH [SUFFIX...]
+needs_folder() { # INDEX PATH
 	needs_stat "$1" || return
-	index=$1 folder=${2%/}
 	if ! kind=$(stat -L -c '%F' -- "$2" 2>&1); then
 		failed "$1" "$kind"
-		return
 	elif [ ! -d "$2" ]; then
 		refused "$1" ENOTDIR 'Not a directory'
-		return
 	elif [ ! -r "$2" ] || [ ! -x "$2" ]; then
 		refused "$1" EACCES 'Permission denied'
-		return
+	else
+		return 0
 	fi
+	return 1
+}
+
+look_folder() { # INDEX PATH [SUFFIX...]
+	needs_folder "$1" "$2" || return
+	index=$1 folder=${2%/}
 	shift 2
 	files=0 room=8388608
 	for file in "$folder"/*; do
@@ -149,17 +153,7 @@ look_folder() { # INDEX PATH [SUFFIX...]
 }
 
 look_list() { # INDEX PATH
-	needs_stat "$1" || return
-	if ! kind=$(stat -L -c '%F' -- "$2" 2>&1); then
-		failed "$1" "$kind"
-		return
-	elif [ ! -d "$2" ]; then
-		refused "$1" ENOTDIR 'Not a directory'
-		return
-	elif [ ! -r "$2" ] || [ ! -x "$2" ]; then
-		refused "$1" EACCES 'Permission denied'
-		return
-	fi
+	needs_folder "$1" "$2" || return
 	entries=0
 	for entry in "${2%/}"/* "${2%/}"/.[!.]* "${2%/}"/..?*; do
 		mode=$(stat -c '%f' -- "$entry" 2>/dev/null) || continue

@@ -56,6 +56,18 @@ def read_site(folder: Path) -> dict[str, Any]:
     return site
 
 
+def rewrite_site(folder: Path, site: Mapping[str, Any]) -> None:
+    """Write the site file of a folder as it is given, unlike `write_site`, which says what else is not used."""
+    (folder / "interlock.yaml").write_text(yaml.safe_dump(dict(site), sort_keys=False))
+
+
+def lose_compose_file(folder: Path) -> None:
+    """Blind what is judged from the chain: its base is in another place."""
+    site = read_site(folder)
+    site["compose"]["files"] = ["elsewhere/compose.yaml"]
+    rewrite_site(folder, site)
+
+
 def move_to_unreachable_host(folder: Path, *keys: str) -> None:
     """Blind a live subject: let the noun at this path of the site file lie on a host that no one answers on."""
     site = read_site(folder)
@@ -64,4 +76,4 @@ def move_to_unreachable_host(folder: Path, *keys: str) -> None:
         noun = noun[key]
     noun["host"] = "gone"
     site["hosts"] = {"gone": UNREACHABLE}
-    (folder / "interlock.yaml").write_text(yaml.safe_dump(site, sort_keys=False))
+    rewrite_site(folder, site)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
-
-from interlock.testing.faults import Fault, read_site, write_site
+from interlock.testing.faults import Fault, read_site, rewrite_site, write_site
 from interlock.testing.forge_stand_in import ANSWERS, answer, stand_in
 from interlock.verdicts import When
 
@@ -102,7 +100,7 @@ def _healthy_branch(folder: Path) -> None:
     answer(folder, {RULES: [{"rule_name": "main", "enable_status_check": True, "status_check_contexts": [CONTEXT]}]})
     site = read_site(folder)
     site["automation"]["forge"] = {**FORGE, "url": stand_in(folder)}
-    (folder / "interlock.yaml").write_text(yaml.safe_dump(site, sort_keys=False))
+    rewrite_site(folder, site)
 
 
 def _edit(path: str, old: str, new: str) -> Callable[[Path], None]:

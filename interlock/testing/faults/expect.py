@@ -9,9 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from interlock.testing.faults import Fault, move_to_unreachable_host, read_site, write_site
+from interlock.testing.faults import Fault, move_to_unreachable_host, read_site, rewrite_site, write_site
 from interlock.verdicts import When
 
 
@@ -28,7 +26,7 @@ def _rewrite(*keys: str, value: Any) -> Callable[[Path], None]:
         for key in keys[:-1]:
             noun = noun[key]
         noun[keys[-1]] = value
-        (folder / "interlock.yaml").write_text(yaml.safe_dump(site, sort_keys=False))
+        rewrite_site(folder, site)
 
     return seed
 

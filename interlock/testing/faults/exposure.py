@@ -9,10 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from interlock.facts.exposure import CLIENTS, LISTEN, UNCONNECTED, Port, parse_sockets
-from interlock.testing.faults import UNREACHABLE, Fault, read_site, write_site
+from interlock.testing.faults import UNREACHABLE, Fault, lose_compose_file, read_site, rewrite_site, write_site
 from interlock.verdicts import When
 
 COMPOSE = """\
@@ -51,17 +49,6 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def _no_such_compose(folder: Path) -> None:
-    """A chain whose base is in another place."""
-    site = read_site(folder)
-    site["compose"]["files"] = ["elsewhere/compose.yaml"]
-    _rewrite(folder, site)
-
-
-def _rewrite(folder: Path, site: dict[str, Any]) -> None:
-    (folder / "interlock.yaml").write_text(yaml.safe_dump(site, sort_keys=False))
-
-
 # ---- a host
 
 
@@ -87,14 +74,14 @@ def _undeclare(folder: Path) -> None:
     site = read_site(folder)
     port = int((folder / "port").read_text())
     site["exposure"]["public"] = [one for one in site["exposure"]["public"] if one["port"] != port]
-    _rewrite(folder, site)
+    rewrite_site(folder, site)
 
 
 def _unreachable(folder: Path) -> None:
     site = read_site(folder)
     site["exposure"]["hosts"] = ["gone"]
     site["hosts"] = {"gone": UNREACHABLE}
-    _rewrite(folder, site)
+    rewrite_site(folder, site)
 
 
 # ---- an address
@@ -122,13 +109,13 @@ def _guarded(folder: Path) -> None:
     _host(folder)
     site = read_site(folder)
     site["exposure"]["refused"] = {"api": {"url": f"http://127.0.0.1:{server.server_port}/"}}
-    _rewrite(folder, site)
+    rewrite_site(folder, site)
 
 
 def _elsewhere(folder: Path) -> None:
     site = read_site(folder)
     site["exposure"]["refused"]["api"]["url"] = "http://no-such-host.invalid/"
-    _rewrite(folder, site)
+    rewrite_site(folder, site)
 
 
 def _of_a_stack(describe: str, kind: str, site: dict[str, Any], before: str, after: str) -> Fault:
@@ -139,7 +126,7 @@ def _of_a_stack(describe: str, kind: str, site: dict[str, Any], before: str, aft
         gate=When.STATIC,
         healthy=_stack(site),
         seed=_publish(before, after),
-        blind=_no_such_compose,
+        blind=lose_compose_file,
     )
 
 

@@ -7,9 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
-
-from interlock.testing.faults import Fault, read_site, write_site
+from interlock.testing.faults import Fault, lose_compose_file, read_site, rewrite_site, write_site
 from interlock.verdicts import When
 
 COMPOSE = """\
@@ -43,12 +41,6 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def _no_such_compose(folder: Path) -> None:
-    site = read_site(folder)
-    site["compose"]["files"] = ["elsewhere/compose.yaml"]
-    (folder / "interlock.yaml").write_text(yaml.safe_dump(site, sort_keys=False))
-
-
 class _Service(http.server.BaseHTTPRequestHandler):
     """`/health` says what lies in a file of the proof's folder, `/entries` what lies in another: a service whose database can be gone while it is there."""
 
@@ -79,7 +71,7 @@ def _service(folder: Path) -> None:
 def _elsewhere(folder: Path) -> None:
     site = read_site(folder)
     site["health"]["app"]["url"] = "http://no-such-host.invalid/"
-    (folder / "interlock.yaml").write_text(yaml.safe_dump(site, sort_keys=False))
+    rewrite_site(folder, site)
 
 
 def _fault(describe: str, kind: str, gate: When, seed: Callable[[Path], None]) -> Fault:
@@ -91,7 +83,7 @@ def _fault(describe: str, kind: str, gate: When, seed: Callable[[Path], None]) -
         gate=gate,
         healthy=_stack if files else _service,
         seed=seed,
-        blind=_no_such_compose if files else _elsewhere,
+        blind=lose_compose_file if files else _elsewhere,
     )
 
 

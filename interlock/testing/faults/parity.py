@@ -10,9 +10,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
-
-from interlock.testing.faults import Fault, read_site, write_site
+from interlock.testing.faults import Fault, read_site, rewrite_site, write_site
 from interlock.verdicts import When
 
 SOURCE, TARGET = "INTERLOCK_PROOF_DSN", "INTERLOCK_PROOF_TARGET_DSN"
@@ -56,14 +54,14 @@ def _in_the_copy(statement: str) -> Callable[[Path], None]:
 def _no_dsn(folder: Path) -> None:
     site = read_site(folder)
     site["databases"]["ledger-new"]["dsn_env"] = "INTERLOCK_NO_SUCH_DSN"
-    (folder / "interlock.yaml").write_text(yaml.safe_dump(site, sort_keys=False))
+    rewrite_site(folder, site)
 
 
 def _nowhere(folder: Path) -> None:
     """The schema that is compared is nowhere: nobody has looked at anything."""
     site = read_site(folder)
     site["parity"]["move"]["schemas"] = ["interlock_no_such_schema"]
-    (folder / "interlock.yaml").write_text(yaml.safe_dump(site, sort_keys=False))
+    rewrite_site(folder, site)
 
 
 def _fault(guardrail: str, describe: str, kind: str, statement: str, blind: Callable[[Path], None] = _no_dsn) -> Fault:

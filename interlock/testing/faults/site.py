@@ -6,9 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
-
-from interlock.testing.faults import Fault, read_site, write_site
+from interlock.testing.faults import Fault, lose_compose_file, read_site, rewrite_site, write_site
 from interlock.verdicts import When
 
 COMPOSE = """\
@@ -50,16 +48,6 @@ def _compose(before: str, after: str) -> Callable[[Path], None]:
     return seed
 
 
-def _no_such_compose(folder: Path) -> None:
-    site = read_site(folder)
-    site["compose"]["files"] = ["elsewhere/compose.yaml"]
-    _rewrite(folder, site)
-
-
-def _rewrite(folder: Path, site: object) -> None:
-    (folder / "interlock.yaml").write_text(yaml.safe_dump(site, sort_keys=False))
-
-
 # ---- a host
 
 
@@ -74,7 +62,7 @@ def _host(folder: Path) -> None:
 def _volumes_elsewhere(folder: Path) -> None:
     site = read_site(folder)
     site["hosts"]["local"]["volumes"] = str(folder / "elsewhere")
-    _rewrite(folder, site)
+    rewrite_site(folder, site)
 
 
 # ---- a database server
@@ -106,7 +94,7 @@ def _run(statement: str) -> list[tuple[str, ...]]:
 def _without_dsn(folder: Path) -> None:
     site = read_site(folder)
     site["databases"]["proof"]["dsn_env"] = "INTERLOCK_NO_SUCH_DSN"
-    _rewrite(folder, site)
+    rewrite_site(folder, site)
 
 
 # ---- the site file
@@ -121,7 +109,7 @@ def _confirmed(folder: Path) -> None:
 def _unconfirmed(folder: Path) -> None:
     site = read_site(folder)
     site["exposure"]["public"][1]["unconfirmed"] = True
-    _rewrite(folder, site)
+    rewrite_site(folder, site)
 
 
 def _edited_meanwhile(folder: Path) -> None:
@@ -131,7 +119,7 @@ def _edited_meanwhile(folder: Path) -> None:
 
 
 def _undeclared(describe: str, kind: str, seed: Callable[[Path], None]) -> Fault:
-    return Fault(guardrail="site.undeclared", describe=describe, kind=kind, gate=When.STATIC, healthy=_stack, seed=seed, blind=_no_such_compose)
+    return Fault(guardrail="site.undeclared", describe=describe, kind=kind, gate=When.STATIC, healthy=_stack, seed=seed, blind=lose_compose_file)
 
 
 FAULTS = (
