@@ -22,7 +22,8 @@ from interlock.act.lock import locked
 from interlock.change import approving, planning, showing
 from interlock.change.carrying import Action, Outcome, Said, closing, conclude, demand_mounts, demand_open, demand_unmoved
 from interlock.change.means import Gated, Means, real_means
-from interlock.config.models import CommandStep, Site
+from interlock.config.actions import CommandStep
+from interlock.config.models import Site
 from interlock.errors import ApprovalError, HalfChanged, LockHeld, StaleError, UsageError
 from interlock.gate.approvals import Approved, OperatorPresent
 from interlock.gate.caller import Allowed, MustAsk, Refused, judge_caller

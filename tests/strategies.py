@@ -390,11 +390,18 @@ _EXPECTATIONS = st.one_of(
     _noun({"command": _noun({"run": _ARGV}, exit=st.integers(0, 255), stdout_contains=texts())}, **_LOOK),
     _noun({"sql": _noun({"dsn_env": st.sampled_from(["A", "_b1"]), "query": texts(), "value": _SCALARS})}, **_LOOK),
 )
+_PATCHES = st.dictionaries(st.sampled_from(["RELEASE", "_b1", "TZ"]), texts(), min_size=1, max_size=2)
+_NTHS_OF_NAMES = st.lists(names(), min_size=1, max_size=2, unique=True)
 _STEPS = st.one_of(
     _noun({"command": _noun({"run": _ARGV}, undo=_ARGV, done=_ARGV, host=_NTH, directory=absolute_paths(), timeout=_DURATIONS)}),
     _noun({"backup": _noun({"modules": _NTHS})}),
     _noun({"write-files": _noun({"templates": _NTHS}, instances=_NTHS, resized=_NTHS)}),
-    _noun({"verify": _noun({"expect": _NTHS})}),
+    _noun({"verify": _noun({"expect": _NTHS})}, needs=_NTHS),
+    _noun({"env-patch": _noun({"file": relative_paths(), "values": _PATCHES, "instances": _NTHS})}),
+    _noun({"env-patch": _noun({"file": absolute_paths(), "values": _PATCHES}, host=_NTH)}),
+    _noun({"compose": _noun({"run": st.sampled_from(["pull", "build", "up", "start", "stop", "down"])}, services=_NTHS_OF_NAMES, timeout=_DURATIONS)}),
+    _noun({"gate": _noun({"guardrails": st.lists(texts(), min_size=1, max_size=2, unique=True)})}),
+    _noun({"approval": _noun({"asks": texts()}, required=st.integers(1, 10), by=st.lists(texts(), min_size=1, max_size=2, unique=True))}),
 )
 _ACTIONS = _noun(
     {"steps": st.lists(_STEPS, min_size=1, max_size=3)},
@@ -417,8 +424,26 @@ _TABLES = st.fixed_dictionaries(
         }.items()
     }
 )
+_JOBS = _noun(
+    {"runner": st.sampled_from(["github", "forgejo", "gitea", "gitlab", "woodpecker"]), "repository": st.sampled_from(["ops/app", "a/b"]), "job": texts()},
+    workflow=texts(),
+    ref=texts(),
+)
+_APPROVAL = _noun(
+    {"allowed_signers": texts()},
+    required=st.integers(1, 10),
+    self_approval=st.booleans(),
+    revoked=texts(),
+    jobs=st.dictionaries(names(), _JOBS, max_size=2),
+    issue=_noun(
+        {"forge": _noun({"kind": st.sampled_from(["github", "forgejo", "gitea"]), "url": st.just("https://forge.example"), "repository": st.just("a/b")})},
+        state=st.sampled_from(["open", "closed", "any"]),
+        require_labels=st.lists(texts(), min_size=1, max_size=2, unique=True),
+        forbid_labels=st.lists(texts(), min_size=1, max_size=2, unique=True),
+    ),
+)
 _REST = _noun(
-    {"interlock": st.just(1), "site": names(), "approval": _noun({"allowed_signers": texts()}, required=st.integers(1, 10), self_approval=st.booleans())},
+    {"interlock": st.just(1), "site": names(), "approval": _APPROVAL},
     gate=_noun({}, shut_at=_SEVERITIES),
     compose=_noun({"files": st.lists(relative_paths(), min_size=1, max_size=2, unique=True)}),
     scripts=_noun({"files": st.lists(relative_paths(), min_size=1, max_size=2, unique=True)}, found=st.booleans()),
@@ -453,9 +478,9 @@ def site_data(draw: DrawFn) -> dict[str, Any]:
     else:
         site["not_used"] = {"parity": draw(texts())}
     known = {"host": [*tables["hosts"], "local"], **{section: list(tables[section]) for section in ("modules", "templates", "instances", "expect")}}
-    known["resized"] = known["templates"]
+    known["resized"], known["needs"] = known["templates"], known["expect"]
     for action in tables["actions"].values():
-        named = [step for step in action["steps"] if all(known.get(key, True) for part in step.values() for key in part)]
+        named = [step for step in action["steps"] if all(known.get(key, True) for part in step.values() if isinstance(part, dict) for key in part)]
         action["steps"] = named or [{"command": {"run": ["true"]}}]
     _name(tables["actions"], known)
     _name([*(tables[section] for section in ("modules", "instances", "expect", "health")), site.get("mounts"), site.get("state_dir")], {"host": known["host"]})

@@ -12,8 +12,9 @@ from interlock.act.books import Books, StoredPlan, approval_files, read_signed, 
 from interlock.act.signatures import sign
 from interlock.change.means import Means
 from interlock.change.showing import plan_text
-from interlock.config.models import Approval as Rules
-from interlock.config.models import ApprovalKind, Site
+from interlock.config.actions import Approval as Rules
+from interlock.config.actions import ApprovalKind
+from interlock.config.models import Site
 from interlock.errors import ApprovalError, ConfigError, CouldNotLook, StaleError
 from interlock.facts.signers import AllowedSigners, SignatureSeen
 from interlock.gate import moments

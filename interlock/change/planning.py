@@ -25,8 +25,9 @@ from interlock.act.files import device_of, open_below, see
 from interlock.act.journal import begun_with
 from interlock.act.outcome import StepFailed
 from interlock.act.signatures import sign
+from interlock.config.actions import Action, ApprovalKind, BackupStep, CommandStep, Step, VerifyStep, WriteFilesStep
 from interlock.config.backup_classes import classes_of
-from interlock.config.models import Action, ApprovalKind, BackupClass, BackupStep, CommandStep, Site, Step, VerifyStep, WriteFilesStep
+from interlock.config.models import BackupClass, Site
 from interlock.errors import ApprovalError, ConfigError, UsageError
 from interlock.facts.mounts import is_below
 from interlock.facts.templates import Rendered

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from interlock.act.books import StoredPlan
 from interlock.act.files import open_below, see
 from interlock.act.outcome import StepFailed
-from interlock.config.models import ApprovalKind, Site
+from interlock.config.actions import ApprovalKind
+from interlock.config.models import Site
 from interlock.errors import InterlockError
 from interlock.evidence.redact import PATTERNS_ONLY
 from interlock.evidence.visible import visible

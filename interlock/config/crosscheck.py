@@ -26,6 +26,19 @@ _REFERENCES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("actions", ANY, "steps", ANY, "backup", "modules", ANY), "modules", "module"),
     (("actions", ANY, "steps", ANY, "write-files", "resized", ANY), "templates", "template"),
     (("actions", ANY, "steps", ANY, "verify", "expect", ANY), "expect", "expectation"),
+    (("actions", ANY, "steps", ANY, "needs", ANY), "expect", "expectation"),
+    (("actions", ANY, "steps", ANY, "env-patch", "instances", ANY), "instances", "instance"),
+    (("actions", ANY, "steps", ANY, "env-patch", "host"), "hosts", "host"),
+    (("actions", ANY, "steps", ANY, "compose", "instance"), "instances", "instance"),
+    (("actions", ANY, "steps", ANY, "endpoint", "before", ANY), "expect", "expectation"),
+    (("actions", ANY, "steps", ANY, "endpoint", "after", ANY), "expect", "expectation"),
+    (("actions", ANY, "steps", ANY, "endpoint", "command", "host"), "hosts", "host"),
+    (("actions", ANY, "steps", ANY, "endpoint", "env-patch", "instances", ANY), "instances", "instance"),
+    (("actions", ANY, "steps", ANY, "endpoint", "env-patch", "host"), "hosts", "host"),
+    (("actions", ANY, "steps", ANY, "endpoint", "write-files", "templates", ANY), "templates", "template"),
+    (("actions", ANY, "steps", ANY, "endpoint", "write-files", "instances", ANY), "instances", "instance"),
+    (("actions", ANY, "steps", ANY, "endpoint", "write-files", "resized", ANY), "templates", "template"),
+    (("approval", "jobs", ANY, "actions", ANY), "actions", "action"),
     (("actions", ANY, "moves", ANY), "parity", "copy"),
     (("mounts", "data", "host"), "hosts", "host"),
     (("state_dir", "host"), "hosts", "host"),
@@ -53,6 +66,9 @@ def crosscheck(data: Mapping[str, Any], known: Collection[str] | None, refusal: 
     _check_chains(data, refusal)
     _check_archived(data, refusal)
     _check_instance_chains(data, refusal)
+    _check_patches(data, refusal)
+    _check_endpoints(data, refusal)
+    _check_issues(data, refusal)
     _check_classes(data, refusal)
     if known is not None:
         _check_gates(data, known, refusal)
@@ -131,10 +147,16 @@ def _instances_of(template: Mapping[str, Any], everyone: frozenset[str]) -> froz
     return frozenset(name for _, name in matches(template, ("instances", ANY)) if isinstance(name, str))
 
 
+def _steps(data: Mapping[str, Any], kind: str) -> Iterator[tuple[KeyPath, Any]]:
+    """The steps of a kind, and the endpoints that are switched by one."""
+    yield from matches(data, ("actions", ANY, "steps", ANY, kind))
+    yield from matches(data, ("actions", ANY, "steps", ANY, "endpoint", kind))
+
+
 def _check_writes(data: Mapping[str, Any], refusal: Refusal) -> None:
     """A step that writes a template for an instance finds it rendered for it."""
     everyone = frozenset(_names(data, "instances"))
-    for path, step in matches(data, ("actions", ANY, "steps", ANY, "write-files")):
+    for path, step in _steps(data, "write-files"):
         templates = [name for _, name in matches(step, ("templates", ANY)) if isinstance(name, str)]
         rendered_for = {
             name: _instances_of(entry, everyone) for name in templates for _, entry in matches(data, ("templates", name)) if isinstance(entry, dict)
@@ -164,7 +186,7 @@ def _check_not_used(data: Mapping[str, Any], refusal: Refusal) -> None:
 
 
 def _check_gates(data: Mapping[str, Any], known: Collection[str], refusal: Refusal) -> None:
-    for path, name in matches(data, ("actions", ANY, "gate", ANY)):
+    for path, name in (*matches(data, ("actions", ANY, "gate", ANY)), *matches(data, ("actions", ANY, "steps", ANY, "gate", "guardrails", ANY))):
         if isinstance(name, str) and name not in known:
             remedy = did_you_mean(name, sorted(known), "`interlock guardrails` lists them")
             refusal.at_value(path, f"{dotted(path)} names {name!r}, which is neither a family nor a guardrail", remedy=remedy)
@@ -199,13 +221,52 @@ def _check_chains(data: Mapping[str, Any], refusal: Refusal) -> None:
 
 
 def _check_instance_chains(data: Mapping[str, Any], refusal: Refusal) -> None:
-    """An instance runs a chain that there is; without `chains` that is `default`."""
+    """An instance, or a step, runs a chain that there is; without `chains` that is `default`."""
     chains = [str(path[-1]) for path, _ in matches(data, ("compose", "chains", ANY))]
     names = chains or [DEFAULT_CHAIN] if isinstance(data.get("compose"), dict) else []
-    for path, name in matches(data, ("instances", ANY, "chain")):
+    for path, name in (*matches(data, ("instances", ANY, "chain")), *matches(data, ("actions", ANY, "steps", ANY, "compose", "chain"))):
         if isinstance(name, str) and name not in names:
             remedy = did_you_mean(name, names, "declare it below `compose.chains`, or name one that is there")
             refusal.at_value(path, f"{dotted(path)} names the chain {name!r}, which the site does not have", remedy=remedy)
+
+
+def _check_patches(data: Mapping[str, Any], refusal: Refusal) -> None:
+    """An env file is absolute on a host, or lies below the directory of an instance."""
+    for path, patch in _steps(data, "env-patch"):
+        file = patch.get("file") if isinstance(patch, dict) else None
+        if not isinstance(file, str) or not file:
+            continue
+        place = (*path, "file")
+        if file.startswith("/") and "instances" in patch:
+            refusal.at_value(
+                place, f"{dotted(place)} is absolute, and yet one of each instance", remedy="leave `instances` out, or name it below their directory"
+            )
+        if not file.startswith("/") and "instances" not in patch:
+            refusal.at_value(place, f"{dotted(place)} lies below no directory", remedy="name its `instances`, or write its absolute path")
+        if not file.startswith("/") and "host" in patch:
+            refusal.at_value((*path, "host"), f"{dotted((*path, 'host'))} is given, and an instance has a host of its own", remedy="leave it out")
+        if ".." in file.split("/"):
+            refusal.at_value(place, f"{dotted(place)} leaves its directory by ..", remedy="write the path without ..")
+
+
+def _check_endpoints(data: Mapping[str, Any], refusal: Refusal) -> None:
+    """Who everybody writes to is never switched on the word of one operator at a terminal, and a program that switches it can switch it back."""
+    for path, endpoint in matches(data, ("actions", ANY, "steps", ANY, "endpoint")):
+        if [kind for _, kind in matches(data, ("actions", str(path[1]), "approval")) if kind == "operator"]:
+            what = f"{dotted(path)} moves all writers, and {dotted(path[:2])} asks for nobody's signature"
+            refusal.at_key(path, what, why="where writes go is decided by a named human", remedy="remove `approval: operator` from the action")
+        command = endpoint.get("command") if isinstance(endpoint, dict) else None
+        if isinstance(command, dict) and "undo" not in command:
+            what = f"{dotted((*path, 'command'))} cannot switch back"
+            refusal.at_key((*path, "command"), what, remedy="add `undo:`, the program that switches back to the old side")
+
+
+def _check_issues(data: Mapping[str, Any], refusal: Refusal) -> None:
+    """An action that names an issue or a task has a place where they are kept."""
+    for key, section, place in (("issue", "approval.issue", ("approval", "issue")), ("task", "workplans", ("workplans",))):
+        if not list(matches(data, place)):
+            for path, _ in matches(data, ("actions", ANY, key)):
+                refusal.at_value(path, f"{dotted(path)} is given, and the site does not say where it is kept", remedy=f"declare `{section}`")
 
 
 def _check_classes(data: Mapping[str, Any], refusal: Refusal) -> None:

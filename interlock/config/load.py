@@ -118,7 +118,7 @@ _LITERAL_OR_REFERENCE = re.compile(r"\$(\$?)\{")
 
 
 class _References:
-    """Refuses what is no reference to a set variable in the values of instances, and `${` and nothing-at-all everywhere else.
+    """Refuses what is no reference to a set variable in the values of instances and env patches, and `${` and nothing-at-all everywhere else.
 
     References stay as they are written: `interlock.render` resolves one when a template asks for it, and knows then that it may be a secret.
     """
@@ -135,7 +135,7 @@ class _References:
             case list():
                 return [self.resolve((*path, index), value) for index, value in enumerate(data)]
             case str() if "$" in data and not _is_literal(path):
-                if not _is_instance_value(path):
+                if not _is_value(path):
                     return self._elsewhere(path, data)
                 for match in _REFERENCE.finditer(data):
                     self._check(path, match)
@@ -163,15 +163,17 @@ class _References:
             return text
         if any(match[1] == "" for match in _LITERAL_OR_REFERENCE.finditer(text)):
             what = f"{dotted(path)}: the environment is not read here"
-            why = "${NAME} is read in the `values` of instances only"
+            why = "${NAME} is read in the `values` of instances and of env patches only"
             (self._refusal.at_key if of_key else self._refusal.at_value)(
                 path, what, why=why, remedy="write the value itself, or $${ where ${ is meant literally"
             )
         return text.replace("$${", "${")
 
 
-def _is_instance_value(path: KeyPath) -> bool:
-    return len(path) == 4 and path[0] == "instances" and path[2] == "values"
+def _is_value(path: KeyPath) -> bool:
+    """What may refer to the environment: the values of an instance, and those that an env patch sets, by itself or as the switch of an endpoint."""
+    of_instance = len(path) == 4 and path[0] == "instances" and path[2] == "values"
+    return of_instance or (path[:1] == ("actions",) and path[2:3] == ("steps",) and path[-3:-1] == ("env-patch", "values"))
 
 
 def _is_literal(path: KeyPath) -> bool:

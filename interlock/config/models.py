@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PrivateAttr, WrapSerializer, model_validator
 
+from interlock.config.actions import Action, Approval, Workplans
+from interlock.config.forges import Forge
 from interlock.config.scalars import (
     DEFAULT_CHAIN,
     LOCAL,
@@ -77,6 +79,7 @@ class Host(Noun):
     engine: AbsolutePath | None = Field(
         default=None, description="The socket of its container engine (/var/run/docker.sock): containers and volumes are looked at through it."
     )
+    lock: AbsolutePath = Field(default="/run/lock", description="The directory on it that holds the lock of a site's actions.")
     volumes: AbsolutePath | None = Field(default=None, description="The directory that holds the engine's named volumes, each a directory with `_data` in it.")
 
 
@@ -293,24 +296,6 @@ class Automatic(Noun):
     path: TreePath = Field(description="The workflow, crontab or unit, inside the site's folder.")
     reason: Text = Field(description="Why it may.")
     owner: Text = Field(description="Who answers for it.")
-
-
-class ForgeKind(StrEnum):
-    """Whose API a forge speaks."""
-
-    GITHUB = "github"
-    FORGEJO = "forgejo"
-    GITEA = "gitea"
-
-
-class Forge(Noun):
-    """The forge that the repository lies on."""
-
-    kind: ForgeKind = Field(description="Whose API it speaks.")
-    url: str = Field(pattern=r"^https?://\S+$", description="Where its API is.", examples=["https://forge.example.org/api/v1"])
-    repository: str = Field(pattern=r"^[^/\s]+/[^/\s]+$", description="The repository, as owner/name.")
-    branch: Text = Field(default="main", description="The branch that is protected.")
-    token_env: Variable | None = Field(default=None, description="The environment variable that holds a token which may read it.")
 
 
 class Automation(Noun):
@@ -578,96 +563,6 @@ class Expect(Noun):
         return self
 
 
-class BackupStep(Noun):
-    """Archive the named modules, verified before the next step."""
-
-    modules: Names = Field(description="The modules to back up.")
-
-
-class WriteFilesStep(Noun):
-    """Write the rendered bytes of these templates to their targets on these instances (all when not given)."""
-
-    templates: Names = Field(description="The templates to write.")
-    instances: Names | None = Field(default=None, description="The instances to write them for; all of each template when not given.")
-    resized: Names | None = Field(default=None, description="The templates whose files may grow or shrink by more than a fifth: an explicit yes.")
-
-
-class CommandStep(Noun):
-    """Run one program. `undo` reverses it, `done` exits 0 when it need not run (again)."""
-
-    run: Argv = Field(description="The program and its arguments, each by itself; there is no shell.")
-    undo: Argv | None = Field(default=None, description="What reverses it, run when a later step fails.")
-    done: Argv | None = Field(default=None, description="Exits 0 when it need not run (again).")
-    host: Name = Field(default=LOCAL, description="The host that it runs on.")
-    directory: AbsolutePath | None = Field(default=None, description="The directory that it runs in.")
-    timeout: Timeout = Field(default=300, description="How long it may take.")
-
-
-class VerifyStep(Noun):
-    """Judge these expectations now, and stop the action when one does not hold."""
-
-    expect: Names = Field(description="The expectations that must hold before the next step.")
-
-
-STEPS = ("backup", "write-files", "command", "verify")
-
-
-class Step(Noun):
-    """One step of an action: exactly one kind."""
-
-    model_config = ConfigDict(json_schema_extra=exactly_one(*STEPS))
-
-    backup: BackupStep | None = Field(default=None, description="Archive modules.")
-    write_files: WriteFilesStep | None = Field(default=None, alias="write-files", description="Write rendered files.")
-    command: CommandStep | None = Field(default=None, description="Run a program.")
-    verify: VerifyStep | None = Field(default=None, description="Judge expectations.")
-
-    @property
-    def kind(self) -> str:
-        """`backup`, `write-files`, `command` or `verify`."""
-        return self.given()[0]
-
-    def given(self) -> list[str]:
-        """The kinds that are given; a valid step has one."""
-        parts = dict(zip(STEPS, (self.backup, self.write_files, self.command, self.verify), strict=True))
-        return [kind for kind, part in parts.items() if part is not None]
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Step:
-        if len(self.given()) != 1:
-            these = " and ".join(self.given()) or "none"
-            raise WrongValueError(f"a step is exactly one of {', '.join(STEPS)}; this one is {these}", "give exactly one, and make a step of each other")
-        return self
-
-
-class ApprovalKind(StrEnum):
-    """Who must agree before an action is applied."""
-
-    SIGNATURE = "signature"  # people of allowed_signers sign the plan's digest
-    OPERATOR = "operator"  # the operator at the terminal is enough
-
-
-class Action(Noun):
-    """A change that the runner can make. `gate` names the families or guardrails that must be closed for it; not given: all of them."""
-
-    steps: tuple[Step, ...] = Field(min_length=1, description="What is done, in this order.")
-    gate: Annotated[tuple[Text, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)] | None = Field(
-        default=None, description="The families or guardrails that must be closed for it; all when not given."
-    )
-    approval: ApprovalKind = Field(default=ApprovalKind.SIGNATURE, description="Who must agree: signers of the plan, or the operator at the terminal.")
-    timeout: Timeout = Field(default=3600, description="How long the whole action may take.")
-    moves: Names | None = Field(default=None, description="The copies of `parity` that it makes or cuts over to: they must be the same before it begins.")
-
-
-class Approval(Noun):
-    """Whose signatures count, how many are needed and how long they last. `self_approval` not given: only while one principal is allowed."""
-
-    allowed_signers: Text = Field(description="The ssh allowed_signers file with the people whose signatures count.")
-    required: Whole = Field(default=1, ge=1, le=10, description="How many of them must sign a plan.")
-    valid_for: Timeout = Field(default=4 * 3600, description="How long a signature lasts.")
-    self_approval: Flag | None = Field(default=None, description="May the planner sign the plan? Not given: only while one principal is allowed.")
-
-
 class Gate(Noun):
     """What shuts the gate: every guardrail at least this grave."""
 
@@ -700,6 +595,7 @@ class Site(Noun):
     )
     gate: Gate = Field(default_factory=Gate, description="What shuts the gate.")
     approval: Approval | None = Field(default=None, description="Whose signatures count.")
+    workplans: Workplans | None = Field(default=None, description="The workplans that say what humans have still to decide.")
     actions: Table[Action] = Field(default_factory=nothing, description="The changes that the runner can make.")
     waivers: TreePath = Field(default="waivers.yaml", description="The waiver file, inside the site's folder.")
     reports: Text = Field(default="reports", description="The directory that evidence is written to; relative to the site's folder unless absolute.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from interlock.config.models import Approval as Rules
+from interlock.config.actions import Approval as Rules
 from interlock.facts.signers import AllowedSigners, SignatureSeen
 from interlock.gate import moments
 from interlock.gate.canonical import canonical, is_digest

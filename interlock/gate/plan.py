@@ -11,7 +11,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from interlock.config.models import ApprovalKind, BackupClass
+from interlock.config.actions import ApprovalKind
+from interlock.config.models import BackupClass
 from interlock.errors import StaleError
 from interlock.gate.canonical import canonical, digest, parse_canonical
 

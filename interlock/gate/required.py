@@ -6,7 +6,8 @@ import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from interlock.config.models import Action, Site
+from interlock.config.actions import Action
+from interlock.config.models import Site
 from interlock.config.scalars import HEADLINE_FAMILIES, LOCAL
 from interlock.errors import UsageError
 from interlock.verdicts import NONE_DECLARED, Guardrail, Outcome, Pair, Severity, Subject, When

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from interlock.config.models import Automation, Forge, ForgeKind, Site
+from interlock.config.forges import Forge, ForgeKind
+from interlock.config.models import Automation, Site
 from interlock.config.yamltext import COMPOSE, YamlText, read_yaml
 from interlock.errors import CouldNotLook
 from interlock.facts.automation import (

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from interlock.config.models import Forge, ForgeKind
+from interlock.config.forges import Forge, ForgeKind
 from interlock.errors import CouldNotLook
 from interlock.facts.gate_workflow import Protection
 

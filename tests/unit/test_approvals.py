@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlock.config.models import Approval as Rules
+from interlock.config.actions import Approval as Rules
 from interlock.errors import ConfigError
 from interlock.facts.signers import AllowedSigners, SignatureSeen, fingerprint
 from interlock.gate import moments

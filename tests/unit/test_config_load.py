@@ -243,7 +243,8 @@ def test_a_header_is_one_of_two(faults: Faults) -> None:
 
 def test_a_step_is_of_one_kind(faults: Faults) -> None:
     text = "actions: {go: {approval: operator, steps: [{command: {run: [a]}, backup: {modules: [m]}}]}}\nmodules: {m: {paths: [/a], backups: /b, owner: x}}\n"
-    assert faults(small(text)) == ["3:44 actions.go.steps[0]: a step is exactly one of backup, write-files, command, verify; this one is backup and command"]
+    kinds = "backup, write-files, env-patch, compose, command, verify, endpoint, gate, approval"
+    assert faults(small(text)) == [f"3:44 actions.go.steps[0]: a step is exactly one of {kinds}; this one is backup and command"]
 
 
 def test_a_cell_may_be_compared_with_null(load: Loader) -> None:

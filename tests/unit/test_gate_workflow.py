@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from interlock.config.models import Forge, ForgeKind
+from interlock.config.forges import Forge, ForgeKind
 from interlock.errors import CouldNotLook
 from interlock.facts.gate_workflow import GateWorkflow, NoGateWorkflow, check_names, gate_steps, runs_gate
 from interlock.facts.workflows import Workflow
