@@ -20,7 +20,8 @@ from interlock.act.commands import still_running
 from interlock.act.journal import Journal
 from interlock.act.lock import locked
 from interlock.change import approving, planning, showing
-from interlock.change.carrying import Action, Outcome, Said, closing, conclude, demand_mounts, demand_open, demand_unmoved
+from interlock.change.approving import Waiting
+from interlock.change.carrying import Action, Outcome, Said, closing, conclude, demand_mounts, demand_open, demand_unmoved, paused
 from interlock.change.means import Gated, Means, real_means
 from interlock.config.actions import CommandStep
 from interlock.config.models import Site
@@ -232,4 +233,4 @@ def _carry_out(ready: _Ready, journal: Journal, said: Mapping[int, Said]) -> Out
     with closing(journal) as stop:
         action = Action(site=ready.site, stored=ready.stored, means=ready.means, journal=journal, clearance=ready.clearance, stop=stop, gated=ready.gated)
         end = action.do(said)
-    return conclude(action, end)
+    return paused(action, end) if isinstance(end, Waiting) else conclude(action, end)

@@ -95,9 +95,14 @@ class Journal:
         return tuple(self._entries)
 
     @property
+    def trail_now(self) -> Trail:
+        """The whole journal as it is now."""
+        return Trail(id=self.id, entries=self.entries)
+
+    @property
     def standing(self) -> Standing:
         """What the entries come to."""
-        return Standing.of(Trail(id=self.id, entries=self.entries))
+        return Standing.of(self.trail_now)
 
     def append(self, kind: Kind, step: int, data: Mapping[str, Any]) -> Entry:
         """One more entry, on disk when this returns. Raises EvidenceError when it is not, and leaves no part of it behind."""

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import assert_never
 
 from interlock.act.books import Books, StoredPlan, approval_files, read_signed, signed, store_approval
+from interlock.act.journal import newest
 from interlock.act.signatures import sign
 from interlock.change.means import Means
-from interlock.change.showing import plan_text
+from interlock.change.showing import plan_text, progress_text
 from interlock.config.actions import Approval as Rules
 from interlock.config.actions import ApprovalKind
 from interlock.config.models import Site
@@ -30,11 +31,13 @@ from interlock.gate.approvals import (
     judge_approvals,
     judge_planner,
     self_approval_allowed,
+    step_purpose,
 )
 from interlock.gate.canonical import short
-from interlock.gate.plan import PLANNER
+from interlock.gate.journal import Kind, Standing, State, Trail
+from interlock.gate.plan import PLANNER, ApprovalPlan
 from interlock.observe.caller import who
-from interlock.observe.signatures import parse_allowed_signers, read_allowed_signers, signing_key, verify
+from interlock.observe.signatures import SigningKey, parse_allowed_signers, read_allowed_signers, signing_key, verify
 
 DIGITS = 8
 
@@ -43,27 +46,72 @@ DIGITS = 8
 class _Voters:
     """Who may approve: the site's rules, and the allowed_signers file as it was read once."""
 
+    file: str
     rules: Rules
     data: bytes
     signers: AllowedSigners
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """An action that waits for humans at one of its steps. `entry` is the digest of the journal's entry that says so, `since` its time; `why` says what is
+    missing."""
+
+    step: int
+    asks: str
+    required: int
+    by: tuple[str, ...]
+    entry: str
+    since: str
+    why: str = ""
+
+
+def waiting_at(stored: StoredPlan, trail: Trail) -> Waiting | None:
+    """The step at which this action waits for humans, None when it does not."""
+    standing = Standing.of(trail)
+    number = next(iter(standing.numbers([State.WAITING])), None)
+    if number is None or standing.plan_digest != stored.digest or standing.rolling_back or standing.end is not None:
+        return None
+    step = stored.plan.steps[number - 1]
+    assert isinstance(step, ApprovalPlan)
+    entry = next(entry for entry in reversed(trail.entries) if entry.kind is Kind.WAITS and entry.step == number)
+    return Waiting(step=number, asks=step.asks, required=step.required, by=step.by, entry=entry.digest, since=entry.time)
+
+
 def approve(site: Site, books: Books, stored: StoredPlan, means: Means, *, key: Path | None) -> Path:
-    """Show the plan, have its digest typed, and keep the human's signature. Returns the path of the approval. Raises ApprovalError."""
-    if stored.plan.approval is ApprovalKind.OPERATOR:
+    """Show the plan, have its digest typed, and keep the human's signature; of an action that waits in mid-plan, show how far it got, and sign for that.
+
+    Returns the path of the approval. Raises ApprovalError.
+    """
+    trail = newest(books.journals)
+    waiting = waiting_at(stored, trail) if trail is not None else None
+    if waiting is None and stored.plan.approval is ApprovalKind.OPERATOR:
         raise ApprovalError(f"{stored.plan.action} needs no approval", why="its `approval:` is the operator at the terminal", remedy="apply the plan")
-    demand_current(site, stored, means.clock())
+    demand_current(site, stored, means.clock() if waiting is None else None)
     voters = _voters(site)
     chosen = signing_key(voters.signers, wanted=key, environ=means.environ)
     planner = _planner(stored, voters, means.clock())
-    alone = self_approval_allowed(voters.rules, voters.signers)
-    if chosen.principal == planner and not alone:
+    if chosen.principal == planner and not self_approval_allowed(voters.rules, voters.signers):
         raise ApprovalError(f"{planner} made this plan, and may not be the one who approves it", where=str(stored.folder), remedy="ask somebody else")
+    if waiting is not None and waiting.by and chosen.principal not in waiting.by:
+        raise ApprovalError(f"{chosen.principal} is not asked", where=str(stored.folder), remedy=f"somebody of {', '.join(waiting.by)} may approve it")
     lasts = timedelta(seconds=voters.rules.valid_for)
-    _demand_digits(stored, means, site, principal=chosen.principal, lasts=lasts, itself=chosen.principal == planner or planner is None)
+    itself = chosen.principal == planner or planner is None
+    if waiting is None:
+        text, digits = plan_text(stored, site, means.environ), stored.digest
+    else:
+        assert trail is not None
+        text, digits = progress_text(stored, trail, waiting.step, waiting.entry), waiting.entry
+    _demand_digits(text, digits, stored, means, principal=chosen.principal, lasts=lasts, itself=itself)
+    purpose = PURPOSE_APPLY if waiting is None else step_purpose(waiting.step, waiting.entry)
+    return _keep_signed(books, stored, voters, chosen, means, purpose=purpose, lasts=lasts)
+
+
+def _keep_signed(books: Books, stored: StoredPlan, voters: _Voters, chosen: SigningKey, means: Means, *, purpose: str, lasts: timedelta) -> Path:
+    """Sign a statement about the plan, see that the signature counts, and keep it beside the plan's others."""
     now = means.clock()
     approval = Approval(
-        purpose=PURPOSE_APPLY,
+        purpose=purpose,
         plan=stored.digest,
         action=stored.plan.action,
         site=stored.plan.site.name,
@@ -75,19 +123,17 @@ def approve(site: Site, books: Books, stored: StoredPlan, means: Means, *, key: 
     signature = sign(approval.payload(), chosen, environ=means.environ)
     seen = _verified(approval, signature, voters, now)
     if not seen.valid:
-        raise ApprovalError(
-            f"the signature of {chosen.principal} does not verify", where=voters_file(site), why=seen.why, remedy="look at that person's line there"
-        )
+        raise ApprovalError(f"the signature of {chosen.principal} does not verify", where=voters.file, why=seen.why, remedy="look at that person's line there")
     return store_approval(books, stored, signed(approval.to_json(), signature), approval.nonce)
 
 
-def _demand_digits(stored: StoredPlan, means: Means, site: Site, *, principal: str, lasts: timedelta, itself: bool) -> None:
-    """Show the plan, and ask for the first digits of its digest. Raises ApprovalError unless they are typed."""
-    text = plan_text(stored, site, means.environ)
+def _demand_digits(text: str, digits: str, stored: StoredPlan, means: Means, *, principal: str, lasts: timedelta, itself: bool) -> None:
+    """Show what is approved, and ask for the first digits of its digest. Raises ApprovalError unless they are typed."""
     loud = "\nSELF-APPROVED: you made this plan yourself, and every report will say so.\n" if itself else ""
-    question = f"{text}\n{loud}\nTo approve it as {principal} for {moments.in_words(lasts.total_seconds())}, type the first {DIGITS} digits of its digest: "
+    lasting = moments.in_words(lasts.total_seconds())
+    question = f"{text}\n{loud}\nTo approve it as {principal} for {lasting}, type the first {DIGITS} digits of its digest: "
     typed = means.ask(question)
-    if typed.lower() != short(stored.digest):
+    if typed.lower() != short(digits):
         raise ApprovalError(
             "not approved", where=str(stored.folder), why="the digits that were typed are not those of this plan", remedy="read the plan, and approve it again"
         )
@@ -103,15 +149,7 @@ def authority(site: Site, books: Books, stored: StoredPlan, means: Means) -> App
             pass
         case _:
             assert_never(stored.plan.approval)
-    now = means.clock()
-    try:
-        voters = _voters(site)
-        planner = _planner(stored, voters, now)
-        seen = [one for path in approval_files(books, stored) if (one := _seen(path, voters, now)) is not None]
-    except CouldNotLook as error:
-        raise ApprovalError(error.what, where=error.where, why=error.why, remedy=error.remedy) from error
-    plan = ForPlan(digest=stored.digest, action=stored.plan.action, site=stored.plan.site.name, created=moments.read(stored.plan.created_at), planner=planner)
-    judged = judge_approvals(plan, seen, voters.rules, voters.signers, now)
+    judged = _judged(site, books, stored, means, None)
     match judged:
         case Approved():
             return judged
@@ -119,6 +157,42 @@ def authority(site: Site, books: Books, stored: StoredPlan, means: Means) -> App
             what, *others = judged.reasons
             remedy = judged.remedy.replace("PLAN", stored.folder.name).replace("ACTION", stored.plan.action)
             raise ApprovalError(what, where=str(stored.folder), why="; ".join(others), remedy=remedy)
+
+
+def word_here(site: Site, stored: StoredPlan, waiting: Waiting, means: Means) -> Approved | NotApproved:
+    """Who has agreed that an action goes on behind a step; where that is not enough, the operator at this terminal is asked, if they may."""
+    books = Books.open(site.root)
+    word = _judged(site, books, stored, means, waiting)
+    if isinstance(word, Approved):
+        return word
+    try:
+        approve(site, books, stored, means, key=None)
+    except ApprovalError as error:
+        return NotApproved(reasons=(f"{word.reasons[0]} ({error.what})", *word.reasons[1:]), remedy=word.remedy)
+    return _judged(site, books, stored, means, waiting)
+
+
+def _judged(site: Site, books: Books, stored: StoredPlan, means: Means, waiting: Waiting | None) -> Approved | NotApproved:
+    """The judgement of every approval that lies beside a plan: of those for the plan itself, or for going on where it waits. Raises ApprovalError."""
+    now = means.clock()
+    try:
+        voters = _voters(site)
+        planner = _planner(stored, voters, now)
+        seen = [one for path in approval_files(books, stored) if (one := _seen(path, voters, now)) is not None]
+    except CouldNotLook as error:
+        raise ApprovalError(error.what, where=error.where, why=error.why, remedy=error.remedy) from error
+    purpose = PURPOSE_APPLY if waiting is None else step_purpose(waiting.step, waiting.entry)
+    plan = ForPlan(
+        digest=stored.digest,
+        action=stored.plan.action,
+        site=stored.plan.site.name,
+        created=moments.read(stored.plan.created_at if waiting is None else waiting.since),
+        planner=planner,
+        required=None if waiting is None else waiting.required,
+        purpose=purpose,
+        by=() if waiting is None else waiting.by,
+    )
+    return judge_approvals(plan, [one for one in seen if waiting is None or one.approval.purpose == purpose], voters.rules, voters.signers, now)
 
 
 def is_approved(site: Site, books: Books, stored: StoredPlan, means: Means) -> bool:
@@ -170,7 +244,7 @@ def _voters(site: Site) -> _Voters:
         raise ConfigError("the site does not say who may approve", where=site.source, remedy="declare `approval:`")
     path = Path(voters_file(site))
     data = read_allowed_signers(path)
-    return _Voters(rules=site.approval, data=data, signers=parse_allowed_signers(data, path))
+    return _Voters(file=str(path), rules=site.approval, data=data, signers=parse_allowed_signers(data, path))
 
 
 def _planner(stored: StoredPlan, voters: _Voters, now: datetime) -> str | None:

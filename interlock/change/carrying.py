@@ -5,7 +5,8 @@ Each step is announced in the journal before it starts, and recorded after it; w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,19 +19,23 @@ from interlock.act.books import StoredPlan
 from interlock.act.interruption import Interruption, interruption
 from interlock.act.journal import FILE, Journal
 from interlock.act.outcome import Bench, StepFailed
+from interlock.act.steps import Looking
+from interlock.change import approving
 from interlock.change.applied import Applied
+from interlock.change.approving import Waiting, waiting_at
 from interlock.change.means import Gated, Means
 from interlock.change.showing import title
 from interlock.config.models import Site
-from interlock.errors import ActionUndone, EvidenceError, GateShut, HalfChanged, InterlockError, StaleError
+from interlock.errors import ActionUndone, ApprovalError, EvidenceError, GateShut, HalfChanged, InterlockError, StaleError
 from interlock.evidence.folder import LoadedRun
 from interlock.evidence.visible import visible
+from interlock.gate.approvals import NotApproved
 from interlock.gate.canonical import digest, short
 from interlock.gate.clearance import Clearance
 from interlock.gate.decision import Shut
 from interlock.gate.journal import End, Kind, Result, Spawned, State
 from interlock.gate.plan import FILE as PLAN_FILE
-from interlock.gate.plan import StepPlan, changes, has_undo, moved
+from interlock.gate.plan import ApprovalPlan, FilePlan, StepPlan, changes, has_undo, moved
 from interlock.observe.caller import who
 from interlock.observe.fingerprint import look_again, mounts_of
 from interlock.observe.tree import Tree
@@ -113,14 +118,40 @@ class Action:
     postflight: Gated | None = None
     reason: str = ""
 
-    def do(self, said: Mapping[int, Said]) -> End:
-        """Every step that is not done yet, then postflight. What fails is undone."""
+    def do(self, said: Mapping[int, Said]) -> End | Waiting:
+        """Every step that is not done yet, then postflight. What fails is undone. A `Waiting` says that humans are asked before it goes on."""
         try:
             for number, step in enumerate(self.stored.plan.steps, start=1):
-                self._step(number, step, said.get(number))
+                if isinstance(step, ApprovalPlan):
+                    waiting = self._word(number, step)
+                    if waiting is not None:
+                        return waiting
+                else:
+                    self._step(number, step, said.get(number))
         except StepFailed as failure:
             return self.undo(str(failure))
         return self._verified()
+
+    def _word(self, number: int, step: ApprovalPlan) -> Waiting | None:
+        """The word of the humans whom a step asks; None once enough of them have signed. Raises StepFailed."""
+        if self.journal.standing.steps[number - 1].state is State.DONE:
+            return None
+        if self.journal.standing.steps[number - 1].state is not State.WAITING:
+            self._demand_ready(number, step)
+            self._tell(Kind.WAITS, number, {"kind": step.kind, "asks": step.asks})
+        waiting = waiting_at(self.stored, self.journal.trail_now)
+        assert waiting is not None
+        self.means.say(f"step {number} of {len(self.stored.plan.steps)}: {title(step)}")
+        try:
+            word = approving.word_here(self.site, self.stored, waiting, self.means)
+        except InterlockError as error:
+            raise StepFailed(error.what, where=error.where, why=error.why, remedy=error.remedy, changed=False) from error
+        if isinstance(word, NotApproved):
+            return dataclasses.replace(waiting, why=word.reasons[0])
+        approvals = [approval.to_json() for approval in word.approvals]
+        said = {"approvals": approvals, "principals": list(word.principals), "self_approved": word.self_approved}
+        self._tell(Kind.DID, number, {"result": Result.DONE.value, "changed": False, **said})
+        return None
 
     def _step(self, number: int, step: StepPlan, said: Said | None) -> None:
         """One step. Raises StepFailed; what it left is in the journal then."""
@@ -135,7 +166,7 @@ class Action:
         self.means.say(f"step {number} of {len(self.stored.plan.steps)}: {title(step)}")
         self.journal.append(Kind.WILL_DO, number, {"kind": step.kind, "again": again})
         try:
-            done = steps.do(step, self._bench(number), self.means.verify, timeout=self.stored.plan.timeout, again=again and said is None)
+            done = steps.do(step, self._bench(number), self._looking, timeout=self.stored.plan.timeout, again=again and said is None)
         except StepFailed as failure:
             self._failed(Kind.DID, number, failure)
             raise
@@ -154,8 +185,20 @@ class Action:
             demand_mounts(self.stored)
             if changes(step) and not any(changes(before) for before in self.stored.plan.steps[: number - 1]):
                 self._demand_fresh()
+            if step.needs:
+                steps.demand_held(step.needs, self._looking)
         except InterlockError as error:
             raise StepFailed(error.what, where=error.where, why=error.why, remedy=error.remedy, changed=False) from error
+
+    @property
+    def _looking(self) -> Looking:
+        return Looking(verify=self.means.verify, ask=self._ask)
+
+    def _ask(self, guardrails: Sequence[str]) -> tuple[str, dict[str, Any]]:
+        """A gate in mid-plan: why it is shut, and where its evidence lies."""
+        gated = self.means.midway(self.stored.plan.action, guardrails)
+        shut = str(shut_gate(gated.decision, When.PREFLIGHT, gated.run)) if isinstance(gated.decision, Shut) else ""
+        return shut.replace("\n", ";"), {"run": gated.run.path.name, "digest": gated.run.digest}
 
     def _demand_fresh(self) -> None:
         """Before the first change, look again when the gate's facts have aged while the backups were made."""
@@ -247,6 +290,7 @@ class Action:
         file = next(file for file in self.stored.plan.files() if file.new.digest == of)
         if file.new.content == "blob":
             return self.stored.blob(of)
+        assert isinstance(file, FilePlan)
         content = render_instance(self.site, file.template, file.instance, Tree(self.site.root), self.means.environ).content
         if digest(content) != of:
             why = "the template, or a value that it is rendered with, was changed since"
@@ -255,6 +299,18 @@ class Action:
 
 
 # ---- telling of it
+
+
+def paused(action: Action, waiting: Waiting) -> Outcome:
+    """How an action that waits for humans is told of: nothing has ended, and nothing is under way. Its exit code is that of a missing approval."""
+    digits = short(action.stored.digest)
+    who_may = f" (by {' or '.join(waiting.by)})" if waiting.by else ""
+    lines = [
+        f"{action.stored.plan.action} {digits} waits at step {waiting.step}: {waiting.asks}",
+        f"  {waiting.why}",
+        f"next: interlock approve {digits}{who_may}; then interlock resume {digits}   (or: interlock rollback {digits})",
+    ]
+    return Outcome(exit_code=ApprovalError.exit_code, text="\n".join(map(visible, lines)), id=action.journal.id, evidence=None)
 
 
 def conclude(action: Action, end: End, *, asked_to_undo: bool = False) -> Outcome:

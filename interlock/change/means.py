@@ -12,6 +12,7 @@ from functools import partial
 from interlock.change.applied import Applied, write_applied
 from interlock.change.verifying import Expectation, judge_expectations
 from interlock.config.models import Site
+from interlock.errors import GateShut
 from interlock.evidence.folder import LoadedRun, load_run
 from interlock.evidence.record import Decision, Record
 from interlock.evidence.redact import Redactor
@@ -35,7 +36,8 @@ class Gated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """`gate` runs one gate for an action, None when it asks nothing there; `keep` writes the evidence of an action, `kept` reads that of an earlier run;
+    """`gate` runs one gate for an action, None when it asks nothing there; `midway` asks some families and guardrails in the middle of it;
+    `keep` writes the evidence of an action, `kept` reads that of an earlier run;
     `ask` asks the human at the terminal, `say` tells them what is being done."""
 
     environ: Mapping[str, str]
@@ -44,6 +46,7 @@ class Means:
     ask: Callable[[str], str]
     say: Callable[[str], None]
     gate: Callable[[When, str], Gated | None]
+    midway: Callable[[str, Sequence[str]], Gated]
     verify: Callable[[Sequence[str]], Sequence[Expectation]]
     keep: Callable[[Applied], LoadedRun]
     kept: Callable[[str], LoadedRun]
@@ -62,6 +65,7 @@ def real_means(site: Site, environ: Mapping[str, str]) -> Means:
         ask=ask,
         say=_say,
         gate=partial(_gate, site, environ),
+        midway=partial(_midway, site, environ),
         verify=lambda names: judge_expectations(site, names, environ),
         keep=write_applied,
         kept=lambda name: load_run(site.root / site.reports / name),
@@ -87,6 +91,11 @@ def _gate(site: Site, environ: Mapping[str, str], when: When, action: str) -> Ga
         return None
     run = run_gate(site, when, action=action, facts=None, environ=environ).run
     return Gated(decision=decision_of(run.record, when, action), run=run, lasts=min((guardrail.max_age for guardrail in guardrails), default=300))
+
+
+def _midway(site: Site, environ: Mapping[str, str], action: str, names: Sequence[str]) -> Gated:
+    """Ask these families and guardrails alone, in a pytest of their own."""
+    raise GateShut("a gate in mid-plan cannot be asked yet", code=10)
 
 
 def decision_of(record: Record, when: When, action: str) -> Open | Shut:

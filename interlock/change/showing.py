@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, assert_never
 
 from interlock.act.books import StoredPlan
 from interlock.act.files import open_below, see
@@ -24,7 +25,22 @@ from interlock.facts.differences import lines_of
 from interlock.facts.templates import MUCH, Rendered, Secrets
 from interlock.gate import moments
 from interlock.gate.canonical import digest, short
-from interlock.gate.plan import BackupPlan, CommandPlan, FilePlan, FilesPlan, Plan, StepPlan, VerifyPlan, has_undo
+from interlock.gate.journal import Standing, Trail
+from interlock.gate.plan import (
+    ApprovalPlan,
+    BackupPlan,
+    CommandPlan,
+    ComposePlan,
+    EndpointPlan,
+    EnvPatchPlan,
+    FilePlan,
+    FilesPlan,
+    GatePlan,
+    Plan,
+    StepPlan,
+    VerifyPlan,
+    has_undo,
+)
 from interlock.observe.tree import Tree
 from interlock.render import render_instance
 
@@ -70,9 +86,31 @@ def title(step: StepPlan) -> str:
             return f"run {_argv(step.argv)}"
         case VerifyPlan():
             return f"verify {', '.join(step.expect)}"
+        case EnvPatchPlan():
+            patched = [file.target for file in step.files if not file.unchanged]
+            return f"patch {', '.join(patched)}" if patched else "patch env files: all are as they should be"
+        case ComposePlan():
+            return f"docker compose {step.run} {', '.join(step.services)} ({step.chain})"
+        case EndpointPlan():
+            return f"switch the endpoint: {title(step.switch)}"
+        case GatePlan():
+            return f"ask {', '.join(step.guardrails)}"
+        case ApprovalPlan():
+            return f"wait for {_people(step)}: {step.asks}"
+        case _:
+            assert_never(step)
+
+
+def _people(step: ApprovalPlan) -> str:
+    """`one of anna, bert`, `2 people`."""
+    if not step.by:
+        return "one person" if step.required == 1 else f"{step.required} people"
+    return " and ".join(step.by) if len(step.by) == step.required else f"{step.required} of {', '.join(step.by)}"
 
 
 def _step(step: StepPlan, stored: StoredPlan, site: Site, environ: Mapping[str, str]) -> Iterator[str]:
+    if step.needs:
+        yield f"only when {' and '.join(step.needs)} hold{'s' if len(step.needs) == 1 else ''} right before it"
     match step:
         case BackupPlan():
             yield f"archive {', '.join(source.path for source in step.paths)} to {step.directory.path} ({step.compression}), readable by {step.owner} alone"
@@ -86,8 +124,51 @@ def _step(step: StepPlan, stored: StoredPlan, site: Site, environ: Mapping[str, 
             yield from (f"uses {file.path} {file.digest[:19]}..." for file in step.inputs)
             yield f"not needed when this ends with 0: {_argv(step.done)}" if step.done else "no `done` check: after a crash a human must say whether it ended"
             yield f"undo: {_argv(step.undo)}" if step.undo else "NO UNDO: what it does stays when a later step fails"
-        case VerifyPlan():
+        case EnvPatchPlan():
+            yield "undo: every byte, mode and owner is put back"
+        case ComposePlan():
+            yield f"in {step.directory}, of {', '.join(step.files)}, for at most {moments.in_words(step.timeout)}"
+            yield "undo: images and containers come back as they were"
+        case EndpointPlan():
+            if step.before:
+                yield f"once {' and '.join(step.before)} hold{'s' if len(step.before) == 1 else ''}"
+            yield from _step(step.switch, stored, site, environ)
+            yield f"afterwards {' and '.join(step.after)} must hold, or it is switched back"
+        case VerifyPlan() | GatePlan():
             yield "undo: nothing to undo, it only looks"
+        case ApprovalPlan():
+            yield "the action stops there until they have signed: interlock approve, then interlock resume"
+        case _:
+            assert_never(step)
+
+
+def progress_text(stored: StoredPlan, trail: Trail, asked: int, entry: str) -> str:
+    """How far an action got, for the humans whom its step `asked` waits for: every step with what the journal says of it, and what they are asked.
+
+    `entry` is the digest of the journal up to there, which they sign.
+    """
+    standing = Standing.of(trail)
+    lines = [f"{stored.plan.action} {short(stored.digest)} of {stored.plan.site.name}, begun {standing.since} by {_begun_by(standing)}"]
+    lines += [f"  digest   {entry}", ""]
+    for number, (step, seen) in enumerate(zip(stored.plan.steps, standing.steps, strict=True), start=1):
+        mark = ">" if number == asked else " "
+        lines.append(f"{mark} step {number} of {len(stored.plan.steps)}: {title(step)}: {'waits for you' if number == asked else seen.state.value}")
+        lines += [f"      {told}" for told in _told(seen.data)]
+    return "\n".join(visible(PATTERNS_ONLY.redact(line)) for line in lines)
+
+
+def _begun_by(standing: Standing) -> str:
+    return " and ".join(map(str, standing.begun.get("principals", ())))
+
+
+def _told(data: Mapping[str, Any]) -> Iterator[str]:
+    """What a step that is done has to say to somebody who decides what comes next."""
+    for one in data.get("expectations", ()):
+        yield f"{one['name']}: {one['outcome']}, {one['message']}"
+    if "run" in data:
+        yield f"evidence: {data['run']}"
+    if data.get("principals"):
+        yield f"approved by {' and '.join(data['principals'])}"
 
 
 def _argv(argv: Sequence[str]) -> str:

@@ -80,6 +80,7 @@ def _end(standing: Standing) -> str:
 
 _STATES = {
     State.PENDING: "not started",
+    State.WAITING: "WAITS for its approval",
     State.UNDERWAY: "started, and not known to have ended",
     State.DONE: "done",
     State.FAILED: "failed",

@@ -238,7 +238,7 @@ class CiRunner(StrEnum):
 class CiJob(Noun):
     """A CI job, started by a human's dispatch, that may apply a plan which people have signed."""
 
-    runner: CiRunner = Field(description="Whose job it is.")
+    runner: CiRunner = Field(description="What runs it.")
     repository: str = Field(pattern=r"^[^/\s]+(/[^/\s]+)+$", description="The repository that it belongs to, as owner/name.")
     workflow: Text | None = Field(default=None, description="The file of its workflow; needed where a repository has several.", examples=["apply.yaml"])
     job: Text = Field(description="Its name in that file.")

@@ -62,7 +62,7 @@ def class_of(site: Site, module: str) -> BackupClass | None:
     return one_class(module, site.modules[module].backup_class, site.inventory.classes if site.inventory else ())
 
 
-def procedure_of(backup_class: BackupClass) -> str:  # noqa: PLR0911 - one line for each class
+def procedure_of(backup_class: BackupClass) -> str:
     """How modules of a class are backed up, in a few words."""
     match backup_class:
         case BackupClass.A:

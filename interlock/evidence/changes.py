@@ -220,7 +220,7 @@ def _answer(look: Look, before: Answer, now: Answer) -> Iterator[str]:  # noqa: 
             assert_never(look)
 
 
-def _name(look: Look) -> str:  # noqa: PLR0911 (one for each look)
+def _name(look: Look) -> str:
     match look:
         case Mounts():
             return "the mount table"

@@ -273,7 +273,7 @@ class _Follower:
         written = value.id if isinstance(value, ast.Name) else ast.unparse(value)
         return Followed(path=path, written=written, hints=" ".join(hints), shown=readable(path))
 
-    def _path(self, value: ast.expr, hints: list[str], depth: int) -> str:  # noqa: PLR0911, PLR0912 - one line for each way to write a path
+    def _path(self, value: ast.expr, hints: list[str], depth: int) -> str:  # noqa: PLR0912 - one line for each way to write a path
         if depth > 30:
             return "⟨…⟩"
         deeper = depth + 1
@@ -307,7 +307,7 @@ class _Follower:
                 hints.append(ast.unparse(value))
         return f"⟨{_short(value)}⟩"
 
-    def _path_of_call(self, call: ast.Call, hints: list[str], depth: int) -> str:  # noqa: PLR0911 - the same
+    def _path_of_call(self, call: ast.Call, hints: list[str], depth: int) -> str:
         name = self.module.dotted(call.func)
         last = name.rpartition(".")[2]
         if name in _SAME_PATH and call.args:
@@ -353,7 +353,7 @@ class _Follower:
             return None
         return self.scope.files.get(ast.unparse(value)) or self._opened_file(value)
 
-    def _opened_file(self, value: ast.expr) -> Followed | None:  # noqa: PLR0911 - one line for each way to open a file
+    def _opened_file(self, value: ast.expr) -> Followed | None:
         if isinstance(value, ast.Await):
             return self._opened_file(value.value)
         if not isinstance(value, ast.Call):

@@ -144,7 +144,7 @@ class _Run:
             emits = self.statement(statement, stdin) or emits
         return emits
 
-    def statement(self, statement: Statement, stdin: Emission | None) -> Emission | None:  # noqa: PLR0911 - one line for each kind of statement
+    def statement(self, statement: Statement, stdin: Emission | None) -> Emission | None:
         """One statement, with what it is fed on its standard input."""
         match statement:
             case Command():

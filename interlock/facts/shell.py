@@ -453,7 +453,7 @@ class _Reader:
         self.unparsed.append(part)
         return part
 
-    def _statement(self, node: Node, depth: int) -> Statement:  # noqa: PLR0911, PLR0912 - one line for each kind of node
+    def _statement(self, node: Node, depth: int) -> Statement:  # noqa: PLR0912 - one line for each kind of node
         if depth > DEEPEST or (node.has_error and any(child.is_missing for child in node.children)):
             return self._unread(node)  # the grammar puts in what is missing, like a `fi`; the shell does not
         deeper = depth + 1
@@ -733,7 +733,7 @@ class _Reader:
         parts = self._parts(node, depth)
         return Word(parts=_joined(parts), raw=self._text(node), line=self._line(node))
 
-    def _parts(self, node: Node, depth: int) -> tuple[Part, ...]:  # noqa: PLR0911, PLR0912 - the same for words
+    def _parts(self, node: Node, depth: int) -> tuple[Part, ...]:  # noqa: PLR0912 - the same for words
         if depth > DEEPEST:
             return (Opaque(self._text(node)),)
         deeper = depth + 1
@@ -838,7 +838,7 @@ def _without_comments(node: Node) -> list[Node]:
     return [child for child in node.children if child.type != "comment"]
 
 
-def _with(statement: Statement, pieces: _Pieces) -> Statement:  # noqa: PLR0911 - and here
+def _with(statement: Statement, pieces: _Pieces) -> Statement:
     """A statement with more redirections, and more words where they follow one."""
     if not pieces.redirects and not pieces.words:
         return statement

@@ -107,7 +107,7 @@ class _Program:
     def _element(self, node: ast.Subscript) -> str | None:
         return _literal(node.slice) if self.module.dotted(node.value) in _ENVIRONMENTS else None
 
-    def text(self, node: ast.expr) -> str | None:  # noqa: PLR0911 - one answer for each kind of expression
+    def text(self, node: ast.expr) -> str | None:
         """An expression as a text with references; None where it cannot be followed."""
         match node:
             case ast.Constant(value=str() as value):

@@ -83,13 +83,25 @@ class ApprovalSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForPlan:
-    """What the approvals must be for. `planner` is the person whose signature the plan carries, None when it carries none that verifies."""
+    """What the approvals must be for. `planner` is the person whose signature the plan carries, None when it carries none that verifies.
+
+    `purpose` is `apply`, or that of one step (`step_purpose`); `required` is how many people (None: as the site says), of `by` where that is not empty;
+    `created` is when there was something to agree to.
+    """
 
     digest: str
     action: str
     site: str
     created: datetime
     planner: str | None
+    required: int | None = None
+    purpose: str = PURPOSE_APPLY
+    by: tuple[str, ...] = ()
+
+
+def step_purpose(step: int, entry: str) -> str:
+    """What is signed in mid-plan: the step, and the journal up to there by the digest of its last entry."""
+    return f"step {step} after {entry}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,8 +165,9 @@ def judge_approvals(plan: ForPlan, seen: Sequence[ApprovalSeen], rules: Rules, s
             valid.setdefault(one.approval.principal, one.approval)
         else:
             reasons.append(f"{one.where}: {fault}")
-    if len(valid) < rules.required:
-        reasons.insert(0, _count_in_words(len(valid), rules.required))
+    needed = rules.required if plan.required is None else plan.required
+    if len(valid) < needed:
+        reasons.insert(0, _count_in_words(len(valid), needed))
         return NotApproved(reasons=tuple(reasons), remedy="have it approved: `interlock approve PLAN`")
     approvals = tuple(valid[principal] for principal in sorted(valid))
     return Approved(plan=plan.digest, approvals=approvals, self_approved=plan.planner is None or plan.planner in valid)
@@ -171,7 +184,7 @@ def _fault(plan: ForPlan, seen: ApprovalSeen, rules: Rules, signers: AllowedSign
     created, expires = moments.read(approval.created), moments.read(approval.expires)
     signer = signers.by_key(signature.key) if signature.valid else None
     faults = (
-        (approval.purpose != PURPOSE_APPLY, f"its purpose is {approval.purpose!r}, not {PURPOSE_APPLY!r}"),
+        (approval.purpose != plan.purpose, f"its purpose is {approval.purpose!r}, not {plan.purpose!r}"),
         (approval.plan != plan.digest, "it is for another plan"),
         ((approval.action, approval.site) != (plan.action, plan.site), f"it is for {approval.action} of {approval.site}"),
         (not signature.valid, f"its signature does not verify: {signature.why}"),
@@ -183,6 +196,7 @@ def _fault(plan: ForPlan, seen: ApprovalSeen, rules: Rules, signers: AllowedSign
         (created < plan.created - CLOCK_SKEW, f"it is older than the plan, from {approval.created}"),
         (expires - created > timedelta(seconds=rules.valid_for), f"it lasts longer than the {moments.in_words(rules.valid_for)} that the site allows"),
         (expires <= now, f"it expired at {approval.expires}"),
+        (bool(plan.by) and approval.principal not in plan.by, f"{approval.principal} is not one of those who are asked: {', '.join(plan.by)}"),
         (not alone and approval.principal == plan.planner, f"{approval.principal} made the plan, and may not be the one who approves it"),
     )
     return next((text for bad, text in faults if bad), None)

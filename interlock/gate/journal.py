@@ -28,6 +28,7 @@ class Kind(StrEnum):
     CONTINUED = "continued"  # `resume` or `rollback` takes over an unfinished action
     WILL_DO = "will-do"  # this step is about to start
     SPAWNED = "spawned"  # the step's program exists, and waits for this entry to be on disk before it runs
+    WAITS = "waits"  # the step is a human's to decide; what they sign names this entry
     DID = "did"  # the step ended: done, already done, or failed
     WILL_UNDO = "will-undo"
     UNDID = "undid"
@@ -176,6 +177,7 @@ class State(StrEnum):
     """Where one step stands."""
 
     PENDING = "pending"
+    WAITING = "waiting"  # for the humans whose word it asks for; nothing is under way
     UNDERWAY = "underway"  # started; whether it was done can only be seen at the system
     DONE = "done"
     FAILED = "failed"
@@ -205,7 +207,7 @@ class StepStanding:
     def may_have_changed(self) -> bool:
         """True when the system may hold something of this step. A step that ended says `changed: false` where it knows that it left nothing."""
         match self.state:
-            case State.PENDING | State.UNDONE:
+            case State.PENDING | State.WAITING | State.UNDONE:
                 return False
             case State.DONE | State.FAILED:
                 return self.data.get("changed") is not False
@@ -297,6 +299,8 @@ def _after(step: StepStanding, entry: Entry) -> StepStanding:
     match entry.kind:
         case Kind.WILL_DO:
             return StepStanding(state=State.UNDERWAY, data=entry.data)
+        case Kind.WAITS:
+            return StepStanding(state=State.WAITING, data={**entry.data, "entry": entry.digest})
         case Kind.WILL_UNDO:
             return StepStanding(state=State.UNDOING, data=entry.data)
         case Kind.SPAWNED:

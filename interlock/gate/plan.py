@@ -11,8 +11,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from interlock.config.actions import ApprovalKind
+from interlock.config.actions import ApprovalKind, ComposeVerb
 from interlock.config.models import BackupClass
+from interlock.config.scalars import LOCAL
 from interlock.errors import StaleError
 from interlock.gate.canonical import canonical, digest, parse_canonical
 
@@ -40,6 +41,12 @@ class SiteReference(Part):
     digest: Digest
 
 
+class StepPart(Part):
+    """What every step of a plan has. `needs` are the expectations that must hold right before it starts."""
+
+    needs: tuple[str, ...] = ()
+
+
 class Directory(Part):
     """A directory as it was seen: `device` is `major:minor` of what it shows."""
 
@@ -48,7 +55,7 @@ class Directory(Part):
     device: str
 
 
-class BackupPlan(Part):
+class BackupPlan(StepPart):
     """Archive one module's paths into its backup directory. Changes nothing else, so there is nothing to undo."""
 
     kind: Literal["backup"] = "backup"
@@ -73,22 +80,22 @@ class OldFile(Part):
 
 
 class NewFile(Part):
-    """The file that will stand there. `content` says where its bytes come from: `blobs/`, or rendered again because they hold values by reference."""
+    """The file that will stand there. `content` says where its bytes come from: `blobs/`; rendered again, because they hold values by reference; or the bytes
+    that stand there now, patched."""
 
     digest: Digest
     size: int
     mode: str
-    content: Literal["blob", "rendered"]
+    content: Literal["blob", "rendered", "patched"]
 
 
-class FilePlan(Part):
-    """One file of a write-files step: `target` is the absolute path below `directory`, the instance's.
+class TargetPlan(Part):
+    """A file that will be another: `target` is its absolute path on `host`, below `directory`.
 
     `real` is where `directory` leads, `device` what the folder of the target shows, as `major:minor`.
     """
 
-    template: str
-    instance: str
+    host: str = LOCAL
     directory: str
     real: str
     device: str
@@ -102,11 +109,33 @@ class FilePlan(Part):
         return self.old is not None and (self.old.digest, self.old.mode) == (self.new.digest, self.new.mode)
 
 
-class FilesPlan(Part):
+class FilePlan(TargetPlan):
+    """A file of a write-files step: what it is rendered from."""
+
+    template: str
+    instance: str
+
+
+class FilesPlan(StepPart):
     """Write rendered files. Undo restores every byte, mode and owner, and removes what was created."""
 
     kind: Literal["write-files"] = "write-files"
     files: tuple[FilePlan, ...]
+
+
+class EnvFilePlan(TargetPlan):
+    """An env file that is patched. `appended` are the variables that it does not have yet, `set` those whose value becomes another; values are never here."""
+
+    set: tuple[str, ...]
+    appended: tuple[str, ...]
+
+
+class EnvPatchPlan(StepPart):
+    """Set variables in env files. `step` is its place among the action's steps in the site file, counted from 0: the values are read there again."""
+
+    kind: Literal["env-patch"] = "env-patch"
+    step: int
+    files: tuple[EnvFilePlan, ...]
 
 
 class InputFile(Part):
@@ -116,10 +145,48 @@ class InputFile(Part):
     digest: Digest
 
 
-class CommandPlan(Part):
+class ImagePlan(Part):
+    """The image of a service: what its compose file calls it, the id that this host has for that name now (empty: none), and the digest that the registry
+    had for it when the plan was made (empty: nobody could say)."""
+
+    service: str
+    reference: str
+    id: str
+    digest: str
+
+
+class ContainerPlan(Part):
+    """A container of the chain as it was: its service, id, image id, and whether it ran."""
+
+    service: str
+    id: str
+    image: str
+    running: bool
+
+
+class ComposePlan(StepPart):
+    """Let docker compose work on a chain. Paths are absolute on `host`; `model` is the digest of the resolved chain. Timeout in seconds."""
+
+    kind: Literal["compose"] = "compose"
+    run: ComposeVerb
+    host: str = LOCAL
+    chain: str
+    project: str
+    directory: str
+    files: tuple[str, ...]
+    env_files: tuple[str, ...]
+    services: tuple[str, ...]
+    model: Digest
+    images: tuple[ImagePlan, ...]
+    containers: tuple[ContainerPlan, ...]
+    timeout: int
+
+
+class CommandPlan(StepPart):
     """Run one program. `undo` reverses it; `done` exits 0 when it need not run. Timeout in seconds."""
 
     kind: Literal["command"] = "command"
+    host: str = LOCAL
     argv: tuple[str, ...]
     undo: tuple[str, ...] | None
     done: tuple[str, ...] | None
@@ -128,14 +195,44 @@ class CommandPlan(Part):
     inputs: tuple[InputFile, ...]
 
 
-class VerifyPlan(Part):
+class VerifyPlan(StepPart):
     """Judge these expectations of the site, and stop the action when one does not hold. Looks only."""
 
     kind: Literal["verify"] = "verify"
     expect: tuple[str, ...]
 
 
-StepPlan = Annotated[BackupPlan | FilesPlan | CommandPlan | VerifyPlan, Field(discriminator="kind")]
+Switch = Annotated[FilesPlan | EnvPatchPlan | CommandPlan, Field(discriminator="kind")]
+
+
+class EndpointPlan(StepPart):
+    """Switch where everybody writes to. `before` must hold before it, `after` once it is switched; undo switches back."""
+
+    kind: Literal["endpoint"] = "endpoint"
+    switch: Switch
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+class GatePlan(StepPart):
+    """Ask these families and guardrails in mid-plan, on fresh facts. Looks only."""
+
+    kind: Literal["gate"] = "gate"
+    guardrails: tuple[str, ...]
+
+
+class ApprovalPlan(StepPart):
+    """Wait for the signatures of `required` people (of `by`, where that is not empty) who have seen how far the action got. Changes nothing."""
+
+    kind: Literal["approval"] = "approval"
+    asks: str
+    required: int
+    by: tuple[str, ...]
+
+
+StepPlan = Annotated[
+    BackupPlan | FilesPlan | EnvPatchPlan | ComposePlan | CommandPlan | VerifyPlan | EndpointPlan | GatePlan | ApprovalPlan, Field(discriminator="kind")
+]
 
 
 class Plan(Part):
@@ -182,14 +279,25 @@ class Plan(Part):
         """The digests of all content that lies beside the plan."""
         return frozenset(file.new.digest for file in self.files() if file.new.content == "blob")
 
-    def files(self) -> Sequence[FilePlan]:
-        """Every file of every write-files step."""
-        return [file for step in self.steps if isinstance(step, FilesPlan) for file in step.files]
+    def files(self) -> Sequence[TargetPlan]:
+        """Every file that a step writes."""
+        return [file for step in self.steps for file in files_of(step)]
+
+
+def files_of(step: StepPlan) -> Sequence[TargetPlan]:
+    """The files that a step writes, or switches by."""
+    match step:
+        case FilesPlan() | EnvPatchPlan():
+            return step.files
+        case EndpointPlan():
+            return files_of(step.switch)
+        case BackupPlan() | ComposePlan() | CommandPlan() | VerifyPlan() | GatePlan() | ApprovalPlan():
+            return ()
 
 
 def changes(step: StepPlan) -> bool:
-    """True for a step that changes the system; a backup only adds its archive, a verify looks."""
-    return isinstance(step, FilesPlan | CommandPlan)
+    """True for a step that changes the system; a backup only adds its archive, the others look."""
+    return isinstance(step, FilesPlan | EnvPatchPlan | ComposePlan | CommandPlan | EndpointPlan)
 
 
 def has_undo(step: StepPlan) -> bool:

@@ -98,7 +98,7 @@ def payload(looks: Sequence[Look], nonce: str, seconds: float) -> bytes:
     return shell + f"\ninterlock_finish\nexit 0\n{MARK}\n".encode() + python
 
 
-def _call(number: int, look: Look) -> str:  # noqa: PLR0911, PLR0912 (one for each look)
+def _call(number: int, look: Look) -> str:  # noqa: PLR0912 (one for each look)
     parts = [text for part in wire.look_to_json(look) for text in (part if isinstance(part, list) else [part])]
     if any("\0" in text for text in parts if isinstance(text, str)):
         return f"refused_unasked {number} EINVAL 'it has a NUL in it'"  # which a shell would drop, and look at something else

@@ -45,7 +45,7 @@ _NUMBERS = len(Entry._fields) - 3  # all but name, acl and target
 _make_entry = partial(tuple.__new__, Entry)
 
 
-def look_to_json(look: Look) -> list[Any]:  # noqa: PLR0911 (one for each look)
+def look_to_json(look: Look) -> list[Any]:
     """`["read", path, limit]` and the like."""
     match look:
         case ReadFile():
@@ -74,7 +74,7 @@ def look_to_json(look: Look) -> list[Any]:  # noqa: PLR0911 (one for each look)
             assert_never(look)
 
 
-def look_from_json(value: Any) -> Look:  # noqa: PLR0911 (one for each look)
+def look_from_json(value: Any) -> Look:
     """The reverse of `look_to_json`."""
     match value:
         case ["read", str(path), int(limit)]:
@@ -103,7 +103,7 @@ def look_from_json(value: Any) -> Look:  # noqa: PLR0911 (one for each look)
             raise ValueError(f"no such look: {value!r:.200}")
 
 
-def answer_of(look: Look, found: Mapping[str, Any]) -> Answer:  # noqa: PLR0911, PLR0912 (one for each look)
+def answer_of(look: Look, found: Mapping[str, Any]) -> Answer:  # noqa: PLR0912 (one for each look)
     """The answer to a look from what the probe found in process: `{kind: value}` with bytes. A finished walk answers None."""
     match look, found:
         case _, {"failed": [str(code), str(text)]}:
@@ -150,7 +150,7 @@ def answer_from_json(look: Look, value: Mapping[str, Any]) -> Answer:
             return answer_of(look, value)
 
 
-def answer_to_json(look: Look, answer: Answer, walked: int = 0) -> dict[str, Any]:  # noqa: PLR0911 (one for each answer)
+def answer_to_json(look: Look, answer: Answer, walked: int = 0) -> dict[str, Any]:
     """The reverse of `answer_from_json`; `walked` is how many listings a walk has."""
     match answer:
         case FailedLook():

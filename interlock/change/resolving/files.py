@@ -1,0 +1,105 @@
+"""What does a write-files step come to? The bytes of every file, where it leads, and what stands there now."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from interlock.act.files import device_of, open_below, see
+from interlock.act.outcome import StepFailed
+from interlock.change.resolving.resolving import Resolving
+from interlock.config.actions import WriteFilesStep
+from interlock.config.models import Site
+from interlock.errors import ConfigError
+from interlock.facts.templates import Rendered
+from interlock.gate.canonical import digest
+from interlock.gate.plan import FilePlan, FilesPlan, NewFile, OldFile
+from interlock.render import render_instance
+
+
+def resolve_files(resolving: Resolving, step: WriteFilesStep, number: int) -> FilesPlan:
+    files = [_file(resolving, name, instance, number) for name in step.templates for instance in _instances(resolving, step, name, number)]
+    targets = [file.target for file in files]
+    twice = next((target for target in targets if targets.count(target) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"two templates are written to {twice}", where=resolving.where(number), remedy="give each a target of its own")
+    return FilesPlan(files=tuple(files))
+
+
+def _instances(resolving: Resolving, step: WriteFilesStep, name: str, number: int) -> Sequence[str]:
+    site = resolving.site
+    template = site.templates.get(name)
+    if template is None:
+        raise ConfigError(f"there is no template {name}", where=resolving.where(number), remedy="declare it below `templates:`")
+    possible = site.instances_of(template)
+    chosen = [instance for instance in possible if step.instances is None or instance in step.instances]
+    if not chosen:
+        raise ConfigError(f"template {name} is written for no instance", where=resolving.where(number), remedy="correct `instances`")
+    return chosen
+
+
+def _file(resolving: Resolving, name: str, instance: str, number: int) -> FilePlan:
+    site = resolving.site
+    resolving.demand_here(site.instances[instance].host, number, f"writing files of {instance}")
+    rendered = render_instance(site, name, instance, resolving.tree, resolving.environ)
+    directory, of = site.instances[instance].directory, digest(rendered.content)
+    folder, target = os.path.split(rendered.target)
+    with _open_folder(resolving, directory, folder, number) as (real, descriptor):
+        seen = _seen(target, descriptor, rendered.target, resolving, number)
+        device = device_of(os.fstat(descriptor).st_dev)
+    resolving.directories.add(directory)
+    resolving.files.add(rendered.target)
+    if not _by_reference(rendered):
+        resolving.blobs[of] = rendered.content
+    return FilePlan(
+        template=name,
+        instance=instance,
+        directory=directory,
+        real=real,
+        device=device,
+        target=rendered.target,
+        new=NewFile(
+            digest=of,
+            size=len(rendered.content),
+            mode=_mode(site, rendered, seen),
+            content="rendered" if _by_reference(rendered) else "blob",
+        ),
+        old=seen,
+    )
+
+
+def _by_reference(rendered: Rendered) -> bool:
+    """True when the bytes hold values of the environment or of an env file: those are never stored."""
+    return bool(rendered.secrets.names)
+
+
+def _mode(site: Site, rendered: Rendered, seen: OldFile | None) -> str:
+    """The template's mode where the site states one; else that of the file that is there, which an operator may have made stricter."""
+    stated = "mode" in site.templates[rendered.template].model_fields_set
+    return seen.mode if seen is not None and not stated else f"{rendered.mode:04o}"
+
+
+@contextmanager
+def _open_folder(resolving: Resolving, directory: str, folder: str, number: int) -> Iterator[tuple[str, int]]:
+    real = os.path.realpath(directory)
+    try:
+        descriptor = open_below(directory, real, None, folder)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written to: {error.strerror}", where=resolving.where(number), remedy=f"install -d {folder}") from error
+    except StepFailed as failure:
+        raise resolving.refused(failure, number) from failure
+    try:
+        yield real, descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _seen(name: str, folder: int, target: str, resolving: Resolving, number: int) -> OldFile | None:
+    try:
+        seen = see(name, folder)
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be read: {error.strerror}", where=resolving.where(number), remedy="run as the user who may replace it") from error
+    except StepFailed as failure:
+        raise resolving.refused(failure, number) from failure
+    return OldFile(digest=seen.digest, size=len(seen.data), mode=seen.mode, uid=seen.uid, gid=seen.gid) if seen is not None else None

@@ -1,0 +1,56 @@
+"""What do the kinds of steps share while a plan is made? The site, where a step stands in it, and what the plan's fingerprint must name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from interlock.act.files import device_of
+from interlock.act.outcome import StepFailed
+from interlock.config.models import Site
+from interlock.errors import ConfigError
+from interlock.gate.plan import Directory, TargetPlan
+from interlock.observe.tree import Tree
+
+
+@dataclass(slots=True, kw_only=True)
+class Resolving:
+    """One plan while it is made: the content of its files, what its fingerprint must name, and the files that its steps so far will have written."""
+
+    site: Site
+    action: str
+    environ: Mapping[str, str]
+    tree: Tree
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    directories: set[str] = field(default_factory=set)
+    files: set[str] = field(default_factory=set)
+    written: dict[tuple[str, str], TargetPlan] = field(default_factory=dict)
+
+    def where(self, number: int) -> str:
+        """How a step is named in an error."""
+        return f"{self.site.source}: actions.{self.action}.steps[{number}]"
+
+    def demand_here(self, host: str, number: int, what: str) -> None:
+        """Raise ConfigError for a host that this kind of step does not reach."""
+        if self.site.host(host).ssh is not None:
+            raise ConfigError(
+                f"{what} on {host} is not possible yet",
+                where=self.where(number),
+                why="steps run on this machine only",
+                remedy=f"run interlock on {host} itself",
+            )
+
+    def directory(self, path: str, number: int, remedy: str) -> Directory:
+        """A directory that must be there, and whose disk the plan stands on. Raises ConfigError."""
+        try:
+            status = Path(path).stat()
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be used: {error.strerror}", where=self.where(number), remedy=remedy) from error
+        self.directories.add(path)
+        return Directory(path=path, real=os.path.realpath(path), device=device_of(status.st_dev))
+
+    def refused(self, failure: StepFailed, number: int) -> ConfigError:
+        """What a step would fail with, as a fault of the plan."""
+        return ConfigError(failure.what, where=self.where(number), why=f"{failure.where}: {failure.why}", remedy=failure.remedy)
