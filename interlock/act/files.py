@@ -20,7 +20,7 @@ from interlock.act.private import CREATE, FILE_MODE, write_private, write_whole
 from interlock.errors import InterlockError
 from interlock.gate.canonical import digest
 from interlock.gate.journal import Result
-from interlock.gate.plan import FilePlan, FilesPlan, OldFile
+from interlock.gate.plan import EnvPatchPlan, FilesPlan, OldFile, TargetPlan
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 LIMIT = 256 * 1024 * 1024  # of one file
@@ -45,7 +45,7 @@ class Seen:
 class _Target:
     """A file of the plan, the open folder that holds it, and its name in there."""
 
-    plan: FilePlan
+    plan: TargetPlan
     folder: int
     name: str
 
@@ -56,7 +56,7 @@ class _Target:
         return see(self.name, self.folder)
 
 
-def do_files(step: FilesPlan, bench: Bench, *, again: bool) -> StepDone:
+def do_files(step: FilesPlan | EnvPatchPlan, bench: Bench, *, again: bool) -> StepDone:
     """Write every file that is not yet what it should be. Raises StepFailed; `changed` says whether a file has been renamed until then.
 
     Each target must still be what the plan found there; `again` (the step was interrupted before) takes one that is already new, too.
@@ -88,7 +88,7 @@ def do_files(step: FilesPlan, bench: Bench, *, again: bool) -> StepDone:
     return StepDone(result=Result.DONE if written else Result.NOT_NEEDED, changed=bool(written) or again, data=data)
 
 
-def undo_files(step: FilesPlan, bench: Bench) -> StepDone:
+def undo_files(step: FilesPlan | EnvPatchPlan, bench: Bench) -> StepDone:
     """Put back what stood there: bytes, mode and owner; remove what was created. Raises StepFailed, naming every file that could not be put back."""
     bench.check_undo()
     restored: list[str] = []
@@ -146,7 +146,7 @@ def see(name: str, folder: int | None) -> Seen | None:
 
 
 @contextmanager
-def _targets(step: FilesPlan, bench: Bench, *, undoing: bool = False) -> Iterator[list[_Target]]:
+def _targets(step: FilesPlan | EnvPatchPlan, bench: Bench, *, undoing: bool = False) -> Iterator[list[_Target]]:
     """Every file that is to change, with its folder held open; what a crash left of earlier tries is swept away first.
 
     An undo looks at the bytes that stand there alone: device numbers may be others after a reboot, and what we wrote is known by its digest.
@@ -211,7 +211,7 @@ def _is_due(target: _Target, *, again: bool) -> bool:
     return True
 
 
-def _is_new(seen: Seen | None, plan: FilePlan) -> bool:
+def _is_new(seen: Seen | None, plan: TargetPlan) -> bool:
     return seen is not None and (seen.digest, seen.mode) == (plan.new.digest, plan.new.mode)
 
 
@@ -253,10 +253,10 @@ def _kept(bench: Bench, of: str) -> Path:
 
 def _stage(target: _Target, bench: Bench) -> None:
     """Write the new file beside its target, complete and on disk, with the mode and owner that it will have."""
-    data = bench.content(target.plan.new.digest)
+    old = target.plan.old
+    data = bench.content(target.plan, _kept(bench, old.digest).read_bytes() if old is not None else None)
     if digest(data) != target.plan.new.digest:
         raise StepFailed(f"{target.plan.target} does not come to the planned bytes", where=target.plan.target, remedy="make a new plan", changed=False)
-    old = target.plan.old
     owner = (old.uid, old.gid) if old is not None else None
     _write_beside(target, target.temporary(bench.id), data, mode=int(target.plan.new.mode, 8), owner=owner)
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from interlock.gate.clearance import Clearance
 from interlock.gate.journal import Result, Spawned
+from interlock.gate.plan import TargetPlan
 
 
 class Stream(Protocol):
@@ -26,9 +27,9 @@ class Stream(Protocol):
 class Bench:
     """Where a step works: its clearance, the plan it belongs to, and the journal's services.
 
-    `content(digest)` brings the bytes of a new file; `announce` puts a spawned program on disk before it runs; `undo_folder` keeps old bytes;
-    `id` is the action's, and part of every temporary name; `interrupted` names the signal that asked to stop, or is empty; `hear` takes each line that a
-    program writes while it runs, redacted.
+    `content(file, old)` brings the bytes of a new file, given those that it replaces; `announce` puts a spawned program on disk before it runs;
+    `undo_folder` keeps old bytes; `id` is the action's, and part of every temporary name; `interrupted` names the signal that asked to stop, or is empty;
+    `hear` takes each line that a program writes while it runs, redacted.
     """
 
     clearance: Clearance
@@ -37,7 +38,7 @@ class Bench:
     id: str
     clock: Callable[[], datetime]
     environ: Mapping[str, str]
-    content: Callable[[str], bytes]
+    content: Callable[[TargetPlan, bytes | None], bytes]
     undo_folder: Path
     announce: Callable[[Spawned], None]
     redacting: Callable[[], Stream]

@@ -13,7 +13,6 @@ from typing import Any, assert_never
 from interlock.act.backups import do_backup, undo_backup
 from interlock.act.commands import do_command, undo_command
 from interlock.act.compose import do_compose, undo_compose
-from interlock.act.env_patches import do_env_patch, undo_env_patch
 from interlock.act.files import do_files, undo_files
 from interlock.act.outcome import Bench, StepDone, StepFailed
 from interlock.gate.journal import Result
@@ -48,10 +47,8 @@ def do(step: StepPlan, bench: Bench, looking: Looking, *, timeout: int, again: b
     match step:
         case BackupPlan():
             return do_backup(step, bench, timeout=timeout)
-        case FilesPlan():
+        case FilesPlan() | EnvPatchPlan():
             return do_files(step, bench, again=again)
-        case EnvPatchPlan():
-            return do_env_patch(step, bench, again=again)
         case ComposePlan():
             return do_compose(step, bench, again=again)
         case CommandPlan():
@@ -74,10 +71,8 @@ def undo(step: StepPlan, bench: Bench) -> StepDone:
     match step:
         case BackupPlan():
             return undo_backup(step, bench)
-        case FilesPlan():
+        case FilesPlan() | EnvPatchPlan():
             return undo_files(step, bench)
-        case EnvPatchPlan():
-            return undo_env_patch(step, bench)
         case ComposePlan():
             return undo_compose(step, bench)
         case CommandPlan():

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from interlock.act.steps import Looking
 from interlock.change import approving
 from interlock.change.applied import Applied
 from interlock.change.approving import Waiting, waiting_at
+from interlock.change.contents import new_bytes
 from interlock.change.means import Gated, Means
 from interlock.change.showing import title
 from interlock.config.models import Site
@@ -30,16 +32,14 @@ from interlock.errors import ActionUndone, ApprovalError, EvidenceError, GateShu
 from interlock.evidence.folder import LoadedRun
 from interlock.evidence.visible import visible
 from interlock.gate.approvals import NotApproved
-from interlock.gate.canonical import digest, short
+from interlock.gate.canonical import short
 from interlock.gate.clearance import Clearance
 from interlock.gate.decision import Shut
 from interlock.gate.journal import End, Kind, Result, Spawned, State
 from interlock.gate.plan import FILE as PLAN_FILE
-from interlock.gate.plan import ApprovalPlan, FilePlan, StepPlan, changes, has_undo, moved
+from interlock.gate.plan import ApprovalPlan, StepPlan, changes, has_undo, moved
 from interlock.observe.caller import who
 from interlock.observe.fingerprint import look_again, mounts_of
-from interlock.observe.tree import Tree
-from interlock.render import render_instance
 from interlock.verdicts import When
 
 
@@ -274,7 +274,7 @@ class Action:
             id=self.journal.id,
             clock=self.means.clock,
             environ=self.means.environ,
-            content=self._content,
+            content=partial(new_bytes, self.stored, self.site, self.means.environ),
             undo_folder=self.journal.undo_folder,
             announce=lambda spawned: self._announce(number, spawned),
             redacting=self.means.redactor.stream,
@@ -284,18 +284,6 @@ class Action:
 
     def _announce(self, number: int, spawned: Spawned) -> None:
         self.journal.append(Kind.SPAWNED, number, {"pid": spawned.pid, "started": spawned.started, "boot": spawned.boot})
-
-    def _content(self, of: str) -> bytes:
-        """The bytes of a new file: from beside the plan, or rendered again. Raises StaleError when they are not those that were planned."""
-        file = next(file for file in self.stored.plan.files() if file.new.digest == of)
-        if file.new.content == "blob":
-            return self.stored.blob(of)
-        assert isinstance(file, FilePlan)
-        content = render_instance(self.site, file.template, file.instance, Tree(self.site.root), self.means.environ).content
-        if digest(content) != of:
-            why = "the template, or a value that it is rendered with, was changed since"
-            raise StaleError(f"{file.target} does not come to the planned bytes", where=file.template, why=why, remedy="make a new plan")
-        return content
 
 
 # ---- telling of it

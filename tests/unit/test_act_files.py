@@ -123,7 +123,7 @@ def test_new_bytes_are_private_until_they_have_their_mode(bed: Bed, monkeypatch:
 def test_old_bytes_are_kept_before_anything_changes(bed: Bed) -> None:
     step = bed.step(bed.file("f", b"old", b"new"))
 
-    def gone(_digest: str) -> bytes:
+    def gone(_file: object, _old: object) -> bytes:
         assert (bed.folder / "undo" / digest(b"old").removeprefix("sha256:")).read_bytes() == b"old"
         raise StaleError("the template was changed")
 
@@ -177,7 +177,7 @@ def test_a_file_that_is_as_it_should_be_is_not_touched(bed: Bed) -> None:
 def test_content_that_is_not_the_planned_bytes_is_not_written(bed: Bed) -> None:
     step = bed.step(bed.file("f", b"old", b"new"))
     with pytest.raises(StepFailed, match="does not come to the planned bytes"):
-        do_files(step, bed.bench(content=lambda _digest: b"something else"), again=False)
+        do_files(step, bed.bench(content=lambda _file, _old: b"something else"), again=False)
     assert bed.look() == {"f": (b"old", 0o644)}
 
 
