@@ -46,7 +46,8 @@ class _Stub:
 def _slotted(cls: type, kind: dict[str, bool]) -> type:
     """The class with slots, as yet without its methods."""
     body = dict(cls.__dict__)
-    names = [name for name, annotation in body.get("__annotations__", {}).items() if not str(annotation).startswith(("ClassVar", "typing.ClassVar"))]
+    annotations = getattr(cls, "__annotations__", {})  # of a base, where it has none of its own: those have their slots there
+    names = [name for name, annotation in annotations.items() if not str(annotation).startswith(("ClassVar", "typing.ClassVar"))]
     inherited = {name for base in cls.__mro__[1:] for name in base.__dict__.get("__slots__", ())}
     defaults = {name: body.pop(name) for name in names if name in body}
     for name in ("__dict__", "__weakref__"):

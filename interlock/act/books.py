@@ -93,7 +93,10 @@ def store_plan(books: Books, plan: Plan, blobs: Mapping[str, bytes], planner: Ma
             if planner is not None:
                 write_private(making / PLANNER, canonical(planner) + b"\n")
             write_private(making / FILE, plan.to_bytes())
-            making.rename(final)
+            if final.is_dir():  # made a moment ago: the same content within the same second
+                shutil.rmtree(making)
+            else:
+                making.rename(final)
             sync_folder(books.plans)
         except BaseException:
             shutil.rmtree(making, ignore_errors=True)

@@ -204,6 +204,11 @@ def test_a_plan_is_found_by_path_name_and_digits(tiny: Tiny) -> None:
         assert find_plan(tiny.books, named).digest == stored.digest
 
 
+def test_the_same_plan_made_twice_within_a_second_is_one_plan(tiny: Tiny) -> None:
+    assert tiny.plan().folder == tiny.plan().folder
+    assert [path.name for path in tiny.books.plans.iterdir()] == [tiny.plan().folder.name]
+
+
 @pytest.mark.parametrize("named", ["nothing", "abcdef12", "", "/etc/passwd", ".."])
 def test_a_plan_that_is_not_there_is_a_usage_error_or_no_plan(tiny: Tiny, named: str) -> None:
     tiny.plan()
