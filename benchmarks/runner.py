@@ -40,7 +40,7 @@ def once(work: Path) -> None:
     """One run: lay out a site in a folder of its own, plan, approve, apply, keep the evidence."""
     from interlock import runner
     from interlock.change.applied import write_applied
-    from interlock.gate.canonical import short
+    from interlock.facts.canonical import short
     from tests.tiny_site import make_tiny
 
     steps = "      - command: {run: ['true'], undo: ['true']}\n" * STEPS

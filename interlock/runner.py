@@ -26,13 +26,13 @@ from interlock.change.means import Gated, Means, real_means
 from interlock.config.actions import CommandStep
 from interlock.config.models import Site
 from interlock.errors import ApprovalError, HalfChanged, LockHeld, StaleError, UsageError
-from interlock.gate.approvals import Approved, OperatorPresent
+from interlock.facts.canonical import short
 from interlock.gate.caller import Allowed, MustAsk, Refused, judge_caller
-from interlock.gate.canonical import short
-from interlock.gate.clearance import Begun, Clearance, clear
+from interlock.gate.clearance import Begun, Clearance, OperatorPresent, clear
 from interlock.gate.decision import Open, Shut
 from interlock.gate.journal import Kind, Standing, State, Trail
 from interlock.gate.plan import FILE, CommandPlan
+from interlock.judge.agreement.plans import Approved
 from interlock.observe.caller import who
 from interlock.observe.fingerprint import look_again
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from interlock.act.outcome import Bench
 from interlock.evidence.redact import Redactor
-from interlock.gate.approvals import OperatorPresent
-from interlock.gate.clearance import clear
+from interlock.gate.clearance import OperatorPresent, clear
 from interlock.gate.decision import Open
 from interlock.gate.journal import Spawned
 from tests.tiny_site import NOW, SECRET

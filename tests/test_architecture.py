@@ -33,7 +33,7 @@ LAYERS = {
     "checking": {"errors", "verdicts", "judge"},
     "gaterun": {"errors", "verdicts", "facts", "config", "observe", "render", "judge", "gate", "evidence", "checking"},
     "change": {"errors", "verdicts", "facts", "config", "observe", "render", "judge", "gate", "act", "evidence", "gaterun"},
-    "runner": {"errors", "verdicts", "facts", "config", "observe", "gate", "act", "change"},
+    "runner": {"errors", "verdicts", "facts", "config", "observe", "judge", "gate", "act", "change"},
     "testing": {"errors", "verdicts", "facts", "config", "evidence", "judge"},
 }
 TOP = {"cli"}  # what nobody imports

@@ -31,7 +31,7 @@ from interlock.evidence.folder import LoadedRun
 from interlock.evidence.record import DetailsDigest, FactsDigest, Record, Run, Target
 from interlock.evidence.redact import Redactor
 from interlock.facts.callers import CallerFacts, Process
-from interlock.gate.canonical import short
+from interlock.facts.canonical import short
 from interlock.gate.decision import Open, Reason, Shut
 from interlock.runner import approve
 from interlock.verdicts import Outcome, When

@@ -22,8 +22,8 @@ from interlock.act.files import device_of
 from interlock.act.outcome import Bench, StepDone, StepFailed
 from interlock.act.private import CREATE, FILE_MODE, write_whole
 from interlock.config.models import BackupClass
-from interlock.gate import moments
-from interlock.gate.canonical import canonical
+from interlock.facts import moments
+from interlock.facts.canonical import canonical
 from interlock.gate.journal import Result
 from interlock.gate.plan import BackupPlan, Directory
 from interlock.observe.caller import who

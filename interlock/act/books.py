@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from interlock.act.private import private_folder, read_private, sync_folder, write_private
 from interlock.errors import EvidenceError, StaleError, UsageError
-from interlock.gate.canonical import canonical, digest
+from interlock.facts.canonical import canonical, digest
 from interlock.gate.plan import BLOBS, FILE, PLANNER, Plan
 
 FOLDER = ".interlock"

@@ -18,7 +18,7 @@ from pathlib import Path
 from interlock.act.outcome import Bench, StepDone, StepFailed
 from interlock.act.private import CREATE, FILE_MODE, write_private, write_whole
 from interlock.errors import InterlockError
-from interlock.gate.canonical import digest
+from interlock.facts.canonical import digest
 from interlock.gate.journal import Result
 from interlock.gate.plan import EnvPatchPlan, FilesPlan, OldFile, TargetPlan
 

@@ -19,8 +19,8 @@ from typing import Any, Self
 
 from interlock.act.private import CREATE, FILE_MODE, private_folder, read_private, sync_folder, write_private, write_whole
 from interlock.errors import EvidenceError
-from interlock.gate import moments
-from interlock.gate.canonical import short
+from interlock.facts import moments
+from interlock.facts.canonical import short
 from interlock.gate.journal import SCHEMA, Entry, Head, Kind, Standing, Trail, damaged
 
 FILE = "journal.jsonl"

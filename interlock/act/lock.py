@@ -19,7 +19,7 @@ from typing import Self
 
 from interlock.act.private import FILE_MODE, write_whole
 from interlock.errors import LockHeld
-from interlock.gate import moments
+from interlock.facts import moments
 
 NAME = "lock"
 _LIMIT = 4096

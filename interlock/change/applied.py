@@ -22,7 +22,7 @@ from interlock.errors import EvidenceError
 from interlock.evidence.folder import DETAILS, LoadedRun, latest
 from interlock.evidence.publish import Findings, write_run
 from interlock.evidence.record import DetailsDigest, FactsDigest, PlanReference, Record
-from interlock.gate import moments
+from interlock.facts import moments
 from interlock.verdicts import Pair
 
 

@@ -1,4 +1,4 @@
-"""How does a human agree to a plan, and who has agreed to it by now? Shows, asks, signs; reads and verifies. `interlock.gate.approvals` judges."""
+"""How does a human agree to a plan, and who has agreed to it by now? Shows, asks, signs; reads and verifies. `interlock.judge.agreement.plans` judges."""
 
 from __future__ import annotations
 
@@ -17,25 +17,14 @@ from interlock.config.actions import Approval as Rules
 from interlock.config.actions import ApprovalKind
 from interlock.config.models import Site
 from interlock.errors import ApprovalError, ConfigError, CouldNotLook, StaleError
+from interlock.facts import moments
+from interlock.facts.canonical import short
 from interlock.facts.signers import AllowedSigners, SignatureSeen
-from interlock.gate import moments
-from interlock.gate.approvals import (
-    CLOCK_SKEW,
-    PURPOSE_APPLY,
-    Approval,
-    ApprovalSeen,
-    Approved,
-    ForPlan,
-    NotApproved,
-    OperatorPresent,
-    judge_approvals,
-    judge_planner,
-    self_approval_allowed,
-    step_purpose,
-)
-from interlock.gate.canonical import short
+from interlock.facts.statements import PURPOSE_APPLY, Approval, ApprovalSeen, ForPlan, step_purpose
+from interlock.gate.clearance import OperatorPresent
 from interlock.gate.journal import Kind, Standing, State, Trail
 from interlock.gate.plan import PLANNER, ApprovalPlan
+from interlock.judge.agreement.plans import CLOCK_SKEW, Approved, NotApproved, judge_approvals, judge_planner, self_approval_allowed
 from interlock.observe.caller import who
 from interlock.observe.signatures import SigningKey, parse_allowed_signers, read_allowed_signers, signing_key, verify
 

@@ -31,13 +31,13 @@ from interlock.config.models import Site
 from interlock.errors import ActionUndone, ApprovalError, EvidenceError, GateShut, HalfChanged, InterlockError, StaleError
 from interlock.evidence.folder import LoadedRun
 from interlock.evidence.visible import visible
-from interlock.gate.approvals import NotApproved
-from interlock.gate.canonical import short
+from interlock.facts.canonical import short
 from interlock.gate.clearance import Clearance
 from interlock.gate.decision import Shut
 from interlock.gate.journal import End, Kind, Result, Spawned, State
 from interlock.gate.plan import FILE as PLAN_FILE
 from interlock.gate.plan import ApprovalPlan, StepPlan, changes, has_undo, moved
+from interlock.judge.agreement.plans import NotApproved
 from interlock.observe.caller import who
 from interlock.observe.fingerprint import look_again, mounts_of
 from interlock.verdicts import When

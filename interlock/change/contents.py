@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from interlock.act.books import StoredPlan
 from interlock.config.models import Site
 from interlock.errors import StaleError
-from interlock.gate.canonical import digest
+from interlock.facts.canonical import digest
 from interlock.gate.plan import FilePlan, TargetPlan
 from interlock.observe.tree import Tree
 from interlock.render import render_instance

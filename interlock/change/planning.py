@@ -23,8 +23,8 @@ from interlock.change.resolving.steps import resolve
 from interlock.config.actions import Action, ApprovalKind, CommandStep, Step
 from interlock.config.models import Site
 from interlock.errors import ApprovalError, ConfigError, UsageError
-from interlock.gate import moments
-from interlock.gate.approvals import PURPOSE_PLAN, Approval, self_approval_allowed
+from interlock.facts import moments
+from interlock.facts.statements import PURPOSE_PLAN, Approval
 from interlock.gate.plan import (
     BackupPlan,
     Plan,
@@ -32,6 +32,7 @@ from interlock.gate.plan import (
     StepPlan,
     changes,
 )
+from interlock.judge.agreement.plans import self_approval_allowed
 from interlock.observe.caller import who
 from interlock.observe.fingerprint import fingerprint
 from interlock.observe.signatures import parse_allowed_signers, read_allowed_signers, signing_key

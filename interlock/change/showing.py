@@ -21,10 +21,10 @@ from interlock.config.models import Site
 from interlock.errors import InterlockError
 from interlock.evidence.redact import PATTERNS_ONLY
 from interlock.evidence.visible import visible
+from interlock.facts import moments
+from interlock.facts.canonical import digest, short
 from interlock.facts.differences import lines_of
 from interlock.facts.templates import MUCH, Rendered, Secrets
-from interlock.gate import moments
-from interlock.gate.canonical import digest, short
 from interlock.gate.journal import Standing, Trail
 from interlock.gate.plan import (
     ApprovalPlan,

@@ -27,8 +27,8 @@ from interlock.errors import CouldNotLook, UsageError
 from interlock.evidence.details import Details, DetailWriter, Lines, concatenate, read_lines
 from interlock.evidence.provenance import run_of, target_of, used_waivers
 from interlock.evidence.record import DetailsDigest, FactsDigest, Record, Required, in_order, places, rfc3339, sha256
+from interlock.facts.moments import stamp
 from interlock.gate.decision import NOT_RUN, WAIVER, Reason, decide
-from interlock.gate.moments import stamp
 from interlock.gate.required import Expected, absence, asked, expected, expected_own, pairs, required
 from interlock.gate.waivers import Waivers, judge_waivers
 from interlock.judge import catalogue, gate_names, guarded

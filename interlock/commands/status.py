@@ -19,9 +19,9 @@ from interlock.act.private import read_private
 from interlock.config.models import Module, Site
 from interlock.errors import InterlockError
 from interlock.evidence.visible import visible
-from interlock.gate import moments
-from interlock.gate.approvals import Approval
-from interlock.gate.canonical import short
+from interlock.facts import moments
+from interlock.facts.canonical import short
+from interlock.facts.statements import Approval
 from interlock.gate.journal import End, Standing, State
 
 RECENT = 5  # plans that are listed

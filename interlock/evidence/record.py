@@ -19,7 +19,7 @@ from interlock.errors import EvidenceError
 from interlock.evidence import codec
 from interlock.evidence.codec import JsonObject, Misfit
 from interlock.evidence.redact import PATTERNS_ONLY
-from interlock.gate import moments
+from interlock.facts import moments
 from interlock.gate.decision import Open, Reason, Shut
 from interlock.verdicts import WHERE_LIMIT, Outcome, Pair, Place, Severity, Tally, Verdict, When, fingerprint
 

@@ -11,9 +11,17 @@ from datetime import datetime, timedelta
 from typing import Never, NoReturn, SupportsIndex, final
 
 from interlock.errors import ApprovalError, StaleError
-from interlock.gate import moments
-from interlock.gate.approvals import CLOCK_SKEW, Approved, OperatorPresent
+from interlock.facts import moments
 from interlock.gate.decision import Open
+from interlock.judge.agreement.plans import CLOCK_SKEW, Approved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorPresent:
+    """The action asks for nobody's signature: the operator at the terminal is enough."""
+
+    user: str
+    host: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,8 @@ from functools import cached_property
 from typing import Any, Self, assert_never
 
 from interlock.errors import EvidenceError
-from interlock.gate import moments
-from interlock.gate.canonical import canonical, digest, is_digest, parse_canonical
+from interlock.facts import moments
+from interlock.facts.canonical import canonical, digest, is_digest, parse_canonical
 
 SCHEMA = "interlock/journal/1"
 _HEAD_BYTES = 256

@@ -15,7 +15,7 @@ from interlock.config.actions import ApprovalKind, ComposeVerb
 from interlock.config.models import BackupClass
 from interlock.config.scalars import LOCAL
 from interlock.errors import StaleError
-from interlock.gate.canonical import canonical, digest, parse_canonical
+from interlock.facts.canonical import canonical, digest, parse_canonical
 
 SCHEMA = "interlock/plan/1"
 FILE = "plan.json"

@@ -25,9 +25,9 @@ from interlock.config.scalars import LOCAL
 from interlock.config.waivers import load_waivers
 from interlock.errors import ConfigError, CouldNotLook, EvidenceError
 from interlock.facts.looks import HostFacts
+from interlock.facts.moments import stamp
 from interlock.facts.substitution import references
 from interlock.gate.decision import Open, Shut, decide, worst
-from interlock.gate.moments import stamp
 from interlock.gate.required import Absence, Expected, absence, asked, expected, expected_own, required, with_subjects
 from interlock.gate.waivers import Waivers, judge_waivers
 from interlock.judge import catalogue, gate_names

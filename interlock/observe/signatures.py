@@ -1,4 +1,4 @@
-"""Does this signature verify, and whose is it? Asks `ssh-keygen -Y verify`; `interlock.gate.approvals` judges what it says.
+"""Does this signature verify, and whose is it? Asks `ssh-keygen -Y verify`; `interlock.judge.agreement.plans` judges what it says.
 
 The allowed signers and the signature reach `ssh-keygen` through memory files: what is verified is exactly what was read, and nothing is written.
 """

@@ -30,7 +30,7 @@ from interlock import runner
 from interlock.act import journal as journals
 from interlock.commands.status import status_text
 from interlock.errors import InterlockError, LockHeld, StaleError, UsageError
-from interlock.gate.canonical import digest
+from interlock.facts.canonical import digest
 from interlock.gate.journal import End, Standing
 from interlock.verdicts import When
 from tests.tiny_site import NEW, OLD, PROGRAMS, SECRET, STEPS, Tiny, make_tiny

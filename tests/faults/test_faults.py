@@ -16,7 +16,7 @@ from interlock import runner
 from interlock.act import journal as journals
 from interlock.commands.status import status_text
 from interlock.errors import ApprovalError, EvidenceError, HalfChanged, LockHeld
-from interlock.gate.canonical import short
+from interlock.facts.canonical import short
 from interlock.gate.journal import End, Standing
 from tests.act_bench import child_environ
 from tests.tiny_site import NEW, NOW, OLD, Tiny, make_tiny

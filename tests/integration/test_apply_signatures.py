@@ -15,8 +15,8 @@ import pytest
 from interlock import runner
 from interlock.act.signatures import sign
 from interlock.errors import ApprovalError, ConfigError, CouldNotLook
+from interlock.facts.canonical import short
 from interlock.facts.signers import AllowedSigners
-from interlock.gate.canonical import short
 from interlock.observe.signatures import key_fingerprint, read_allowed_signers, signing_key, verify
 from tests.tiny_site import NEW, OLD, Tiny, again, key_of, make_tiny, signer_line
 

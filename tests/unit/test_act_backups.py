@@ -24,7 +24,7 @@ from interlock.act.files import device_of
 from interlock.act.outcome import Bench, StepFailed
 from interlock.config.models import BackupClass
 from interlock.errors import ApprovalError
-from interlock.gate.canonical import digest
+from interlock.facts.canonical import digest
 from interlock.gate.plan import BackupPlan, Compression, Directory
 from tests.act_bench import PLAN, child_environ, make_bench
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from interlock.act.files import device_of, do_files, open_below, undo_files
 from interlock.act.outcome import Bench, StepFailed
 from interlock.errors import ApprovalError, StaleError
-from interlock.gate.canonical import digest
+from interlock.facts.canonical import digest
 from interlock.gate.journal import Result
 from interlock.gate.plan import FilePlan, FilesPlan, NewFile, OldFile
 from tests.act_bench import child_environ, make_bench
@@ -320,7 +320,7 @@ def test_a_disk_that_fills_up_shows_before_any_file_has_changed(bed: Bed) -> Non
         resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
         contents = {}
         for data in (b"new a", b"new b" * 5000):
-            from interlock.gate.canonical import digest
+            from interlock.facts.canonical import digest
             contents[digest(data)] = data
         try:
             do_files(FilesPlan.model_validate_json(sys.argv[2]), make_bench(Path(sys.argv[1]), contents), again=False)

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from interlock.config.actions import Approval as Rules
 from interlock.errors import ConfigError
+from interlock.facts import moments
 from interlock.facts.signers import AllowedSigners, SignatureSeen, fingerprint
-from interlock.gate import moments
-from interlock.gate.approvals import Approval, ApprovalSeen, Approved, ForPlan, NotApproved, judge_approvals, judge_planner, self_approval_allowed
+from interlock.facts.statements import Approval, ApprovalSeen, ForPlan
+from interlock.judge.agreement.plans import Approved, NotApproved, judge_approvals, judge_planner, self_approval_allowed
 
 NOW = datetime(2026, 11, 20, 21, 0, 0, tzinfo=UTC)
 PLAN, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64

@@ -15,9 +15,10 @@ import pytest
 
 from interlock.act import backups, commands, files, steps
 from interlock.errors import ApprovalError, StaleError
-from interlock.gate.approvals import Approval, Approved, OperatorPresent
-from interlock.gate.clearance import Begun, Clearance, clear
+from interlock.facts.statements import Approval
+from interlock.gate.clearance import Begun, Clearance, OperatorPresent, clear
 from interlock.gate.decision import Open, Reason, Shut
+from interlock.judge.agreement.plans import Approved
 
 ROOT = Path(__file__).parent.parent.parent
 NOW = datetime(2026, 11, 20, 21, 0, 0, tzinfo=UTC)
@@ -143,10 +144,10 @@ def test_the_type_checker_knows_no_other_way(tmp_path: Path, code: str, refused:
     source = f"""
 from datetime import datetime, timedelta
 from interlock.act.commands import do_command
-from interlock.gate.approvals import NotApproved, OperatorPresent
-from interlock.gate.clearance import Clearance, clear
+from interlock.gate.clearance import Clearance, OperatorPresent, clear
 from interlock.gate.decision import Open, Shut
 from interlock.gate.plan import CommandPlan
+from interlock.judge.agreement.plans import NotApproved
 def f(now: datetime, lasts: timedelta, step: CommandPlan) -> None:
     {code}
 """

@@ -11,7 +11,7 @@ from interlock import runner
 from interlock.act import journal as journals
 from interlock.errors import ApprovalError, ConfigError, GateShut, UsageError
 from interlock.facts.callers import CallerFacts
-from interlock.gate.canonical import short
+from interlock.facts.canonical import short
 from interlock.gate.journal import Kind
 from interlock.verdicts import When
 from tests.tiny_site import SECRET, Tiny, key_of, make_tiny, shut

@@ -9,7 +9,7 @@ import pytest
 from interlock import runner
 from interlock.act import journal as journals
 from interlock.errors import ApprovalError, StaleError
-from interlock.gate.canonical import short
+from interlock.facts.canonical import short
 from interlock.gate.journal import End, Standing, State
 from tests.tiny_site import OLD, Tiny, key_of, make_tiny, shut
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from interlock.act.books import Books, find_plan, load_plan
 from interlock.change.showing import plan_text
 from interlock.errors import ConfigError, EvidenceError, StaleError, UsageError
-from interlock.gate import moments
-from interlock.gate.canonical import canonical, digest, parse_canonical, short
+from interlock.facts import moments
+from interlock.facts.canonical import canonical, digest, parse_canonical, short
 from interlock.gate.plan import BackupPlan, CommandPlan, FilesPlan, Plan, VerifyPlan, changes, has_undo, moved
 from tests.strategies import json_documents
 from tests.tiny_site import SECRET, STEPS, Tiny, again, key_of, make_tiny

@@ -15,7 +15,7 @@ from interlock.change.verifying import Expectation
 from interlock.commands.status import status_text
 from interlock.errors import ApprovalError, EvidenceError, GateShut, HalfChanged, LockHeld, StaleError, UsageError
 from interlock.facts.callers import CallerFacts
-from interlock.gate.canonical import short
+from interlock.facts.canonical import short
 from interlock.gate.journal import End, Kind, Standing
 from interlock.verdicts import Outcome as Verdict
 from interlock.verdicts import When

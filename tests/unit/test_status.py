@@ -11,7 +11,7 @@ from interlock import runner
 from interlock.act.lock import locked
 from interlock.commands.status import status_text
 from interlock.errors import EvidenceError
-from interlock.gate.canonical import short
+from interlock.facts.canonical import short
 from interlock.verdicts import When
 from tests.tiny_site import NOW, Tiny, make_tiny, shut
 

@@ -12,8 +12,8 @@ from interlock.change.resolving.resolving import Resolving
 from interlock.config.actions import WriteFilesStep
 from interlock.config.models import Site
 from interlock.errors import ConfigError
+from interlock.facts.canonical import digest
 from interlock.facts.templates import Rendered
-from interlock.gate.canonical import digest
 from interlock.gate.plan import FilePlan, FilesPlan, NewFile, OldFile
 from interlock.render import render_instance
 

@@ -1,0 +1,101 @@
+"""What did people sign about a plan? That they made it, that it may be applied, that it goes on in mid-plan: the statements, before anybody judges them.
+
+An approval is a signature over the plan's digest, a purpose, the signer's name, two times and a nonce. It is used up with its plan: a plan is applied at
+most once, and the journal remembers it. `interlock.observe.signatures` verifies, `interlock.judge.agreement.plans` judges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from interlock.facts import moments
+from interlock.facts.canonical import canonical, is_digest
+from interlock.facts.signers import SignatureSeen
+
+SCHEMA = "interlock/approval/1"
+PURPOSE_APPLY = "apply"
+PURPOSE_PLAN = "plan"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """What a human signs. Times are RFC 3339; `nonce` makes every approval another one."""
+
+    purpose: str
+    plan: str
+    action: str
+    site: str
+    principal: str
+    created: str
+    expires: str
+    nonce: str
+
+    def payload(self) -> bytes:
+        """The exact bytes that are signed."""
+        return canonical(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is kept in a file and in the record."""
+        return {
+            "schema": SCHEMA,
+            "purpose": self.purpose,
+            "plan": self.plan,
+            "action": self.action,
+            "site": self.site,
+            "principal": self.principal,
+            "created": self.created,
+            "expires": self.expires,
+            "nonce": self.nonce,
+        }
+
+    @classmethod
+    def from_json(cls, fields: Any) -> Self:
+        """Raises ValueError for anything that `to_json` did not write."""
+        names = ("purpose", "plan", "action", "site", "principal", "created", "expires", "nonce")
+        if not isinstance(fields, dict) or fields.get("schema") != SCHEMA or fields.keys() != {"schema", *names}:
+            raise ValueError(f"not the fields of {SCHEMA}")
+        if not all(isinstance(fields[name], str) for name in names):
+            raise ValueError("every field is text")
+        approval = cls(**{name: fields[name] for name in names})
+        moments.read(approval.created)
+        moments.read(approval.expires)
+        if not is_digest(approval.plan):
+            raise ValueError(f"{approval.plan!r} is no digest")
+        if not approval.principal.isprintable():
+            raise ValueError("its principal is no name")
+        approval.payload()  # a text that has no canonical form cannot have been signed
+        return approval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalSeen:
+    """One approval found beside the plan, and its signature. `where` names its file."""
+
+    where: str
+    approval: Approval
+    signature: SignatureSeen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForPlan:
+    """What the approvals must be for. `planner` is the person whose signature the plan carries, None when it carries none that verifies.
+
+    `purpose` is `apply`, or that of one step (`step_purpose`); `required` is how many people (None: as the site says), of `by` where that is not empty;
+    `created` is when there was something to agree to.
+    """
+
+    digest: str
+    action: str
+    site: str
+    created: datetime
+    planner: str | None
+    required: int | None = None
+    purpose: str = PURPOSE_APPLY
+    by: tuple[str, ...] = ()
+
+
+def step_purpose(step: int, entry: str) -> str:
+    """What is signed in mid-plan: the step, and the journal up to there by the digest of its last entry."""
+    return f"step {step} after {entry}"
