@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import assert_never
 
 from interlock.act import journal as journals
-from interlock.act.backups import MANIFEST
-from interlock.act.backups import SCHEMA as BACKUP_SCHEMA
 from interlock.act.books import FOLDER, Books, approval_files, load_plan, read_signed
 from interlock.act.commands import still_running
 from interlock.act.lock import Holder
 from interlock.act.lock import holder as lock_holder
-from interlock.act.private import read_private
-from interlock.config.models import Module, Site
+from interlock.commands.ages import ages
+from interlock.config.models import Site
 from interlock.errors import InterlockError
 from interlock.evidence.visible import visible
 from interlock.facts import moments
@@ -32,16 +29,14 @@ def status_text(site: Site, ahead: int = 0, *, now: datetime | None = None) -> s
     at = (now or datetime.now(UTC)) + timedelta(seconds=ahead)
     when = f" (as it will be in {moments.in_words(ahead)})" if ahead else ""
     if not (site.root / FOLDER).is_dir():
-        return "\n".join(
-            [f"{site.site}{when}: nothing was ever planned here", *_backups(site, at), f"next: interlock plan {next(iter(site.actions), 'ACTION')}"]
-        )
+        return "\n".join([f"{site.site}{when}: nothing was ever planned here", *ages(site, at), f"next: interlock plan {next(iter(site.actions), 'ACTION')}"])
     books = Books(folder=site.root / FOLDER)
     holding = lock_holder(books.folder)
     trail = journals.newest(books.journals)
     standing = Standing.of(trail) if trail is not None else None
     lines = [f"{site.site}{when}", f"lock: {holding or 'free'}"]
     lines += _action(standing, at) if standing is not None else ["last action: none was ever begun"]
-    lines += [*_plans(books, standing, at), *_backups(site, at), f"next: {_next(site, books, standing, holding, at)}"]
+    lines += [*_plans(books, standing, at), *ages(site, at), f"next: {_next(site, books, standing, holding, at)}"]
     return "\n".join(visible(line) for line in lines)
 
 
@@ -56,7 +51,7 @@ def _action(standing: Standing, at: datetime) -> Iterator[str]:
     if reason := standing.end_data.get("reason"):
         yield f"  why: {reason}"
     for number, step in enumerate(standing.steps, start=1):
-        said = step.data.get("what", "")
+        said = step.data.get("what", "") or (step.data.get("asks", "") if step.state is State.WAITING else "")
         yield f"  step {number}: {_STATES[step.state]}{f': {said}' if said else ''}"
         if step.spawned is not None and step.state in (State.UNDERWAY, State.UNDOING) and still_running(step.spawned):
             yield f"    its program still runs, as process {step.spawned.pid}"
@@ -72,6 +67,8 @@ def _end(standing: Standing) -> str:
             return "HALF-CHANGED"
         case End.UNVERIFIED:
             return "every step done, but NOT VERIFIED"
+        case None if standing.numbers([State.WAITING]) and not standing.rolling_back:
+            return "WAITS for a human"
         case None:
             return "UNFINISHED, being rolled back" if standing.rolling_back else "UNFINISHED"
         case _:
@@ -118,35 +115,13 @@ def _approvals(books: Books, folder: Path) -> Iterator[Approval]:
             continue
 
 
-def _backups(site: Site, at: datetime) -> Iterator[str]:
-    """The age of each module's newest backup, as its manifest says."""
-    for name, module in site.modules.items():
-        if site.host(module.host).ssh is not None:
-            yield f"backup of {name}: on {module.host}, not looked at"
-            continue
-        yield f"backup of {name}: {_newest_backup(name, module, at)}"
-
-
-def _newest_backup(name: str, module: Module, at: datetime) -> str:
-    try:
-        manifests = sorted((path for path in Path(module.backups).iterdir() if path.name.startswith(f"{name}-") and path.name.endswith(MANIFEST)), reverse=True)
-    except OSError as error:
-        return f"cannot be looked at: {error.strerror}"
-    for path in manifests:
-        try:
-            manifest = json.loads(read_private(path, limit=1 << 20))
-            if manifest["schema"] == BACKUP_SCHEMA and path.with_name(manifest["file"]).is_file():
-                age = moments.in_words((at - moments.read(manifest["finished"])).total_seconds())
-                return f"{age} old, {manifest['bytes']} bytes, verified {manifest['verification']['level']}, never restored"
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            continue
-    return "none that interlock made"
-
-
 def _next(site: Site, books: Books, standing: Standing | None, holding: Holder | None, at: datetime) -> str:
     """The one command to type next."""
     if holding is not None:
         return "wait: an action is under way"
+    if standing is not None and standing.numbers([State.WAITING]) and not standing.rolling_back and standing.end is None:
+        digits = short(standing.plan_digest)
+        return f"interlock approve {digits}; then interlock resume {digits}   (or: interlock rollback {digits})"
     if standing is not None and not standing.finished and standing.end is not End.UNDONE:
         digits = short(standing.plan_digest)
         return f"interlock rollback {digits}" if standing.rolling_back else f"interlock resume {digits}   (or: interlock rollback {digits})"

@@ -26,7 +26,10 @@ def status(tiny: Tiny, ahead: int = 0) -> list[str]:
 
 
 def test_a_site_where_nothing_was_ever_planned(tiny: Tiny) -> None:
-    assert status(tiny) == ["tiny: nothing was ever planned here", "backup of app: none that interlock made", "next: interlock plan release"]
+    lines = status(tiny)
+    assert lines[0] == "tiny: nothing was ever planned here"
+    assert lines[1] == "last record: none yet"
+    assert lines[-1] == "next: interlock plan release"
     assert not (tiny.root / ".interlock").exists()
 
 
@@ -82,20 +85,50 @@ def test_an_action_that_was_not_verified_says_so(tmp_path: Path) -> None:
     assert lines[-1].startswith(f"next: interlock resume {digits}")
 
 
-def test_the_newest_backup_is_shown_with_age_size_and_how_far_it_was_verified(tiny: Tiny) -> None:
+def test_the_newest_backup_is_shown_with_its_age_and_when_it_will_be_too_old(tiny: Tiny) -> None:
     runner.apply(tiny.site, short(tiny.approved().digest), tiny.environ, tiny.means())
     tiny.later(hours=3)
     [line] = [line for line in status(tiny) if line.startswith("backup of app")]
-    assert line.startswith("backup of app: 3 h old, ")
-    assert line.endswith("verified V1, never restored")
+    assert line.startswith("backup of app: app-20261120T210000Z.tar.zst, 3 h old (too old in 21 h), ")
+    assert line.endswith(" bytes, read back when interlock made it")
+    [later] = [line for line in status(tiny, ahead=22 * 3600) if line.startswith("backup of app")]
+    assert "25 h old (TOO OLD, 24 h are allowed)" in later
 
 
-@pytest.mark.parametrize("text", ["", "{}", "null", "[" * 5000, '{"schema": "interlock/backup/1"}'])
+def test_a_backup_that_somebody_else_made_is_shown_too(tiny: Tiny) -> None:
+    [line] = [line for line in status(tiny) if line.startswith("backup of app")]
+    assert line == "backup of app: app-20261101T000000Z.tar.zst, 19 d old (TOO OLD, 24 h are allowed), 15 bytes, whether it is whole, the gate looks"
+    for path in tiny.backups.iterdir():
+        path.unlink()
+    assert f"backup of app: none in {tiny.backups}" in status(tiny)
+    tiny.backups.rmdir()
+    assert f"backup of app: none in {tiny.backups}" in status(tiny)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "null", "[" * 5000, '{"schema": "interlock/backup/2"}'])
 def test_a_manifest_that_is_none_vouches_for_nothing(tiny: Tiny, text: str) -> None:
-    path = tiny.backups / "app-20991101T000000Z.tar.zst.json"
-    path.write_text(text)
-    path.chmod(0o600)
-    assert "backup of app: none that interlock made" in status(tiny)
+    (tiny.backups / "app-20261101T000000Z.tar.zst.json").write_text(text)
+    assert any(line.endswith("whether it is whole, the gate looks") for line in status(tiny))
+
+
+def test_a_waiver_is_shown_with_what_is_left_of_it(tiny: Tiny) -> None:
+    entry = "guardrail: backups.fresh, subject: app, fingerprint: 3f1c0a9b7d2e4c58, reason: the new disk comes, owner: kim, ticket: t, approver: sam"
+    (tiny.root / "waivers.yaml").write_text(f"waivers: [{{{entry}, expires_at: '2026-11-21T00:00:00Z'}}]\n")
+    assert "waiver of backups.fresh [app]: for 3 h more, the new disk comes" in status(tiny)
+    assert "waiver of backups.fresh [app]: EXPIRED, the new disk comes" in status(tiny, ahead=4 * 3600)
+    (tiny.root / "waivers.yaml").write_text("waivers: 1\n")
+    assert any(line.startswith("waivers: ") and line.endswith("the gate stays shut") for line in status(tiny))
+
+
+def test_an_action_that_waits_for_a_human_says_what_it_asks_and_what_to_type(tmp_path: Path) -> None:
+    steps = "      - write-files: {templates: [conf]}\n      - approval: {asks: May the writers be moved?}\n"
+    tiny = make_tiny(tmp_path, steps=steps, people=("anna", "bert"), approval="  self_approval: false")
+    digits = short(tiny.approved("bert").digest)
+    runner.apply(tiny.site, digits, tiny.environ, tiny.means())
+    lines = status(tiny)
+    assert any("WAITS for a human" in line for line in lines)
+    assert "  step 2: WAITS for its approval: May the writers be moved?" in lines
+    assert lines[-1] == f"next: interlock approve {digits}; then interlock resume {digits}   (or: interlock rollback {digits})"
 
 
 def test_a_damaged_journal_is_not_talked_over(tiny: Tiny) -> None:
