@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from interlock.observe.world import World
     from interlock.verdicts import Guardrail
 
-GATES = ("static", "preflight", "drill", "postflight")
+GATES = ("static", "preflight", "drill", "postflight", "apply")
 NONE_DECLARED = "none-declared"  # interlock.verdicts.NONE_DECLARED: this module imports nothing of ours before it is a gate run
 RUN_KEY: pytest.StashKey[Session] = pytest.StashKey()
 ITEM_KEY = pytest.StashKey[tuple[str, str]]()

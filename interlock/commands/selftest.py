@@ -51,7 +51,7 @@ def _run(fault: Fault, *changes: str) -> CheckRun:
         fault.healthy(folder)
         for change in changes:
             (fault.seed if change == "seed" else fault.blind)(folder)
-        return run_check(folder, fault.gate)
+        return run_check(folder, fault.gate, *(("--for", fault.action) if fault.action else ()))
     finally:
         _remove(folder)
 

@@ -1,0 +1,10 @@
+"""Approval: everybody has agreed who must, and what had to be decided is."""
+
+from interlock.checking import assert_held, check
+from interlock.facts.approval import DesignIssue
+from interlock.judge import approval
+
+
+@check(approval.ISSUE)
+def test_the_design_issue_says_that_it_may_be_done(design_issue: DesignIssue) -> None:
+    assert_held(approval.judge_issue(design_issue))
