@@ -1,6 +1,7 @@
 """Does this signature verify, and whose is it? Asks `ssh-keygen -Y verify`; `interlock.judge.agreement.plans` judges what it says.
 
-The allowed signers and the signature reach `ssh-keygen` through memory files: what is verified is exactly what was read, and nothing is written.
+The allowed signers, the revoked keys and the signature reach `ssh-keygen` through memory files: what is verified is exactly what was read, and nothing is
+written.
 """
 
 from __future__ import annotations
@@ -10,16 +11,43 @@ import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from interlock.config.actions import Approval as Rules
+from interlock.config.models import Site
 from interlock.errors import ApprovalError, ConfigError, CouldNotLook
-from interlock.facts.signers import NAMESPACE, AllowedSigners, SignatureSeen, fingerprint
+from interlock.facts.signers import KRL_MAGIC, NAMESPACE, AllowedSigners, Revoked, Signature, SignatureSeen, fingerprint, revoked_list
+from interlock.nouns import dataclass
 
 _GOOD = re.compile(r'Good "[^"]+" signature for .+ with \S+ key (SHA256:\S+)')
+_COMPLAINT = re.compile(r"/dev/fd/\d+:(\d+): (.+)")
+_REVOKED = re.compile(r"^/dev/fd/(\d+) .*: REVOKED$", re.MULTILINE)
 _TIMEOUT = 20
 _LIMIT = 1024 * 1024
+_REVOKED_LIMIT = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voters:
+    """Who may sign: the site's rules, the allowed_signers file as it was read once, and the keys that count no more."""
+
+    file: str
+    rules: Rules
+    data: bytes
+    signers: AllowedSigners
+    revoked: Revoked | None
+
+
+def voters(site: Site) -> Voters:
+    """Who may sign for a site. Raises ConfigError when it does not say so, or when one of its files cannot be read or understood: then nobody's word counts."""
+    if site.approval is None:
+        raise ConfigError("the site does not say who may approve", where=site.source, remedy="declare `approval:`")
+    path = site.root / site.approval.allowed_signers
+    data = read_allowed_signers(path)
+    signers = parse_allowed_signers(data, path)
+    revoked = None if site.approval.revoked is None else read_revoked(site.root / site.approval.revoked, signers)
+    return Voters(file=str(path), rules=site.approval, data=data, signers=signers, revoked=revoked)
 
 
 def read_allowed_signers(path: Path) -> bytes:
@@ -48,21 +76,71 @@ def parse_allowed_signers(data: bytes, path: Path) -> AllowedSigners:
     return AllowedSigners.parse(text, where=str(path))
 
 
-def verify(payload: bytes, signature: str, *, principal: str, allowed: bytes, at: datetime) -> SignatureSeen:
-    """Verify one SSH signature over `payload`, as it stands at the moment `at` (validity times of the allowed signers).
+def read_revoked(path: Path, signers: AllowedSigners) -> Revoked:
+    """The keys that count no more: a list of public keys, or an OpenSSH KRL. Raises ConfigError when it is not there, or cannot be read or understood."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_REVOKED_LIMIT + 1)
+    except OSError as error:
+        raise ConfigError(
+            "the revoked keys cannot be read",
+            where=str(path),
+            why=f"{error.strerror}; while nobody can say which keys are revoked, no signature counts",
+            remedy="put the file there (an empty one revokes nothing), or take `approval: revoked:` out of the site file",
+        ) from error
+    if len(data) > _REVOKED_LIMIT:
+        raise ConfigError("the list of revoked keys is larger than 16 MiB", where=str(path), remedy="make a KRL of it: ssh-keygen -k")
+    keys = _revoked_by_krl(data, path, signers) if data.startswith(KRL_MAGIC) else revoked_list(data, where=str(path))
+    return Revoked(file=str(path), data=data, keys=keys)
+
+
+def _revoked_by_krl(data: bytes, path: Path, signers: AllowedSigners) -> frozenset[str]:
+    """Which keys of allowed_signers a KRL revokes: `ssh-keygen -Q` alone can say."""
+    with ExitStack() as files:
+        krl = files.enter_context(_memory_file(data))
+        keys = {files.enter_context(_memory_file(signer.public.encode() + b"\n")): signer.key for signer in signers.signers}
+        code, out, err = _ssh_keygen(("-Q", "-f", f"/dev/fd/{krl}", *(f"/dev/fd/{key}" for key in keys)), b"", (krl, *keys))
+    if code not in (0, 1) or len(out.splitlines()) != len(keys):
+        raise ConfigError(
+            "this list of revoked keys cannot be understood",
+            where=str(path),
+            why=_last_line(err).replace(f"/dev/fd/{krl}", "it") or f"ssh-keygen -Q ended with {code}",
+            remedy="make it again: ssh-keygen -k -f FILE KEY.pub",
+        )
+    return frozenset(keys[int(found)] for found in _REVOKED.findall(out))
+
+
+def verify(payload: bytes, signature: str, *, principal: str, allowed: bytes, at: datetime, revoked: Revoked | None = None) -> SignatureSeen:
+    """Verify one SSH signature over `payload`, as it stands at the moment `at` (validity times of the allowed signers), by a key that is not revoked.
 
     A bad signature is an answer; raises CouldNotLook when `ssh-keygen` is missing or does not end.
     """
+    try:
+        said = Signature.parse(signature)
+    except ValueError as error:
+        return SignatureSeen(principal=principal, valid=False, why=str(error))
+    if said.fault:
+        return SignatureSeen(principal=principal, valid=False, key=said.key, why=said.fault)
+    if revoked is not None and said.key in revoked.keys:
+        return SignatureSeen(principal=principal, valid=False, key=said.key, why=f"its key is revoked ({revoked.file})")
     with ExitStack() as files:
         signers = files.enter_context(_memory_file(allowed))
-        signed = files.enter_context(_memory_file(signature.encode("utf-8", "replace")))
+        signed = files.enter_context(_memory_file(signature.encode("ascii")))
+        gone = () if revoked is None else (files.enter_context(_memory_file(revoked.data)),)
         # Local time without Z: a Z is only understood since OpenSSH 9.1.
         options = ("-n", NAMESPACE, "-I", principal, "-f", f"/dev/fd/{signers}", "-s", f"/dev/fd/{signed}", f"-Overify-time={at.astimezone():%Y%m%d%H%M%S}")
-        code, out, err = _ssh_keygen(("-Y", "verify", *options), payload, (signers, signed))
+        without = tuple(word for descriptor in gone for word in ("-r", f"/dev/fd/{descriptor}"))
+        code, out, err = _ssh_keygen(("-Y", "verify", *options, *without), payload, (signers, signed, *gone))
     good = _GOOD.search(out)
-    if code == 0 and good:
+    if code == 0 and good and good[1] == said.key:
         return SignatureSeen(principal=principal, valid=True, key=good[1])
-    return SignatureSeen(principal=principal, valid=False, why=_last_line(err) or _last_line(out) or f"ssh-keygen ended with {code}")
+    return SignatureSeen(principal=principal, valid=False, key=said.key, why=_complaint(out, err) or f"ssh-keygen ended with {code}")
+
+
+def _complaint(out: str, err: str) -> str:
+    """Why a signature does not verify: what was said of a line of allowed_signers says more than the last line does."""
+    found = _COMPLAINT.search(err)
+    return f"line {found[1]} of allowed_signers: {found[2]}" if found else _last_line(err) or _last_line(out)
 
 
 def key_fingerprint(path: Path) -> str:
@@ -90,12 +168,15 @@ class SigningKey:
     public: str = ""
 
 
-def signing_key(signers: AllowedSigners, *, wanted: Path | None, environ: Mapping[str, str]) -> SigningKey:
+def signing_key(signers: AllowedSigners, *, wanted: Path | None, environ: Mapping[str, str], revoked: Revoked | None = None) -> SigningKey:
     """The one key of this user that `allowed_signers` knows: `wanted`, or what the agent and ~/.ssh hold. Raises ApprovalError when it is none or several."""
+    gone = frozenset[str]() if revoked is None else revoked.keys
     if wanted is not None:
         signer = signers.by_key(key_fingerprint(wanted))
         if signer is None:
             raise ApprovalError("this key is not in allowed_signers", where=str(wanted), remedy="name a key that is, or have it added by the others")
+        if signer.key in gone:
+            raise _revoked_key(signer.principal, str(wanted), revoked)
         return SigningKey(
             principal=signer.principal, key=signer.key, path=wanted.with_suffix("") if wanted.suffix == ".pub" and wanted.with_suffix("").exists() else wanted
         )
@@ -107,6 +188,11 @@ def signing_key(signers: AllowedSigners, *, wanted: Path | None, environ: Mappin
             continue
         if signer is not None:
             found.setdefault(signer.key, SigningKey(principal=signer.principal, key=signer.key, path=path, public=public))
+    counting = {key: held for key, held in found.items() if key not in gone}
+    if found and not counting:
+        first = next(iter(found.values()))
+        raise _revoked_key(first.principal, str(first.path or "SSH agent"), revoked)
+    found = counting
     if len(found) == 1:
         return next(iter(found.values()))
     several = ", ".join(sorted(f"{key.principal} ({key.path or 'agent'})" for key in found.values()))
@@ -115,6 +201,11 @@ def signing_key(signers: AllowedSigners, *, wanted: Path | None, environ: Mappin
         why="" if found else "neither the SSH agent nor ~/.ssh holds a key that allowed_signers names",
         remedy="name one with --key FILE",
     )
+
+
+def _revoked_key(principal: str, where: str, revoked: Revoked | None) -> ApprovalError:
+    why = "" if revoked is None else f"{revoked.file} names it"
+    return ApprovalError(f"this key of {principal} is revoked", where=where, why=why, remedy="sign with another key, and have it added to allowed_signers")
 
 
 def agent_keys(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -95,9 +95,10 @@ def test_a_missing_ssh_keygen_is_said_to_be_missing(tmp_path: Path, monkeypatch:
     path = new_key(tmp_path)
     data = allowed(path)
     key = signing_key(people(data), wanted=path, environ=os.environ)
+    signature = sign(PAYLOAD, key, environ=os.environ)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CouldNotLook, match="cannot be verified"):
-        verify(PAYLOAD, "x", principal="anna", allowed=data, at=NOW)
+        verify(PAYLOAD, signature, principal="anna", allowed=data, at=NOW)
     with pytest.raises(ApprovalError, match="could not sign"):
         sign(PAYLOAD, key, environ={"PATH": str(tmp_path)})
 

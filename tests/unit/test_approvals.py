@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from interlock.config.actions import Approval as Rules
 from interlock.errors import ConfigError
 from interlock.facts import moments
-from interlock.facts.signers import AllowedSigners, SignatureSeen, fingerprint
+from interlock.facts.signers import AllowedSigners, SignatureSeen, fingerprint, revoked_list
 from interlock.facts.statements import Approval, ApprovalSeen, ForPlan
 from interlock.judge.agreement.plans import Approved, NotApproved, judge_approvals, judge_planner, self_approval_allowed
 
@@ -21,10 +21,21 @@ NOW = datetime(2026, 11, 20, 21, 0, 0, tzinfo=UTC)
 PLAN, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
 
+def wire(*parts: bytes) -> bytes:
+    """Strings as RFC 4251, 5 writes them."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
 def key_line(seed: str, kind: str = "ssh-ed25519") -> str:
     """A public key line that nobody has the private half of."""
-    blob = len(kind).to_bytes(4, "big") + kind.encode() + (32).to_bytes(4, "big") + seed.encode().ljust(32, b".")
-    return f"{kind} {base64.b64encode(blob).decode()}"
+    own = seed.encode().ljust(32, b".")
+    parts = {
+        "ssh-ed25519": (own,),
+        "ecdsa-sha2-nistp256": (b"nistp256", own),
+        "sk-ssh-ed25519@openssh.com": (own, b"ssh:"),
+        "ssh-rsa": (b"\x01\x00\x01", b"\0" + own.ljust(256, b"x")),
+    }
+    return f"{kind} {base64.b64encode(wire(kind.encode(), *parts[kind])).decode()}"
 
 
 KEYS = {name: fingerprint(key_line(name)) for name in ("anna", "bert", "carla", "mallory")}
@@ -234,6 +245,12 @@ def test_what_is_no_object_of_ours_is_no_approval(fields: object) -> None:
 # ---- who counts
 
 
+def short_rsa(bits: int) -> str:
+    """An RSA key line of so many bits."""
+    modulus = b"\0" + (1 << bits - 1).to_bytes(bits // 8, "big")
+    return f"ssh-rsa {base64.b64encode(wire(b'ssh-rsa', b'3', modulus)).decode()}"
+
+
 def test_each_line_is_a_person_and_other_namespaces_are_passed_over() -> None:
     text = f"""
 # people
@@ -267,6 +284,20 @@ anna@example.org {key_line("anna2", "ecdsa-sha2-nistp256")}
         ("anna ssh-ed25519 AAAA", "no ssh-ed25519"),
         (f"anna {key_line('x').replace('ssh-ed25519', 'ssh-rsa')}", "no ssh-rsa"),
         (f'anna namespaces="interlock {key_line("x")}', "neither a key type nor an option"),
+        (f"anna {short_rsa(1024)}", "its RSA key has 1024 bits, and needs 2048"),
+        (f"anna ssh-dss {base64.b64encode(wire(b'ssh-dss', b'p', b'q', b'g', b'y')).decode()}", "ssh-dss is no kind of key that counts"),
+        (f"anna ssh-ed25519 {base64.b64encode(wire(b'ssh-ed25519', b'k', b'more')).decode()}", "its key is no whole ssh-ed25519 key"),
+        (f"anna {key_line('x')[:-8]}", "it is cut off"),
+        (f"anna verify-required {key_line('x')}", "ssh-keygen knows no option verify-required here"),
+        (f'anna valid-before="soon" {key_line("x")}', "its valid-before 'soon' is no time"),
+        (f'anna valid-after="20260231Z" {key_line("x")}', "no time that there is"),
+        (f'anna valid-after="20270101",valid-before="20260101" {key_line("x")}', "its valid-before is not after its valid-after"),
+        (f'anna namespaces="git",namespaces="interlock" {key_line("x")}', "it has namespaces twice"),
+        (f'anna namespaces="inter*" {key_line("x")}', "its namespaces are a pattern"),
+        (f"anna namespaces {key_line('x')}", "namespaces has no value"),
+        (f"an\x1bna {key_line('x')}", "a character that does not show"),
+        (f"\ufeffanna {key_line('x')}", "a character that does not show"),
+        (f'an"na {key_line("x")}', "pattern or a list"),
     ],
 )
 def test_a_line_that_leaves_open_how_many_may_sign_is_refused_with_its_place(line: str, why: str) -> None:
@@ -280,6 +311,30 @@ def test_one_key_under_two_names_is_refused() -> None:
     with pytest.raises(ConfigError, match="who may approve") as caught:
         AllowedSigners.parse(f"anna {key_line('x')}\nbert {key_line('x')}\n", where="f")
     assert "anna on line 1" in str(caught.value)
+
+
+def test_one_key_on_two_lines_is_refused_also_under_one_name() -> None:
+    with pytest.raises(ConfigError, match="stands on line 1 already"):
+        AllowedSigners.parse(f'anna {key_line("x")}\nanna valid-before="20270101" {key_line("x")}\n', where="f")
+
+
+def test_lines_end_where_ssh_keygen_says_they_do() -> None:
+    """At a newline alone: what stands behind another separator in a comment is no line, and a file from another system is read as it is meant."""
+    people = AllowedSigners.parse(f"# old\u2028mallory {key_line('mallory')}\r\nanna {key_line('anna')}\r\n\r\n", where="f")
+    assert people.principals == {"anna"}
+    with pytest.raises(ConfigError, match="does not show"):
+        AllowedSigners.parse(f"anna {key_line('anna')}\rbert {key_line('bert')}\n", where="f")
+
+
+def test_a_list_of_revoked_keys_names_them_and_no_line_is_passed_over() -> None:
+    text = f"# gone\n{key_line('bert')} bert's old laptop\r\n\n{key_line('carla')}\n"
+    assert revoked_list(text.encode(), where="f") == {KEYS["bert"], KEYS["carla"]}
+    assert revoked_list(b"", where="f") == frozenset()
+    for line in (f"bert {key_line('bert')}", "SHA256:z790/o5racn2ZmDgm7z", "ssh-ed25519 AAAA", "serial: 7"):
+        with pytest.raises(ConfigError, match="f:2: this line revokes nothing"):
+            revoked_list(f"# gone\n{line}\n".encode(), where="f")
+    with pytest.raises(ConfigError, match="no UTF-8"):
+        revoked_list(b"\xff", where="f")
 
 
 def test_all_problems_are_told_at_once() -> None:
