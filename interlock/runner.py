@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from interlock.gate.decision import Open, Shut
 from interlock.gate.journal import Kind, Standing, State, Trail
 from interlock.gate.plan import FILE, CommandPlan
 from interlock.judge.agreement.plans import Approved
+from interlock.nouns import dataclass
 from interlock.observe.caller import who
 from interlock.observe.fingerprint import look_again
 

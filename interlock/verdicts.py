@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, Protocol
+
+from interlock.nouns import dataclass
 
 NONE_DECLARED = "none-declared"
 WHERE_LIMIT = 1000  # a verdict names at most this many places; details.jsonl has them all

@@ -13,12 +13,12 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import IO
 
 from interlock.act.outcome import StepFailed
 from interlock.act.private import write_whole
 from interlock.gate.plan import Compression
+from interlock.nouns import dataclass
 
 SUFFIX: dict[Compression, str] = {"zstd": ".tar.zst", "gzip": ".tar.gz"}
 COMPRESS: dict[Compression, tuple[str, ...]] = {"zstd": ("zstd", "-q", "-T0", "-3", "--check", "-c"), "gzip": ("gzip", "-1", "-c")}

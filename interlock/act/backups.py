@@ -13,7 +13,6 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -26,6 +25,7 @@ from interlock.facts import moments
 from interlock.facts.canonical import canonical
 from interlock.gate.journal import Result
 from interlock.gate.plan import BackupPlan, Directory
+from interlock.nouns import dataclass
 from interlock.observe.caller import who
 
 SCHEMA = "interlock/backup/1"

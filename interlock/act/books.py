@@ -9,7 +9,6 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +16,7 @@ from interlock.act.private import private_folder, read_private, sync_folder, wri
 from interlock.errors import EvidenceError, StaleError, UsageError
 from interlock.facts.canonical import canonical, digest
 from interlock.gate.plan import BLOBS, FILE, PLANNER, Plan
+from interlock.nouns import dataclass
 
 FOLDER = ".interlock"
 _PLAN_LIMIT = 256 * 1024 * 1024

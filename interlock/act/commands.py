@@ -16,13 +16,13 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from interlock.act.outcome import Bench, StepDone, StepFailed, Stream
 from interlock.gate.journal import Result, Spawned
 from interlock.gate.plan import CommandPlan
+from interlock.nouns import dataclass
 from interlock.observe.caller import boot_id, process_started
 
 TAIL = 4096  # bytes kept of each output

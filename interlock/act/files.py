@@ -12,7 +12,6 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from interlock.act.outcome import Bench, StepDone, StepFailed
@@ -21,6 +20,7 @@ from interlock.errors import InterlockError
 from interlock.facts.canonical import digest
 from interlock.gate.journal import Result
 from interlock.gate.plan import EnvPatchPlan, FilesPlan, OldFile, TargetPlan
+from interlock.nouns import dataclass
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 LIMIT = 256 * 1024 * 1024  # of one file

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -20,6 +20,7 @@ from typing import Self
 from interlock.act.private import FILE_MODE, write_whole
 from interlock.errors import LockHeld
 from interlock.facts import moments
+from interlock.nouns import dataclass
 
 NAME = "lock"
 _LIMIT = 4096

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from interlock.gate.clearance import Clearance
 from interlock.gate.journal import Result, Spawned
 from interlock.gate.plan import TargetPlan
+from interlock.nouns import dataclass
 
 
 class Stream(Protocol):

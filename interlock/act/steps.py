@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, assert_never
 
 from interlock.act.backups import do_backup, undo_backup
@@ -28,6 +27,7 @@ from interlock.gate.plan import (
     StepPlan,
     VerifyPlan,
 )
+from interlock.nouns import dataclass
 from interlock.verdicts import Outcome
 
 

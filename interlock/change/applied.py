@@ -10,7 +10,6 @@ import dataclasses
 import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -23,6 +22,7 @@ from interlock.evidence.folder import DETAILS, LoadedRun, latest
 from interlock.evidence.publish import Findings, write_run
 from interlock.evidence.record import DetailsDigest, FactsDigest, PlanReference, Record
 from interlock.facts import moments
+from interlock.nouns import dataclass
 from interlock.verdicts import Pair
 
 

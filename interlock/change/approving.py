@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import assert_never
@@ -25,6 +24,7 @@ from interlock.gate.clearance import OperatorPresent
 from interlock.gate.journal import Kind, Standing, State, Trail
 from interlock.gate.plan import PLANNER, ApprovalPlan
 from interlock.judge.agreement.plans import CLOCK_SKEW, Approved, NotApproved, judge_approvals, judge_planner, self_approval_allowed
+from interlock.nouns import dataclass
 from interlock.observe.caller import who
 from interlock.observe.signatures import SigningKey, parse_allowed_signers, read_allowed_signers, signing_key, verify
 

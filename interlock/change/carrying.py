@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -38,6 +37,7 @@ from interlock.gate.journal import End, Kind, Result, Spawned, State
 from interlock.gate.plan import FILE as PLAN_FILE
 from interlock.gate.plan import ApprovalPlan, StepPlan, changes, has_undo, moved
 from interlock.judge.agreement.plans import NotApproved
+from interlock.nouns import dataclass
 from interlock.observe.caller import who
 from interlock.observe.fingerprint import look_again, mounts_of
 from interlock.verdicts import When

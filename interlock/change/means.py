@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
@@ -19,6 +18,7 @@ from interlock.evidence.redact import Redactor
 from interlock.evidence.visible import visible
 from interlock.facts.callers import CallerFacts
 from interlock.gate.decision import NOT_RUN, Open, Reason, Shut
+from interlock.nouns import dataclass
 from interlock.observe.caller import caller_facts
 from interlock.verdicts import When
 

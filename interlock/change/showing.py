@@ -10,7 +10,6 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, assert_never
 
 from interlock.act.books import StoredPlan
@@ -41,6 +40,7 @@ from interlock.gate.plan import (
     VerifyPlan,
     has_undo,
 )
+from interlock.nouns import dataclass
 from interlock.observe.tree import Tree
 from interlock.render import render_instance
 

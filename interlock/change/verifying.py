@@ -5,12 +5,12 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from interlock.config.models import Site
 from interlock.errors import CouldNotLook
 from interlock.judge import catalogue, guarded
+from interlock.nouns import dataclass
 from interlock.observe.hosts import observe
 from interlock.observe.tree import Tree
 from interlock.observe.world import LIVE_GATES, World, looks_for, observer

@@ -6,13 +6,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from interlock.config.models import Site
 from interlock.errors import CouldNotLook
 from interlock.gate.required import absence, asked, with_subjects
 from interlock.judge import catalogue, guarded
+from interlock.nouns import dataclass
 from interlock.observe.hosts import observe
 from interlock.observe.tree import Tree
 from interlock.observe.world import World, looks_for, observer

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from interlock.commands.placing import draft_of, put, write_draft
 from interlock.discover.document import From, Offer, is_only_offered, render
 from interlock.discover.whole import Discovered, discover
 from interlock.errors import InterlockError, UsageError
+from interlock.nouns import dataclass
 from interlock.observe.chains import compose_files
 from interlock.observe.tree import Tree
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from interlock.config.reading import read_regular_file
 from interlock.config.refusal import dotted
 from interlock.config.yamltext import SITE, KeyPath, Positions, read_yaml
 from interlock.errors import ApprovalError, CouldNotLook, UsageError
+from interlock.nouns import dataclass
 
 MARK = "unconfirmed"
 QUESTION = "is it right? y = yes, take the mark away; n = leave it; q = stop here: "

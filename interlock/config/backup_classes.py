@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
 from interlock.config.models import BackupClass, ClassRule, Site
+from interlock.nouns import dataclass
 
 DEFAULT_CLASS = BackupClass.E
 USUAL: tuple[tuple[str, BackupClass], ...] = (

@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +14,7 @@ from interlock.config.reading import read_regular_file
 from interlock.config.refusal import Refusal, did_you_mean, dotted
 from interlock.config.yamltext import SITE, Fault, KeyPath, Positions, read_yaml, say_type
 from interlock.errors import ConfigError, WaiverError
+from interlock.nouns import dataclass
 
 _TEXTS = ("guardrail", "subject", "reason", "owner", "ticket", "approver")
 _REQUIRED = (*_TEXTS, "fingerprint", "expires_at")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from interlock.nouns import dataclass
 
 Scalar = str | bool | int | float | None
 

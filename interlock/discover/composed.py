@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from interlock.config.discover import Files
 from interlock.config.yamlnodes import Node
@@ -18,6 +18,7 @@ from interlock.config.yamltext import COMPOSE, YamlText, read_yaml
 from interlock.errors import CouldNotLook
 from interlock.facts.dotenv import EnvFile
 from interlock.facts.substitution import SubstitutionError, substitute
+from interlock.nouns import dataclass
 
 ENGINE_ROOT = "/var/lib/docker/volumes"
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from interlock.discover.composed import ENGINE_ROOT, Composition, Described, Mounted
 from interlock.discover.document import MISSING, From, Offer, may_be_written
 from interlock.discover.variables import Known
+from interlock.nouns import dataclass
 
 _ENGINES = (
     ("A", re.compile(r"(?<![a-z])(?:postgres(?:ql)?|postgis|pgvector|timescaledb|cnpg|spilo)(?![a-z])")),

@@ -8,10 +8,11 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from interlock.discover.composed import Composition
+from interlock.nouns import dataclass
 
 _STATE_NAME = re.compile(r"(?:[A-Z][A-Z0-9]*_)*(?:STATE|DATA)_?(?:DIR|DIRECTORY|PATH|ROOT|HOME|LOCATION)")
 _WORDS = ("STATE", "DATA")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from interlock.discover.document import MISSING, From, Offer, is_only_offered, m
 from interlock.discover.variables import DiskLine, Known, StateVariable, Text, backups_root, disks, stack_directory, state_variable
 from interlock.errors import ConfigError, CouldNotLook
 from interlock.facts.chains import FoundChain
+from interlock.nouns import dataclass
 from interlock.observe.chains import discover_chains
 from interlock.observe.starters import Found as Automatic
 from interlock.observe.starters import find

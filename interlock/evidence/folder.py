@@ -14,7 +14,6 @@ import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +23,7 @@ from interlock.errors import EvidenceError
 from interlock.evidence.details import Details, details_of
 from interlock.evidence.files import DIRECTORY, create_private, digest_of, open_to_read, unwritable, write_all
 from interlock.evidence.record import Decision, Record
+from interlock.nouns import dataclass
 
 RECORD, DETAILS, FACTS, JUNIT, SUMMARY, SUMS = "record.json", "details.jsonl", "facts.json", "junit.xml", "summary.md", "SHA256SUMS"
 ALLURE = "allure-results"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from interlock.errors import EvidenceError
@@ -11,6 +11,7 @@ from interlock.evidence import allure, junit, markdown
 from interlock.evidence.details import concatenate, details_of
 from interlock.evidence.folder import ALLURE, DETAILS, FACTS, JUNIT, RECORD, SUMMARY, LoadedRun, RunFolder
 from interlock.evidence.record import DetailsDigest, FactsDigest, Record, in_order
+from interlock.nouns import dataclass
 from interlock.verdicts import Pair, Verdict
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -21,6 +21,7 @@ from interlock.evidence.codec import JsonObject, Misfit
 from interlock.evidence.redact import PATTERNS_ONLY
 from interlock.facts import moments
 from interlock.gate.decision import Open, Reason, Shut
+from interlock.nouns import dataclass
 from interlock.verdicts import WHERE_LIMIT, Outcome, Pair, Place, Severity, Tally, Verdict, When, fingerprint
 
 SCHEMA = "interlock/record/1"

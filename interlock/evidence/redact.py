@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
+
+from interlock.nouns import dataclass
 
 HIDDEN = "***"
 SHORTEST = 4  # characters of a declared secret, or of one form of it

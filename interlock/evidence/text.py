@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TextIO
 
@@ -28,6 +27,7 @@ from interlock.evidence.wording import (
     tally_in_words,
 )
 from interlock.gate.decision import BROKEN, NOT_RUN, UNPROVEN, Reason
+from interlock.nouns import dataclass
 from interlock.verdicts import NONE_DECLARED, Outcome, Pair, Severity, Verdict
 
 REASONS_SHOWN = 5

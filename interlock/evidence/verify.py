@@ -11,7 +11,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from interlock import __version__
@@ -24,6 +24,7 @@ from interlock.evidence.record import Decision, Record, places
 from interlock.evidence.wording import number
 from interlock.gate.decision import BROKEN, NOT_RUN, UNPROVEN, Open, Shut, decide, worst
 from interlock.gate.required import Expected
+from interlock.nouns import dataclass
 from interlock.verdicts import Counts, Outcome, Pair, Tally, Verdict, fingerprint
 
 Decide = Callable[[Record], Open | Shut]

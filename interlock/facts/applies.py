@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
 from interlock.facts.backup_writers import listed
+from interlock.nouns import dataclass
 
 Argv = Sequence[str]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from interlock.nouns import dataclass
 
 ISSUE_NAME = "issue "  # and the number: what a subject is called
 

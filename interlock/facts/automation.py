@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import pairwise
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from interlock.facts.calls import Calls, Files, Found, Hop, Place, Reached, Star
 from interlock.facts.conditions import may_run, runs_after_failure
 from interlock.facts.cron import Crontab, parse_crontab
 from interlock.facts.workflows import CALLED, HUMAN, Job, NotWorkflow, RunnerKind, Step, Trigger, Workflow, fill, runner_kind
+from interlock.nouns import dataclass
 
 DEEPEST_WORKFLOWS = 5  # reusable workflows and composite actions inside of each other; GitHub allows four
 

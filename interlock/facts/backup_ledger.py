@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from interlock.facts.backup_tools import Emission, Made, Making, ModeChange
 from interlock.facts.backup_writers import (
@@ -26,6 +26,7 @@ from interlock.facts.backup_writers import (
     names_a_backup_file,
     says_backup,
 )
+from interlock.nouns import dataclass
 
 
 @dataclass(slots=True, kw_only=True)

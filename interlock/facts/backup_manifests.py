@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from interlock.facts.looks import Examined
+from interlock.nouns import dataclass
 
 SCHEMA = "interlock/backup/1"
 _LAST_SECOND = 253_402_300_799  # of the year 9999: a damaged inode can say anything

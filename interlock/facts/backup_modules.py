@@ -8,11 +8,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from interlock.facts.backup_writers import listed
+from interlock.nouns import dataclass
 
 
 class Statefulness(StrEnum):

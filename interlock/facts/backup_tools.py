@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from itertools import pairwise
 from typing import Self
 
 from interlock.facts.backup_writers import UNKNOWN, Followed, listed, readable
+from interlock.nouns import dataclass
 
 Argv = Sequence[Followed]
 

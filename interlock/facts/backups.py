@@ -9,12 +9,12 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from interlock.errors import CouldNotLook
 from interlock.facts.backup_writers import WriterScript
 from interlock.facts.looks import Entry, Examined, Listing, StatAnswer
+from interlock.nouns import dataclass
 
 MOST_ENTRIES = 200_000  # of a module's directories that are looked at for its last change
 

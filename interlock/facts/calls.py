@@ -14,7 +14,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Protocol
@@ -48,6 +48,7 @@ from interlock.facts.shell import (
     parse,
     walk,
 )
+from interlock.nouns import dataclass
 
 DEEPEST = 14  # calls inside calls; what goes deeper calls itself in circles
 MOST_COMMANDS = 10_000  # of one start; a script that runs more does not end

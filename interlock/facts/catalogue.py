@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
+
+from interlock.nouns import dataclass
 
 PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_$]*")
 MAINTAIN = "MAINTAIN"  # a privilege that servers before 17 do not have

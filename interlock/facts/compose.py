@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from interlock.facts.chains import Source
 from interlock.facts.refusals import Refusal
 from interlock.facts.stack import ServiceMount, Stack
+from interlock.nouns import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from interlock.nouns import dataclass
 
 DISPATCHED = frozenset({"workflow_dispatch", "repository_dispatch"})
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeGuard
 
 from interlock.facts import pythoncode
+from interlock.nouns import dataclass
 
 COUNT = re.compile(r"\bselect\s+count\s*\(", re.IGNORECASE)
 _COUNT_BYTES = re.compile(rb"\bselect\s+count\s*\(", re.IGNORECASE)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from interlock.nouns import dataclass
 
 NICKNAMES = frozenset({"@reboot", "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"})
 RUN_PARTS = re.compile(r"[A-Za-z0-9_-]+")  # what run-parts(8) takes for a name: no dot

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Self
 
 from interlock.errors import CouldNotLook
+from interlock.nouns import dataclass
 
 _ANONYMOUS = re.compile("[0-9a-f]{64}")
 _EVERYWHERE = "0.0.0.0"  # noqa: S104, this is how the engine says it

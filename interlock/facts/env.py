@@ -4,9 +4,10 @@ texts."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from interlock.facts.substitution import Fault, SubstitutionError, expand, references
+from interlock.nouns import dataclass
 
 # What the session, the runner or compose itself gives. Not UID and GID: a shell has them, and hands them on to nobody.
 ALWAYS_DEFINED = frozenset(

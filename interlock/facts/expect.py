@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from interlock.facts.looks import StatAnswer
+from interlock.nouns import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from interlock.errors import CouldNotLook
+from interlock.nouns import dataclass
 
 REFUSED = "refused:"  # how the names of subjects begin that are addresses; no name of a site file can
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 from interlock.facts.automation import Sources
 from interlock.facts.calls import Calls, Place, Start
 from interlock.facts.workflows import Job, NotWorkflow, Step, Workflow, fill
+from interlock.nouns import dataclass
 
 MARKS = frozenset({"static", "preflight"})
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 from interlock.facts.expect import HttpSeen
 from interlock.facts.placeholders import VALUES, Asked
 from interlock.facts.shell import Command, parse
 from interlock.facts.stack import Service, Stack
+from interlock.nouns import dataclass
 
 _URL = re.compile(r"https?://[^\s'\"`)\\<>|;]+")
 _BARE = re.compile(r"(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.-]+)(?::\d{1,5})?(?:/[^\s]*)?")

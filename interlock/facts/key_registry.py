@@ -10,9 +10,9 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from interlock.facts import pythoncode
+from interlock.nouns import dataclass
 
 _MODEL = b"__tablename__"
 _KEY_WORD = re.compile(rb"(?<![A-Za-z])pks?(?![A-Za-z])|primary_?key|conflict_?col|key_?col", re.IGNORECASE)

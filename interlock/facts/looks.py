@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from stat import S_ISDIR
 from typing import NamedTuple
 
 from interlock.errors import CouldNotLook
+from interlock.nouns import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from interlock.nouns import dataclass
 
 MOST_EXPANSIONS = 20
 

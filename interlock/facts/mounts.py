@@ -10,13 +10,13 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Self
 
 from interlock.errors import CouldNotLook
 from interlock.facts.looks import Entry, Listing, SpaceAnswer
 from interlock.facts.stack import Service
+from interlock.nouns import dataclass
 
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 _PROPAGATION = ("shared", "master", "propagate_from", "unbindable")

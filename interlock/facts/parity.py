@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from interlock.facts.catalogue import Catalogue, dotted
+from interlock.nouns import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

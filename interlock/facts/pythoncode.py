@@ -10,8 +10,9 @@ import re
 import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
 from typing import cast
+
+from interlock.nouns import dataclass
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 

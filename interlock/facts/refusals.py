@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from interlock.nouns import dataclass
 
 Path = tuple[str | int, ...]
 PLACEHOLDER_LENGTH = 4  # shorter values than this hide nothing, and would hide half of the message

@@ -9,7 +9,6 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
@@ -17,6 +16,7 @@ from interlock.facts.engine import Container, Engine
 from interlock.facts.known_images import recognise
 from interlock.facts.mounts import Mount, MountTable, is_below
 from interlock.facts.stack import Service, ServiceMount, Stack
+from interlock.nouns import dataclass
 
 SERVER = "server:"  # how the names of subjects begin that are database servers; no name of a site file can
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from interlock.errors import ConfigError
@@ -16,6 +16,7 @@ from interlock.facts.dotenv import EnvFile
 from interlock.facts.looks import SecretAnswer, StatAnswer
 from interlock.facts.stack import Service
 from interlock.facts.substitution import Fault, SubstitutionError, substitute
+from interlock.nouns import dataclass
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from interlock.facts.pythoncode import Module, NotPython, parse
+from interlock.nouns import dataclass
 
 _READS = frozenset({"os.environ.get", "os.getenv", "environ.get", "getenv"})
 _SETS_DEFAULT = frozenset({"os.environ.setdefault", "environ.setdefault"})

@@ -6,13 +6,13 @@ most once, and the journal remembers it. `interlock.observe.signatures` verifies
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
 from interlock.facts import moments
 from interlock.facts.canonical import canonical, is_digest
 from interlock.facts.signers import SignatureSeen
+from interlock.nouns import dataclass
 
 SCHEMA = "interlock/approval/1"
 PURPOSE_APPLY = "apply"

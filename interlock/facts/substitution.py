@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, assert_never
 
 from interlock.errors import ConfigError
+from interlock.nouns import dataclass
 
 MAX_DEPTH = 50  # of references inside defaults; each level costs a frame of Python's stack
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
 from interlock.facts.differences import lines_of
 from interlock.facts.looks import StatAnswer
 from interlock.facts.substitution import Piece
+from interlock.nouns import dataclass
 
 HIDDEN = b"***"
 SHORTEST_FOUND = 4  # of a secret, as `interlock.evidence.redact` has it: shorter ones stand in every other line by chance

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, Protocol
+
+from interlock.nouns import dataclass
 
 FOLDERS = (".github/workflows", ".forgejo/workflows", ".gitea/workflows")
 HUMAN = frozenset({"workflow_dispatch"})

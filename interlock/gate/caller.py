@@ -7,9 +7,9 @@ A second belt behind the signature, without an option to take it off: nothing ap
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
 
 from interlock.facts.callers import CallerFacts, Process
+from interlock.nouns import dataclass
 
 # Set by the runner itself for each job; nobody exports these in a shell.
 CI_VARIABLES = {

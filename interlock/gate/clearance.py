@@ -6,7 +6,6 @@ one, and `tests/unit/test_clearance.py` shows by mypy and by reading the tree th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Never, NoReturn, SupportsIndex, final
 
@@ -14,6 +13,7 @@ from interlock.errors import ApprovalError, StaleError
 from interlock.facts import moments
 from interlock.gate.decision import Open
 from interlock.judge.agreement.plans import CLOCK_SKEW, Approved
+from interlock.nouns import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
 from interlock.gate.required import Expected
+from interlock.nouns import dataclass
 from interlock.verdicts import Outcome, Pair, Verdict
 
 BROKEN, NOT_RUN, UNPROVEN, WAIVER = 1, 10, 11, 12

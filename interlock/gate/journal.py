@@ -8,7 +8,7 @@ missed too. What this cannot show is a forger who may write both files: the evid
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self, assert_never
@@ -16,6 +16,7 @@ from typing import Any, Self, assert_never
 from interlock.errors import EvidenceError
 from interlock.facts import moments
 from interlock.facts.canonical import canonical, digest, is_digest, parse_canonical
+from interlock.nouns import dataclass
 
 SCHEMA = "interlock/journal/1"
 _HEAD_BYTES = 256

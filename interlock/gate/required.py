@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from interlock.config.actions import Action
 from interlock.config.models import Site
 from interlock.config.scalars import HEADLINE_FAMILIES, LOCAL
 from interlock.errors import UsageError
+from interlock.nouns import dataclass
 from interlock.verdicts import NONE_DECLARED, Guardrail, Outcome, Pair, Severity, Subject, When
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from interlock.config.waivers import Waiver
 from interlock.gate.decision import WAIVER, Reason
+from interlock.nouns import dataclass
 from interlock.verdicts import Detail, Guardrail, Pair
 
 LONGEST = timedelta(days=90)

@@ -9,7 +9,6 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from interlock.evidence.folder import LoadedRun, load_run, runs
 from interlock.evidence.record import Record
 from interlock.evidence.verify import verify_run
 from interlock.gaterun.run import GateRequest, required_of
+from interlock.nouns import dataclass
 from interlock.observe.own_checks import own_checks
 from interlock.verdicts import Pair, When
 

@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,7 @@ from interlock.gate.decision import Open, Shut, decide, worst
 from interlock.gate.required import Absence, Expected, absence, asked, expected, expected_own, required, with_subjects
 from interlock.gate.waivers import Waivers, judge_waivers
 from interlock.judge import catalogue, gate_names
+from interlock.nouns import dataclass
 from interlock.observe.own_checks import OwnCheck, own_checks
 from interlock.observe.scripts import with_found_scripts
 from interlock.observe.tree import Tree

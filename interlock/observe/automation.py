@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 
 from interlock.config.forges import Forge, ForgeKind
@@ -27,6 +27,7 @@ from interlock.facts.cron import RUN_PARTS, Crontab, is_crontab_path, is_system_
 from interlock.facts.gate_workflow import GateWorkflow, NoGateWorkflow, Protection, check_names, gate_steps
 from interlock.facts.looks import Look, ReadFolder
 from interlock.facts.workflows import CALLED, NotWorkflow, Step, Workflow, parse_composite, parse_workflow
+from interlock.nouns import dataclass
 from interlock.observe import forge as forges
 from interlock.observe.starters import SCRIPT, find, runs_gate
 from interlock.observe.tree import Tree

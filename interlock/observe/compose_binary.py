@@ -12,11 +12,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from interlock.errors import CouldNotLook
+from interlock.nouns import dataclass
 
 PROGRAM = "docker-compose"
 NAMED_BY = "INTERLOCK_COMPOSE"

@@ -9,7 +9,6 @@ import shlex
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, assert_never
 from interlock.config.models import Host, Ssh
 from interlock.errors import CouldNotLook
 from interlock.facts.looks import Engine, Examine, List, Look, Mounts, ReadFile, ReadFolder, Secret, Space, Stat, User, Walk
+from interlock.nouns import dataclass
 from interlock.observe import probe, wire
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from interlock.config.models import Expect, ExpectHttp, Site
@@ -14,6 +14,7 @@ from interlock.config.scalars import LOCAL
 from interlock.errors import CouldNotLook
 from interlock.facts.expect import CommandSeen, FileSeen, HttpSeen, PortSeen, SqlSeen
 from interlock.facts.looks import Look, ReadFile, Stat, User
+from interlock.nouns import dataclass
 from interlock.observe.postgres import Access, reading
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject

@@ -12,7 +12,6 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +19,7 @@ from interlock.config.forges import Forge, ForgeKind, Tracker
 from interlock.errors import CouldNotLook
 from interlock.facts.approval import Issue
 from interlock.facts.gate_workflow import Protection
+from interlock.nouns import dataclass
 
 TIMEOUT_S = 10  # of the whole answer, however slowly it drips
 MOST_BYTES = 2_000_000

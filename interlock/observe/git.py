@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 from interlock.errors import CouldNotLook
 from interlock.facts.backups import LastChange
+from interlock.nouns import dataclass
 
 TIMEOUT_S = 10
 

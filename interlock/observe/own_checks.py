@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from interlock.errors import ConfigError
+from interlock.nouns import dataclass
 from interlock.verdicts import When
 
 BY_DEFAULT = frozenset({When.PREFLIGHT, When.POSTFLIGHT})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from interlock.config.discover import sort
@@ -18,6 +18,7 @@ from interlock.facts.catalogue import Catalogue, Server, dotted
 from interlock.facts.count_checks import CountChecks, count_checks
 from interlock.facts.key_registry import KeyLists, MappedTable, key_lists, mapped_tables
 from interlock.facts.parity import DatabaseCopy, Ignored, Side, TableRows, ignored_because
+from interlock.nouns import dataclass
 from interlock.observe.catalogue import OLDEST, PINS, read_catalogue, read_server
 from interlock.observe.postgres import CANCELED, DENIED, LOCKED, Access, Session, StatementRefused, reading
 from interlock.observe.world import Observer, World

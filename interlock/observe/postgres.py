@@ -12,10 +12,11 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from interlock.errors import CouldNotLook
+from interlock.nouns import dataclass
 
 GRACE_S = 3  # how much longer than its own limit a server is waited for
 LOCK_LIMIT_S = 5  # a table that somebody alters is not waited for: whoever comes next would wait behind us

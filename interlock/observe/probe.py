@@ -1133,7 +1133,7 @@ def look_engine(path: "bytes", variables: "list[str]", until: "float") -> "bytes
     try:
         version = asking("/version")
         containers = [asking("/containers/" + one["Id"] + "/json", may_be_gone=True) for one in asking("/containers/json?all=1")]
-        volumes = asking("/volumes")["Volumes"] or []
+        volumes = sorted(asking("/volumes")["Volumes"] or [], key=lambda one: str(one["Name"]))  # the engine has them in no order
         said = {
             "version": {"Version": version["Version"]},
             "containers": [_reduced_container(one, frozenset(variables)) for one in containers if one is not None],

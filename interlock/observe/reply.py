@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from interlock.errors import CouldNotLook
 from interlock.facts.looks import Answer, FailedLook, Listing, Look, ReadFile, Walk
+from interlock.nouns import dataclass
 from interlock.observe import probe, wire
 
 NOISE_LIMIT = 64 * 1024

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from interlock.errors import CouldNotLook
 from interlock.facts.looks import HostFacts, Look
+from interlock.nouns import dataclass
 from interlock.observe.tree import Tree
 from interlock.verdicts import Guardrail, Subject, When
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from interlock.config.yamlnodes import COMPOSE, KeyPath, Positions
 from interlock.config.yamltext import YamlText, read_yaml
 from interlock.errors import CouldNotLook
 from interlock.facts.placeholders import placeholders
 from interlock.facts.stack import Stack
+from interlock.nouns import dataclass
 from interlock.observe.stack import chain_values, scalars
 from interlock.observe.world import World
 

@@ -10,10 +10,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from interlock.evidence.record import Record
+from interlock.nouns import dataclass
 from interlock.verdicts import Outcome, Verdict
 
 

@@ -6,13 +6,13 @@ This guards against accidents and haste, not against somebody who holds the appr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from interlock.config.actions import Approval as Rules
 from interlock.facts import moments
 from interlock.facts.signers import AllowedSigners
 from interlock.facts.statements import PURPOSE_PLAN, Approval, ApprovalSeen, ForPlan
+from interlock.nouns import dataclass
 
 CLOCK_SKEW = timedelta(minutes=2)  # of two machines that both keep time
 

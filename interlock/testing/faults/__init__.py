@@ -8,13 +8,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from interlock.config.scalars import DECLARED_BY, HEADLINE_FAMILIES
+from interlock.nouns import dataclass
 from interlock.verdicts import When
 
 UNREACHABLE = {"ssh": {"destination": "nobody@127.0.0.1", "port": 1}, "timeout": 5}
