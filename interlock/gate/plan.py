@@ -7,7 +7,7 @@ content without secrets lies beside it in `blobs/`, the rest is rendered again a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -147,39 +147,77 @@ class InputFile(Part):
 
 class ImagePlan(Part):
     """The image of a service: what its compose file calls it, the id that this host has for that name now (empty: none), and the digest that the registry
-    had for it when the plan was made (empty: nobody could say)."""
+    had for it when the plan was made (empty: nobody could say). `by` is the verb of this plan that brings it, empty where it is used as it is."""
 
     service: str
     reference: str
     id: str
     digest: str
+    by: Literal["", "pull", "build"] = ""
 
 
 class ContainerPlan(Part):
-    """A container of the chain as it was: its service, id, image id, and whether it ran."""
+    """A container of the project as it was: its service, id, image id, and whether it ran. `same`: the chain as it is now would make this very container
+    again. `anonymous` are the places in it that lie on volumes without a name, which nobody finds again once it is removed."""
 
     service: str
     id: str
     image: str
     running: bool
+    same: bool
+    anonymous: tuple[str, ...] = ()
 
 
 class ComposePlan(StepPart):
-    """Let docker compose work on a chain. Paths are absolute on `host`; `model` is the digest of the resolved chain. Timeout in seconds."""
+    """Let docker compose work on a chain, on the engine behind a socket. Paths are absolute on `host`; without env files none is read.
+
+    `program` is the docker compose that does it, of this `version`. `model` is the digest of the chain as it is resolved right before this step, `before`
+    as it was when the plan was made (None: it could not be resolved then). `whole`: the services are all that the chain has. `containers` are those of the
+    whole project, `volumes` and `networks` the names of those that it had. Timeout in seconds.
+    """
 
     kind: Literal["compose"] = "compose"
     run: ComposeVerb
     host: str = LOCAL
+    engine: str
+    program: str
+    version: str
     chain: str
     project: str
     directory: str
     files: tuple[str, ...]
     env_files: tuple[str, ...]
     services: tuple[str, ...]
+    whole: bool
     model: Digest
+    before: Digest | None
     images: tuple[ImagePlan, ...]
     containers: tuple[ContainerPlan, ...]
+    volumes: tuple[str, ...]
+    networks: tuple[str, ...]
     timeout: int
+
+    def containers_of(self, service: str) -> tuple[ContainerPlan, ...]:
+        """Those of one service, as they were."""
+        return tuple(container for container in self.containers if container.service == service)
+
+    @property
+    def touched(self) -> tuple[ContainerPlan, ...]:
+        """The containers of the services that this step is about."""
+        return tuple(container for container in self.containers if container.service in self.services)
+
+    @property
+    def comes_back(self) -> bool:
+        """True when images and containers can come back as they were: those that are made again must be made from what is known."""
+        match self.run:
+            case ComposeVerb.PULL | ComposeVerb.BUILD | ComposeVerb.START | ComposeVerb.STOP:
+                return True
+            case ComposeVerb.UP:
+                return not self.touched or (self.before is not None and all(container.same for container in self.touched))
+            case ComposeVerb.DOWN:
+                return not self.touched or (self.before is not None and all(container.same and not container.anonymous for container in self.touched))
+            case _:
+                assert_never(self.run)
 
 
 class CommandPlan(StepPart):
@@ -302,7 +340,17 @@ def changes(step: StepPlan) -> bool:
 
 def has_undo(step: StepPlan) -> bool:
     """True when everything that the step may change can be put back."""
-    return not isinstance(step, CommandPlan) or step.undo is not None
+    match step:
+        case CommandPlan():
+            return step.undo is not None
+        case ComposePlan():
+            return step.comes_back
+        case EndpointPlan():
+            return has_undo(step.switch)
+        case BackupPlan() | FilesPlan() | EnvPatchPlan() | VerifyPlan() | GatePlan() | ApprovalPlan():
+            return True
+        case _:
+            assert_never(step)
 
 
 def moved(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
