@@ -1232,7 +1232,7 @@ def _reduced_mounts(mounts: "list[dict[str, Any]]", memory: "dict[str, str]") ->
             "RW": bool(mount["RW"]),
             "Propagation": mount.get("Propagation") or "",
         }
-        for mount in mounts
+        for mount in sorted(mounts, key=lambda one: str(one["Destination"]))
     ]
     listed = {mount["Destination"] for mount in found}
     return found + [
