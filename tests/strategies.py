@@ -818,3 +818,36 @@ def expressions() -> SearchStrategy[tuple[str, str]]:
         )
 
     return st.recursive(leaf, deeper, max_leaves=8)
+
+
+# ---- facts/env_patches.py
+
+_VALUE_TOKENS = (
+    *("a", "x y", " ", "\t", "\n", "\r\n", "\r", "'", '"', "$", "$$", "${A}", "$HOME", "${", "}", "#", " #", "\\", "\\n", "\\0123", "\\'", '\\"'),
+    *("=", ":", "%", "é", "\xa0", "\x85", "\u2003", "\ufeff", "\U0001f600", "`id`", ";", "&", "postgres://u:p@h/d", "{}", "\x07", "\v", "\f", "export ", "A=1"),
+)
+
+
+def env_values() -> SearchStrategy[str]:
+    """What somebody may want a variable to be: any text, but mostly what is dangerous in an env file."""
+    any_text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+    return st.one_of(st.lists(st.sampled_from(_VALUE_TOKENS), max_size=6).map("".join), any_text)
+
+
+@composite
+def patchable_env_files(draw: DrawFn) -> bytes:
+    """Env files as people write them: comments, blank lines, every quote, names twice and alone, either line end, none at the end, a byte order mark."""
+    names = st.sampled_from(["A", "B", "FOO", "_x", "lower.case-1"])
+    bare = st.sampled_from(["1", "", "some words", "http://h:1/?a=b&c", "$A", "${B:-x}", "a$$b", "x#y", "it's", "{}"])
+    inside = st.sampled_from(["1", "", "a # b", "$A", "one\ntwo", "\\\\", "a\\nb", "\\$5", "é"])
+    value = st.one_of(bare, inside.map("'{}'".format), inside.map('"{}"'.format))
+    statement = st.builds("{}{}{}{}".format, st.sampled_from(["", "", "export ", "  "]), names, st.sampled_from(["=", "=", " = ", ":"]), value)
+    line = st.one_of(
+        st.builds("{}{}".format, statement, st.sampled_from(["", "", "  # why", " \t"])), st.sampled_from(["", "# a comment", "#A=1", "FOO", "export B"])
+    )
+    end = draw(st.sampled_from(["\n", "\r\n"]))
+    lines = draw(st.lists(line, max_size=6))
+    text = draw(st.sampled_from(["", "", "\ufeff"])) + "".join(line + end for line in lines)
+    if lines and "=" in lines[-1] and draw(st.booleans()):
+        text = text.removesuffix(end)
+    return text.encode()

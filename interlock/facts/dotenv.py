@@ -39,6 +39,17 @@ class Quote(StrEnum):
     DOUBLE = '"'
 
 
+class Stretch(NamedTuple):
+    """Where a statement stands in the text, as offsets behind its byte order mark: its begin, and its value with the quotes around it.
+
+    A value that is empty, or is not there, ends where it begins: behind the `=`, or behind the name that stands alone.
+    """
+
+    begin: int
+    value: int
+    end: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One statement. `text` is the value without its quotes, escapes expanded, variables not yet; None where a name stands alone.
@@ -51,6 +62,7 @@ class Entry:
     text: str | None
     line: int
     column: int
+    stretch: Stretch
     quote: Quote = Quote.NONE
 
     @property
@@ -177,7 +189,10 @@ class _Reader:
             self._refuse(start, f"there is a space in the name {key!r}")
             return None
         self.at = _after(_BLANK, self.text, key_end + 1)
-        return Entry(key=key, text=None, line=line, column=self._column(key_at)) if separator == "\n" else self._valued(key, line, start)
+        if separator == "\n":
+            alone = key_at + len(key)
+            return Entry(key=key, text=None, line=line, column=self._column(key_at), stretch=Stretch(start, alone, alone))
+        return self._valued(key, line, start, behind=key_end + 1)
 
     def _unfinished(self, key_at: int, line: int, start: int) -> Entry | None:
         """A name alone at the very end, without a line end: the program takes it for the value of a variable without a name."""
@@ -186,13 +201,16 @@ class _Reader:
             return None
         text = self.text[key_at:].rstrip(_SPACES)
         self.at = len(self.text)
-        return Entry(key="", text=text, line=line, column=self._column(key_at))
+        return Entry(key="", text=text, line=line, column=self._column(key_at), stretch=Stretch(start, key_at, key_at + len(text)))
 
-    def _valued(self, key: str, line: int, start: int) -> Entry | None:
-        column = self._column(self.at)
+    def _valued(self, key: str, line: int, start: int, *, behind: int) -> Entry | None:
+        """`behind` is the offset after the sign between name and value; blanks may follow it."""
+        begin, column = self.at, self._column(self.at)
         opening = self.text[self.at : self.at + 1]
         if opening not in _QUOTED:
-            return Entry(key=key, text=self._unquoted(), line=line, column=column)
+            text = self._unquoted()
+            stretch = Stretch(start, begin, begin + len(text)) if text else Stretch(start, behind, behind)
+            return Entry(key=key, text=text, line=line, column=column, stretch=stretch)
         quote = Quote(opening)
         quoted = _QUOTED[opening].match(self.text, self.at)
         if quoted is None:
@@ -202,7 +220,8 @@ class _Reader:
         self.at = quoted.end()
         self._notice_rest_of_line()
         text = _BACKSLASHED.sub(lambda pair: opening if pair[1] == opening else pair[0], quoted[1])
-        return Entry(key=key, text=_ESCAPE.sub(_escaped, text) if quote is Quote.DOUBLE else text, line=line, column=column, quote=quote)
+        text = _ESCAPE.sub(_escaped, text) if quote is Quote.DOUBLE else text
+        return Entry(key=key, text=text, line=line, column=column, quote=quote, stretch=Stretch(start, begin, quoted.end()))
 
     def _unquoted(self) -> str:
         value, _, _ = self._rest_of_line().partition(" #")
