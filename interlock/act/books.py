@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -12,15 +11,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from interlock.act.private import private_folder, read_private, sync_folder, write_private
+from interlock.act.private import private_folder, sync_folder, write_private
 from interlock.errors import EvidenceError, StaleError, UsageError
 from interlock.facts.canonical import canonical, digest
 from interlock.gate.plan import BLOBS, FILE, PLANNER, Plan
 from interlock.nouns import dataclass
+from interlock.observe.private import read_private
 
 FOLDER = ".interlock"
 _PLAN_LIMIT = 256 * 1024 * 1024
-_APPROVAL_LIMIT = 64 * 1024
 _DIGITS = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
 
 
@@ -168,18 +167,6 @@ def store_approval(books: Books, stored: StoredPlan, document: Mapping[str, Any]
     return path
 
 
-def approval_files(books: Books, stored: StoredPlan) -> list[Path]:
-    """Every approval that lies there for a plan, sorted by name."""
-    folder = books.approvals / stored.folder.name
-    return sorted(folder.glob("*.json")) if folder.is_dir() else []
-
-
-def read_signed(path: Path) -> tuple[Any, str]:
-    """The approval and the signature of a file. Raises ValueError, or OSError, when it holds none."""
-    try:
-        document = json.loads(read_private(path, limit=_APPROVAL_LIMIT))
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    if not isinstance(document, dict) or document.keys() != {"approval", "signature"} or not isinstance(document["signature"], str):
-        raise ValueError("it is no signed approval")
-    return document["approval"], document["signature"]
+def approvals_of(books: Books, stored: StoredPlan) -> Path:
+    """The folder of a plan's approvals, which need not be there."""
+    return books.approvals / stored.folder.name

@@ -17,11 +17,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from interlock.act.private import CREATE, FILE_MODE, private_folder, read_private, sync_folder, write_private, write_whole
+from interlock.act.private import CREATE, FILE_MODE, private_folder, sync_folder, write_private, write_whole
 from interlock.errors import EvidenceError
 from interlock.facts import moments
 from interlock.facts.canonical import short
 from interlock.gate.journal import SCHEMA, Entry, Head, Kind, Standing, Trail, damaged
+from interlock.observe.private import read_private
 
 FILE = "journal.jsonl"
 HEAD = "head"

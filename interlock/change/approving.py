@@ -7,38 +7,27 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import assert_never
 
-from interlock.act.books import Books, StoredPlan, approval_files, read_signed, signed, store_approval
+from interlock.act.books import Books, StoredPlan, approvals_of, signed, store_approval
 from interlock.act.journal import newest
 from interlock.act.signatures import sign
 from interlock.change.means import Means
 from interlock.change.showing import plan_text, progress_text
-from interlock.config.actions import Approval as Rules
 from interlock.config.actions import ApprovalKind
 from interlock.config.models import Site
-from interlock.errors import ApprovalError, ConfigError, CouldNotLook, StaleError
+from interlock.errors import ApprovalError, CouldNotLook, StaleError
 from interlock.facts import moments
 from interlock.facts.canonical import short
-from interlock.facts.signers import AllowedSigners, SignatureSeen
-from interlock.facts.statements import PURPOSE_APPLY, Approval, ApprovalSeen, ForPlan, step_purpose
+from interlock.facts.statements import PURPOSE_APPLY, Approval, ForPlan, step_purpose
 from interlock.gate.clearance import OperatorPresent
 from interlock.gate.journal import Kind, Standing, State, Trail
 from interlock.gate.plan import PLANNER, ApprovalPlan
 from interlock.judge.agreement.plans import CLOCK_SKEW, Approved, NotApproved, judge_approvals, judge_planner, self_approval_allowed
 from interlock.nouns import dataclass
 from interlock.observe.caller import who
-from interlock.observe.signatures import SigningKey, parse_allowed_signers, read_allowed_signers, signing_key, verify
+from interlock.observe.signatures import SigningKey, Voters, signing_key, voters
+from interlock.observe.statements import statement, statements, verified
 
 DIGITS = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Voters:
-    """Who may approve: the site's rules, and the allowed_signers file as it was read once."""
-
-    file: str
-    rules: Rules
-    data: bytes
-    signers: AllowedSigners
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +66,14 @@ def approve(site: Site, books: Books, stored: StoredPlan, means: Means, *, key: 
     if waiting is None and stored.plan.approval is ApprovalKind.OPERATOR:
         raise ApprovalError(f"{stored.plan.action} needs no approval", why="its `approval:` is the operator at the terminal", remedy="apply the plan")
     demand_current(site, stored, means.clock() if waiting is None else None)
-    voters = _voters(site)
-    chosen = signing_key(voters.signers, wanted=key, environ=means.environ)
-    planner = _planner(stored, voters, means.clock())
-    if chosen.principal == planner and not self_approval_allowed(voters.rules, voters.signers):
+    who_may = voters(site)
+    chosen = signing_key(who_may.signers, wanted=key, environ=means.environ, revoked=who_may.revoked)
+    planner = _planner(stored, who_may, means.clock())
+    if chosen.principal == planner and not self_approval_allowed(who_may.rules, who_may.signers):
         raise ApprovalError(f"{planner} made this plan, and may not be the one who approves it", where=str(stored.folder), remedy="ask somebody else")
     if waiting is not None and waiting.by and chosen.principal not in waiting.by:
         raise ApprovalError(f"{chosen.principal} is not asked", where=str(stored.folder), remedy=f"somebody of {', '.join(waiting.by)} may approve it")
-    lasts = timedelta(seconds=voters.rules.valid_for)
+    lasts = timedelta(seconds=who_may.rules.valid_for)
     itself = chosen.principal == planner or planner is None
     if waiting is None:
         text, digits = plan_text(stored, site, means.environ), stored.digest
@@ -93,10 +82,10 @@ def approve(site: Site, books: Books, stored: StoredPlan, means: Means, *, key: 
         text, digits = progress_text(stored, trail, waiting.step, waiting.entry), waiting.entry
     _demand_digits(text, digits, stored, means, principal=chosen.principal, lasts=lasts, itself=itself)
     purpose = PURPOSE_APPLY if waiting is None else step_purpose(waiting.step, waiting.entry)
-    return _keep_signed(books, stored, voters, chosen, means, purpose=purpose, lasts=lasts)
+    return _keep_signed(books, stored, who_may, chosen, means, purpose=purpose, lasts=lasts)
 
 
-def _keep_signed(books: Books, stored: StoredPlan, voters: _Voters, chosen: SigningKey, means: Means, *, purpose: str, lasts: timedelta) -> Path:
+def _keep_signed(books: Books, stored: StoredPlan, who_may: Voters, chosen: SigningKey, means: Means, *, purpose: str, lasts: timedelta) -> Path:
     """Sign a statement about the plan, see that the signature counts, and keep it beside the plan's others."""
     now = means.clock()
     approval = Approval(
@@ -110,9 +99,9 @@ def _keep_signed(books: Books, stored: StoredPlan, voters: _Voters, chosen: Sign
         nonce=secrets.token_hex(16),
     )
     signature = sign(approval.payload(), chosen, environ=means.environ)
-    seen = _verified(approval, signature, voters, now)
+    seen = verified(approval, signature, who_may, now)
     if not seen.valid:
-        raise ApprovalError(f"the signature of {chosen.principal} does not verify", where=voters.file, why=seen.why, remedy="look at that person's line there")
+        raise ApprovalError(f"the signature of {chosen.principal} does not verify", where=who_may.file, why=seen.why, remedy="look at that person's line there")
     return store_approval(books, stored, signed(approval.to_json(), signature), approval.nonce)
 
 
@@ -165,9 +154,9 @@ def _judged(site: Site, books: Books, stored: StoredPlan, means: Means, waiting:
     """The judgement of every approval that lies beside a plan: of those for the plan itself, or for going on where it waits. Raises ApprovalError."""
     now = means.clock()
     try:
-        voters = _voters(site)
-        planner = _planner(stored, voters, now)
-        seen = [one for path in approval_files(books, stored) if (one := _seen(path, voters, now)) is not None]
+        who_may = voters(site)
+        planner = _planner(stored, who_may, now)
+        seen = statements(approvals_of(books, stored), who_may, now)
     except CouldNotLook as error:
         raise ApprovalError(error.what, where=error.where, why=error.why, remedy=error.remedy) from error
     purpose = PURPOSE_APPLY if waiting is None else step_purpose(waiting.step, waiting.entry)
@@ -181,7 +170,7 @@ def _judged(site: Site, books: Books, stored: StoredPlan, means: Means, waiting:
         purpose=purpose,
         by=() if waiting is None else waiting.by,
     )
-    return judge_approvals(plan, [one for one in seen if waiting is None or one.approval.purpose == purpose], voters.rules, voters.signers, now)
+    return judge_approvals(plan, [one for one in seen if waiting is None or one.approval.purpose == purpose], who_may.rules, who_may.signers, now)
 
 
 def is_approved(site: Site, books: Books, stored: StoredPlan, means: Means) -> bool:
@@ -222,35 +211,6 @@ def demand_current(site: Site, stored: StoredPlan, now: datetime | None) -> None
             raise StaleError(what, where=str(stored.folder), why=why, remedy=f"make a new one: interlock plan {plan.action}")
 
 
-def voters_file(site: Site) -> str:
-    """The path of the allowed_signers file, as errors name it."""
-    assert site.approval is not None
-    return str(site.root / site.approval.allowed_signers)
-
-
-def _voters(site: Site) -> _Voters:
-    if site.approval is None:
-        raise ConfigError("the site does not say who may approve", where=site.source, remedy="declare `approval:`")
-    path = Path(voters_file(site))
-    data = read_allowed_signers(path)
-    return _Voters(file=str(path), rules=site.approval, data=data, signers=parse_allowed_signers(data, path))
-
-
-def _planner(stored: StoredPlan, voters: _Voters, now: datetime) -> str | None:
+def _planner(stored: StoredPlan, who_may: Voters, now: datetime) -> str | None:
     """Who made the plan, as its signature says; None without one that verifies."""
-    path = stored.folder / PLANNER
-    return judge_planner(stored.digest, _seen(path, voters, now), voters.signers) if path.exists() else None
-
-
-def _seen(path: Path, voters: _Voters, now: datetime) -> ApprovalSeen | None:
-    """One signed statement, verified; None for a file that holds none (it approves nothing)."""
-    try:
-        fields, signature = read_signed(path)
-        approval = Approval.from_json(fields)
-    except (OSError, ValueError):
-        return None
-    return ApprovalSeen(where=path.name, approval=approval, signature=_verified(approval, signature, voters, now))
-
-
-def _verified(approval: Approval, signature: str, voters: _Voters, now: datetime) -> SignatureSeen:
-    return verify(approval.payload(), signature, principal=approval.principal, allowed=voters.data, at=now)
+    return judge_planner(stored.digest, statement(stored.folder / PLANNER, who_may, now), who_may.signers)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import assert_never
 
 from interlock.act import journal as journals
-from interlock.act.books import FOLDER, Books, approval_files, load_plan, read_signed
+from interlock.act.books import FOLDER, Books, approvals_of, load_plan
 from interlock.act.commands import still_running
 from interlock.act.lock import Holder
 from interlock.act.lock import holder as lock_holder
@@ -20,6 +20,7 @@ from interlock.facts import moments
 from interlock.facts.canonical import short
 from interlock.facts.statements import Approval
 from interlock.gate.journal import End, Standing, State
+from interlock.observe.statements import read_signed, statement_files
 
 RECENT = 5  # plans that are listed
 
@@ -108,7 +109,7 @@ def _open_plans(books: Books, standing: Standing | None, at: datetime) -> list[t
 
 
 def _approvals(books: Books, folder: Path) -> Iterator[Approval]:
-    for path in approval_files(books, load_plan(folder)):
+    for path in statement_files(approvals_of(books, load_plan(folder))):
         try:
             yield Approval.from_json(read_signed(path)[0])
         except (OSError, ValueError):
