@@ -1,4 +1,5 @@
-"""What did people sign about a plan? That they made it, that it may be applied, that it goes on in mid-plan: the statements, before anybody judges them.
+"""What did people sign about a plan? That they made it, that it may be applied, that it goes on in mid-plan, that they take that back, that they go without a
+second person, what they found afterwards: the statements, before anybody judges them.
 
 An approval is a signature over the plan's digest, a purpose, the signer's name, two times and a nonce. It is used up with its plan: a plan is applied at
 most once, and the journal remembers it. `interlock.observe.signatures` verifies, `interlock.judge.agreement.plans` judges.
@@ -6,6 +7,7 @@ most once, and the journal remembers it. `interlock.observe.signatures` verifies
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, Self
 
@@ -17,6 +19,11 @@ from interlock.nouns import dataclass
 SCHEMA = "interlock/approval/1"
 PURPOSE_APPLY = "apply"
 PURPOSE_PLAN = "plan"
+PURPOSE_WITHDRAW = "withdraw"
+SHORTEST_SENTENCE, FEWEST_WORDS, LONGEST_SENTENCE = 20, 3, 1000  # characters, words, characters
+_BREAK_GLASS = "break-glass: "
+_MIDWAY = re.compile(r"step \d+ after sha256:[0-9a-f]{64}")
+_FOLLOW_UP = re.compile(r"follow-up of (?P<id>\S+) after (?P<entry>sha256:[0-9a-f]{64}): (?P<finding>.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +90,7 @@ class ForPlan:
     """What the approvals must be for. `planner` is the person whose signature the plan carries, None when it carries none that verifies.
 
     `purpose` is `apply`, or that of one step (`step_purpose`); `required` is how many people (None: as the site says), of `by` where that is not empty;
-    `created` is when there was something to agree to.
+    `created` is when there was something to agree to; `used` the nonces that actions of the site rest on already, each with the action's id.
     """
 
     digest: str
@@ -94,8 +101,63 @@ class ForPlan:
     required: int | None = None
     purpose: str = PURPOSE_APPLY
     by: tuple[str, ...] = ()
+    used: tuple[tuple[str, str], ...] = ()
 
 
 def step_purpose(step: int, entry: str) -> str:
     """What is signed in mid-plan: the step, and the journal up to there by the digest of its last entry."""
     return f"step {step} after {entry}"
+
+
+def is_midway(purpose: str) -> bool:
+    """True for a word that was given in mid-plan."""
+    return _MIDWAY.fullmatch(purpose) is not None
+
+
+def break_glass_purpose(reason: str) -> str:
+    """What is signed by whoever goes without the second person: the reason is a part of it."""
+    return f"{_BREAK_GLASS}{reason}"
+
+
+def reason_of(purpose: str) -> str | None:
+    """Why the glass was broken; None for any other purpose."""
+    return purpose.removeprefix(_BREAK_GLASS) if purpose.startswith(_BREAK_GLASS) else None
+
+
+def follow_up_purpose(action: str, entry: str, finding: str) -> str:
+    """What is signed by whoever has looked at a broken glass: the action's id, the digest of its journal's last entry, and what was found."""
+    return f"follow-up of {action} after {entry}: {finding}"
+
+
+def finding_of(purpose: str, action: str, entry: str) -> str | None:
+    """What was found of exactly this action with exactly this end; None for any other purpose."""
+    match = _FOLLOW_UP.fullmatch(purpose)
+    return match["finding"] if match is not None and (match["id"], match["entry"]) == (action, entry) else None
+
+
+def lacks(sentence: str) -> str:
+    """What a reason or a finding lacks to be one; empty when it says something."""
+    if not sentence.isprintable():
+        return "it holds a character that does not show"
+    if len(sentence) > LONGEST_SENTENCE:
+        return f"it is longer than {LONGEST_SENTENCE} characters"
+    if len(sentence) < SHORTEST_SENTENCE or len(sentence.split()) < FEWEST_WORDS:
+        return f"it needs at least {SHORTEST_SENTENCE} characters and {FEWEST_WORDS} words"
+    return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """An action that was begun without its second person and has ended: somebody has to look at it. `id` is the action's, `action` its name.
+
+    `ended` is when, `entry` the digest of its journal's last entry: when it goes on after a follow-up, it is owed again.
+    """
+
+    id: str
+    plan: str
+    action: str
+    site: str
+    breaker: str
+    reason: str
+    ended: datetime
+    entry: str
