@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-from interlock.act.files import device_of, open_below, see
-from interlock.act.outcome import StepFailed
 from interlock.change.resolving.resolving import Resolving
+from interlock.change.resolving.targets import standing_at
 from interlock.config.actions import WriteFilesStep
 from interlock.config.models import Site
 from interlock.errors import ConfigError
@@ -44,28 +41,23 @@ def _file(resolving: Resolving, name: str, instance: str, number: int) -> FilePl
     resolving.demand_here(site.instances[instance].host, number, f"writing files of {instance}")
     rendered = render_instance(site, name, instance, resolving.tree, resolving.environ)
     directory, of = site.instances[instance].directory, digest(rendered.content)
-    folder, target = os.path.split(rendered.target)
-    with _open_folder(resolving, directory, folder, number) as (real, descriptor):
-        seen = _seen(target, descriptor, rendered.target, resolving, number)
-        device = device_of(os.fstat(descriptor).st_dev)
-    resolving.directories.add(directory)
-    resolving.files.add(rendered.target)
+    standing = standing_at(resolving, directory, rendered.target, number)
     if not _by_reference(rendered):
         resolving.blobs[of] = rendered.content
     return FilePlan(
         template=name,
         instance=instance,
         directory=directory,
-        real=real,
-        device=device,
+        real=standing.real,
+        device=standing.device,
         target=rendered.target,
         new=NewFile(
             digest=of,
             size=len(rendered.content),
-            mode=_mode(site, rendered, seen),
+            mode=_mode(site, rendered, standing.old),
             content="rendered" if _by_reference(rendered) else "blob",
         ),
-        old=seen,
+        old=standing.old,
     )
 
 
@@ -78,28 +70,3 @@ def _mode(site: Site, rendered: Rendered, seen: OldFile | None) -> str:
     """The template's mode where the site states one; else that of the file that is there, which an operator may have made stricter."""
     stated = "mode" in site.templates[rendered.template].model_fields_set
     return seen.mode if seen is not None and not stated else f"{rendered.mode:04o}"
-
-
-@contextmanager
-def _open_folder(resolving: Resolving, directory: str, folder: str, number: int) -> Iterator[tuple[str, int]]:
-    real = os.path.realpath(directory)
-    try:
-        descriptor = open_below(directory, real, None, folder)
-    except OSError as error:
-        raise ConfigError(f"{folder} cannot be written to: {error.strerror}", where=resolving.where(number), remedy=f"install -d {folder}") from error
-    except StepFailed as failure:
-        raise resolving.refused(failure, number) from failure
-    try:
-        yield real, descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _seen(name: str, folder: int, target: str, resolving: Resolving, number: int) -> OldFile | None:
-    try:
-        seen = see(name, folder)
-    except OSError as error:
-        raise ConfigError(f"{target} cannot be read: {error.strerror}", where=resolving.where(number), remedy="run as the user who may replace it") from error
-    except StepFailed as failure:
-        raise resolving.refused(failure, number) from failure
-    return OldFile(digest=seen.digest, size=len(seen.data), mode=seen.mode, uid=seen.uid, gid=seen.gid) if seen is not None else None
