@@ -2,8 +2,8 @@
 
     python -m benchmarks.runner
 
-A run is a whole process: it plans, approves, applies twenty commands `true`, each announced and recorded on disk, and writes the evidence; real keys, real
-journal. The gate is left out, which is a pytest run and measured elsewhere. Beside it the start of Python, and the same twenty programs started bare.
+A run is a whole process: it loads the site, plans, approves, applies twenty commands `true`, each announced and recorded on disk, and writes the evidence;
+real keys, real journal. The gate is left out, which is a pytest run and measured elsewhere. Beside it the start of Python, and the same programs bare.
 A journal line is compared with a bare write and fsync of the same bytes, in one process, line by line in turn, on the same disk.
 """
 
@@ -13,7 +13,6 @@ import os
 import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -36,23 +35,39 @@ once(Path(sys.argv[1]))
 _BARE = f"import subprocess\nfor _ in range({STEPS}): subprocess.run(('true',), check=True)"
 
 
-def once(work: Path) -> None:
-    """One run: lay out a site in a folder of its own, plan, approve, apply, keep the evidence."""
-    from interlock import runner
-    from interlock.change.applied import write_applied
-    from interlock.facts.canonical import short
-    from tests.tiny_site import make_tiny
+def lay_out(work: Path, count: int) -> None:
+    """A site with its key for each run, made before anything is measured: a runner finds both there."""
+    from tests.tiny_site import key_of, make_tiny
 
     steps = "      - command: {run: ['true'], undo: ['true']}\n" * STEPS
-    with tempfile.TemporaryDirectory(dir=work) as folder:
-        tiny = make_tiny(Path(folder), steps=steps)
-        reports = tiny.root / "reports"
-        reports.mkdir(mode=0o700)
-        stored = tiny.approved()
-        outcome = runner.apply(
-            tiny.site, short(stored.digest), tiny.environ, tiny.means(keep=lambda applied: write_applied(applied) if _on_disk(applied) else applied.base)
-        )
-        assert outcome.exit_code == 0, outcome.text
+    shutil.rmtree(work, ignore_errors=True)
+    for number in range(count):
+        tiny = make_tiny(work / str(number), steps=steps)
+        (tiny.root / "reports").mkdir(mode=0o700)
+        shutil.copy(key_of("anna"), tiny.root / "key")
+        shutil.copy(key_of("anna").with_suffix(".pub"), tiny.root / "key.pub")
+
+
+def once(work: Path) -> None:
+    """One run on the first site that none had yet: load it, plan, approve, apply, keep the evidence."""
+    from interlock import runner
+    from interlock.change.applied import write_applied
+    from interlock.config.load import load_site
+    from interlock.facts.canonical import short
+    from tests.tiny_site import Tiny
+
+    folder = next(path for path in sorted(work.iterdir()) if not (path / "used").exists())
+    (folder / "used").touch()
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "TINY_PASSWORD": "correct-horse-battery", "LC_ALL": "C"}
+    root = folder / "site"
+    tiny = Tiny(root=root, site=load_site(root / "interlock.yaml", environ), environ=environ)
+    stored = tiny.plan(key=root / "key")
+    tiny.answers.append(short(stored.digest))
+    runner.approve(tiny.site, str(stored.folder), root / "key", environ, tiny.means())
+    outcome = runner.apply(
+        tiny.site, short(stored.digest), environ, tiny.means(keep=lambda applied: write_applied(applied) if _on_disk(applied) else applied.base)
+    )
+    assert outcome.exit_code == 0, outcome.text
 
 
 def _on_disk(applied: object) -> bool:
@@ -100,8 +115,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     cases = [
         Case(name=START, argv=(sys.executable, "-c", "pass")),
         Case(name=BARE, argv=(sys.executable, "-c", _BARE)),
-        Case(name=OURS, argv=(sys.executable, "-c", _OURS, str(WORK)), environ=environ),
+        Case(name=OURS, argv=(sys.executable, "-c", _OURS, str(WORK / "sites")), environ=environ),
     ]
+    lay_out(WORK / "sites", asked.rounds)
     interleave(cases, asked.rounds)
     start, ours = cases[0].median("wall_ms"), cases[2].median("wall_ms")
     mine, bare, ratio = append_ratio(WORK / "runner")

@@ -52,6 +52,9 @@ def _slotted(cls: type, kind: dict[str, bool]) -> type:
     names = [name for name, annotation in annotations.items() if not str(annotation).startswith(("ClassVar", "typing.ClassVar"))]
     inherited = {name for base in cls.__mro__[1:] for name in base.__dict__.get("__slots__", ())}
     defaults = {name: body.pop(name) for name in names if name in body}
+    for name, default in defaults.items():
+        if type(default).__hash__ is None and not isinstance(default, dataclasses.Field):
+            raise ValueError(f"mutable default {type(default)} for field {name} of {cls.__qualname__} is not allowed: use default_factory")
     for name in ("__dict__", "__weakref__"):
         body.pop(name, None)
     own = [name for name in _WRITTEN if body.get(name) is not None]

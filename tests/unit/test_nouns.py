@@ -117,6 +117,14 @@ def test_it_can_be_copied_and_kept() -> None:
     assert pickle.loads(pickle.dumps(kept)) == copy.deepcopy(kept) == copy.copy(kept) == kept
 
 
+def test_a_default_that_all_would_share_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="mutable default"):
+
+        @dataclass(frozen=True, slots=True, kw_only=True)
+        class Shared:
+            parts: list[str] = []  # noqa: RUF012 - this is what is refused
+
+
 def test_a_class_that_is_not_frozen_is_made_as_ever() -> None:
     @dataclass(slots=True)
     class Open:
