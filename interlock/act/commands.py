@@ -1,36 +1,30 @@
 """How does a program of the operator's run? As an argument tuple in a session of its own, with a time limit, and known to the journal before it does anything.
 
-The program is started behind a door: `sh` waits for one line before it becomes the program. The journal writes the process id in between, so that after a
-crash of ours nobody takes a deployment that still runs for one that has ended. Its output is redacted as it comes; the last 4 KB of each kind are kept.
+The program waits behind a door (`interlock.act.programs`). The journal writes the process id in between, so that after a crash of ours nobody takes a
+deployment that still runs for one that has ended. Its output is redacted as it comes; the last 4 KB of each kind are kept. On another host it is ended
+when the connection is: what nobody leads does not go on there.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
-import selectors
-import shutil
 import signal
-import subprocess
-import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from interlock.act.hands import Hearing
 from interlock.act.outcome import Bench, StepDone, StepFailed, Stream
+from interlock.act.programs import GRACE
+from interlock.errors import CouldNotLook, InterlockError, LockHeld
 from interlock.gate.journal import Result, Spawned
-from interlock.gate.plan import CommandPlan
+from interlock.gate.plan import CommandPlan, ComposePlan
 from interlock.nouns import dataclass
-from interlock.observe.caller import boot_id, process_started
+from interlock.observe.eyes import Eyes, Refused
+from interlock.observe.serving import SILENCE
 
 TAIL = 4096  # bytes kept of each output
-_DOOR = ("/bin/sh", "-c", 'read -r interlock_go || exit 125; exec "$@" </dev/null', "interlock")
-_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
-_AFTER_EXIT = 0.5  # seconds that a program's children may keep its output open
-_LOOK_AROUND = 0.1  # seconds between two looks whether to stop
-_CHUNK = 65536
 _COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 
 
@@ -71,7 +65,7 @@ def do_command(step: CommandPlan, bench: Bench, *, again: bool) -> StepDone:
     `again`: it was started before, and nobody knows how far it got. Without a `done` check that is for a human to say.
     """
     bench.check()
-    if step.done is not None and _run_check(step.done, step, bench).well:
+    if step.done is not None and _run_check(step.done, step, bench, changed=again).well:
         return StepDone(result=Result.NOT_NEEDED, changed=again, data={"done_check": "held before"})
     if again and step.done is None:
         raise StepFailed(
@@ -80,10 +74,11 @@ def do_command(step: CommandPlan, bench: Bench, *, again: bool) -> StepDone:
             remedy="look, then say it: `interlock resume PLAN --done STEP` or `--again STEP`; or roll back",
             changed=True,
         )
+    _demand_inputs(step, bench, again=again)
     ran = run(step.argv, step, bench)
     if not ran.well:
         raise StepFailed(f"{step.argv[0]} {ran}", changed=True, data=ran.to_json())
-    if step.done is not None and not _run_check(step.done, step, bench).well:
+    if step.done is not None and not _run_check(step.done, step, bench, changed=True).well:
         raise StepFailed(f"{step.argv[0]} ended with 0, but its `done` check does not hold", changed=True, data=ran.to_json())
     return StepDone(data=ran.to_json())
 
@@ -93,62 +88,76 @@ def undo_command(step: CommandPlan, bench: Bench) -> StepDone:
     bench.check_undo()
     if step.undo is None:
         raise StepFailed(f"{step.argv[0]} has no undo", remedy="put back by hand what it did", changed=True)
+    try:
+        bench.reach.anew(step.host)
+    except InterlockError as error:
+        what = f"nobody knows what {step.argv[0]} has left on {step.host}: {error.what}"
+        raise StepFailed(what, where=error.where, why=error.why, remedy=error.remedy, changed=True) from error
     ran = run(step.undo, step, bench)
     if not ran.well:
         raise StepFailed(f"the undo {step.undo[0]} {ran}", changed=True, data=ran.to_json())
     return StepDone(data=ran.to_json())
 
 
-def _run_check(argv: tuple[str, ...], step: CommandPlan, bench: Bench) -> Ran:
-    """A check only looks, so nothing is lost when it is cut short: it is not announced, nor heard."""
-    return run(argv, step, dataclasses.replace(bench, announce=lambda _spawned: None, hear=lambda _line: None))
-
-
-def run(argv: tuple[str, ...], step: CommandPlan, bench: Bench) -> Ran:
-    """Run a program of a step to its end. Raises StepFailed, with nothing changed, when it cannot be started; whatever `announce` raises, then it never ran."""
-    _demand_program(argv[0], step.directory, bench.environ)
-    began = time.monotonic()
+def _run_check(argv: tuple[str, ...], step: CommandPlan, bench: Bench, *, changed: bool) -> Ran:
+    """A check only looks, so nothing is lost when it is cut short: it is not announced, nor heard. `changed`: what a failure of it says of the step."""
     try:
-        process = subprocess.Popen(
-            (*_DOOR, *argv),
-            cwd=step.directory,
-            env=bench.environ,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            bufsize=0,
-        )
+        return run(argv, step, dataclasses.replace(bench, announce=lambda _spawned: None, hear=lambda _line: None))
+    except StepFailed as failure:
+        raise StepFailed(failure.what, where=failure.where, why=failure.why, remedy=failure.remedy, changed=changed) from failure
+
+
+def run(argv: tuple[str, ...], step: CommandPlan | ComposePlan, bench: Bench) -> Ran:
+    """Run a program of a step to its end, on the step's host.
+
+    Raises StepFailed, with nothing changed, when it cannot be started, and with `changed` when the host was lost while it ran: nobody knows how it ended
+    then. Whatever `announce` raises, then it never ran.
+    """
+    told = _Told(bench, step.host)
+    try:
+        ended = bench.reach.now(step.host).conduct(argv, step.directory, bench.environ, step.timeout, told)
+    except Refused as error:
+        raise StepFailed(error.what, where=error.where, why=error.why, remedy=error.remedy, changed=False) from error
     except OSError as error:
-        raise StepFailed(f"{argv[0]} cannot be started", where=step.directory, why=error.strerror or str(error), changed=False) from error
-    with process:
-        try:
-            bench.announce(Spawned(pid=process.pid, started=process_started(process.pid) or 0, boot=boot_id()))
-            _open_door(process)
-            listening = _Listening(process, until=began + step.timeout, bench=bench)
-            listening.listen()
-        except BaseException:
-            _end(process)
+        if told.announced:
             raise
-    out, err = listening.texts()
-    return Ran(code=process.returncode, stopped=listening.stopped, out=out, err=err, seconds=time.monotonic() - began)
+        raise StepFailed(f"{argv[0]} cannot be started", where=step.directory, why=error.strerror or str(error), changed=False) from error
+    except (CouldNotLook, LockHeld) as error:
+        raise _lost(argv[0], step.host, error, announced=told.announced) from error
+    bench.reach.leaves(step.host, None)
+    out, err = told.texts()
+    return Ran(code=ended["code"], stopped=ended["stopped"], out=out, err=err, seconds=ended["seconds"])
 
 
-def still_running(spawned: Spawned) -> bool:
-    """True while the program that a journal names has not ended."""
-    return spawned.boot == boot_id() and process_started(spawned.pid) == spawned.started
+def _lost(program: str, host: str, error: InterlockError, *, announced: bool) -> StepFailed:
+    if not announced:
+        return StepFailed(f"{program} was not started", where=host, why=f"{error.what}: {error.why}", remedy=error.remedy, changed=False)
+    why = f"{error.why}; it is ended there once {host} notices, within {SILENCE + GRACE:.0f} s"
+    return StepFailed(f"nobody knows how far {program} got: {error.what}", where=host, why=why, remedy=error.remedy, changed=True)
 
 
-def _demand_program(program: str, directory: str, environ: Mapping[str, str]) -> None:
-    there = os.access(Path(directory, program), os.X_OK) if "/" in program else shutil.which(program, path=environ.get("PATH")) is not None
-    if not there:
-        raise StepFailed(f"there is no program {program}", where=directory, remedy="install it, or correct the action in the site file", changed=False)
+def still_running(spawned: Spawned, eyes: Eyes | None = None) -> bool:
+    """True while the program that a journal names has not ended. `eyes` are those of its host; this machine's, when not given. Raises CouldNotLook."""
+    return (eyes or Eyes()).running(spawned.pid, spawned.started, spawned.boot)
 
 
-def _open_door(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    process.stdin.write(b"go\n")
-    process.stdin.close()
+def _demand_inputs(step: CommandPlan, bench: Bench, *, again: bool) -> None:
+    """Its program and the files that its arguments name are those of the plan. What it may have changed itself, when it was started before, is not asked."""
+    own = {str(Path(step.directory, part)) for part in step.argv[1:]} if again else set()
+    planned = {file.path: file.digest for file in step.inputs if file.path not in own}
+    try:
+        found = bench.reach.now(step.host).digests(sorted(planned)) if planned else {}
+    except (OSError, CouldNotLook, LockHeld) as error:
+        raise StepFailed("what it runs cannot be looked at", where=step.host, why=str(error).replace("\n", "; "), changed=False) from error
+    for path, digest in planned.items():
+        if found.get(path) != digest:
+            raise StepFailed(
+                f"{path} is not the one that was planned",
+                where=path,
+                why=f"it comes to {found.get(path, 'nothing')}, not to {digest}",
+                remedy="make a new plan, and have it approved; no command before it may change it",
+                changed=False,
+            )
 
 
 class _Tail:
@@ -195,76 +204,31 @@ class _Lines:
         self._hear(_COLOUR.sub(b"", line).rstrip(b"\r").decode("utf-8", "replace"))
 
 
-class _Listening:
-    """Takes a program's output until it has ended, is to be stopped, or its time is over."""
+class _Told(Hearing):
+    """Keeps what a program says, and tells the journal and the human of it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], *, until: float, bench: Bench) -> None:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        self._process = process
-        self._until = until
-        self._interrupted = bench.interrupted
-        self._out, self._err = _Tail(bench.redacting()), _Tail(bench.redacting())
-        self._tails: dict[Any, _Tail] = {process.stdout: self._out, process.stderr: self._err}
-        self._lines = {file: _Lines(bench.hear) for file in self._tails}
-        self._ended_at: float | None = None
-        self.stopped = ""
+    def __init__(self, bench: Bench, host: str) -> None:
+        self._bench, self._host = bench, host
+        self._tails = {"out": _Tail(bench.redacting()), "err": _Tail(bench.redacting())}
+        self._lines = {output: _Lines(bench.hear) for output in self._tails}
+        self.announced = False
 
-    def listen(self) -> None:
-        """What a child that lives on writes after the program itself has ended is not waited for."""
-        with selectors.DefaultSelector() as selector:
-            for file in self._tails:
-                selector.register(file, selectors.EVENT_READ)
-            while not self._over():
-                if not selector.get_map():
-                    self._wait()
-                for key, _ in selector.select(_LOOK_AROUND) if selector.get_map() else ():
-                    self._take(key.fileobj, selector)
-        if self.stopped:
-            _end(self._process)
+    def announce(self, spawned: Mapping[str, Any]) -> None:
+        program = Spawned(pid=int(spawned["pid"]), started=int(spawned["started"]), boot=str(spawned["boot"]))
+        self._bench.announce(program)
+        self._bench.reach.leaves(self._host, program)
+        self.announced = True
+
+    def hear(self, output: str, data: bytes) -> None:
+        self._tails[output].feed(data)
+        self._lines[output].feed(data)
+
+    def asked(self) -> str:
+        name = self._bench.interrupted()
+        return f"was stopped: {name}" if name else ""
 
     def texts(self) -> tuple[str, str]:
         """The ends of both outputs."""
         for lines in self._lines.values():
             lines.end()
-        return self._out.text(), self._err.text()
-
-    def _over(self) -> bool:
-        now = time.monotonic()
-        if self._process.poll() is not None:
-            self._ended_at = self._ended_at or now
-            return self._quiet or now >= self._ended_at + _AFTER_EXIT
-        if now >= self._until:
-            self.stopped = "did not end in time, and was stopped"
-        elif signal_name := self._interrupted():
-            self.stopped = f"was stopped: {signal_name}"
-        return bool(self.stopped)
-
-    @property
-    def _quiet(self) -> bool:
-        """True once both outputs are at their end."""
-        return not self._tails
-
-    def _wait(self) -> None:
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_LOOK_AROUND)
-
-    def _take(self, file: Any, selector: selectors.BaseSelector) -> None:
-        data = os.read(file.fileno(), _CHUNK)
-        if data:
-            self._tails[file].feed(data)
-            self._lines[file].feed(data)
-        else:
-            selector.unregister(file)
-            del self._tails[file]
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask the program and its whole group to end, then make them; a group that outlives its leader is killed, too."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_GRACE)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        return self._tails["out"].text(), self._tails["err"].text()

@@ -1,6 +1,7 @@
-"""Is anybody else changing this target? One `flock` on `.interlock/lock`, held from before the gate until the journal is closed.
+"""Does anybody else work with these books? One `flock` on `.interlock/lock`, held from before the gate until the journal is closed.
 
 The kernel holds the lock, not the text in the file: it goes when its holder dies, and text of a dead holder means nothing. The text says who to ask.
+Others who have books of their own for the same target are kept out by the target's lock: `interlock.act.reach`.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ import errno
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Self
 
 from interlock.act.private import FILE_MODE, write_whole
 from interlock.errors import LockHeld
@@ -24,12 +25,13 @@ from interlock.nouns import dataclass
 
 NAME = "lock"
 _LIMIT = 4096
+_SHOWN = 200  # characters of each word of a holder
 _TRIES, _BETWEEN_TRIES = 4, 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Who holds the lock: as written by the holder, for humans. `since` is RFC 3339."""
+    """Who holds a lock: as written by the holder, for humans. `since` is RFC 3339."""
 
     pid: int
     user: str
@@ -40,19 +42,31 @@ class Holder:
     def __str__(self) -> str:
         return f"{self.doing} by {self.user} on {self.host}, process {self.pid}, since {self.since}"
 
+    def to_bytes(self) -> bytes:
+        """As it is written into the lock."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
     @classmethod
-    def parse(cls, raw: bytes) -> Self | None:
-        """None for text that no holder wrote: the lock is held all the same."""
+    def parse(cls, raw: bytes) -> Holder | None:
+        """None for text that no holder wrote: the lock is held all the same. It may come from anybody: what steers a terminal is taken out."""
         try:
             fields = json.loads(raw)
-            return cls(pid=int(fields["pid"]), user=str(fields["user"]), host=str(fields["host"]), since=str(fields["since"]), doing=str(fields["doing"]))
-        except (ValueError, KeyError, TypeError, RecursionError):
+            words = {name: _word(str(fields[name])) for name in ("user", "host", "since", "doing")}
+            return cls(pid=int(fields["pid"]), **words)
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
             return None
 
 
+NOBODY_KNOWN = Holder(pid=0, user="unknown", host="unknown", since="unknown", doing="something")
+
+
+def _word(text: str) -> str:
+    return re.sub(r"[^\x20-\x7e\xa0-\U0010ffff]", "?", text)[:_SHOWN]
+
+
 @contextmanager
-def locked(folder: Path, *, doing: str, user: str, host: str, now: datetime) -> Iterator[None]:
-    """Hold the target's lock while the block runs. Raises LockHeld at once when somebody else does, or when the lock cannot be seen."""
+def locked(folder: Path, *, doing: str, user: str, host: str, now: datetime) -> Iterator[Holder]:
+    """Hold the lock of the books while the block runs. Raises LockHeld at once when somebody else does, or when the lock cannot be seen."""
     path = folder / NAME
     descriptor = _open(path)
     try:
@@ -63,8 +77,9 @@ def locked(folder: Path, *, doing: str, user: str, host: str, now: datetime) -> 
                 where=str(path),
                 remedy="wait until it has ended; `interlock status` says how far it is",
             )
-        _say_who(descriptor, path, Holder(pid=os.getpid(), user=user, host=host, since=moments.written(now), doing=doing))
-        yield
+        this = Holder(pid=os.getpid(), user=user, host=host, since=moments.written(now), doing=doing)
+        _say_who(descriptor, path, this)
+        yield this
     finally:
         os.close(descriptor)
 
@@ -78,7 +93,7 @@ def holder(folder: Path) -> Holder | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return Holder.parse(os.pread(descriptor, _LIMIT, 0)) or Holder(pid=0, user="unknown", host="unknown", since="unknown", doing="something")
+        return Holder.parse(os.pread(descriptor, _LIMIT, 0)) or NOBODY_KNOWN
     except OSError as error:
         raise _unseen(path, error) from error
     finally:
@@ -112,7 +127,7 @@ def _say_who(descriptor: int, path: Path, who: Holder) -> None:
     try:
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
-        write_whole(descriptor, json.dumps(asdict(who)).encode() + b"\n")
+        write_whole(descriptor, who.to_bytes())
     except OSError as error:
         raise _unseen(path, error) from error
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from interlock.act.reach import Reach
 from interlock.gate.clearance import Clearance
 from interlock.gate.journal import Result, Spawned
 from interlock.gate.plan import TargetPlan
@@ -30,7 +31,7 @@ class Bench:
 
     `content(file, old)` brings the bytes of a new file, given those that it replaces; `announce` puts a spawned program on disk before it runs;
     `undo_folder` keeps old bytes; `id` is the action's, and part of every temporary name; `interrupted` names the signal that asked to stop, or is empty;
-    `hear` takes each line that a program writes while it runs, redacted.
+    `hear` takes each line that a program writes while it runs, redacted; `reach` brings the hands that work on a host.
     """
 
     clearance: Clearance
@@ -45,6 +46,7 @@ class Bench:
     redacting: Callable[[], Stream]
     interrupted: Callable[[], str]
     hear: Callable[[str], None]
+    reach: Reach = field(default_factory=Reach)
 
     def check(self) -> None:
         """Raise unless a step may be done now."""

@@ -45,8 +45,11 @@ def remote_command(host: Host) -> str:
     return f"env LC_ALL=C sh -c '{_BECOME}' sh '{CHOOSE}'" if host.become else f"env LC_ALL=C sh -c '{CHOOSE}'"
 
 
-def ssh_argv(host: Host, ssh: Ssh, root: Path) -> tuple[str, ...]:
-    """Our own ssh: no configuration but `config_file`, no shared connection, no forwarding, no question, and only hosts whose key is known."""
+def ssh_argv(host: Host, ssh: Ssh, root: Path, command: str) -> tuple[str, ...]:
+    """Our own ssh: no configuration but `config_file`, no shared connection, no forwarding, no question, and only hosts whose key is known.
+
+    `command` is a constant of ours: the other side's login shell reads it.
+    """
 
     def path(text: str) -> str:
         return str(root / Path(text).expanduser()).replace("%", "%%")
@@ -79,13 +82,13 @@ def ssh_argv(host: Host, ssh: Ssh, root: Path) -> tuple[str, ...]:
         *(part for option in options for part in ("-o", option)),
         "--",
         ssh.destination,
-        remote_command(host),
+        command,
     )
 
 
 def argv_for(host: Host, root: Path) -> tuple[str, ...]:
     """The one child process that looks at a host from outside this process: ssh, or sudo for this machine as root."""
-    return ssh_argv(host, host.ssh, root) if host.ssh else ("sudo", "-n", "--", "sh", "-c", CHOOSE)
+    return ssh_argv(host, host.ssh, root, remote_command(host)) if host.ssh else ("sudo", "-n", "--", "sh", "-c", CHOOSE)
 
 
 def payload(looks: Sequence[Look], nonce: str, seconds: float) -> bytes:

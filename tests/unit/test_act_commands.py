@@ -75,7 +75,7 @@ def test_a_program_that_takes_too_long_is_ended_with_all_its_children(tmp_path: 
 
 
 def test_a_program_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("interlock.act.commands._GRACE", 0.3)
+    monkeypatch.setattr("interlock.act.programs.GRACE", 0.3)
     with pytest.raises(StepFailed, match="did not end in time"):
         do_command(step(tmp_path, *shell("trap '' TERM; while :; do sleep 0.1; done"), timeout=1), make_bench(tmp_path), again=False)
 

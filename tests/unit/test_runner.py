@@ -522,6 +522,6 @@ def _kill_after_spawn(tiny: Tiny, named: str) -> None:
         def die(_process: object) -> None:
             raise Killed
 
-        patch.setattr("interlock.act.commands._open_door", die)
+        patch.setattr("interlock.act.programs.Program.open_door", die)
         with pytest.raises(Killed):
             runner.apply(tiny.site, named, tiny.environ, tiny.means())
