@@ -11,7 +11,7 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -254,11 +254,33 @@ def verify_chain(journals: Path) -> None:
 
 
 def ids_of(journals: Path, plan_digest: str) -> tuple[str, ...]:
-    """The ids that say, by their last digits, that they are of this plan; `begun_with` looks into them."""
-    return tuple(name for name in ids(journals) if name.endswith(f"-{short(plan_digest)}"))
+    """The ids of actions that say, by their last digits, that they are of this plan, and were begun; `begun_with` looks into all of them."""
+    return tuple(name for name in ids(journals) if name.endswith(f"-{short(plan_digest)}") and read(journals, name).entries)
 
 
 def begun_with(journals: Path, plan_digest: str) -> tuple[Trail, ...]:
     """Every action that was begun with this plan; a plan is applied at most once."""
     trails = (read(journals, name) for name in ids(journals))
     return tuple(trail for trail in trails if trail.entries and trail.entries[0].data.get("plan") == plan_digest)
+
+
+def uses(journals: Path, nonces: Collection[str]) -> Mapping[str, str]:
+    """Which of these approvals an action of the site rests on already, in its beginning or at a step: the nonce, and the first such action's id."""
+    found: dict[str, str] = {}
+    for name in ids(journals) if nonces else ():
+        for entry in read(journals, name).entries:
+            if entry.kind in (Kind.BEGUN, Kind.DID):
+                used = {str(approval.get("nonce")) for approval in entry.data.get("approvals", ())}
+                found |= {nonce: name for nonce in used.intersection(nonces) if nonce not in found}
+    return found
+
+
+def trails(journals: Path) -> Iterator[Trail]:
+    """Every action that was begun, the newest first, each read when it is asked for. Raises EvidenceError as `newest` does."""
+    last = newest(journals)
+    if last is None:
+        return
+    yield last
+    for name in reversed(ids(journals)):
+        if name < last.id and (trail := read(journals, name)).entries:
+            yield trail

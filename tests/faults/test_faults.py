@@ -14,6 +14,7 @@ import pytest
 
 from interlock import runner
 from interlock.act import journal as journals
+from interlock.act.books import StoredPlan
 from interlock.commands.status import status_text
 from interlock.errors import ApprovalError, EvidenceError, HalfChanged, LockHeld
 from interlock.facts.canonical import short
@@ -132,8 +133,8 @@ def test_a_clock_that_is_set_back_in_mid_action_stops_it(tmp_path: Path) -> None
     stored = tiny.approved()
     tiny.later(minutes=30)
 
-    def gate(when: object, action: str) -> object:
-        return tiny._gate(when, action)  # type: ignore[arg-type]
+    def gate(when: object, asked_for: StoredPlan) -> object:
+        return tiny._gate(when, asked_for)  # type: ignore[arg-type]
 
     moments: Iterator[datetime] = iter([tiny.now] * 12)
     outcome = runner.apply(tiny.site, short(stored.digest), tiny.environ, tiny.means(clock=lambda: next(moments, NOW - timedelta(days=1)), gate=gate))
@@ -267,3 +268,13 @@ def test_a_forged_plan_with_a_name_that_fits_has_no_approval(tmp_path: Path) -> 
         runner.apply(tiny.site, short(forged.digest), tiny.environ, tiny.means())
     assert "it is for another plan" in caught.value.why
     assert tiny.look() == OLD
+
+
+def test_after_a_kill_before_the_first_entry_the_plan_is_still_what_comes_next(tmp_path: Path) -> None:
+    """The action's folder is there, and nothing was begun."""
+    tiny = make_tiny(tmp_path)
+    stored = tiny.approved()
+    name = journals.next_id(tiny.books.journals, action="release", plan_digest=stored.digest)
+    (tiny.books.journals / name).mkdir(mode=0o700)
+    assert f"next: interlock apply {short(stored.digest)}" in status_text(tiny.site, now=NOW)
+    assert runner.apply(tiny.site, short(stored.digest), tiny.environ, tiny.means()).exit_code == 0
