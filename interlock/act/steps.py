@@ -11,9 +11,10 @@ from typing import Any, assert_never
 
 from interlock.act.backups import do_backup, undo_backup
 from interlock.act.commands import do_command, undo_command
-from interlock.act.compose import do_compose, undo_compose
+from interlock.act.compose import do_compose, prepare_compose, undo_compose, withdraw_compose
 from interlock.act.files import do_files, undo_files
 from interlock.act.outcome import Bench, StepDone, StepFailed
+from interlock.config.actions import ComposeVerb
 from interlock.gate.journal import Result
 from interlock.gate.plan import (
     ApprovalPlan,
@@ -42,6 +43,13 @@ class Looking:
     ask: Callable[[Sequence[str]], tuple[str, dict[str, Any]]]
 
 
+def prepare(step: StepPlan, bench: Bench) -> None:
+    """Keep what the undo of a step will need of the system as it is now. Called once for each step before the first one, and again by a resume as long as no
+    step has begun. Raises StepFailed: nothing was changed then."""
+    if isinstance(step, ComposePlan):
+        prepare_compose(step, bench)
+
+
 def do(step: StepPlan, bench: Bench, looking: Looking, *, timeout: int, again: bool) -> StepDone:
     """Do one step. `again`: it was started before, and nobody knows how far it got. Raises StepFailed. `timeout` in seconds, for a backup."""
     match step:
@@ -64,6 +72,17 @@ def do(step: StepPlan, bench: Bench, looking: Looking, *, timeout: int, again: b
             raise TypeError("a human's approval is waited for, not done")
         case _:
             assert_never(step)
+
+
+def returns_last(step: StepPlan) -> bool:
+    """True for a step whose undo starts programs: they must find everything else as it was. `withdraw` stops at its place what it had started."""
+    return isinstance(step, ComposePlan) and step.run not in (ComposeVerb.PULL, ComposeVerb.BUILD)
+
+
+def withdraw(step: StepPlan, bench: Bench) -> None:
+    """Stop what a step that `returns_last` had started. Raises StepFailed."""
+    if isinstance(step, ComposePlan):
+        withdraw_compose(step, bench)
 
 
 def undo(step: StepPlan, bench: Bench) -> StepDone:

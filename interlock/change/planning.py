@@ -107,7 +107,7 @@ def _resolved(site: Site, action_name: str, declared: Sequence[Step], environ: M
         approval=action.approval,
         steps=steps,
         timeout=action.timeout,
-        fingerprint=fingerprint(directories=resolving.directories, files=resolving.files),
+        fingerprint=fingerprint(directories=resolving.directories, files=resolving.files, others=resolving.others),
         created_at=moments.written(now),
         expires_at=moments.written(now + LASTS),
         made_by=user,

@@ -73,6 +73,11 @@ class Container:
         """Whether its processes live, paused or not."""
         return self.state in ("running", "paused", "restarting")
 
+    @property
+    def anonymous_places(self) -> tuple[str, ...]:
+        """The places in it that lie on volumes which the engine named itself, sorted."""
+        return tuple(sorted(mount.destination for mount in self.mounts if mount.kind == "volume" and _ANONYMOUS.fullmatch(mount.name)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineVolume:

@@ -1,4 +1,5 @@
-"""What is the live state that a plan stands on? Mounts, directories, files and the host, each as one line of words, so that two looks can be compared.
+"""What is the live state that a plan stands on? Mounts, directories, files, compose projects and their images, and the host, each as one line of
+words, so that two looks can be compared.
 
     seen = fingerprint(directories=["/srv/app"], files=["/srv/app/nginx.conf"])
     again = look_again(seen)                     exactly what the first look named, looked at now
@@ -22,18 +23,21 @@ from interlock.observe.caller import boot_id
 
 HOST = "host"
 MOUNT, DIRECTORY, FILE = "mount ", "directory ", "file "
+PROJECT, IMAGE = "compose project ", "image "
 NOTHING = "nothing"
 _ID = re.compile(r"^id \d+, ")
 _MOUNTINFO = Path("/proc/self/mountinfo")
 _MACHINE_ID = Path("/etc/machine-id")
 
 
-def fingerprint(*, directories: Iterable[str], files: Iterable[str]) -> dict[str, str]:
-    """One line for this host, two for each directory (itself, and the mount that it shows), one for each file. Raises CouldNotLook."""
+def fingerprint(*, directories: Iterable[str], files: Iterable[str], others: Iterable[str] = ()) -> dict[str, str]:
+    """One line for this host, two for each directory (itself, and the mount that it shows), one for each file, and for each name in `others`
+    (`compose project shop at /var/run/docker.sock`, `image app:2 at /var/run/docker.sock`). Raises CouldNotLook."""
     names = [HOST]
     for directory in directories:
         names += [MOUNT + directory, DIRECTORY + directory]
     names += [FILE + file for file in files]
+    names += others
     return look_again(names)
 
 
@@ -64,9 +68,17 @@ def _look(name: str, table: MountTable | None) -> str:
                 return look(name.removeprefix(prefix))
         if name.startswith(MOUNT) and table is not None:
             return _mount(name.removeprefix(MOUNT), table)
+        if name.startswith((PROJECT, IMAGE)):
+            return _of_engine(name)
     except OSError as error:
         raise CouldNotLook(f"{name} could not be looked at: {error.strerror}", where=HOST, remedy="run as the user who can read it") from error
     raise CouldNotLook(f"{name!r} is nothing that a fingerprint names", where=HOST, remedy="make a new plan with this version of interlock")
+
+
+def _of_engine(name: str) -> str:
+    from interlock.observe.compose_state import look_image, look_project
+
+    return look_project(name.removeprefix(PROJECT)) if name.startswith(PROJECT) else look_image(name.removeprefix(IMAGE))
 
 
 def _host() -> str:

@@ -11,13 +11,14 @@ from interlock.act.files import device_of
 from interlock.act.outcome import StepFailed
 from interlock.config.models import Site
 from interlock.errors import ConfigError
-from interlock.gate.plan import Directory, TargetPlan
+from interlock.gate.plan import Directory, ImagePlan, TargetPlan
 from interlock.observe.tree import Tree
 
 
 @dataclass(slots=True, kw_only=True)
 class Resolving:
-    """One plan while it is made: the content of its files, what its fingerprint must name, and the files that its steps so far will have written."""
+    """One plan while it is made: the content of its files, what its fingerprint must name, and what its steps so far will have done: the files that they
+    write, and the images that they pull or build, by their references."""
 
     site: Site
     action: str
@@ -26,7 +27,10 @@ class Resolving:
     blobs: dict[str, bytes] = field(default_factory=dict)
     directories: set[str] = field(default_factory=set)
     files: set[str] = field(default_factory=set)
+    others: set[str] = field(default_factory=set)
     written: dict[tuple[str, str], TargetPlan] = field(default_factory=dict)
+    patched: dict[tuple[str, str], bytes] = field(default_factory=dict, repr=False)  # of env files, by host and target: with their secrets, never stored
+    images: dict[str, ImagePlan] = field(default_factory=dict)
 
     def where(self, number: int) -> str:
         """How a step is named in an error."""
