@@ -7,11 +7,13 @@ what was done is undone in reverse. A kill at any point leaves a journal from wh
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Never, assert_never
 
 from interlock.act import journal as journals
 from interlock.act.books import Books, StoredPlan, find_plan
@@ -26,7 +28,7 @@ from interlock.config.actions import CommandStep
 from interlock.config.models import Site
 from interlock.errors import ApprovalError, HalfChanged, LockHeld, StaleError, UsageError
 from interlock.facts.canonical import short
-from interlock.gate.caller import Allowed, MustAsk, Refused, judge_caller
+from interlock.gate.caller import Allowed, AllowedJob, MustAsk, Refused, judge_caller
 from interlock.gate.clearance import Begun, Clearance, OperatorPresent, clear
 from interlock.gate.decision import Open, Shut
 from interlock.gate.journal import Kind, Standing, State, Trail
@@ -61,12 +63,15 @@ def apply(site: Site, named: str, environ: Mapping[str, str], means: Means | Non
     with _at_work(site, named, "apply", means) as (books, stored):
         _demand_unused(books, stored)
         approving.demand_current(site, stored, means.clock())
-        _demand_caller(means)
+        job = _demand_caller(means, site, stored)
+        if job is not None:
+            means = dataclasses.replace(means, ask=partial(_nobody_answers, job))
         gated = demand_open(stored, means)
         demand_unmoved(stored.plan.fingerprint, look_again(stored.plan.fingerprint))
         authority = approving.authority(site, books, stored, means)
+        _demand_signed(job, authority)
         clearance = _clear(stored, gated.decision, authority, means)
-        data = _begun(site, stored, authority, gated, means)
+        data = _begun(site, stored, authority, gated, means, job=job)
         name = journals.next_id(books.journals, action=stored.plan.action, plan_digest=stored.digest)
         journal = Journal.begin(books.journals, id=name, clock=means.clock, data=data)
         return _carry_out(_Ready(site=site, stored=stored, means=means, clearance=clearance, gated=gated), journal, {})
@@ -84,7 +89,7 @@ def guard(
     stored = planning.guarding_plan(site, action, step, environ, now=means.clock(), key=key)
     books = Books.open(site.root)
     if not approving.is_approved(site, books, stored, means):
-        _demand_caller(means)
+        _demand_caller(means, site, stored)
         demand_open(stored, means)
         approving.approve_here(site, books, stored, means, key=key)
     return apply(site, str(stored.folder), environ, means)
@@ -172,15 +177,35 @@ def _demand_open_questions(stored: StoredPlan, state: Standing, said: Mapping[in
             raise UsageError(f"step {number} is no open question", why=f"commands that were interrupted: {waiting}", remedy="interlock status")
 
 
-def _demand_caller(means: Means) -> None:
-    match judge_caller(means.caller()):
+def _demand_caller(means: Means, site: Site | None = None, stored: StoredPlan | None = None) -> AllowedJob | None:
+    """A human at a terminal, or with a site and a plan one of the site's CI jobs that may apply it. What was begun only humans finish and undo."""
+    jobs = site.approval.jobs if site is not None and site.approval is not None else {}
+    judged = judge_caller(means.caller(), jobs, stored.plan.action if stored is not None else "")
+    match judged:
         case Allowed():
-            return
+            return None
+        case AllowedJob():
+            return judged
         case MustAsk(question=question):
             if means.ask(f"{question}\nType yes to go on: ").lower() != "yes":
                 raise ApprovalError("nobody said that a human runs this", remedy="run it again, and type yes; or unset CI in your shell")
-        case Refused() as refused:
-            raise ApprovalError("this process may not apply", why="; ".join(refused.why), remedy=refused.remedy)
+            return None
+        case Refused(why=why, remedy=remedy):
+            raise ApprovalError("this process may not apply", why="; ".join(why), remedy=remedy)
+        case _:
+            assert_never(judged)
+
+
+def _demand_signed(job: AllowedJob | None, authority: Approved | OperatorPresent) -> None:
+    """A job applies what other people have signed, nothing else."""
+    if job is None or (isinstance(authority, Approved) and not authority.self_approved):
+        return
+    why = "its planner approved it" if isinstance(authority, Approved) else "its `approval:` is the operator at the terminal"
+    raise ApprovalError(f"{job.said} may not apply this plan", why=why, remedy="have somebody else sign it, or apply it yourself, in a terminal on this host")
+
+
+def _nobody_answers(job: AllowedJob, _question: str) -> Never:
+    raise ApprovalError("there is nobody to ask", why=f"{job.said} runs this", remedy="answer in a terminal on this host")
 
 
 def _clear(stored: StoredPlan, gate: Open | Shut | Begun, authority: Approved | OperatorPresent | Begun, means: Means) -> Clearance:
@@ -188,8 +213,8 @@ def _clear(stored: StoredPlan, gate: Open | Shut | Begun, authority: Approved | 
     return clear(plan=stored.digest, action=stored.plan.action, gate=gate, authority=authority, now=means.clock(), lasts=timedelta(seconds=stored.plan.timeout))
 
 
-def _begun(site: Site, stored: StoredPlan, authority: Approved | OperatorPresent, gated: Gated, means: Means) -> dict[str, Any]:
-    """The first entry of the journal: what was begun, on whose word, behind which gate."""
+def _begun(site: Site, stored: StoredPlan, authority: Approved | OperatorPresent, gated: Gated, means: Means, *, job: AllowedJob | None) -> dict[str, Any]:
+    """The first entry of the journal: what was begun, by whom, on whose word, behind which gate."""
     user, host = who(means.environ)
     approvals = [approval.to_json() for approval in authority.approvals] if isinstance(authority, Approved) else []
     return {
@@ -202,7 +227,7 @@ def _begun(site: Site, stored: StoredPlan, authority: Approved | OperatorPresent
         "principals": list(authority.principals) if isinstance(authority, Approved) else [f"{user}@{host}"],
         "self_approved": isinstance(authority, Approved) and authority.self_approved,
         "gate": {"run": gated.run.path.name, "digest": gated.run.digest},
-        "by": {"user": user, "host": host},
+        "by": {"user": user, "host": host} | ({"job": job.said} if job is not None else {}),
         "interlock": stored.plan.interlock,
     }
 

@@ -42,10 +42,14 @@ EMPTY = "sha256:" + hashlib.sha256(b"").hexdigest()
 
 HUMAN = CallerFacts(
     environment=frozenset({"HOME", "PATH"}),
-    ancestors=(Process(pid=30, parent=20, session=20, terminal=34816, name="python"), Process(pid=20, parent=10, session=20, terminal=34816, name="bash")),
+    ancestors=(
+        Process(pid=30, parent=20, session=20, terminal=34816, name="python"),
+        Process(pid=20, parent=10, session=20, terminal=34816, name="bash"),
+        Process(pid=10, parent=1, session=10, terminal=0, name="sshd"),
+        Process(pid=1, parent=0, session=1, terminal=0, name="systemd"),
+    ),
     complete=True,
     terminal_opens=True,
-    parent_of_leader="sshd",
 )
 
 STEPS = """\

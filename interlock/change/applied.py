@@ -28,7 +28,8 @@ from interlock.verdicts import Pair
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """An action that has ended. `base` is the gate's run that its verdicts are taken from; `files` are kept beside the record."""
+    """An action that has ended. `base` is the gate's run that its verdicts are taken from; `files` are kept beside the record; `job` is the CI job that began
+    it, empty for a human."""
 
     site: Site
     action: str
@@ -40,6 +41,7 @@ class Applied:
     started: str
     ended: datetime
     files: Mapping[str, bytes]
+    job: str = ""
 
 
 def write_applied(applied: Applied) -> LoadedRun:
@@ -64,7 +66,8 @@ def write_applied(applied: Applied) -> LoadedRun:
 
 def _record(applied: Applied, name: str, details: DetailsDigest, facts: FactsDigest, previous: str | None) -> Record:
     base = applied.base.record
-    run = dataclasses.replace(base.run, id=name, action=applied.action, nonce="", started=applied.started, ended=moments.written(applied.ended))
+    user = f"{base.run.user} (by {applied.job})" if applied.job else base.run.user
+    run = dataclasses.replace(base.run, id=name, action=applied.action, nonce="", started=applied.started, ended=moments.written(applied.ended), user=user)
     return dataclasses.replace(
         base,
         run=run,

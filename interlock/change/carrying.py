@@ -379,4 +379,5 @@ def _applied(action: Action, end: End, code: int) -> Applied:
         started=standing.since,
         ended=action.means.clock(),
         files={PLAN_FILE: action.stored.plan.to_bytes(), FILE: b"".join(entry.line() for entry in action.journal.entries)},
+        job=str(standing.begun.get("by", {}).get("job", "")),
     )

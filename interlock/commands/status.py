@@ -46,7 +46,8 @@ def _action(standing: Standing, at: datetime) -> Iterator[str]:
     age = moments.in_words((at - moments.read(standing.last)).total_seconds())
     yield f"last action: {standing.id}: {_end(standing)}, last entry {age} ago"
     loud = " (SELF-APPROVED)" if standing.begun.get("self_approved") else ""
-    yield f"  begun {standing.since} on the word of {', '.join(standing.begun.get('principals', ()))}{loud}"
+    job = f" by {job}" if (job := standing.begun.get("by", {}).get("job")) else ""
+    yield f"  begun {standing.since}{job} on the word of {', '.join(standing.begun.get('principals', ()))}{loud}"
     if standing.finished:
         return
     if reason := standing.end_data.get("reason"):

@@ -135,7 +135,7 @@ def test_a_program_that_is_not_there_is_refused_before_anything(tmp_path: Path) 
 
 def test_cron_may_not_run_it(tmp_path: Path) -> None:
     tiny = tiny_site(tmp_path)
-    tiny.caller = CallerFacts(environment=frozenset(), ancestors=(), complete=True, terminal_opens=False, parent_of_leader="cron")
+    tiny.caller = CallerFacts(environment=frozenset(), ancestors=(), complete=True, terminal_opens=False)
     with pytest.raises(ApprovalError, match="may not apply"):
         guard(tiny)
     assert ran(tiny) == 0
