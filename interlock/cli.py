@@ -196,11 +196,13 @@ def _scan(request: argparse.Namespace) -> int:
 def _gate(request: argparse.Namespace) -> int:
     from interlock.commands.report import gate_screen
     from interlock.gaterun.call import run_gate
+    from interlock.gaterun.run import GateRequest
     from interlock.verdicts import When
 
     facts = request.facts.absolute() if request.facts else None
     site = _site(request)
-    answer = run_gate(site, When(request.gate), action=request.action, facts=facts, environ=os.environ)
+    asked = GateRequest(gates=frozenset({When(request.gate)}), start=site.root, action=request.action, facts=facts)
+    answer = run_gate(site, asked, environ=os.environ)
     if request.verbose:
         print(answer.output, file=sys.stderr)
     if request.format == "text" and request.output is None:

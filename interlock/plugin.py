@@ -45,7 +45,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--site", metavar="FILE", help="the site file (default: interlock.yaml here or in a folder above)")
     group.addoption("--for", dest="interlock_for", metavar="ACTION", help="gate this action of the site (default: everything that any action needs)")
     group.addoption("--facts", dest="interlock_facts", metavar="FILE", help="judge saved facts instead of the system; such a gate never opens")
-    group.addoption("--interlock-nonce", default="", help=argparse.SUPPRESS)  # between the runner and this plugin
+    group.addoption("--interlock-nonce", default="", help=argparse.SUPPRESS)  # these three are between the runner and this plugin
+    group.addoption("--interlock-only", action="append", default=[], help=argparse.SUPPRESS)
+    group.addoption("--interlock-plan", help=argparse.SUPPRESS)
 
 
 @pytest.hookimpl(trylast=True)
@@ -76,7 +78,7 @@ class Session:
     """One gate run inside one pytest process: the controller, or a worker that hands its verdicts to one."""
 
     def __init__(self, config: pytest.Config, gates: tuple[str, ...]) -> None:
-        from interlock.errors import InterlockError
+        from interlock.errors import InterlockError, UsageError
         from interlock.gaterun.run import GateRequest, GateRun
         from interlock.verdicts import When
 
@@ -87,7 +89,7 @@ class Session:
         self.problem = ""
         self.exit_code: int | None = None
         self.counter = 0
-        site, facts = config.getoption("--site"), config.getoption("interlock_facts")
+        site, facts, plan = config.getoption("--site"), config.getoption("interlock_facts"), config.getoption("interlock_plan")
         request = GateRequest(
             gates=frozenset(When(gate) for gate in gates),
             start=config.invocation_params.dir,
@@ -95,8 +97,12 @@ class Session:
             action=config.getoption("interlock_for"),
             facts=config.invocation_params.dir / facts if facts else None,
             nonce=config.getoption("interlock_nonce"),
+            only=tuple(config.getoption("interlock_only")),
+            plan=config.invocation_params.dir / plan if plan else None,
         )
         try:
+            if request.only and not request.nonce:
+                raise UsageError("a gate in mid-plan is asked by the runner alone", remedy="ask the whole gate: leave --interlock-only out")
             self.run = GateRun.begin(request, os.environ)
         except InterlockError as error:
             raise pytest.exit.Exception(f"interlock: {error}", returncode=error.exit_code) from error
@@ -173,11 +179,15 @@ class Session:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Nothing but checks is an item of a gate run, whatever path was given; and none that this action's gate does not ask."""
-        kept = [item for item in items if (key := item.stash.get(ITEM_KEY, None)) and (key[0] in self.guardrails or key[0].startswith("own."))]
+        kept = [item for item in items if (key := item.stash.get(ITEM_KEY, None)) and self._is_asked(key[0])]
         dropped = [item for item in items if item not in kept]
         if dropped:
             self.config.hook.pytest_deselected(items=dropped)
             items[:] = kept
+
+    def _is_asked(self, rule: str) -> bool:
+        """A guardrail that this gate asks, or a rule of the site's own: any of them, or in mid-plan one that is named."""
+        return rule in self.guardrails or (rule.startswith("own.") and (not self.run.request.only or rule in self.run.request.only))
 
     # ---- what pytest runs
 
@@ -345,8 +355,8 @@ class Session:
     def pytest_report_header(self) -> list[str]:
         """Which site, which gate, for which action."""
         request = self.run.request
-        gate = " and ".join(sorted(request.gates)) + (f" for {request.action}" if request.action else "")
-        return [f"interlock: site {self.run.site.site} ({self.run.site.source}), gate {gate}, {len(self.run.required())} required"]
+        called = request.called + (f" for {request.action}" if request.action else "")
+        return [f"interlock: site {self.run.site.site} ({self.run.site.source}), {called}, {len(self.run.required())} required"]
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """The decision, from our own state: pytest hands this hook the status that it had before ours."""

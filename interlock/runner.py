@@ -22,11 +22,11 @@ from interlock.act.journal import Journal
 from interlock.act.lock import locked
 from interlock.change import approving, planning, showing
 from interlock.change.approving import Waiting
-from interlock.change.carrying import Action, Outcome, Said, closing, conclude, demand_mounts, demand_open, demand_unmoved, paused
+from interlock.change.carrying import Action, Outcome, Said, closing, conclude, demand_mounts, demand_open, demand_unmoved, lacks_approval_alone, paused
 from interlock.change.means import Gated, Means, real_means
 from interlock.config.actions import CommandStep
 from interlock.config.models import Site
-from interlock.errors import ApprovalError, HalfChanged, LockHeld, StaleError, UsageError
+from interlock.errors import ApprovalError, GateShut, HalfChanged, LockHeld, StaleError, UsageError
 from interlock.facts.canonical import short
 from interlock.gate.caller import Allowed, AllowedJob, MustAsk, Refused, judge_caller
 from interlock.gate.clearance import Begun, Clearance, OperatorPresent, clear
@@ -37,6 +37,7 @@ from interlock.judge.agreement.plans import Approved
 from interlock.nouns import dataclass
 from interlock.observe.caller import who
 from interlock.observe.fingerprint import look_again
+from interlock.verdicts import When
 
 # ---- what the command line calls
 
@@ -66,7 +67,7 @@ def apply(site: Site, named: str, environ: Mapping[str, str], means: Means | Non
         job = _demand_caller(means, site, stored)
         if job is not None:
             means = dataclasses.replace(means, ask=partial(_nobody_answers, job))
-        gated = demand_open(stored, means)
+        gated = _demand_open_and_approved(site, books, stored, means)
         demand_unmoved(stored.plan.fingerprint, look_again(stored.plan.fingerprint))
         authority = approving.authority(site, books, stored, means)
         _demand_signed(job, authority)
@@ -150,6 +151,16 @@ def _demand_unused(books: Books, stored: StoredPlan) -> None:
         raise HalfChanged(
             f"{last.id} was begun and never ended", where=str(books.journals / last.id), remedy="interlock status; then resume it or roll it back"
         )
+
+
+def _demand_open_and_approved(site: Site, books: Books, stored: StoredPlan, means: Means) -> Gated:
+    """Apply's own gate, run now and found open. Raises GateShut; ApprovalError where nothing but the people's word is missing."""
+    try:
+        return demand_open(stored, means, When.APPLY)
+    except GateShut as shut:
+        if lacks_approval_alone(shut):
+            approving.authority(site, books, stored, means)
+        raise
 
 
 def _demand_unfinished(books: Books, stored: StoredPlan) -> tuple[Trail, Standing]:

@@ -187,15 +187,20 @@ class Tiny:
         self.asked.append(question)
         return self.answers.pop(0)
 
-    def _gate(self, when: When, action: str) -> Gated:
+    def _gate(self, when: When, stored: StoredPlan) -> Gated:
+        """Apply's own gate asks all that preflight does."""
         self.gates.append(when)
+        parts = (When.APPLY, When.PREFLIGHT) if when is When.APPLY else (when,)
+        return self._gated(when, stored.plan.action, next((self.shut[part] for part in parts if part in self.shut), Open()))
+
+    def _gated(self, when: When, action: str, decision: Open | Shut) -> Gated:
         run = a_run(self.root, when, action, self.now)
         self.runs_kept[run.path.name] = run
-        return Gated(decision=self.shut.get(when, Open()), run=run, lasts=300)
+        return Gated(decision=decision, run=run, lasts=300)
 
     def _midway(self, action: str, names: Sequence[str]) -> Gated:
         self.asked_midway.append(tuple(names))
-        return dataclasses.replace(self._gate(When.PREFLIGHT, action), decision=self.shut_midway or Open())
+        return self._gated(When.PREFLIGHT, action, self.shut_midway or Open())
 
     def _verify(self, names: Sequence[str]) -> Sequence[Expectation]:
         there = {name: name not in self.failing and (name != "deployed" or (self.instance / "deployed").exists()) for name in names}

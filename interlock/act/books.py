@@ -14,12 +14,11 @@ from typing import Any, Self
 from interlock.act.private import private_folder, sync_folder, write_private
 from interlock.errors import EvidenceError, StaleError, UsageError
 from interlock.facts.canonical import canonical, digest
-from interlock.gate.plan import BLOBS, FILE, PLANNER, Plan
+from interlock.gate.plan import BLOBS, FILE, LIMIT, Plan
 from interlock.nouns import dataclass
 from interlock.observe.private import read_private
+from interlock.observe.statements import APPROVALS, FOLDER, PLANNER
 
-FOLDER = ".interlock"
-_PLAN_LIMIT = 256 * 1024 * 1024
 _DIGITS = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
 
 
@@ -46,7 +45,7 @@ class Books:
     @property
     def approvals(self) -> Path:
         """One folder for each plan that somebody approved."""
-        return self.folder / "approvals"
+        return self.folder / APPROVALS
 
     @property
     def journals(self) -> Path:
@@ -66,7 +65,7 @@ class StoredPlan:
         """Content that lies beside the plan. Raises StaleError when it is gone or another."""
         path = self.folder / BLOBS / of.removeprefix("sha256:")
         try:
-            data = read_private(path, limit=_PLAN_LIMIT)
+            data = read_private(path, limit=LIMIT)
         except (OSError, ValueError) as error:
             raise StaleError("content of the plan is gone", where=str(path), why=str(error), remedy="make a new plan") from error
         if digest(data) != of:
@@ -109,7 +108,7 @@ def load_plan(path: Path) -> StoredPlan:
     """The plan in a folder, or the one whose plan.json `path` is. Raises UsageError when there is none, StaleError when it is not as it was written."""
     file = path / FILE if path.is_dir() else path
     try:
-        raw = read_private(file, limit=_PLAN_LIMIT)
+        raw = read_private(file, limit=LIMIT)
     except (OSError, ValueError) as error:
         raise UsageError("there is no plan to read", where=str(file), why=str(error), remedy="name a folder below .interlock/plans, or make a plan") from error
     stored = StoredPlan(folder=file.parent, plan=Plan.parse(raw, where=str(file)), digest=digest(raw))

@@ -20,12 +20,12 @@ from interlock.facts.canonical import short
 from interlock.facts.statements import PURPOSE_APPLY, Approval, ForPlan, step_purpose
 from interlock.gate.clearance import OperatorPresent
 from interlock.gate.journal import Kind, Standing, State, Trail
-from interlock.gate.plan import PLANNER, ApprovalPlan
+from interlock.gate.plan import ApprovalPlan
 from interlock.judge.agreement.plans import CLOCK_SKEW, Approved, NotApproved, judge_approvals, judge_planner, self_approval_allowed
 from interlock.nouns import dataclass
 from interlock.observe.caller import who
 from interlock.observe.signatures import SigningKey, Voters, signing_key, voters
-from interlock.observe.statements import statement, statements, verified
+from interlock.observe.statements import PLANNER, statement, statements, verified
 
 DIGITS = 8
 

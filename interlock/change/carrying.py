@@ -36,6 +36,7 @@ from interlock.gate.decision import Shut
 from interlock.gate.journal import End, Kind, Result, Spawned, State
 from interlock.gate.plan import FILE as PLAN_FILE
 from interlock.gate.plan import ApprovalPlan, StepPlan, changes, has_undo, moved
+from interlock.judge import approval
 from interlock.judge.agreement.plans import NotApproved
 from interlock.nouns import dataclass
 from interlock.observe.caller import who
@@ -73,22 +74,34 @@ def closing(journal: Journal) -> Iterator[Interruption]:
         journal.close()
 
 
-def demand_open(stored: StoredPlan, means: Means) -> Gated:
-    """The preflight gate of the plan's action, run now and found open. Raises GateShut with its exit code and its first reasons."""
+def demand_open(stored: StoredPlan, means: Means, when: When = When.PREFLIGHT) -> Gated:
+    """The preflight gate of the plan's action, run now and found open; with `When.APPLY` the plan itself is judged in it, too.
+
+    Raises GateShut with its exit code and its first reasons.
+    """
     means.say("preflight gate")
-    gated = means.gate(When.PREFLIGHT, stored.plan.action)
+    gated = means.gate(when, stored)
     if gated is None:
         raise GateShut("the preflight gate asks nothing", code=10, why="an empty gate proves nothing", remedy="declare what this site has")
     if isinstance(gated.decision, Shut):
-        raise shut_gate(gated.decision, When.PREFLIGHT, gated.run)
+        raise shut_gate(gated.decision, "preflight gate", gated.run)
     return gated
 
 
-def shut_gate(decision: Shut, when: When, run: LoadedRun) -> GateShut:
+def lacks_approval_alone(shut: GateShut) -> bool:
+    """True when apply's own gate has nothing to say but that not enough people agreed: that has an exit code of its own."""
+    return shut.guardrails == {approval.PLAN.id}
+
+
+def shut_gate(decision: Shut, called: str, run: LoadedRun) -> GateShut:
     """A shut gate as an error: the first five reasons, and the remedy of the first."""
     first = "; ".join(f"{reason.guardrail} [{reason.subject}] {reason.text}" if reason.guardrail else reason.text for reason in decision.reasons[:5])
     more = f"; and {len(decision.reasons) - 5} more" if len(decision.reasons) > 5 else ""
-    return GateShut(f"the {when} gate is shut", code=decision.exit_code, where=str(run.path), why=first + more, remedy=decision.reasons[0].remedy, run=run.path)
+    guardrails = frozenset(reason.guardrail for reason in decision.reasons)
+    remedy = decision.reasons[0].remedy
+    return GateShut(
+        f"the {called} is shut", code=decision.exit_code, where=str(run.path), why=first + more, remedy=remedy, run=run.path, guardrails=guardrails
+    )
 
 
 def demand_unmoved(before: Mapping[str, str], after: Mapping[str, str]) -> None:
@@ -197,7 +210,7 @@ class Action:
     def _ask(self, guardrails: Sequence[str]) -> tuple[str, dict[str, Any]]:
         """A gate in mid-plan: why it is shut, and where its evidence lies."""
         gated = self.means.midway(self.stored.plan.action, guardrails)
-        shut = str(shut_gate(gated.decision, When.PREFLIGHT, gated.run)) if isinstance(gated.decision, Shut) else ""
+        shut = str(shut_gate(gated.decision, "gate in mid-plan", gated.run)) if isinstance(gated.decision, Shut) else ""
         return shut.replace("\n", ";"), {"run": gated.run.path.name, "digest": gated.run.digest}
 
     def _demand_fresh(self) -> None:
@@ -211,9 +224,9 @@ class Action:
         """Postflight. Where it is shut, everything is undone if everything can be; else nothing is, since half an undo is worse."""
         self.means.say("postflight gate")
         try:
-            self.postflight = self.means.gate(When.POSTFLIGHT, self.stored.plan.action)
+            self.postflight = self.means.gate(When.POSTFLIGHT, self.stored)
             if self.postflight is not None and isinstance(self.postflight.decision, Shut):
-                raise shut_gate(self.postflight.decision, When.POSTFLIGHT, self.postflight.run)
+                raise shut_gate(self.postflight.decision, "postflight gate", self.postflight.run)
         except InterlockError as error:
             return self._not_verified(str(error).replace("\n", ";"))
         seen = {"run": self.postflight.run.path.name, "digest": self.postflight.run.digest} if self.postflight else None

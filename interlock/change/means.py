@@ -7,11 +7,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
+from interlock.act.books import StoredPlan
 from interlock.change.applied import Applied, write_applied
 from interlock.change.verifying import Expectation, judge_expectations
 from interlock.config.models import Site
-from interlock.errors import GateShut
 from interlock.evidence.folder import LoadedRun, load_run
 from interlock.evidence.record import Decision, Record
 from interlock.evidence.redact import Redactor
@@ -20,7 +21,10 @@ from interlock.facts.callers import CallerFacts
 from interlock.gate.decision import NOT_RUN, Open, Reason, Shut
 from interlock.nouns import dataclass
 from interlock.observe.caller import caller_facts
-from interlock.verdicts import When
+from interlock.verdicts import LIVE, When
+
+if TYPE_CHECKING:
+    from interlock.gaterun.run import GateRequest
 
 _SECRET = re.compile(r"(?i)pass|secret|token|credential|private|_key|apikey|dsn")
 
@@ -36,7 +40,8 @@ class Gated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """`gate` runs one gate for an action, None when it asks nothing there; `midway` asks some families and guardrails in the middle of it;
+    """`gate` runs one gate for a plan's action, None when it asks nothing there (`When.APPLY` is apply's own: preflight, and what is judged of the plan itself);
+    `midway` asks some families and guardrails in the middle of an action;
     `keep` writes the evidence of an action, `kept` reads that of an earlier run;
     `ask` asks the human at the terminal, `say` tells them what is being done."""
 
@@ -45,7 +50,7 @@ class Means:
     caller: Callable[[], CallerFacts]
     ask: Callable[[str], str]
     say: Callable[[str], None]
-    gate: Callable[[When, str], Gated | None]
+    gate: Callable[[When, StoredPlan], Gated | None]
     midway: Callable[[str, Sequence[str]], Gated]
     verify: Callable[[Sequence[str]], Sequence[Expectation]]
     keep: Callable[[Applied], LoadedRun]
@@ -79,29 +84,43 @@ def _say(what: str) -> None:
         sys.stderr.write(visible(what) + "\n")
 
 
-def _gate(site: Site, environ: Mapping[str, str], when: When, action: str) -> Gated | None:
+def _gate(site: Site, environ: Mapping[str, str], when: When, stored: StoredPlan) -> Gated | None:
     """Run a gate in a pytest of its own. None for a postflight that no guardrail of the action belongs to: there is nothing to look at afterwards."""
     from interlock.gate.required import asked
     from interlock.gaterun.call import run_gate
+    from interlock.gaterun.run import GateRequest
     from interlock.judge import catalogue
     from interlock.observe.own_checks import own_checks
 
-    guardrails = asked(site, catalogue(), frozenset({when}), action)
+    applying, action = when is When.APPLY, stored.plan.action
+    system = When.PREFLIGHT if applying else when
+    guardrails = asked(site, catalogue(), frozenset({system}), action)
     if when is When.POSTFLIGHT and not guardrails and not any(when in own.when for own in own_checks(site.root / "checks")):
         return None
-    run = run_gate(site, when, action=action, facts=None, environ=environ).run
-    return Gated(decision=decision_of(run.record, when, action), run=run, lasts=min((guardrail.max_age for guardrail in guardrails), default=300))
+    request = GateRequest(gates=frozenset({system, when}), start=site.root, action=action, plan=stored.folder if applying else None)
+    run = run_gate(site, request, environ=environ).run
+    # What the humans said is settled once the action has begun: only what was seen of the system grows too old.
+    lasts = min((guardrail.max_age for guardrail in guardrails), default=300)
+    return Gated(decision=decision_of(run.record, request, plan=stored.digest if applying else None), run=run, lasts=lasts)
 
 
 def _midway(site: Site, environ: Mapping[str, str], action: str, names: Sequence[str]) -> Gated:
-    """Ask these families and guardrails alone, in a pytest of their own."""
-    raise GateShut("a gate in mid-plan cannot be asked yet", code=10)
+    """Ask these families, guardrails and own rules alone, before and after kinds alike, in a pytest of their own."""
+    from interlock.gaterun.call import run_gate
+    from interlock.gaterun.run import GateRequest
+
+    request = GateRequest(gates=LIVE, start=site.root, action=action, only=tuple(names))
+    run = run_gate(site, request, environ=environ).run
+    return Gated(decision=decision_of(run.record, request, plan=None), run=run, lasts=0)
 
 
-def decision_of(record: Record, when: When, action: str) -> Open | Shut:
-    """What a verified record decided. A record of another gate or action, or of replayed facts, opens nothing."""
-    asked_for = record.run.gates == (when,) and record.run.action == action
-    if record.decision is Decision.OPEN and record.exit_code == 0 and asked_for and not record.replayed:
+def decision_of(record: Record, request: GateRequest, *, plan: str | None) -> Open | Shut:
+    """What a verified record decided. One of other gates, another action, another plan (by its digest), of some guardrails where all are asked or the other way
+    round, of an action, or of replayed facts, opens nothing."""
+    run = record.run
+    seen = (frozenset(run.gates), run.action, run.only, record.plan.digest if record.plan is not None else None)
+    asked_for = seen == (request.gates, request.action, request.only, plan) and not record.of_action and not record.replayed
+    if record.decision is Decision.OPEN and record.exit_code == 0 and asked_for:
         return Open()
-    other = Reason(code=NOT_RUN, text=f"the record is not of the {when} gate of {action}", remedy="run the gate again")
+    other = Reason(code=NOT_RUN, text=f"the record is not of the {request.called} of {request.action}", remedy="run the gate again")
     return Shut(record.reasons or (other,))

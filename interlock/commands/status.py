@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import assert_never
 
 from interlock.act import journal as journals
-from interlock.act.books import FOLDER, Books, approvals_of, load_plan
+from interlock.act.books import Books, approvals_of, load_plan
 from interlock.act.commands import still_running
 from interlock.act.lock import Holder
 from interlock.act.lock import holder as lock_holder
@@ -20,7 +20,7 @@ from interlock.facts import moments
 from interlock.facts.canonical import short
 from interlock.facts.statements import Approval
 from interlock.gate.journal import End, Standing, State
-from interlock.observe.statements import read_signed, statement_files
+from interlock.observe.statements import FOLDER, read_signed, statement_files
 
 RECENT = 5  # plans that are listed
 

@@ -186,7 +186,9 @@ def _check_not_used(data: Mapping[str, Any], refusal: Refusal) -> None:
 
 
 def _check_gates(data: Mapping[str, Any], known: Collection[str], refusal: Refusal) -> None:
-    for path, name in (*matches(data, ("actions", ANY, "gate", ANY)), *matches(data, ("actions", ANY, "steps", ANY, "gate", "guardrails", ANY))):
+    """An action's gate asks every rule of the site's own anyway; a gate in mid-plan those that it names, and a plan knows whether they are there."""
+    midway = [(path, name) for path, name in matches(data, ("actions", ANY, "steps", ANY, "gate", "guardrails", ANY)) if not str(name).startswith("own.")]
+    for path, name in (*matches(data, ("actions", ANY, "gate", ANY)), *midway):
         if isinstance(name, str) and name not in known:
             remedy = did_you_mean(name, sorted(known), "`interlock guardrails` lists them")
             refusal.at_value(path, f"{dotted(path)} names {name!r}, which is neither a family nor a guardrail", remedy=remedy)

@@ -22,8 +22,9 @@ from typing import Self
 from interlock.errors import EvidenceError
 from interlock.evidence.details import Details, details_of
 from interlock.evidence.files import DIRECTORY, create_private, digest_of, open_to_read, unwritable, write_all
-from interlock.evidence.record import Decision, Record
+from interlock.evidence.record import Decision, Record, Run
 from interlock.nouns import dataclass
+from interlock.verdicts import When
 
 RECORD, DETAILS, FACTS, JUNIT, SUMMARY, SUMS = "record.json", "details.jsonl", "facts.json", "junit.xml", "summary.md", "SHA256SUMS"
 ALLURE = "allure-results"
@@ -305,5 +306,10 @@ def latest(reports: Path, site: str) -> LoadedRun | None:
 
 def latest_open(reports: Path, like: Record) -> LoadedRun | None:
     """The site's newest run of the same gate, for the same action, that was open: what a shut one is compared with."""
-    same = (run for run in _of_site(reports, like.target.site) if (run.record.run.gates, run.record.run.action) == (like.run.gates, like.run.action))
+    same = (run for run in _of_site(reports, like.target.site) if _asked(run.record.run) == _asked(like.run))
     return next((run for run in same if run.record.decision is Decision.OPEN), None)
+
+
+def _asked(run: Run) -> tuple[object, ...]:
+    """What makes two runs comparable. Apply's own gate is the one before it that was asked by itself, and more; one in mid-plan is only like itself."""
+    return (set(run.gates) - {When.APPLY}, run.action, set(run.only))

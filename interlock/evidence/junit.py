@@ -52,7 +52,8 @@ def _gate_counts(record: Record) -> tuple[int, int, int, int]:
 
 def _gate(record: Record) -> Iterator[str]:
     run = record.run
-    name = f"{run.action or 'gate'} ({', '.join(run.gates)})"
+    asked = f"in mid-plan, only: {', '.join(run.only)}" if run.only else ", ".join(run.gates)
+    name = f"{run.action or 'gate'} ({asked})"
     yield _suite("interlock gate", _gate_counts(record), seconds=0, moment=run.started, host=run.host)
     yield _properties(
         {
@@ -61,6 +62,7 @@ def _gate(record: Record) -> Iterator[str]:
             "interlock.site_sha256": record.target.sha256,
             "interlock.commit": record.target.git.commit if record.target.git else "",
             "interlock.gates": " ".join(run.gates),
+            "interlock.only": " ".join(run.only),
             "interlock.action": run.action or "",
             "interlock.decision": record.decision,
             "interlock.exit_code": str(record.exit_code),

@@ -61,7 +61,9 @@ def _head(record: Record) -> Iterator[str]:
     commit = f", commit {code(target.git.commit, _NAME)}{' **with uncommitted changes**' if target.git.dirty else ''}" if target.git else ""
     yield f"- run {code(run.id, _NAME)}, {code(run.started, _NAME)} to {code(run.ended, _NAME)}, by {code(f'{run.user}@{run.host}', _NAME)}\n"
     yield f"- site file {code(target.file or 'none: discovered', _NAME)}{commit}\n"
-    if record.plan:
+    if record.plan and not record.of_action:
+        yield f"- asked for plan {code(record.plan.digest, _NAME)} of {code(record.plan.action, _NAME)}\n"
+    elif record.plan:
         names = ", ".join(code(name, _NAME) for name in approvers(record)[:10]) or "nobody: it asks for none"
         yield f"- plan {code(record.plan.digest, _NAME)} for {code(record.plan.action, _NAME)}, approved by {names}\n"
     yield "\n"

@@ -17,8 +17,17 @@ from interlock.observe.git import head
 from interlock.verdicts import When
 
 
-def run_of(*, id: str, gates: Collection[When], started: datetime, action: str | None = None, nonce: str = "", pytest: str = "") -> Run:  # noqa: A002
-    """The run that ends now, on this machine. `pytest` is its version, empty where none took part."""
+def run_of(
+    *,
+    id: str,  # noqa: A002
+    gates: Collection[When],
+    started: datetime,
+    action: str | None = None,
+    nonce: str = "",
+    pytest: str = "",
+    only: Collection[str] = (),
+) -> Run:
+    """The run that ends now, on this machine. `pytest` is its version, empty where none took part; `only` is what a gate in mid-plan was asked."""
     return Run(
         id=id,
         gates=tuple(sorted(gates)),
@@ -31,6 +40,7 @@ def run_of(*, id: str, gates: Collection[When], started: datetime, action: str |
         interlock=__version__,
         python=platform.python_version(),
         pytest=pytest,
+        only=tuple(only),
     )
 
 

@@ -53,7 +53,10 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Which run this is. `id` names its folder; `started` and `ended` are RFC 3339, UTC; `nonce` echoes what the asker gave, empty otherwise."""
+    """Which run this is. `id` names its folder; `started` and `ended` are RFC 3339, UTC; `nonce` echoes what the asker gave, empty otherwise.
+
+    `only` are the families, guardrails and own rules of a gate in mid-plan, which asked nothing else; a whole gate has none.
+    """
 
     id: str
     gates: tuple[When, ...]
@@ -66,6 +69,7 @@ class Run:
     interlock: str
     python: str
     pytest: str
+    only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _must(_RUN_ID, self.id, "id")
@@ -258,6 +262,11 @@ class Record:
     def digest(self) -> str:
         """The digest of its JSON text: what the next record of the site, an approval or an issue names it by."""
         return sha256(self.to_json())
+
+    @property
+    def of_action(self) -> bool:
+        """True for the record of an action, which has steps; a gate that was asked for a plan names it too, and has none."""
+        return bool(self.steps)
 
     @cached_property
     def by_pair(self) -> Mapping[Pair, Verdict]:

@@ -162,7 +162,9 @@ def _decision(record: Record, style: Style) -> Iterator[str]:
     word = headline(record)
     said = f"(exit code {record.exit_code}): {style.name(asked_for(record))} of site {style.name(record.target.site)}"
     yield from _painted_first(style.wrapped(said, 0, f"{word} "), word, style, _RED if record.exit_code else _CYAN)
-    if record.plan is not None:
+    if record.run.only:
+        yield from style.wrapped(ended_in_words(record), 2)
+    if record.of_action:
         yield from style.wrapped(ended_in_words(record), 2)
         yield from style.wrapped(", ".join(approvers(record)) or "nobody: it asks for none", 2, "approved by ")
         for step in steps_in_words(record):

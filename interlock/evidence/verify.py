@@ -312,7 +312,7 @@ def _decision_problems(record: Record, again: Open | Shut) -> list[str]:
     if decision is not record.decision:
         return [f"the record says {record.decision}, its verdicts and required pairs come to {decision}"]
     problems = []
-    failed = record.plan is not None and record.exit_code in ACTION_FAILED
+    failed = record.of_action and record.exit_code in ACTION_FAILED
     if record.exit_code != again.exit_code and not failed:
         problems.append(f"the record ends with exit code {record.exit_code}, its reasons come to {again.exit_code}")
     reasons = () if isinstance(again, Open) else again.reasons

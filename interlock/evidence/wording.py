@@ -31,14 +31,16 @@ def number(count: int, noun: str) -> str:
 
 
 def asked_for(record: Record) -> str:
-    """`preflight for release`, `static and preflight`."""
+    """`preflight for release`, `static and preflight`, `only health and parity.rows for cutover, in mid-plan`."""
+    if record.run.only:
+        return f"only {' and '.join(record.run.only)} for {record.run.action}, in mid-plan"
     gates = " and ".join(record.run.gates) or "gate"
     return f"{gates} for {record.run.action}" if record.run.action else gates
 
 
 def headline(record: Record) -> str:
     """One word for how it ended: OPEN or SHUT of a gate; of an action what became of it."""
-    if record.plan is None:
+    if not record.of_action:
         return record.decision.value.upper()
     match record.exit_code:
         case 0:
@@ -53,7 +55,9 @@ def headline(record: Record) -> str:
 
 def ended_in_words(record: Record) -> str:
     """The sentence to the headline."""
-    if record.plan is None:
+    if record.run.only:
+        return f"the gate in mid-plan is {record.decision}: nothing else was asked"
+    if not record.of_action:
         return f"the gate is {record.decision}"
     match record.exit_code:
         case 0:

@@ -20,7 +20,7 @@ from interlock.facts.canonical import canonical, digest, parse_canonical
 SCHEMA = "interlock/plan/1"
 FILE = "plan.json"
 BLOBS = "blobs"
-PLANNER = "planner.json"
+LIMIT = 256 * 1024 * 1024  # bytes of a plan, and of what lies beside it
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]

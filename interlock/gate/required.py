@@ -32,14 +32,44 @@ class Absence:
     remedy: str = ""
 
 
-def asked(site: Site, catalogue: Iterable[Guardrail], gates: frozenset[When], action: str | None) -> tuple[Guardrail, ...]:
-    """The guardrails that these gates ask, for `action` (its own `gate:`) or, without one, all of them. Raises UsageError for an action that the site lacks."""
-    wanted = _action(site, action).gate if action is not None else None
+def asked(site: Site, catalogue: Iterable[Guardrail], gates: frozenset[When], action: str | None, only: Sequence[str] = ()) -> tuple[Guardrail, ...]:
+    """The guardrails that these gates ask, for `action` (its own `gate:`) or, without one, all of them.
+
+    `only` are the families and guardrails of a gate in mid-plan, in place of the action's. Raises UsageError for an action that the site lacks.
+    """
+    of_action = _action(site, action).gate if action is not None else None
+    wanted = only or of_action
     return tuple(
-        guardrail
-        for guardrail in catalogue
-        if guardrail.when & gates and (wanted is None or guardrail.always or guardrail.id in wanted or guardrail.family in wanted)
+        guardrail for guardrail in catalogue if guardrail.when & gates and (wanted is None or _is_everybodys(guardrail) or _is_named(guardrail, wanted))
     )
+
+
+def _is_everybodys(guardrail: Guardrail) -> bool:
+    """True for what an action's own `gate:` cannot leave out: what every gate asks, and what is judged of the plan itself."""
+    return guardrail.always or guardrail.when == {When.APPLY}
+
+
+def _is_named(guardrail: Guardrail, names: Sequence[str]) -> bool:
+    return guardrail.id in names or guardrail.family in names
+
+
+def idle(site: Site, guardrails: Sequence[Guardrail], gates: frozenset[When], action: str | None, only: Sequence[str]) -> tuple[str, ...]:
+    """Those names of a gate in mid-plan that nothing here answers to: one without a subject would be passed over, and its step would look as if it had asked.
+
+    The names of the site's own rules are left out: nobody but the files in `checks/` knows them.
+    """
+    applying = [guardrail for guardrail in guardrails if _applies(site, guardrail, guardrails, gates, action)]
+    return tuple(name for name in only if not is_own(name) and not any(_is_named(guardrail, (name,)) for guardrail in applying))
+
+
+def is_own(name: str) -> bool:
+    """True for a rule of the site's own: `own.smoke.app_answers`."""
+    return name.startswith("own.")
+
+
+def _applies(site: Site, guardrail: Guardrail, guardrails: Sequence[Guardrail], gates: frozenset[When], action: str | None) -> bool:
+    """True when it has something to look at here, or nobody said why not."""
+    return bool(guardrail.subjects_when(site, gates, action)) or absence(site, guardrail, guardrails).outcome is not Outcome.NOT_APPLICABLE
 
 
 def _action(site: Site, name: str) -> Action:
@@ -66,16 +96,19 @@ def with_subjects(site: Site, guardrails: Iterable[Guardrail], gates: frozenset[
     return ((guardrail, subject) for guardrail in guardrails for subject in guardrail.subjects_when(site, gates, action))
 
 
-def required(site: Site, guardrails: Sequence[Guardrail], gates: frozenset[When], action: str | None) -> tuple[Expected, ...]:
+def required(
+    site: Site, guardrails: Sequence[Guardrail], gates: frozenset[When], action: str | None, only: Sequence[str] = ()
+) -> tuple[Expected, ...]:
     """Every pair that must have a verdict, sorted; a guardrail without a subject has the one pair `none-declared`.
 
-    None at all where nothing applies but what every gate asks: such a gate would open without having looked at anything of its own.
+    None at all where nothing applies but what every gate asks: such a gate would open without having looked at anything of its own. In mid-plan, none where
+    any of the names in `only` is idle.
     """
-    applies = any(
-        guardrail.subjects_when(site, gates, action) or absence(site, guardrail, guardrails).outcome is not Outcome.NOT_APPLICABLE
-        for guardrail in guardrails
-        if not guardrail.always
-    )
+    if only:
+        applies = not idle(site, guardrails, gates, action, only)
+    else:
+        of_the_system = [guardrail for guardrail in guardrails if not _is_everybodys(guardrail)] if gates != {When.APPLY} else guardrails
+        applies = any(_applies(site, guardrail, guardrails, gates, action) for guardrail in of_the_system)
     return tuple(sorted(pairs(site, guardrails, gates, action), key=lambda one: one.pair)) if applies else ()
 
 

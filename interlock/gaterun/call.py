@@ -9,6 +9,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from interlock.evidence.verify import verify_run
 from interlock.gaterun.run import GateRequest, required_of
 from interlock.nouns import dataclass
 from interlock.observe.own_checks import own_checks
-from interlock.verdicts import Pair, When
+from interlock.verdicts import Pair
 
 SCRUBBED = ("PYTEST_", "PYTHONDONTWRITEBYTECODE", "PYTHONOPTIMIZE", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONWARNINGS", "COV_CORE")
 PINNED = Path(__file__).with_name("gate_pytest.ini")
@@ -36,12 +37,15 @@ class GateAnswer:
     output: str
 
 
-def run_gate(site: Site, gate: When, *, action: str | None, facts: Path | None, environ: Mapping[str, str], timeout: float = 3600) -> GateAnswer:
-    """Run one gate of a site. Raises GateShut(10) when no complete record of this very run is there afterwards, EvidenceError when evidence failed."""
-    wanted = _wanted(site, gate, action)
+def run_gate(site: Site, request: GateRequest, *, environ: Mapping[str, str], timeout: float = 3600) -> GateAnswer:
+    """Run one gate of a site; the request's nonce and site file are ours to say.
+
+    Raises GateShut(10) when no complete record of this very run is there afterwards, EvidenceError when evidence failed.
+    """
+    wanted = frozenset(one.pair for one in required_of(site, request))  # raises UsageError for an action that the site lacks, before anything is started
     load_waivers(site.root / site.waivers)
     nonce = secrets.token_hex(16)
-    argv = _argv(site, gate, action, facts, nonce)
+    argv = _argv(site, replace(request, nonce=nonce))
     try:
         done = subprocess.run(
             argv,
@@ -56,18 +60,18 @@ def run_gate(site: Site, gate: When, *, action: str | None, facts: Path | None, 
         )
     except subprocess.TimeoutExpired as error:
         raise GateShut(
-            f"the {gate} gate did not end within {timeout:.0f} s", code=10, remedy="look which check hangs: run `pytest -m preflight` yourself"
+            f"the {request.called} did not end within {timeout:.0f} s", code=10, remedy="look which check hangs: run `pytest -m preflight` yourself"
         ) from error
     output = done.stdout + done.stderr
     run = _run_of(nonce, site.root / site.reports)
     if run is None:
-        raise _no_record(gate, done.returncode, output)
+        raise _no_record(request.called, done.returncode, output)
     _demand_whole(run)
     _demand_complete(wanted, run.record)
     return GateAnswer(run=run, output=output)
 
 
-def _argv(site: Site, gate: When, action: str | None, facts: Path | None, nonce: str) -> tuple[str, ...]:
+def _argv(site: Site, request: GateRequest) -> tuple[str, ...]:
     plugins = ["-p", "interlock.plugin"] + (["-p", "testinfra.plugin"] if own_checks(site.root / "checks") and _installed("testinfra") else [])
     argv = [
         sys.executable,
@@ -79,13 +83,15 @@ def _argv(site: Site, gate: When, action: str | None, facts: Path | None, nonce:
         str(site.root),
         *plugins,
         "-m",
-        gate.value,
+        " or ".join(sorted(request.gates)),
         "--site",
         str(site.root / Path(site.source).name),
     ]
-    argv += ["--for", action] if action is not None else []
-    argv += ["--facts", str(facts)] if facts is not None else []
-    return (*argv, "--interlock-nonce", nonce)
+    argv += ["--for", request.action] if request.action is not None else []
+    argv += ["--facts", str(request.facts)] if request.facts is not None else []
+    argv += ["--interlock-plan", str(request.plan)] if request.plan is not None else []
+    argv += [f"--interlock-only={name}" for name in request.only]
+    return (*argv, "--interlock-nonce", request.nonce)
 
 
 def _installed(name: str) -> bool:
@@ -112,14 +118,14 @@ def _run_of(nonce: str, reports: Path) -> LoadedRun | None:
     return None
 
 
-def _no_record(gate: When, code: int, output: str) -> Exception:
+def _no_record(called: str, code: int, output: str) -> Exception:
     tail = "\n".join(output.strip().splitlines()[-15:])
     if code == EvidenceError.exit_code:
-        return EvidenceError(f"the {gate} gate could not write its evidence", why=tail)
+        return EvidenceError(f"the {called} could not write its evidence", why=tail)
     if code == ConfigError.exit_code:
-        return ConfigError(f"the {gate} gate could not begin", why=tail)
+        return ConfigError(f"the {called} could not begin", why=tail)
     return GateShut(
-        f"the {gate} gate left no record (pytest ended with {code})", code=10, why=tail, remedy="mend what stopped it; without a record nothing is proven"
+        f"the {called} left no record (pytest ended with {code})", code=10, why=tail, remedy="mend what stopped it; without a record nothing is proven"
     )
 
 
@@ -128,12 +134,6 @@ def _demand_whole(run: LoadedRun) -> None:
     verification = verify_run(run.path)
     if not verification.holds:
         raise EvidenceError("the record of this run does not verify", where=str(run.path), why=str(verification), remedy="run the gate again")
-
-
-def _wanted(site: Site, gate: When, action: str | None) -> frozenset[Pair]:
-    """What the record must answer for, computed here. Raises UsageError for an action that the site lacks, before anything is started."""
-    request = GateRequest(gates=frozenset({gate}), start=site.root, action=action)
-    return frozenset(one.pair for one in required_of(site, request))
 
 
 def _demand_complete(wanted: frozenset[Pair], record: Record) -> None:

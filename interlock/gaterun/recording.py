@@ -21,11 +21,13 @@ from interlock.evidence.record import (
     Decision,
     DetailsDigest,
     FactsDigest,
+    PlanReference,
     Record,
     Required,
     sha256,
 )
 from interlock.evidence.text import Style, gate_text
+from interlock.facts.canonical import short
 from interlock.facts.looks import HostFacts, Walk
 from interlock.gate.decision import UNPROVEN, worst
 from interlock.gate.waivers import judge_waivers
@@ -70,6 +72,7 @@ def _record(run: GateRun, verdicts: Sequence[Verdict], details: DetailsDigest, f
             started=run.started,
             action=run.request.action,
             nonce=run.request.nonce,
+            only=run.request.only,
             pytest=importlib.metadata.version("pytest"),
         ),
         target=target_of(run.site),
@@ -81,6 +84,7 @@ def _record(run: GateRun, verdicts: Sequence[Verdict], details: DetailsDigest, f
         waivers=used_waivers(run.waivers.valid, used),
         not_used=run.site.not_used,
         replayed=run.replayed,
+        plan=PlanReference(digest=run.plan.digest, action=run.plan.action) if run.plan is not None else None,
         redact=run.redactor.redact,
         previous=previous,
     )
@@ -92,6 +96,10 @@ def _record(run: GateRun, verdicts: Sequence[Verdict], details: DetailsDigest, f
 def next_command(record: Record, site: Site) -> str:
     """The one command that an operator types next, where they are; where something is broken, once the first reason is mended."""
     aim = _named(site) + (f" --for {record.run.action}" if record.run.action else "")
+    if record.plan is not None and not record.of_action:
+        return f"interlock apply{_named(site)} {short(record.plan.digest)}"
+    if record.run.only:
+        return f"interlock status{_named(site)}"
     gate = record.run.gates[0]
     if record.decision is Decision.OPEN:
         return _acting(site, record.run.action) if record.run.action and gate == "preflight" else ""

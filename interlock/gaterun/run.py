@@ -23,19 +23,19 @@ from interlock.config.load import find_site, load_site
 from interlock.config.models import Site
 from interlock.config.scalars import LOCAL
 from interlock.config.waivers import load_waivers
-from interlock.errors import ConfigError, CouldNotLook, EvidenceError
+from interlock.errors import ConfigError, CouldNotLook, EvidenceError, UsageError
 from interlock.facts.looks import HostFacts
 from interlock.facts.moments import stamp
 from interlock.facts.substitution import references
 from interlock.gate.decision import Open, Shut, decide, worst
-from interlock.gate.required import Absence, Expected, absence, asked, expected, expected_own, required, with_subjects
+from interlock.gate.required import Absence, Expected, absence, asked, expected, expected_own, is_own, required, with_subjects
 from interlock.gate.waivers import Waivers, judge_waivers
 from interlock.judge import catalogue, gate_names
 from interlock.nouns import dataclass
 from interlock.observe.own_checks import OwnCheck, own_checks
 from interlock.observe.scripts import with_found_scripts
 from interlock.observe.tree import Tree
-from interlock.observe.world import LIVE_GATES, World, looks_for
+from interlock.observe.world import LIVE_GATES, NamedPlan, World, looks_for
 from interlock.verdicts import (
     Broken,
     Detail,
@@ -64,7 +64,10 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRequest:
-    """What is asked of a gate run. `site` None: found upwards from `start`. `nonce` is echoed in the record, so that its asker knows that it is fresh."""
+    """What is asked of a gate run. `site` None: found upwards from `start`. `nonce` is echoed in the record, so that its asker knows that it is fresh.
+
+    `only` are the families, guardrails and own rules of a gate in mid-plan, none of a whole gate; `plan` is the folder of the plan that it is asked for.
+    """
 
     gates: frozenset[When]
     start: Path
@@ -72,6 +75,14 @@ class GateRequest:
     action: str | None = None
     facts: Path | None = None
     nonce: str = ""
+    only: tuple[str, ...] = ()
+    plan: Path | None = None
+
+    @property
+    def called(self) -> str:
+        """`preflight gate`, as an operator calls it; what is judged of a plan itself is a part of the gate before it."""
+        named = self.gates - {When.APPLY} or self.gates
+        return "gate in mid-plan" if self.only else f"{' and '.join(sorted(named))} gate"
 
 
 @dataclass(kw_only=True)
@@ -80,6 +91,7 @@ class GateRun:
 
     request: GateRequest
     site: Site
+    plan: NamedPlan | None
     guardrails: tuple[Guardrail, ...]
     own: tuple[OwnCheck, ...]
     waivers: Waivers
@@ -105,14 +117,15 @@ class GateRun:
         site, started = load_site(path, environ if request.gates & LIVE_GATES else None, known=gate_names()), utc_now()
         if When.STATIC in request.gates:
             site = with_found_scripts(site, Tree(site.root, patient=True))
-        guardrails = asked(site, catalogue(), request.gates, request.action)
-        own = tuple(one for one in own_checks(site.root / "checks") if one.when & request.gates)
+        guardrails = asked(site, catalogue(), request.gates, request.action, request.only)
+        own = tuple(one for one in own_checks(site.root / "checks") if one.when & request.gates and (not request.only or one.guardrail in request.only))
         own_ids = frozenset(one.guardrail for one in own)
         waivers = judge_waivers(load_waivers(site.root / site.waivers), catalogue(), own_ids, started)
         gate = "-".join(sorted(request.gates))
         return cls(
             request=request,
             site=site,
+            plan=named_plan(request.plan, site, request.action) if request.plan is not None else None,
             guardrails=guardrails,
             own=own,
             waivers=waivers,
@@ -135,7 +148,12 @@ class GateRun:
         return self.request.facts is not None
 
     def required(self) -> tuple[Expected, ...]:
-        """Every pair that must have a verdict: the catalogue's, and those of the site's own checks with the subjects that were collected."""
+        """Every pair that must have a verdict: the catalogue's, and those of the site's own checks with the subjects that were collected.
+
+        None in mid-plan where a rule of the site's own is named that is not there.
+        """
+        if {name for name in self.request.only if is_own(name)} - {own.guardrail for own in self.own}:
+            return ()
         pairs = list(required_of(self.site, self.request))
         for own in self.own:
             for subject in sorted(self.own_collected.get(own.guardrail) or {own.subject}):
@@ -162,7 +180,7 @@ class GateRun:
 
     def world(self, environ: Mapping[str, str]) -> World:
         """What fixtures look through."""
-        return World(site=self.site, gates=self.request.gates, tree=Tree(self.site.root), hosts=self.hosts, environ=environ)
+        return World(site=self.site, gates=self.request.gates, tree=Tree(self.site.root), hosts=self.hosts, environ=environ, plan=self.plan)
 
     def taken_at(self, host: str) -> str:
         """When the facts of a host were observed; for a judgement from files, when the run began."""
@@ -197,7 +215,26 @@ def observe_all(site: Site, output: Path) -> int:
 
 def required_of(site: Site, request: GateRequest) -> tuple[Expected, ...]:
     """The pairs of the catalogue that a request requires of a site."""
-    return required(site, asked(site, catalogue(), request.gates, request.action), request.gates, request.action)
+    guardrails = asked(site, catalogue(), request.gates, request.action, request.only)
+    return required(site, guardrails, request.gates, request.action, request.only)
+
+
+def named_plan(folder: Path, site: Site, action: str | None) -> NamedPlan:
+    """The plan that a gate is asked for. Raises UsageError when it cannot be read or is for something else, StaleError when it is not as it was written."""
+    from interlock.facts.moments import read
+    from interlock.gate.plan import FILE, LIMIT, Plan
+    from interlock.observe.private import read_private
+
+    path = folder / FILE
+    try:
+        raw = read_private(path, limit=LIMIT)
+    except (OSError, ValueError) as error:
+        raise UsageError("there is no plan to read", where=str(path), why=str(error), remedy="name the folder of a plan") from error
+    plan = Plan.parse(raw, where=str(path))
+    if (plan.site.name, plan.action) != (site.site, action):
+        why = f"it is for {plan.action} of {plan.site.name}"
+        raise UsageError("the plan is for something else", where=str(path), why=why, remedy=f"ask the gate for {plan.action} of {plan.site.name}")
+    return NamedPlan(digest=plan.digest, action=plan.action, created=read(plan.created_at), folder=folder)
 
 
 def declared_secrets(site: Site, environ: Mapping[str, str]) -> Iterator[str]:
@@ -207,8 +244,9 @@ def declared_secrets(site: Site, environ: Mapping[str, str]) -> Iterator[str]:
             yield environ.get(entry.sql.dsn_env, "")
     for database in site.databases.values():
         yield environ.get(database.dsn_env, "")
-    for instance in site.instances.values():
-        for text in instance.values.values():
+    patches = (step.patch for action in site.actions.values() for step in action.steps)
+    for values in (*(instance.values for instance in site.instances.values()), *(patch.values for patch in patches if patch is not None)):
+        for text in values.values():
             yield from (environ.get(reference.name, "") for reference in references(text))
 
 

@@ -15,6 +15,9 @@ from interlock.facts.statements import Approval, ApprovalSeen
 from interlock.observe.private import read_private
 from interlock.observe.signatures import Voters, verify
 
+FOLDER = ".interlock"  # beside the site file: plans, approvals, journals and lock (`interlock.act.books`)
+APPROVALS = "approvals"
+PLANNER = "planner.json"  # in a plan's folder: who made it
 _LIMIT = 64 * 1024
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import field
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from interlock.errors import CouldNotLook
@@ -25,14 +27,26 @@ LIVE_GATES = frozenset({When.PREFLIGHT, When.DRILL, When.POSTFLIGHT, When.APPLY}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedPlan:
+    """The plan that apply's own gate is asked for: its digest, its action, when it was made, and the folder that it lies in."""
+
+    digest: str
+    action: str
+    created: datetime
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """Everything that may be looked at in one run. `hosts` holds an error instead of facts for a host that could not be reached."""
+    """Everything that may be looked at in one run. `hosts` holds an error instead of facts for a host that could not be reached; `plan` is None but in
+    apply's own gate."""
 
     site: Site
     gates: frozenset[When]
     tree: Tree
     hosts: Mapping[str, HostFacts | CouldNotLook]
     environ: Mapping[str, str]
+    plan: NamedPlan | None = None
     memory: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def once(self, key: Hashable, look: Callable[[], Seen]) -> Seen:

@@ -31,6 +31,7 @@ from interlock.act import journal as journals
 from interlock.commands.status import status_text
 from interlock.errors import InterlockError, LockHeld, StaleError, UsageError
 from interlock.facts.canonical import digest
+from interlock.gate.decision import Open
 from interlock.gate.journal import End, Standing
 from interlock.verdicts import When
 from tests.tiny_site import NEW, OLD, PROGRAMS, SECRET, STEPS, Tiny, make_tiny
@@ -137,7 +138,7 @@ def rollback(tiny: Tiny, plan: str) -> runner.Outcome:
 
 def _patient(tiny: Tiny) -> Any:
     """The gate that opened the action was run by a process that is dead: any run will do for its evidence."""
-    run = tiny._gate(When.PREFLIGHT, "release").run
+    run = tiny._gated(When.PREFLIGHT, "release", Open()).run
     return tiny.means(kept=lambda _name: run)
 
 

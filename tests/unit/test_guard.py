@@ -59,7 +59,7 @@ def test_a_script_runs_behind_gate_and_backup_and_leaves_evidence(tmp_path: Path
     assert outcome.exit_code == 0
     assert ran(tiny) == 1
     assert ".tar." in (tiny.root / "seen").read_text(), "the backup lies there before the script begins"
-    assert tiny.gates == [When.PREFLIGHT, When.POSTFLIGHT]
+    assert tiny.gates == [When.APPLY, When.POSTFLIGHT]
     assert [step["kind"] for step in tiny.kept[0].steps] == ["backup", "command"]
 
 
@@ -151,7 +151,7 @@ def test_the_operator_is_asked_once_the_gate_is_open(tmp_path: Path) -> None:
     assert outcome.exit_code == 0
     assert outcome.text.startswith("SELF-APPROVED")
     assert "./my-apply.sh" in tiny.asked[0]
-    assert tiny.gates == [When.PREFLIGHT, When.PREFLIGHT, When.POSTFLIGHT]
+    assert tiny.gates == [When.PREFLIGHT, When.APPLY, When.POSTFLIGHT]
 
 
 def test_nobody_is_asked_behind_a_shut_gate(tmp_path: Path) -> None:

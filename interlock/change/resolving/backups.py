@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 
-from interlock.act.books import FOLDER
 from interlock.change.resolving.resolving import Resolving
 from interlock.config.actions import BackupStep
 from interlock.config.backup_classes import classes_of
@@ -14,6 +13,7 @@ from interlock.config.models import BackupClass
 from interlock.errors import ConfigError
 from interlock.facts.mounts import is_below
 from interlock.gate.plan import BackupPlan, Compression
+from interlock.observe.statements import FOLDER
 
 
 def resolve_backups(resolving: Resolving, step: BackupStep, number: int) -> list[BackupPlan]:

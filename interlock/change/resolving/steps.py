@@ -9,9 +9,10 @@ from interlock.change.resolving.commands import resolve_command
 from interlock.change.resolving.compose import resolve_compose
 from interlock.change.resolving.env_patches import resolve_env_patch
 from interlock.change.resolving.files import resolve_files
+from interlock.change.resolving.gates import resolve_gate
 from interlock.change.resolving.resolving import Resolving
 from interlock.config.actions import ApprovalStep, EndpointStep, Step
-from interlock.gate.plan import ApprovalPlan, EndpointPlan, GatePlan, StepPlan, VerifyPlan, files_of
+from interlock.gate.plan import ApprovalPlan, EndpointPlan, StepPlan, VerifyPlan, files_of
 
 
 def resolve(resolving: Resolving, step: Step, number: int) -> Sequence[StepPlan]:
@@ -37,7 +38,7 @@ def _resolve(resolving: Resolving, step: Step, number: int) -> Sequence[StepPlan
     if step.endpoint is not None:
         return [_endpoint(resolving, step.endpoint, number)]
     if step.gate is not None:
-        return [GatePlan(guardrails=step.gate.guardrails)]
+        return [resolve_gate(resolving, step.gate, number)]
     assert step.approval is not None
     return [_approval(resolving, step.approval)]
 

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 from datetime import datetime
 
-from interlock.config.actions import Approval as Rules
+from interlock.facts.signed_plan import Rules
 from interlock.facts.signers import AllowedSigners
 from interlock.facts.statements import PURPOSE_WITHDRAW, Approval, ApprovalSeen, ForPlan, lacks, reason_of
 from interlock.judge.agreement.plans import Approved, NotApproved, fault_of, judge_approvals, withdrawals

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from interlock.config.actions import Approval as Rules
 from interlock.facts import moments
+from interlock.facts.signed_plan import Rules
 from interlock.facts.signers import AllowedSigners
 from interlock.facts.statements import PURPOSE_PLAN, PURPOSE_WITHDRAW, Approval, ApprovalSeen, ForPlan
 from interlock.nouns import dataclass
