@@ -26,7 +26,7 @@ from interlock.verdicts import LIVE, When
 if TYPE_CHECKING:
     from interlock.gaterun.run import GateRequest
 
-_SECRET = re.compile(r"(?i)pass|secret|token|credential|private|_key|apikey|dsn")
+SECRET_NAME = re.compile(r"(?i)pass|secret|token|credential|private|_key|apikey|dsn")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ def real_means(site: Site, environ: Mapping[str, str]) -> Means:
         verify=lambda names: judge_expectations(site, names, environ),
         keep=write_applied,
         kept=lambda name: load_run(site.root / site.reports / name),
-        redactor=Redactor([*declared_secrets(site, environ), *(value for name, value in environ.items() if _SECRET.search(name))]),
+        redactor=Redactor([*declared_secrets(site, environ), *(value for name, value in environ.items() if SECRET_NAME.search(name))]),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any, assert_never
 from interlock.act.books import StoredPlan
 from interlock.act.files import open_below, see
 from interlock.act.outcome import StepFailed
+from interlock.change.showing_patches import patch_lines
 from interlock.config.actions import ApprovalKind
 from interlock.config.models import Site
 from interlock.errors import InterlockError
@@ -37,6 +38,7 @@ from interlock.gate.plan import (
     GatePlan,
     Plan,
     StepPlan,
+    TargetPlan,
     VerifyPlan,
     has_undo,
 )
@@ -45,6 +47,7 @@ from interlock.observe.tree import Tree
 from interlock.render import render_instance
 
 ANOTHER = "  (another value)"
+NAMED = 3  # files that a title names; of more it says how many they are
 DIFF_LINES = 400  # of one file; a longer diff is cut, and says so
 
 
@@ -87,8 +90,10 @@ def title(step: StepPlan) -> str:
         case VerifyPlan():
             return f"verify {', '.join(step.expect)}"
         case EnvPatchPlan():
-            patched = [file.target for file in step.files if not file.unchanged]
-            return f"patch {', '.join(patched)}" if patched else "patch env files: all are as they should be"
+            targets = [file.target for file in step.files if not file.unchanged]
+            if len(targets) > NAMED:
+                return f"patch {len(targets)} of {len(step.files)} env files"
+            return f"patch {', '.join(targets)}" if targets else "patch env files: all are as they should be"
         case ComposePlan():
             return f"docker compose {step.run} {', '.join(step.services)} ({step.chain})"
         case EndpointPlan():
@@ -125,6 +130,7 @@ def _step(step: StepPlan, stored: StoredPlan, site: Site, environ: Mapping[str, 
             yield f"not needed when this ends with 0: {_argv(step.done)}" if step.done else "no `done` check: after a crash a human must say whether it ended"
             yield f"undo: {_argv(step.undo)}" if step.undo else "NO UNDO: what it does stays when a later step fails"
         case EnvPatchPlan():
+            yield from patch_lines(step, stored.plan, site, environ, _now)
             yield "undo: every byte, mode and owner is put back"
         case ComposePlan():
             yield f"in {step.directory}, of {', '.join(step.files)}, for at most {moments.in_words(step.timeout)}"
@@ -237,7 +243,7 @@ def _sides(file: FilePlan, stored: StoredPlan, site: Site, environ: Mapping[str,
     return _masked(now or b"", rendered)
 
 
-def _now(file: FilePlan) -> bytes | None:
+def _now(file: TargetPlan) -> bytes | None:
     folder, name = os.path.split(file.target)
     descriptor = open_below(file.directory, file.real, None, folder)
     try:

@@ -169,6 +169,11 @@ class Step(Noun):
         """One of `STEPS`."""
         return self.given()[0]
 
+    @property
+    def patch(self) -> EnvPatchStep | None:
+        """The env patch that it is, or that its endpoint is switched by."""
+        return self.endpoint.env_patch if self.endpoint is not None else self.env_patch
+
     def given(self) -> list[str]:
         """The kinds that are given; a valid step has one."""
         return [kind for kind in STEPS if getattr(self, kind.replace("-", "_")) is not None]

@@ -6,7 +6,7 @@
 `renderers` knows the engines, `instance` where an instance's values come from. Judging, planning and applying all render through here.
 """
 
-from interlock.render.instance import Files, render_instance
+from interlock.render.instance import Files, render_instance, value_of_site
 from interlock.render.renderers import render
 
-__all__ = ["Files", "render", "render_instance"]
+__all__ = ["Files", "render", "render_instance", "value_of_site"]

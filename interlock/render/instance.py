@@ -80,15 +80,7 @@ class InstanceValues(Mapping[str, str]):
         return Secrets(names=frozenset(private), texts=frozenset(outside | {value.text for value in private.values()}))
 
     def _from_site(self, name: str) -> Value:
-        """A value of the site file; its `${VAR}` are taken from the environment only now."""
-        where = f"instances.{self._name}.values.{name}"
-        try:
-            pieces = expand(self._instance.values[name], self._environ, where=where)
-        except SubstitutionError as error:
-            if error.fault is Fault.SYNTAX:
-                raise
-            raise self._not_set(error.variable, where) from error
-        return Value("".join(piece.text for piece in pieces), frozenset(piece.name for piece in pieces if piece.name))
+        return value_of_site(self._instance.values[name], self._environ, of=self._named, where=f"instances.{self._name}.values.{name}")
 
     def _from_env_file(self, name: str) -> Value:
         if self._env_file is None:
@@ -111,8 +103,29 @@ class InstanceValues(Mapping[str, str]):
         return self._env_file.resolve(self._environ)
 
     def _not_set(self, variable: str, where: str) -> CouldNotLook:
-        what = f"{variable} of instance {self._name} comes from the environment, where it is not set"
-        return CouldNotLook(what, where=where, remedy=f"export {variable}")
+        return _not_set(variable, self._named, where)
+
+    @property
+    def _named(self) -> str:
+        return f"instance {self._name}"
+
+
+def value_of_site(text: str, environ: Mapping[str, str], *, of: str, where: str) -> Value:
+    """A value of the site file; its `${VAR}` are taken from the environment only now. `of` says whose it is, in words.
+
+    Raises SubstitutionError for one that cannot be used as it is written, CouldNotLook for a variable that is not set.
+    """
+    try:
+        pieces = expand(text, environ, where=where)
+    except SubstitutionError as error:
+        if error.fault is Fault.SYNTAX:
+            raise
+        raise _not_set(error.variable, of, where) from error
+    return Value("".join(piece.text for piece in pieces), frozenset(piece.name for piece in pieces if piece.name))
+
+
+def _not_set(variable: str, of: str, where: str) -> CouldNotLook:
+    return CouldNotLook(f"{variable} of {of} comes from the environment, where it is not set", where=where, remedy=f"export {variable}")
 
 
 @lru_cache(maxsize=64)

@@ -16,12 +16,8 @@ from interlock.render import render_instance
 
 
 def resolve_files(resolving: Resolving, step: WriteFilesStep, number: int) -> FilesPlan:
-    files = [_file(resolving, name, instance, number) for name in step.templates for instance in _instances(resolving, step, name, number)]
-    targets = [file.target for file in files]
-    twice = next((target for target in targets if targets.count(target) > 1), None)
-    if twice is not None:
-        raise ConfigError(f"two templates are written to {twice}", where=resolving.where(number), remedy="give each a target of its own")
-    return FilesPlan(files=tuple(files))
+    chosen = [(name, instance) for name in step.templates for instance in _instances(resolving, step, name, number)]
+    return FilesPlan(files=tuple(_file(resolving, name, instance, number) for name, instance in chosen))
 
 
 def _instances(resolving: Resolving, step: WriteFilesStep, name: str, number: int) -> Sequence[str]:

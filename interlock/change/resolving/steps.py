@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 
 from interlock.change.resolving.backups import resolve_backups
@@ -11,15 +12,31 @@ from interlock.change.resolving.env_patches import resolve_env_patch
 from interlock.change.resolving.files import resolve_files
 from interlock.change.resolving.gates import resolve_gate
 from interlock.change.resolving.resolving import Resolving
+from interlock.change.resolving.targets import written_twice
 from interlock.config.actions import ApprovalStep, EndpointStep, Step
-from interlock.gate.plan import ApprovalPlan, EndpointPlan, StepPlan, VerifyPlan, files_of
+from interlock.gate.plan import ApprovalPlan, EndpointPlan, StepPlan, TargetPlan, VerifyPlan, files_of
 
 
 def resolve(resolving: Resolving, step: Step, number: int) -> Sequence[StepPlan]:
     """What a step of the site, its `number` counted from 0, comes to. Raises ConfigError."""
     plans = [plan.model_copy(update={"needs": step.needs or ()}) for plan in _resolve(resolving, step, number)]
-    resolving.written |= {(file.host, file.target): file for plan in plans for file in files_of(plan)}
+    _note_written(resolving, [file for plan in plans for file in files_of(plan)], number)
     return plans
+
+
+def _note_written(resolving: Resolving, files: Sequence[TargetPlan], number: int) -> None:
+    """Remember what the plan writes. Raises ConfigError for a file that it writes twice, by whatever name: the second would find what nobody has seen."""
+    places = {_place(file): file for file in resolving.written.values()}
+    for file in files:
+        earlier = places.setdefault(_place(file), file)
+        if earlier is not file:
+            raise written_twice(resolving, file.target, earlier, number)
+        resolving.written[(file.host, file.target)] = file
+
+
+def _place(file: TargetPlan) -> tuple[str, str]:
+    """The host and the path of a file without the links that lead to its directory."""
+    return file.host, posixpath.join(file.real, posixpath.relpath(file.target, file.directory))
 
 
 def _resolve(resolving: Resolving, step: Step, number: int) -> Sequence[StepPlan]:

@@ -10,7 +10,7 @@ from interlock.act.files import Seen, device_of, open_below, see
 from interlock.act.outcome import StepFailed
 from interlock.change.resolving.resolving import Resolving
 from interlock.errors import ConfigError
-from interlock.gate.plan import OldFile
+from interlock.gate.plan import FilePlan, OldFile, TargetPlan
 from interlock.nouns import dataclass
 
 
@@ -61,3 +61,21 @@ def _seen(name: str, folder: int, target: str, resolving: Resolving, number: int
         raise ConfigError(f"{target} cannot be read: {error.strerror}", where=resolving.where(number), remedy="run as the user who may replace it") from error
     except StepFailed as failure:
         raise resolving.refused(failure, number) from failure
+
+
+def demand_unwritten(resolving: Resolving, host: str, target: str, number: int) -> None:
+    """Raise ConfigError for a file that an earlier step of the plan writes: what it will be then is not there to be seen, and undo knows one old state."""
+    earlier = resolving.written.get((host, target))
+    if earlier is not None:
+        raise written_twice(resolving, target, earlier, number)
+
+
+def written_twice(resolving: Resolving, target: str, earlier: TargetPlan, number: int) -> ConfigError:
+    """`earlier` is what is written there already, maybe by another name."""
+    by = f"template {earlier.template} of {earlier.instance}" if isinstance(earlier, FilePlan) else "an env patch"
+    return ConfigError(
+        f"{target} would be written twice",
+        where=resolving.where(number),
+        why=f"{by} writes it already" + (f", as {earlier.target}" if earlier.target != target else ""),
+        remedy="write it once: put all of its changes into one template, or into one env patch",
+    )
