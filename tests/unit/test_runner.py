@@ -9,6 +9,7 @@ import pytest
 
 from interlock import runner
 from interlock.act import journal as journals
+from interlock.act.books import StoredPlan
 from interlock.act.lock import locked
 from interlock.change.carrying import Said
 from interlock.change.verifying import Expectation
@@ -50,7 +51,7 @@ def test_an_approved_plan_is_applied_verified_and_recorded(tiny: Tiny) -> None:
     outcome = apply(tiny, short(stored.digest))
     assert outcome.exit_code == 0
     assert tiny.look() == NEW
-    assert tiny.gates == [When.PREFLIGHT, When.POSTFLIGHT]
+    assert tiny.gates == [When.APPLY, When.POSTFLIGHT]
     assert [step["state"] for step in tiny.kept[0].steps] == ["done"] * 4
     assert tiny.kept[0].exit_code == 0
     assert backups(tiny)[1:] == ["app-20261120T210000Z.tar.zst", "app-20261120T210000Z.tar.zst.json"]
@@ -319,7 +320,7 @@ def test_a_failed_step_is_undone_in_reverse(tmp_path: Path) -> None:
     assert (tiny.instance / "runs").read_text().split() == ["a", "b", "un-b", "un-a"]
     assert tiny.look() == OLD
     assert standing(tiny).end is End.UNDONE
-    assert tiny.gates == [When.PREFLIGHT]
+    assert tiny.gates == [When.APPLY]
     assert tiny.kept[0].exit_code == 16
 
 
@@ -351,22 +352,22 @@ def test_a_backup_that_fails_stops_the_action_before_anything_changes(tmp_path: 
 def test_facts_that_aged_while_the_backup_was_made_are_looked_at_again(tiny: Tiny) -> None:
     stored = tiny.approved()
 
-    def gate(when: When, action: str) -> object:
-        gated = tiny._gate(when, action)
+    def gate(when: When, asked_for: StoredPlan) -> object:
+        gated = tiny._gate(when, asked_for)
         if len(tiny.gates) == 1:
             tiny.later(seconds=301)
         return gated
 
     outcome = runner.apply(tiny.site, short(stored.digest), tiny.environ, tiny.means(gate=gate))
     assert outcome.exit_code == 0
-    assert tiny.gates == [When.PREFLIGHT, When.PREFLIGHT, When.POSTFLIGHT]
+    assert tiny.gates == [When.APPLY, When.PREFLIGHT, When.POSTFLIGHT]
 
 
 def test_a_gate_that_shuts_between_backup_and_change_stops_the_action(tiny: Tiny) -> None:
     stored = tiny.approved()
 
-    def gate(when: When, action: str) -> object:
-        gated = tiny._gate(when, action)
+    def gate(when: When, asked_for: StoredPlan) -> object:
+        gated = tiny._gate(when, asked_for)
         tiny.later(seconds=301)
         tiny.shut[When.PREFLIGHT] = shut()
         return gated
@@ -403,7 +404,7 @@ def test_a_shut_postflight_leaves_an_action_that_cannot_be_undone_and_says_so(tm
 def test_an_action_without_postflight_guardrails_says_that_nothing_was_verified(tiny: Tiny) -> None:
     stored = tiny.approved()
     outcome = runner.apply(
-        tiny.site, short(stored.digest), tiny.environ, tiny.means(gate=lambda when, action: None if when is When.POSTFLIGHT else tiny._gate(when, action))
+        tiny.site, short(stored.digest), tiny.environ, tiny.means(gate=lambda when, stored: None if when is When.POSTFLIGHT else tiny._gate(when, stored))
     )
     assert outcome.exit_code == 0
     assert "nothing was verified" in outcome.text
