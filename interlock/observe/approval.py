@@ -55,17 +55,7 @@ def design_issue(world: World, subject: Subject) -> DesignIssue:
     )
 
 
-def decisions(world: World, subject: Subject) -> Workplans | NextTask | ModuleClaims:
-    """What a subject names: the workplans of a pattern, the task of an action, or the claims of module files. Raises `CouldNotLook`."""
-    if subject.name == READINESS_NAME:
-        return workplans.module_claims(world)
-    if subject.actions is not None:
-        return workplans.next_task(world, subject.name.removeprefix(TASK_NAME))
-    return workplans.workplans(world, subject.name)
-
-
 OBSERVERS: Mapping[str, Observer] = {
     "approval.plan": Observer(see=signed_plan),
-    "approval.decisions": Observer(see=decisions),
     "approval.issue": Observer(see=design_issue),
 }
