@@ -134,6 +134,7 @@ class Action:
     def do(self, said: Mapping[int, Said]) -> End | Waiting:
         """Every step that is not done yet, then postflight. What fails is undone. A `Waiting` says that humans are asked before it goes on."""
         try:
+            self._prepare()
             for number, step in enumerate(self.stored.plan.steps, start=1):
                 if isinstance(step, ApprovalPlan):
                     waiting = self._word(number, step)
@@ -144,6 +145,18 @@ class Action:
         except StepFailed as failure:
             return self.undo(str(failure))
         return self._verified()
+
+    def _prepare(self) -> None:
+        """Before the first step: what undo will need of the system as it is. Raises StepFailed: nothing was changed then."""
+        if any(step.state is not State.PENDING for step in self.journal.standing.steps):
+            return
+        try:
+            for number, step in enumerate(self.stored.plan.steps, start=1):
+                steps.prepare(step, self._bench(number))
+        except OSError as error:
+            raise StepFailed("what undo would need cannot be kept", where=str(self.journal.undo_folder), why=error.strerror or "", changed=False) from error
+        except InterlockError as error:
+            raise StepFailed(error.what, where=error.where, why=error.why, remedy=error.remedy, changed=False) from error
 
     def _word(self, number: int, step: ApprovalPlan) -> Waiting | None:
         """The word of the humans whom a step asks; None once enough of them have signed. Raises StepFailed."""
@@ -240,13 +253,27 @@ class Action:
         return self._ended(End.UNVERIFIED, {"reason": reason})
 
     def undo(self, reason: str) -> End:
-        """Undo in reverse whatever may have changed something. A signal does not stop it."""
+        """Undo in reverse whatever may have changed something. A signal does not stop it. What had run before is started again at the very end."""
         self.reason, self.stop.ignored = self._clean(reason), True
-        for number in reversed(range(1, len(self.stored.plan.steps) + 1)):
-            if self.journal.standing.steps[number - 1].may_have_changed:
-                self._undo_step(number, self.stored.plan.steps[number - 1])
+        changed = [number for number, step in enumerate(self.journal.standing.steps, start=1) if step.may_have_changed]
+        last = [number for number in reversed(changed) if steps.returns_last(self.stored.plan.steps[number - 1])]
+        for number in reversed(changed):
+            undo = self._withdraw if number in last else self._undo_step
+            undo(number, self.stored.plan.steps[number - 1])
+        for number in last:
+            self._undo_step(number, self.stored.plan.steps[number - 1])
         left = [number for number, step in enumerate(self.journal.standing.steps, start=1) if step.may_have_changed]
         return self._ended(End.HALF if left else End.UNDONE, {"reason": reason, "left": left})
+
+    def _withdraw(self, number: int, step: StepPlan) -> None:
+        """The first half of an undo; whether it worked is seen by the second, which is done in any case."""
+        self.journal.append(Kind.WILL_UNDO, number, {"kind": step.kind})
+        try:
+            steps.withdraw(step, self._bench(number))
+        except StepFailed as failure:
+            self._failed(Kind.UNDID, number, failure)
+        except (InterlockError, OSError, ValueError) as error:
+            self._failed(Kind.UNDID, number, StepFailed(str(error).replace("\n", "; "), changed=True))
 
     def _undo_step(self, number: int, step: StepPlan) -> None:
         self.means.say(f"undoing step {number}: {title(step)}")
@@ -362,6 +389,8 @@ def _findings(action: Action) -> Iterator[tuple[int, str]]:
         if step.state is State.DONE:
             yield from ((number, f"changed while it was archived: {path}") for path in step.data.get("changed_while_read", ())[:5])
             yield from ((number, f"not archived, a socket: {path}") for path in step.data.get("skipped", ())[:5])
+        if step.state is State.UNDONE:
+            yield from ((number, f"was not there before, and stays: {what}") for what in step.data.get("stays", ()))
 
 
 def _base(action: Action, end: End) -> LoadedRun:

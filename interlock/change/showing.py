@@ -15,6 +15,7 @@ from typing import Any, assert_never
 from interlock.act.books import StoredPlan
 from interlock.act.files import open_below, see
 from interlock.act.outcome import StepFailed
+from interlock.change.compose_words import compose_words
 from interlock.change.showing_patches import patch_lines
 from interlock.config.actions import ApprovalKind
 from interlock.config.models import Site
@@ -133,8 +134,7 @@ def _step(step: StepPlan, stored: StoredPlan, site: Site, environ: Mapping[str, 
             yield from patch_lines(step, stored.plan, site, environ, _now)
             yield "undo: every byte, mode and owner is put back"
         case ComposePlan():
-            yield f"in {step.directory}, of {', '.join(step.files)}, for at most {moments.in_words(step.timeout)}"
-            yield "undo: images and containers come back as they were"
+            yield from compose_words(step)
         case EndpointPlan():
             if step.before:
                 yield f"once {' and '.join(step.before)} hold{'s' if len(step.before) == 1 else ''}"
