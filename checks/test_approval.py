@@ -3,6 +3,7 @@
 from interlock.checking import assert_held, check
 from interlock.facts.approval import DesignIssue
 from interlock.facts.signed_plan import SignedPlan
+from interlock.facts.workplans import ModuleClaims, NextTask, Workplans
 from interlock.judge import approval
 
 
@@ -14,3 +15,8 @@ def test_enough_people_have_signed_the_plan(signed_plan: SignedPlan) -> None:
 @check(approval.ISSUE)
 def test_the_design_issue_says_that_it_may_be_done(design_issue: DesignIssue) -> None:
     assert_held(approval.judge_issue(design_issue))
+
+
+@check(approval.DECISIONS)
+def test_no_task_begins_before_what_it_needs_is_decided(workplans: Workplans | NextTask | ModuleClaims) -> None:
+    assert_held(approval.judge_decisions(workplans))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from interlock.nouns import dataclass
 
-ISSUE_NAME = "issue "  # and the number: what a subject is called
+# What subjects are called.
+ISSUE_NAME = "issue "  # and the number
+TASK_NAME = "task "  # and the id
+READINESS_NAME = "readiness of modules"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from interlock.config.models import Site
-from interlock.facts.approval import ISSUE_NAME, DesignIssue
+from interlock.facts.approval import ISSUE_NAME, READINESS_NAME, TASK_NAME, DesignIssue
+from interlock.judge.agreement.decisions import judge_decisions
 from interlock.judge.agreement.signatures import PLAN, judge_plan
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, When, in_short
 
-__all__ = ["ISSUE", "PLAN", "issues", "judge_issue", "judge_plan"]
+__all__ = ["DECISIONS", "ISSUE", "PLAN", "issues", "judge_decisions", "judge_issue", "judge_plan", "workplans"]
 
 # ---- the design issue
 
@@ -74,4 +75,37 @@ ISSUE = Guardrail(
     remedy="let those who decide finish the issue: its state, and its labels",
     subjects=issues,
     judge=judge_issue,
+)
+
+
+# ---- workplans
+
+
+def workplans(site: Site) -> Sequence[Subject]:
+    """What the site calls its workplans, from files, and what module files claim; and for the actions that carry out a task, that task."""
+    files = frozenset({When.STATIC})
+    patterns = [Subject(name=pattern, when=files) for pattern in site.workplans.files] if site.workplans else []
+    modules = [Subject(name=READINESS_NAME, when=files)] if site.inventory else []
+    ids = dict.fromkeys(action.task for action in site.actions.values() if action.task is not None)
+    tasks = [
+        Subject(
+            name=f"{TASK_NAME}{identifier}",
+            when=frozenset({When.PREFLIGHT}),
+            actions=frozenset(name for name, action in site.actions.items() if action.task == identifier),
+        )
+        for identifier in ids
+    ]
+    return [*patterns, *modules, *tasks]
+
+
+DECISIONS = Guardrail(
+    id="approval.decisions",
+    title="no task of a workplan has begun before what it needs was decided, before its turn, or without the human that it needs",
+    severity=Severity.HIGH,
+    when=frozenset({When.STATIC, When.PREFLIGHT}),
+    rationale="A plan that lists open decisions and is carried out all the same makes them by accident; and what one could go back to is gone once somebody "
+    "has tidied it away.",
+    remedy="decide with `decided: <what>, <who>, <date>`, approve with `approved: <who>, <date>`, and do tasks in their order",
+    subjects=workplans,
+    judge=judge_decisions,
 )

@@ -1,4 +1,5 @@
-"""How is seen who has agreed? What was signed beside a plan is read and verified; the forge is asked for the design issue of an action."""
+"""How is seen who has agreed? What was signed beside a plan is read and verified; the forge is asked for the design issue of an action;
+workplans are read by `interlock.observe.workplans`."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ from datetime import UTC, datetime
 from interlock.config.actions import IssueState
 from interlock.config.forges import ForgeKind
 from interlock.errors import ConfigError, CouldNotLook
-from interlock.facts.approval import ISSUE_NAME, DesignIssue
+from interlock.facts.approval import ISSUE_NAME, READINESS_NAME, TASK_NAME, DesignIssue
 from interlock.facts.signed_plan import SignedPlan
-from interlock.observe import forge
+from interlock.facts.workplans import ModuleClaims, NextTask, Workplans
+from interlock.observe import forge, workplans
 from interlock.observe.signatures import voters
 from interlock.observe.statements import APPROVALS, FOLDER, PLANNER, statement, statements
 from interlock.observe.world import Observer, World
@@ -55,7 +57,17 @@ def design_issue(world: World, subject: Subject) -> DesignIssue:
     )
 
 
+def decisions(world: World, subject: Subject) -> Workplans | NextTask | ModuleClaims:
+    """What a subject names: the workplans of a pattern, the task of an action, or the claims of module files. Raises `CouldNotLook`."""
+    if subject.name == READINESS_NAME:
+        return workplans.module_claims(world)
+    if subject.actions is not None:
+        return workplans.next_task(world, subject.name.removeprefix(TASK_NAME))
+    return workplans.workplans(world, subject.name)
+
+
 OBSERVERS: Mapping[str, Observer] = {
     "approval.plan": Observer(see=signed_plan),
+    "approval.decisions": Observer(see=decisions),
     "approval.issue": Observer(see=design_issue),
 }

@@ -39,6 +39,7 @@ from interlock.facts.backups import (
 )
 from interlock.facts.looks import Examine, HostFacts, Look, Stat, User, Walk
 from interlock.observe.git import last_change
+from interlock.observe.patterns import matching
 from interlock.observe.postgres import Access, reading
 from interlock.observe.tree import MissingFile
 from interlock.observe.world import Observer, World
@@ -273,7 +274,7 @@ def _module_files(world: World) -> tuple[ModuleFile, ...]:
 
     def look() -> tuple[ModuleFile, ...]:
         patterns = world.site.inventory.modules if world.site.inventory else ()
-        return tuple(_module_file(world, path) for path in sorted({path for pattern in patterns for path in _matching(world, pattern)}))
+        return tuple(_module_file(world, path) for path in sorted({path for pattern in patterns for path in matching(world.tree, pattern)}))
 
     return world.once("module files", look)
 
@@ -281,23 +282,6 @@ def _module_files(world: World) -> tuple[ModuleFile, ...]:
 def _is_file_of(file: ModuleFile, module: str) -> bool:
     """Whether a module file is about a module of the site: by the name that it says, else by that of its folder."""
     return module in (file.name, folder_name(file.path))
-
-
-def _matching(world: World, pattern: str) -> Iterator[str]:
-    """The files of the tree that a pattern names: `*` within one folder, `**` over any number of them."""
-    plain = re.match(r"[^*?]*", pattern)
-    folder = posixpath.dirname(plain[0]) if plain else ""
-    if plain and plain[0] == pattern:
-        yield pattern  # one file, which may not be there: reading it says so
-        return
-    wanted = re.compile(_expression(pattern))
-    yield from (path for path in world.tree.listing(folder) if wanted.fullmatch(path))
-    yield from (path for path in world.tree.unlisted if not folder or f"{path}/".startswith(f"{folder}/"))  # nobody knows what is in them
-
-
-def _expression(pattern: str) -> str:
-    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(parts.get(part, re.escape(part)) for part in re.findall(r"\*\*/|\*\*|\*|\?|[^*?]+", pattern))
 
 
 def _module_file(world: World, path: str) -> ModuleFile:
