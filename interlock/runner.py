@@ -20,6 +20,7 @@ from interlock.act.books import Books, StoredPlan, find_plan
 from interlock.act.commands import still_running
 from interlock.act.journal import Journal
 from interlock.act.lock import locked
+from interlock.act.reach import Reach, host_of, reaching
 from interlock.change import approving, planning, showing
 from interlock.change.approving import Waiting
 from interlock.change.carrying import Action, Outcome, Said, closing, conclude, demand_mounts, demand_open, demand_unmoved, lacks_approval_alone, paused
@@ -61,21 +62,21 @@ def approve(site: Site, named: str, key: Path | None, environ: Mapping[str, str]
 def apply(site: Site, named: str, environ: Mapping[str, str], means: Means | None = None) -> Outcome:
     """Apply an approved plan. Raises an InterlockError when it may not begin: then nothing was changed. What happens after that is in the Outcome."""
     means = means or real_means(site, environ)
-    with _at_work(site, named, "apply", means) as (books, stored):
+    with _at_work(site, named, "apply", means) as (books, stored, reach):
         _demand_unused(books, stored)
         approving.demand_current(site, stored, means.clock())
         job = _demand_caller(means, site, stored)
         if job is not None:
             means = dataclasses.replace(means, ask=partial(_nobody_answers, job))
         gated = _demand_open_and_approved(site, books, stored, means)
-        demand_unmoved(stored.plan.fingerprint, look_again(stored.plan.fingerprint))
+        demand_unmoved(stored.plan.fingerprint, look_again(stored.plan.fingerprint, reach.eyes))
         authority = approving.authority(site, books, stored, means)
         _demand_signed(job, authority)
         clearance = _clear(stored, gated.decision, authority, means)
         data = _begun(site, stored, authority, gated, means, job=job)
         name = journals.next_id(books.journals, action=stored.plan.action, plan_digest=stored.digest)
         journal = Journal.begin(books.journals, id=name, clock=means.clock, data=data)
-        return _carry_out(_Ready(site=site, stored=stored, means=means, clearance=clearance, gated=gated), journal, {})
+        return _carry_out(_Ready(site=site, stored=stored, means=means, clearance=clearance, gated=gated, reach=reach), journal, {})
 
 
 def guard(
@@ -99,30 +100,30 @@ def guard(
 def resume(site: Site, named: str, environ: Mapping[str, str], means: Means | None = None, said: Mapping[int, Said] | None = None) -> Outcome:
     """Finish an interrupted action, under the approval that it was begun with. `said` settles commands that nobody else can tell about, by step."""
     means = means or real_means(site, environ)
-    with _at_work(site, named, "resume", means) as (books, stored):
-        trail, state = _demand_unfinished(books, stored)
+    with _at_work(site, named, "resume", means) as (books, stored, reach):
+        trail, state = _demand_unfinished(books, stored, reach)
         if state.rolling_back:
             raise UsageError(f"{trail.id} is being rolled back", remedy=f"interlock rollback {short(stored.digest)}")
         _demand_open_questions(stored, state, said or {})
         approving.demand_current(site, stored, None)
         _demand_caller(means)
         gated = demand_open(stored, means)
-        demand_mounts(stored)
+        demand_mounts(stored, reach.eyes)
         clearance = _clear(stored, gated.decision, _as_begun(state), means)
         journal = _taken_over(books, trail, "resume", means)
-        return _carry_out(_Ready(site=site, stored=stored, means=means, clearance=clearance, gated=gated), journal, said or {})
+        return _carry_out(_Ready(site=site, stored=stored, means=means, clearance=clearance, gated=gated, reach=reach), journal, said or {})
 
 
 def rollback(site: Site, named: str, environ: Mapping[str, str], means: Means | None = None) -> Outcome:
     """Undo an action that was interrupted, or that could not be undone or verified. Needs no open gate: undoing must always be possible."""
     means = means or real_means(site, environ)
-    with _at_work(site, named, "rollback", means) as (books, stored):
-        trail, state = _demand_unfinished(books, stored)
+    with _at_work(site, named, "rollback", means) as (books, stored, reach):
+        trail, state = _demand_unfinished(books, stored, reach)
         _demand_caller(means)
         clearance = _clear(stored, _as_begun(state), _as_begun(state), means)
         journal = _taken_over(books, trail, "rollback", means)
         with closing(journal) as stop:
-            action = Action(site=site, stored=stored, means=means, journal=journal, clearance=clearance, stop=stop, gated=None)
+            action = Action(site=site, stored=stored, means=means, journal=journal, clearance=clearance, stop=stop, gated=None, reach=reach)
             end = action.undo("rolled back by the operator")
         return conclude(action, end, asked_to_undo=True)
 
@@ -131,13 +132,14 @@ def rollback(site: Site, named: str, environ: Mapping[str, str], means: Means | 
 
 
 @contextmanager
-def _at_work(site: Site, named: str, verb: str, means: Means) -> Iterator[tuple[Books, StoredPlan]]:
-    """The books and the plan, with the lock held."""
+def _at_work(site: Site, named: str, verb: str, means: Means) -> Iterator[tuple[Books, StoredPlan, Reach]]:
+    """The books, the plan and its hosts, with the locks of all of them held."""
     books = Books.open(site.root)
     stored = find_plan(books, named)
     user, host = who(means.environ)
-    with locked(books.folder, doing=f"{verb} {stored.plan.action} {short(stored.digest)}", user=user, host=host, now=means.clock()):
-        yield books, stored
+    doing = f"{verb} {stored.plan.action} {short(stored.digest)}"
+    with locked(books.folder, doing=doing, user=user, host=host, now=means.clock()) as holder, reaching(site, stored.plan, holder) as reach:
+        yield books, stored, reach
 
 
 def _demand_unused(books: Books, stored: StoredPlan) -> None:
@@ -163,7 +165,7 @@ def _demand_open_and_approved(site: Site, books: Books, stored: StoredPlan, mean
         raise
 
 
-def _demand_unfinished(books: Books, stored: StoredPlan) -> tuple[Trail, Standing]:
+def _demand_unfinished(books: Books, stored: StoredPlan, reach: Reach) -> tuple[Trail, Standing]:
     """The newest action, which must be this plan's, not ended well, and without a program of it that still runs."""
     trail = journals.newest(books.journals)
     state = Standing.of(trail) if trail is not None else None
@@ -174,8 +176,10 @@ def _demand_unfinished(books: Books, stored: StoredPlan) -> tuple[Trail, Standin
         raise UsageError(f"{trail.id} is finished: {state.end}", where=str(books.journals), remedy="make a new plan for another change")
     for number in state.numbers((State.UNDERWAY, State.UNDOING)):
         spawned = state.steps[number - 1].spawned
-        if spawned is not None and still_running(spawned):
-            raise LockHeld(f"the program of step {number} still runs", where=f"process {spawned.pid}", remedy="wait until it has ended, or end it yourself")
+        host = host_of(stored.plan.steps[number - 1])
+        if spawned is not None and still_running(spawned, reach.now(host)):
+            where = f"process {spawned.pid} on {host}"
+            raise LockHeld(f"the program of step {number} still runs", where=where, remedy="wait until it has ended, or end it yourself")
     return trail, state
 
 
@@ -263,10 +267,20 @@ class _Ready:
     means: Means
     clearance: Clearance
     gated: Gated
+    reach: Reach
 
 
 def _carry_out(ready: _Ready, journal: Journal, said: Mapping[int, Said]) -> Outcome:
     with closing(journal) as stop:
-        action = Action(site=ready.site, stored=ready.stored, means=ready.means, journal=journal, clearance=ready.clearance, stop=stop, gated=ready.gated)
+        action = Action(
+            site=ready.site,
+            stored=ready.stored,
+            means=ready.means,
+            journal=journal,
+            clearance=ready.clearance,
+            stop=stop,
+            gated=ready.gated,
+            reach=ready.reach,
+        )
         end = action.do(said)
     return paused(action, end) if isinstance(end, Waiting) else conclude(action, end)

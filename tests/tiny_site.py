@@ -62,6 +62,8 @@ STEPS = """\
 SITE = """\
 interlock: 1
 site: tiny
+hosts:
+  local: {{lock: "{root}/lock"}}
 modules:
   app:
     class: E
@@ -268,6 +270,8 @@ def make_tiny(
 ) -> Tiny:
     """Lay the site out in `folder` (which must lie where others cannot write)."""
     root = folder / "site"
+    root.mkdir(mode=0o755, parents=True)
+    (root / "lock").mkdir(mode=0o700)
     for name in ("templates", "instance/conf", "data/inner", "bin"):
         (root / name).mkdir(parents=True, mode=0o755)
     (root / "backups").mkdir(mode=0o700)

@@ -32,7 +32,7 @@ from interlock.gate.plan import (
     StepPlan,
     VerifyPlan,
 )
-from interlock.observe.eyes import Refused
+from interlock.observe.eyes import HERE, Eyes, Refused
 from interlock.observe.serving import SILENCE
 
 _AGAIN = SILENCE + 2 * GRACE + 5  # seconds until a far end that nobody leads any more has ended its program and let go of its lock
@@ -53,6 +53,11 @@ def hosts_of(step: StepPlan) -> frozenset[str]:
             return frozenset()
         case _:
             assert_never(step)
+
+
+def host_of(step: StepPlan) -> str:
+    """The one host that the program of a step runs on."""
+    return next(iter(hosts_of(step)), LOCAL)
 
 
 def hosts_of_plan(plan: Plan) -> Sequence[str]:
@@ -114,6 +119,10 @@ class Reach:
         if hands is None or why:
             raise LockHeld(f"the lock of {host} is lost", where=host, why=why, remedy="nothing more is done there; see what happened to it, then resume")
         return hands
+
+    def eyes(self, host: str) -> Eyes:
+        """The eyes of a host. This machine is looked at also where nothing is done to it. Raises LockHeld."""
+        return HERE if host == LOCAL and host not in self._hands else self.now(host)
 
     def anew(self, host: str) -> Hands:
         """The host for an undo: where its connection is gone, another, with its lock and without what the last one left running. Raises InterlockError."""

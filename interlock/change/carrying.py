@@ -6,7 +6,7 @@ Each step is announced in the journal before it starts, and recorded after it; w
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -19,6 +19,7 @@ from interlock.act.books import StoredPlan
 from interlock.act.interruption import Interruption, interruption
 from interlock.act.journal import FILE, Journal
 from interlock.act.outcome import Bench, StepFailed
+from interlock.act.reach import Reach
 from interlock.act.steps import Looking
 from interlock.change import approving
 from interlock.change.applied import Applied
@@ -40,6 +41,7 @@ from interlock.judge import approval
 from interlock.judge.agreement.plans import NotApproved
 from interlock.nouns import dataclass
 from interlock.observe.caller import who
+from interlock.observe.eyes import Eyes
 from interlock.observe.fingerprint import look_again, mounts_of
 from interlock.verdicts import When
 
@@ -111,10 +113,10 @@ def demand_unmoved(before: Mapping[str, str], after: Mapping[str, str]) -> None:
         raise StaleError("the live state is not the one that the plan was made for", why="; ".join(changed), remedy="make a new plan, and have it approved")
 
 
-def demand_mounts(stored: StoredPlan) -> None:
+def demand_mounts(stored: StoredPlan, eyes: Callable[[str], Eyes]) -> None:
     """Every mount that the plan stands on still shows the disk that it showed. Raises StaleError, CouldNotLook."""
     before = mounts_of(stored.plan.fingerprint)
-    demand_unmoved(before, mounts_of(look_again(before)))
+    demand_unmoved(before, mounts_of(look_again(before, eyes)))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -128,6 +130,7 @@ class Action:
     clearance: Clearance
     stop: Interruption
     gated: Gated | None
+    reach: Reach
     postflight: Gated | None = None
     reason: str = ""
 
@@ -208,7 +211,8 @@ class Action:
             raise StepFailed(f"stopped before step {number}: {name}", changed=False)
         try:
             self._bench(number).check()
-            demand_mounts(self.stored)
+            self.reach.demand_held()
+            demand_mounts(self.stored, self.reach.eyes)
             if changes(step) and not any(changes(before) for before in self.stored.plan.steps[: number - 1]):
                 self._demand_fresh()
             if step.needs:
@@ -320,6 +324,7 @@ class Action:
             redacting=self.means.redactor.stream,
             interrupted=self.stop.requested,
             hear=lambda line: self.means.say(f"  | {self.means.redactor.redact(line)}"),
+            reach=self.reach,
         )
 
     def _announce(self, number: int, spawned: Spawned) -> None:

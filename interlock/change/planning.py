@@ -35,6 +35,7 @@ from interlock.gate.plan import (
 from interlock.judge.agreement.plans import self_approval_allowed
 from interlock.observe.caller import who
 from interlock.observe.fingerprint import fingerprint
+from interlock.observe.lookers import Lookers
 from interlock.observe.signatures import parse_allowed_signers, read_allowed_signers, signing_key
 from interlock.observe.tree import Tree
 
@@ -93,27 +94,31 @@ def demand_action(site: Site, name: str) -> Action:
 
 def _resolved(site: Site, action_name: str, declared: Sequence[Step], environ: Mapping[str, str], now: datetime) -> tuple[Plan, Mapping[str, bytes]]:
     """The plan that these steps come to on this system, and the content of its files by digest. Writes nothing."""
-    action = site.actions[action_name]
-    resolving = Resolving(site=site, action=action_name, environ=environ, tree=Tree(site.root))
+    with Lookers(site) as eyes:
+        resolving = Resolving(site=site, action=action_name, environ=environ, tree=Tree(site.root), eyes=eyes)
+        return _resolved_with(resolving, declared, now), resolving.blobs
+
+
+def _resolved_with(resolving: Resolving, declared: Sequence[Step], now: datetime) -> Plan:
+    site, action = resolving.site, resolving.site.actions[resolving.action]
     steps = tuple(plan for number, step in enumerate(declared) for plan in resolve(resolving, step, number))
     _demand_backups_first(resolving, steps)
     if site.mounts is not None and site.host(site.mounts.state.host).ssh is None:
         resolving.directories.add(site.mounts.state.path)
-    user, host = who(environ)
-    made = Plan(
+    user, host = who(resolving.environ)
+    return Plan(
         interlock=__version__,
         site=SiteReference(name=site.site, file=site.source, digest=site.digest),
-        action=action_name,
+        action=resolving.action,
         approval=action.approval,
         steps=steps,
         timeout=action.timeout,
-        fingerprint=fingerprint(directories=resolving.directories, files=resolving.files, others=resolving.others),
+        fingerprint=fingerprint(directories=resolving.directories, files=resolving.files, others=resolving.others, eyes=resolving.eyes),
         created_at=moments.written(now),
         expires_at=moments.written(now + LASTS),
         made_by=user,
         made_on=host,
     )
-    return made, resolving.blobs
 
 
 def _stored(site: Site, plan: Plan, blobs: Mapping[str, bytes], environ: Mapping[str, str], key: Path | None) -> StoredPlan:

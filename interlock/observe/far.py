@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import inspect
 import os
 import selectors
 import signal
@@ -19,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from interlock.config.models import Host, Site
+from interlock.config.models import Host
 from interlock.errors import CouldNotLook
 from interlock.observe.conversation import FAREWELL_LIMIT, STDERR_KEPT, Ended, Stop, printable, ssh_argv, why_no_answer
 from interlock.observe.eyes import Eyes, Refused
@@ -254,7 +253,8 @@ def answer_of(message: dict[str, Any], name: str) -> Any:
 
 def _program(modules: Sequence[str], answering: str) -> bytes:
     """The source that the far end runs, after its length."""
-    texts = [(name, inspect.getsource(importlib.import_module(name))) for name in modules]
+    files = [(name, Path(str(importlib.import_module(name).__file__))) for name in modules]
+    texts = [(name, file.read_text(encoding="utf-8")) for name, file in files]
     where, _, what = answering.rpartition(".")
     source = _LOADER.format(modules=texts, where=where, what=what).encode("utf-8")
     return f"{len(source)}\n".encode() + source
@@ -294,26 +294,3 @@ class FarEyes(Eyes):
 
     def running(self, pid: int, started: int, boot: str) -> bool:
         return bool(self.far.call("running", pid, started, boot))
-
-
-class Lookers:
-    """The eyes of each host of a site, connected when they are first asked for; closed with the block that holds them."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._eyes: dict[str, Eyes] = {}
-
-    def __enter__(self) -> Lookers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for eyes in self._eyes.values():
-            if isinstance(eyes, FarEyes):
-                eyes.far.close()
-
-    def __call__(self, name: str) -> Eyes:
-        """Raises CouldNotLook."""
-        if name not in self._eyes:
-            host = self._site.host(name)
-            self._eyes[name] = Eyes() if host.ssh is None else FarEyes(Far(name, host, self._site.root))
-        return self._eyes[name]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from interlock.act.books import Books, find_plan, load_plan
 from interlock.change.showing import plan_text
-from interlock.errors import ConfigError, EvidenceError, StaleError, UsageError
+from interlock.errors import ConfigError, CouldNotLook, EvidenceError, InterlockError, StaleError, UsageError
 from interlock.facts import moments
 from interlock.facts.canonical import canonical, digest, parse_canonical, short
 from interlock.gate.plan import BackupPlan, CommandPlan, FilesPlan, Plan, VerifyPlan, changes, has_undo, moved
@@ -251,21 +251,24 @@ def test_a_link_in_the_place_of_the_books_is_not_followed(tiny: Tiny, tmp_path: 
 # ---- what cannot be planned
 
 
-REMOTE = "hosts:\n  far: {ssh: {destination: far.example.net}}\n"
+REMOTE = "hosts:\n  far: {ssh: {destination: 127.0.0.1, port: 1}}\n"
 
 
 @pytest.mark.parametrize(
-    ("edit", "why"),
+    ("edit", "error", "why"),
     [
-        (("    class: E\n", "    class: E\n    host: far\n"), "the backup of app on far is not possible yet"),
-        (("  main:\n    directory", "  main:\n    host: far\n    directory"), "writing files of main on far is not possible yet"),
-        (("command: {run: [bin/deploy]", "command: {host: far, run: [bin/deploy]"), "bin/deploy on far is not possible yet"),
+        (("    class: E\n", "    class: E\n    host: far\n"), ConfigError, "the backup of app on far is not possible yet"),
+        (("  main:\n    directory", "  main:\n    host: far\n    directory"), CouldNotLook, "host far: it cannot be reached"),
+        (("command: {run: [bin/deploy]", "command: {host: far, run: [bin/deploy]"), ConfigError, "nobody says where bin/deploy runs on far"),
+        (("command: {run: [bin/deploy]", "command: {host: far, directory: /srv, run: [bin/deploy]"), CouldNotLook, "host far: it cannot be reached"),
     ],
 )
-def test_a_step_on_another_host_is_refused_when_it_is_planned(tiny: Tiny, edit: tuple[str, str], why: str) -> None:
+def test_a_step_on_a_host_that_cannot_be_reached_is_refused_when_it_is_planned(
+    tiny: Tiny, edit: tuple[str, str], error: type[InterlockError], why: str
+) -> None:
     text = (tiny.root / "interlock.yaml").read_text()
-    (tiny.root / "interlock.yaml").write_text(text.replace(*edit).replace("modules:\n", REMOTE + "modules:\n", 1))
-    with pytest.raises(ConfigError, match=why):
+    (tiny.root / "interlock.yaml").write_text(text.replace(*edit).replace("hosts:\n", REMOTE, 1))
+    with pytest.raises(error, match=why):
         again(tiny).plan()
 
 

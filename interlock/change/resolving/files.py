@@ -34,15 +34,16 @@ def _instances(resolving: Resolving, step: WriteFilesStep, name: str, number: in
 
 def _file(resolving: Resolving, name: str, instance: str, number: int) -> FilePlan:
     site = resolving.site
-    resolving.demand_here(site.instances[instance].host, number, f"writing files of {instance}")
+    host = resolving.host(site.instances[instance].host)
     rendered = render_instance(site, name, instance, resolving.tree, resolving.environ)
     directory, of = site.instances[instance].directory, digest(rendered.content)
-    standing = standing_at(resolving, directory, rendered.target, number)
+    standing = standing_at(resolving, directory, rendered.target, number, host)
     if not _by_reference(rendered):
         resolving.blobs[of] = rendered.content
     return FilePlan(
         template=name,
         instance=instance,
+        host=host,
         directory=directory,
         real=standing.real,
         device=standing.device,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from interlock.act.files import device_of
 from interlock.act.outcome import StepFailed
 from interlock.config.models import Site
+from interlock.config.scalars import LOCAL
 from interlock.errors import ConfigError
 from interlock.gate.plan import Directory, ImagePlan, TargetPlan
+from interlock.observe.eyes import Eyes
+from interlock.observe.fingerprint import named
 from interlock.observe.tree import Tree
 
 
@@ -24,6 +24,7 @@ class Resolving:
     action: str
     environ: Mapping[str, str]
     tree: Tree
+    eyes: Callable[[str], Eyes]
     blobs: dict[str, bytes] = field(default_factory=dict)
     directories: set[str] = field(default_factory=set)
     files: set[str] = field(default_factory=set)
@@ -36,24 +37,28 @@ class Resolving:
         """How a step is named in an error."""
         return f"{self.site.source}: actions.{self.action}.steps[{number}]"
 
+    def host(self, name: str) -> str:
+        """A host as a plan names it: `local` for every name of this machine."""
+        return LOCAL if self.site.host(name).ssh is None else name
+
     def demand_here(self, host: str, number: int, what: str) -> None:
         """Raise ConfigError for a host that this kind of step does not reach."""
         if self.site.host(host).ssh is not None:
             raise ConfigError(
                 f"{what} on {host} is not possible yet",
                 where=self.where(number),
-                why="steps run on this machine only",
+                why="this kind of step runs on this machine only",
                 remedy=f"run interlock on {host} itself",
             )
 
-    def directory(self, path: str, number: int, remedy: str) -> Directory:
-        """A directory that must be there, and whose disk the plan stands on. Raises ConfigError."""
+    def directory(self, path: str, number: int, remedy: str, host: str = LOCAL) -> Directory:
+        """A directory that must be there, and whose disk the plan stands on. Raises ConfigError, CouldNotLook."""
         try:
-            status = Path(path).stat()
+            real, device = self.eyes(host).directory(path)
         except OSError as error:
-            raise ConfigError(f"{path} cannot be used: {error.strerror}", where=self.where(number), remedy=remedy) from error
-        self.directories.add(path)
-        return Directory(path=path, real=os.path.realpath(path), device=device_of(status.st_dev))
+            raise ConfigError(f"{named(host, path)} cannot be used: {error.strerror}", where=self.where(number), remedy=remedy) from error
+        self.directories.add(named(host, path))
+        return Directory(path=path, real=real, device=device)
 
     def refused(self, failure: StepFailed, number: int) -> ConfigError:
         """What a step would fail with, as a fault of the plan."""

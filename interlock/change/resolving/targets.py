@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from interlock.act.files import Seen, device_of, open_below, see
+from interlock.act.files import Seen, open_below, see
 from interlock.act.outcome import StepFailed
 from interlock.change.resolving.resolving import Resolving
+from interlock.config.scalars import LOCAL
 from interlock.errors import ConfigError
 from interlock.gate.plan import FilePlan, OldFile, TargetPlan
 from interlock.nouns import dataclass
+from interlock.observe.eyes import Eyes
+from interlock.observe.fingerprint import named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,34 +32,42 @@ class Standing:
         return OldFile(digest=seen.digest, size=len(seen.data), mode=seen.mode, uid=seen.uid, gid=seen.gid) if seen is not None else None
 
 
-def standing_at(resolving: Resolving, directory: str, target: str, number: int) -> Standing:
-    """Look at a target below `directory`; both belong to the plan's fingerprint from now on. Raises ConfigError for what cannot be written to, or read."""
+def standing_at(resolving: Resolving, directory: str, target: str, number: int, host: str = LOCAL) -> Standing:
+    """Look at a target below `directory`; both belong to the plan's fingerprint from now on.
+
+    Raises ConfigError for what cannot be written to, or read; CouldNotLook for a host that cannot be asked.
+    """
     folder, name = os.path.split(target)
-    with _open_folder(resolving, directory, folder, number) as (real, descriptor):
-        standing = Standing(real=real, device=device_of(os.fstat(descriptor).st_dev), seen=_seen(name, descriptor, target, resolving, number))
-    resolving.directories.add(directory)
-    resolving.files.add(target)
+    eyes = resolving.eyes(host)
+    with _open_folder(resolving, eyes, (host, directory), folder, number) as (real, opened):
+        seen = _seen(lambda: see(name, opened, eyes), named(host, target), resolving, number)
+        standing = Standing(real=real, device=eyes.device(opened), seen=seen)
+    resolving.directories.add(named(host, directory))
+    resolving.files.add(named(host, target))
     return standing
 
 
 @contextmanager
-def _open_folder(resolving: Resolving, directory: str, folder: str, number: int) -> Iterator[tuple[str, int]]:
-    real = os.path.realpath(directory)
+def _open_folder(resolving: Resolving, eyes: Eyes, place: tuple[str, str], folder: str, number: int) -> Iterator[tuple[str, int]]:
+    """Where the directory of a place (its host, and its path) leads, and the folder below it, open."""
+    host, directory = place
     try:
-        descriptor = open_below(directory, real, None, folder)
+        real, _ = eyes.directory(directory)
+        descriptor = open_below(directory, real, None, folder, eyes)
     except OSError as error:
-        raise ConfigError(f"{folder} cannot be written to: {error.strerror}", where=resolving.where(number), remedy=f"install -d {folder}") from error
+        what = f"{named(host, folder)} cannot be written to: {error.strerror}"
+        raise ConfigError(what, where=resolving.where(number), remedy=f"install -d {folder}") from error
     except StepFailed as failure:
         raise resolving.refused(failure, number) from failure
     try:
         yield real, descriptor
     finally:
-        os.close(descriptor)
+        eyes.close(descriptor)
 
 
-def _seen(name: str, folder: int, target: str, resolving: Resolving, number: int) -> Seen | None:
+def _seen(look: Callable[[], Seen | None], target: str, resolving: Resolving, number: int) -> Seen | None:
     try:
-        return see(name, folder)
+        return look()
     except OSError as error:
         raise ConfigError(f"{target} cannot be read: {error.strerror}", where=resolving.where(number), remedy="run as the user who may replace it") from error
     except StepFailed as failure:
