@@ -50,6 +50,12 @@ def prepare(step: StepPlan, bench: Bench) -> None:
         prepare_compose(step, bench)
 
 
+def needed(step: StepPlan, *, again: bool) -> tuple[str, ...]:
+    """The expectations that must hold before a step starts. The new side of an endpoint must answer before it is announced that it is switched, and is not
+    asked `again`: what was begun may be half switched."""
+    return (*step.needs, *step.before) if isinstance(step, EndpointPlan) and not again else step.needs
+
+
 def do(step: StepPlan, bench: Bench, looking: Looking, *, timeout: int, again: bool) -> StepDone:
     """Do one step. `again`: it was started before, and nobody knows how far it got. Raises StepFailed. `timeout` in seconds, for a backup."""
     match step:
@@ -117,10 +123,8 @@ def demand_held(names: Sequence[str], looking: Looking) -> dict[str, Any]:
 
 
 def _switch(step: EndpointPlan, bench: Bench, looking: Looking, *, again: bool) -> StepDone:
-    """The new side must answer before, and what is switched to must answer afterwards: else the runner switches back."""
+    """What is switched to must answer afterwards: else the runner switches back."""
     bench.check()
-    if step.before and not again:
-        demand_held(step.before, looking)
     done = do(step.switch, bench, looking, timeout=0, again=again)
     try:
         held = demand_held(step.after, looking)

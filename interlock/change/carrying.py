@@ -191,12 +191,13 @@ class Action:
         if again and said is Said.DONE:
             self.journal.append(Kind.DID, number, {"result": Result.DONE.value, "changed": True, "said_by": who(self.means.environ)[0]})
             return
-        self._demand_ready(number, step)
+        self._demand_ready(number, step, again=again)
         self.means.say(f"step {number} of {len(self.stored.plan.steps)}: {title(step)}")
         self.journal.append(Kind.WILL_DO, number, {"kind": step.kind, "again": again})
         try:
             done = steps.do(step, self._bench(number), self._looking, timeout=self.stored.plan.timeout, again=again and said is None)
         except StepFailed as failure:
+            failure.changed = failure.changed or again  # that it left nothing this time says nothing of the last time
             self._failed(Kind.DID, number, failure)
             raise
         except (InterlockError, OSError, ValueError) as error:
@@ -205,7 +206,7 @@ class Action:
             raise unforeseen from error
         self._tell(Kind.DID, number, {"result": done.result.value, "changed": done.changed or again, **done.data})
 
-    def _demand_ready(self, number: int, step: StepPlan) -> None:
+    def _demand_ready(self, number: int, step: StepPlan, *, again: bool = False) -> None:
         """What every step asks before it starts. Raises StepFailed: nothing of this step has happened then."""
         if name := self.stop.requested():
             raise StepFailed(f"stopped before step {number}: {name}", changed=False)
@@ -215,8 +216,8 @@ class Action:
             demand_mounts(self.stored, self.reach.eyes)
             if changes(step) and not any(changes(before) for before in self.stored.plan.steps[: number - 1]):
                 self._demand_fresh()
-            if step.needs:
-                steps.demand_held(step.needs, self._looking)
+            if needed := steps.needed(step, again=again):
+                steps.demand_held(needed, self._looking)
         except InterlockError as error:
             raise StepFailed(error.what, where=error.where, why=error.why, remedy=error.remedy, changed=False) from error
 

@@ -6,19 +6,21 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from interlock import runner
 from interlock.act import journal as journals
 from interlock.act.books import StoredPlan
+from interlock.change.carrying import Said
 from interlock.commands.status import status_text
 from interlock.errors import ApprovalError, EvidenceError, HalfChanged, LockHeld
 from interlock.facts.canonical import short
-from interlock.gate.journal import End, Standing
+from interlock.gate.journal import End, Entry, Kind, Standing
 from tests.act_bench import child_environ
 from tests.tiny_site import NEW, NOW, OLD, Tiny, make_tiny
 
@@ -278,3 +280,64 @@ def test_after_a_kill_before_the_first_entry_the_plan_is_still_what_comes_next(t
     (tiny.books.journals / name).mkdir(mode=0o700)
     assert f"next: interlock apply {short(stored.digest)}" in status_text(tiny.site, now=NOW)
     assert runner.apply(tiny.site, short(stored.digest), tiny.environ, tiny.means()).exit_code == 0
+
+
+# ---- taken up again on a system that has lost something meanwhile
+
+
+def cut_short(tiny: Tiny, named: str, *, step: int) -> None:
+    """As if the runner had been killed after a step had done its work, and before the journal says so."""
+
+    class Killed(BaseException):
+        pass
+
+    append = journals.Journal.append
+
+    def dying(journal: journals.Journal, kind: Kind, number: int, data: Mapping[str, Any]) -> Entry:
+        if (kind, number) == (Kind.DID, step):
+            raise Killed
+        return append(journal, kind, number, data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journals.Journal, "append", dying)
+        with pytest.raises(Killed):
+            runner.apply(tiny.site, named, tiny.environ, tiny.means())
+
+
+@pytest.mark.parametrize(
+    ("step", "lost", "said"),
+    [
+        ("{run: [bin/deploy], undo: [bin/undeploy]}", "deploy", {2: Said.AGAIN}),
+        ("{run: [bin/deploy], undo: [bin/undeploy], done: [bin/deployed]}", "deployed", {}),
+        ("{run: [bin/deploy], undo: [bin/undeploy], done: ['false']}", "deploy", {}),
+    ],
+)
+def test_what_a_command_did_before_the_crash_is_undone_also_when_it_cannot_be_run_again(tmp_path: Path, step: str, lost: str, said: dict[int, Said]) -> None:
+    """That this time nothing was started says nothing of the last time."""
+    tiny = make_tiny(tmp_path, steps=f"      - write-files: {{templates: [conf]}}\n      - command: {step}\n")
+    stored = tiny.approved()
+    cut_short(tiny, short(stored.digest), step=2)
+    assert "deployed" in tiny.look()
+    (tiny.root / "bin" / lost).unlink()
+    assert runner.resume(tiny.site, short(stored.digest), tiny.environ, tiny.means(), said).exit_code == 16
+    assert tiny.look() == OLD
+
+
+def test_an_endpoint_whose_new_side_was_never_seen_to_answer_is_not_switched_by_a_resume_either(tmp_path: Path) -> None:
+    """Killed while it was looked at: the resume looks."""
+
+    class Killed(BaseException):
+        pass
+
+    def killing(_names: object) -> object:
+        raise Killed
+
+    tiny = make_tiny(
+        tmp_path, steps="      - endpoint: {command: {run: [bin/deploy], undo: [bin/undeploy], done: [bin/deployed]}, before: [ready], after: [deployed]}\n"
+    )
+    stored = tiny.approved()
+    with pytest.raises(Killed):
+        runner.apply(tiny.site, short(stored.digest), tiny.environ, tiny.means(verify=killing))
+    tiny.failing.add("ready")
+    outcome = runner.resume(tiny.site, short(stored.digest), tiny.environ, tiny.means())
+    assert (outcome.exit_code, tiny.runs(), tiny.look()) == (16, 0, OLD)
