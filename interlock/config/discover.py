@@ -43,6 +43,7 @@ _SIGNERS = re.compile(r"\.?allowed[_-]signers")
 _MODULE = re.compile(r"module\.ya?ml")
 _PYTEST = frozenset({"pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "pytest.toml", ".pytest.toml"})
 _SHEBANG = re.compile(rb"#![^\n]*\b(?:(?:ba|da|k|a|z)?sh|python[\d.]*)\b")  # also `#!/command/with-contenv bash`
+_PAGES = (".md", ".markdown", ".mdx", ".MD")
 _RESTORE = re.compile(r"(?:^|[/_.-])(?:restore|restoring|recovery|disaster)[^/]*\.(?:md|rst|txt|adoc)$", re.IGNORECASE)
 
 
@@ -62,6 +63,7 @@ class Sorted:
     pytest: list[str] = field(default_factory=list)  # in the root only
     restore_notes: list[str] = field(default_factory=list)
     fstabs: list[str] = field(default_factory=list)
+    pages: list[str] = field(default_factory=list)  # Markdown
 
 
 def sort(listing: Iterable[str]) -> Sorted:
@@ -99,6 +101,8 @@ def _sort_one(found: Sorted, path: str, folder: str, name: str) -> None:
         found.signers.append(path)
     if name == "fstab" or name.endswith(".fstab"):
         found.fstabs.append(path)
+    if name.endswith(_PAGES):
+        found.pages.append(path)
     if _RESTORE.search(path):
         found.restore_notes.append(path)
 

@@ -308,7 +308,7 @@ def _databases(document: dict[str, Any], environ: Mapping[str, str]) -> Iterator
 
 _ORDER = ("interlock", "site", "hosts", "mounts", "state_dir", "modules", "inventory", "databases", "instances", "templates", "compose", "scripts",
           "automation",
-          "exposure", "health", "approval", "not_used")  # fmt: skip
+          "exposure", "health", "approval", "workplans", "not_used")  # fmt: skip
 
 
 def _in_order(document: dict[str, Any]) -> dict[str, Any]:

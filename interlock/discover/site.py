@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from interlock.config.actions import Workplans
 from interlock.config.models import Chain, Compose, Scripts, Site
 from interlock.discover.document import plain
 from interlock.discover.whole import Discovered
@@ -24,5 +25,6 @@ def site_of(found: Discovered, tree: Tree) -> Site:
     files = {
         "compose": Compose.model_construct(files=composes, chains=chains) if composes else None,
         "scripts": Scripts(found=True),
+        "workplans": Workplans.model_construct(files=found.workplans) if found.workplans else None,
     }
     return with_found_scripts(site.model_copy(update=files).placed(tree.root), tree)

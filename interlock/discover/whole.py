@@ -21,6 +21,7 @@ from interlock.observe.chains import discover_chains
 from interlock.observe.starters import Found as Automatic
 from interlock.observe.starters import find
 from interlock.observe.tree import Tree
+from interlock.observe.workplans import found_in
 
 FALLBACK_NAME = "tree"
 HEADLINE = {  # the headline families, and what not to declare one says
@@ -44,7 +45,7 @@ class Discovered:
     """What was found. `document` holds the sections with their origins; `hints` are sentences for whoever ran `init`.
 
     `composes` are all compose files, also those that a site file could not name; `chains` all that are not for development and tests. `project` is what
-    compose calls the stack, `left_out` the files whose names a site file cannot hold.
+    compose calls the stack, `left_out` the files whose names a site file cannot hold, `workplans` all pages that are one.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Discovered:
     composition: Composition | None = None
     project: str = ""
     left_out: tuple[str, ...] = ()
+    workplans: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -109,6 +111,7 @@ class _Discovery:
         self.disks = disks([*self.scripts, *self.units], self.units, self.texts.of(found.fstabs))
         self.project = self._project()
         self.mounts = self._mounts()
+        self.workplans = tuple(found_in(tree, found.pages))
 
     # ---- what the sections need
 
@@ -163,6 +166,7 @@ class _Discovery:
             "exposure": reach.exposure(self.composition) if self.composition else None,
             "health": (reach.health(self.composition, self.scripts) or None) if self.composition else None,
             "approval": self._approval(),
+            "workplans": self._workplans(),
         }
         document.update((key, section) for key, section in sections.items() if section is not None)
         if asked := _asked(document):
@@ -177,6 +181,7 @@ class _Discovery:
             composition=self.composition,
             project=self.project,
             left_out=tuple(path for path in self.compose_files if not may_be_written(path)),
+            workplans=self.workplans,
         )
 
     def _hosts(self) -> Any:
@@ -350,6 +355,12 @@ class _Discovery:
                 not several, "the planner's own signature does not count" if several else "there is one person: every report will say self-approved"
             ),
         }
+
+    def _workplans(self) -> Any:
+        """Patterns of the folders that hold some, so that the next one is among them; those that lie in the top folder by name."""
+        named = [path for path in self.workplans if may_be_written(path)]
+        patterns = dict.fromkeys(f"{posixpath.dirname(path)}/*.md" if "/" in path and path.endswith(".md") else path for path in named)
+        return {"files": From(list(patterns), f"{named[0]} has tasks and decisions")} if named else None
 
     def _hints(self) -> Iterable[str]:
         for path in self.found.pytest:

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from interlock.config.discover import Files
 from interlock.config.models import Site
 from interlock.config.yamltext import SITE, Fault, read_yaml
 from interlock.errors import CouldNotLook
 from interlock.facts.readiness import Claim, claims_in
 from interlock.facts.workplans import ModuleClaims, NextTask, Task, Unread, Workplan, Workplans, Yaml, may_be_workplan
 from interlock.observe.patterns import matching
-from interlock.observe.tree import Tree
 from interlock.observe.world import World
 
 
-def found_in(tree: Tree, pages: Iterable[str]) -> Iterator[str]:
-    """The pages of a tree that are workplans; for a tree that nobody has described. One that cannot be read is none."""
+def found_in(tree: Files, pages: Iterable[str]) -> Iterator[str]:
+    """The pages of a tree that are workplans; for a tree that nobody has described. One that cannot be read is one if its path says so."""
     for path in pages:
         try:
             content = tree.read(path)
+            if may_be_workplan(content) and _parsed(path, content) is not None:
+                yield path
         except CouldNotLook:
-            continue
-        if may_be_workplan(content) and _parsed(path, content) is not None:
-            yield path
+            if "workplan" in path.casefold():
+                yield path
 
 
 def workplans(world: World, pattern: str) -> Workplans:
