@@ -58,6 +58,8 @@ class Sample:
     approvals: Sequence[Mapping[str, object]] = ()
     exit_code: int | None = None
     extra: Mapping[str, bytes] = field(default_factory=dict)
+    gates: tuple[When, ...] = (When.PREFLIGHT,)
+    only: tuple[str, ...] = ()
     site: str = "platform"
     name: str = NAME
     version: str = __version__
@@ -105,7 +107,7 @@ def _publish(reports: Path, sample: Sample, spool: Path) -> LoadedRun:
     decision = decide(expected, worst(verdicts), waiver_problems=sample.problems, replayed=sample.replayed)
     run = Run(
         id=sample.name,
-        gates=(When.PREFLIGHT,),
+        gates=sample.gates,
         action=sample.action,
         nonce="",
         started=MOMENT,
@@ -115,6 +117,7 @@ def _publish(reports: Path, sample: Sample, spool: Path) -> LoadedRun:
         interlock=sample.version,
         python="3.11.7",
         pytest="9.2.0",
+        only=sample.only,
     )
     findings = Findings(verdicts=tuple(verdicts), spools=spools, save_facts=_saver(sample.facts), extra=sample.extra)
     return write_run(
@@ -276,4 +279,29 @@ APPLIED = Sample(
     exit_code=16,
     extra={"plan.json": b"{}\n"},
 )
-SAMPLES = {"open": OPEN, "shut": SHUT, "waived": WAIVED, "unproven": UNPROVEN, "nasty": NASTY, "applied": APPLIED}
+APPLY_GATE = Sample(
+    judged=[
+        STATE_DISK,
+        Judged(guardrail="approval.plan", subject="release", judgement=Held("ben approved it until 2026-11-21T01:00:00Z"), severity=Severity.CRITICAL),
+    ],
+    not_used=NO_PARITY,
+    gates=(When.APPLY, When.PREFLIGHT),
+    action="release",
+    plan=PlanReference(digest="sha256:" + "7" * 64, action="release"),
+)
+MIDWAY = Sample(
+    judged=[Judged(guardrail="health.endpoint", subject="app", judgement=Held("200, as expected"))],
+    gates=(When.POSTFLIGHT, When.PREFLIGHT),
+    action="release",
+    only=("health", "own.smoke.app_answers"),
+)
+SAMPLES = {
+    "open": OPEN,
+    "shut": SHUT,
+    "waived": WAIVED,
+    "unproven": UNPROVEN,
+    "nasty": NASTY,
+    "applied": APPLIED,
+    "apply_gate": APPLY_GATE,
+    "midway": MIDWAY,
+}

@@ -51,7 +51,8 @@ def _run(fault: Fault, *changes: str) -> CheckRun:
         fault.healthy(folder)
         for change in changes:
             (fault.seed if change == "seed" else fault.blind)(folder)
-        return run_check(folder, fault.gate, *(("--for", fault.action) if fault.action else ()))
+        options = {"--for": fault.action, "--interlock-plan": fault.plan}
+        return run_check(folder, fault.gate, *(word for option, value in options.items() if value for word in (option, value)))
     finally:
         _remove(folder)
 

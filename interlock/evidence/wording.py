@@ -31,17 +31,17 @@ def number(count: int, noun: str) -> str:
 
 
 def asked_for(record: Record) -> str:
-    """`preflight for release`, `static and preflight`, `only health and parity.rows for cutover, in mid-plan`."""
+    """`preflight for release`, `static and preflight`, `only health and parity.rows for cutover`."""
     if record.run.only:
-        return f"only {' and '.join(record.run.only)} for {record.run.action}, in mid-plan"
+        return f"only {' and '.join(record.run.only)} for {record.run.action}"
     gates = " and ".join(record.run.gates) or "gate"
     return f"{gates} for {record.run.action}" if record.run.action else gates
 
 
 def headline(record: Record) -> str:
-    """One word for how it ended: OPEN or SHUT of a gate; of an action what became of it."""
+    """A word or a few for how it ended: OPEN or SHUT of a gate, OPEN IN MID-PLAN of one that asked little; of an action what became of it."""
     if not record.of_action:
-        return record.decision.value.upper()
+        return record.decision.value.upper() + (" IN MID-PLAN" if record.run.only else "")
     match record.exit_code:
         case 0:
             return "DONE"

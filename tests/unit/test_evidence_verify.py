@@ -364,10 +364,12 @@ def test_a_record_that_does_not_follow_from_itself_is_found(tmp_path: Path, name
 
 
 def test_an_action_that_failed_behind_an_open_gate_is_no_contradiction(tmp_path: Path) -> None:
-    applied = dataclasses.replace(OPEN, plan=PlanReference(digest="sha256:" + "1" * 64, action="release"))
+    asked = dataclasses.replace(OPEN, plan=PlanReference(digest="sha256:" + "1" * 64, action="release"))
+    applied = dataclasses.replace(asked, steps=[{"number": 1, "kind": "backup", "state": "done"}])
     assert forged(tmp_path / "failed", applied, lambda record: dataclasses.replace(record, exit_code=16)).holds
     assert not forged(tmp_path / "broken", applied, lambda record: dataclasses.replace(record, exit_code=1)).holds
     assert not forged(tmp_path / "no action", OPEN, lambda record: dataclasses.replace(record, exit_code=16)).holds
+    assert not forged(tmp_path / "a gate for a plan", asked, lambda record: dataclasses.replace(record, exit_code=16)).holds
 
 
 def test_another_way_to_decide_can_be_handed_in(tmp_path: Path) -> None:

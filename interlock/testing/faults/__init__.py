@@ -24,7 +24,8 @@ UNREACHABLE = {"ssh": {"destination": "nobody@127.0.0.1", "port": 1}, "timeout":
 class Fault:
     """One guardrail proven both ways. `healthy(folder)` writes a whole site that holds; `seed(folder)` breaks one thing in it, so that exactly this guardrail
     turns broken with a detail of this `kind`; `blind(folder)` makes a healthy site's subject impossible to look at. `needs` names the environment variables
-    without which it cannot be proven here (a database of the right kind); `action` is the one that the gate is asked for, where only some ask it."""
+    without which it cannot be proven here (a database of the right kind); `action` is the one that the gate is asked for, where only some ask it;
+    `plan` the folder of its plan, where a plan is judged."""
 
     guardrail: str
     describe: str
@@ -35,6 +36,7 @@ class Fault:
     blind: Callable[[Path], None]
     needs: tuple[str, ...] = ()
     action: str | None = None
+    plan: str | None = None
 
 
 def all_faults() -> tuple[Fault, ...]:
