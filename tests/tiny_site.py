@@ -64,7 +64,7 @@ interlock: 1
 site: tiny
 hosts:
   local: {{lock: "{root}/lock"}}
-modules:
+{hosts}modules:
   app:
     class: E
     paths: ["{root}/data"]
@@ -93,6 +93,7 @@ expect:
   ready:
     file: {{path: "{root}/instance"}}
     when: [preflight]
+{expect}
 approval:
   allowed_signers: allowed_signers
 {approval}
@@ -266,7 +267,15 @@ def shut(code: int = 1, text: str = "it is broken") -> Shut:
 
 
 def make_tiny(
-    folder: Path, *, people: Sequence[str] = ("anna",), approval: str = "", kind: str = "signature", steps: str = STEPS, programs: Mapping[str, str] = PROGRAMS
+    folder: Path,
+    *,
+    people: Sequence[str] = ("anna",),
+    approval: str = "",
+    kind: str = "signature",
+    steps: str = STEPS,
+    programs: Mapping[str, str] = PROGRAMS,
+    hosts: str = "",
+    expect: str = "",
 ) -> Tiny:
     """Lay the site out in `folder` (which must lie where others cannot write)."""
     root = folder / "site"
@@ -289,7 +298,7 @@ def make_tiny(
         path.write_text(f'#!/bin/sh\nset -eu\ncd "$(dirname "$0")"\n{text}\n')
         path.chmod(0o755)
     (root / "allowed_signers").write_text("".join(signer_line(person) for person in people))
-    (root / "interlock.yaml").write_text(SITE.format(root=root, owner=owner(), approval=approval, kind=kind, steps=steps))
+    (root / "interlock.yaml").write_text(SITE.format(root=root, owner=owner(), approval=approval, kind=kind, steps=steps, hosts=hosts, expect=expect))
     environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "TINY_PASSWORD": SECRET, "LC_ALL": "C"}
     return Tiny(root=root, site=load_site(root / "interlock.yaml", environ), environ=environ)
 
