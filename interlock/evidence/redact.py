@@ -349,7 +349,7 @@ def _hex(text: str) -> Iterator[str]:
 def _shell(text: str) -> Iterator[str]:
     for quote in ("'\"'\"'", "'\\''"):  # shlex, bash
         yield text.replace("'", quote)
-    for special in (r'[\\$`"]', r'[\\$`"!]', r"[^A-Za-z0-9_@%+=:,./-]"):  # in double quotes, with history, printf %q
+    for special in (r'[\\$`"]', r'[\\$`"!]', r'[\\$"]', r"[^A-Za-z0-9_@%+=:,./-]"):  # in double quotes, with history, in an env file, printf %q
         yield re.sub(special, lambda match: "\\" + match[0], text)
     yield text.replace("\\", "\\\\").replace("'", "\\'")  # $'...'
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import doctest
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from interlock.errors import ConfigError
+from interlock.evidence.redact import SHORTEST, Redactor
 from interlock.facts import env_patches
 from interlock.facts.dotenv import EnvFile
 from interlock.facts.env_patches import HEADING, patched, says
@@ -232,6 +233,14 @@ def without(data: bytes, cuts: list[tuple[int, int]]) -> str:
     for start, end in sorted(cuts, reverse=True):
         text = text[:start] + text[end:]
     return text
+
+
+@given(env_values().filter(lambda value: any(len(line.strip()) >= SHORTEST for line in value.splitlines())))
+@example("it's `a` $b")
+def test_what_is_written_is_known_as_the_secret_that_it_is(value: str) -> None:
+    """However it is quoted: where a program prints the file, the redactor must find it."""
+    written = patched(b"", {"A": value}).data.decode().partition("A=")[2].strip()
+    assert written.strip("'\"") not in Redactor([value]).redact(written)
 
 
 @given(patchable_env_files(), VALUES)
