@@ -20,6 +20,7 @@ from interlock.facts import moments
 from interlock.facts.canonical import short
 from interlock.facts.statements import Approval
 from interlock.gate.journal import End, Standing, State
+from interlock.gate.plan import CommandPlan
 from interlock.observe.statements import FOLDER, read_signed, statement_files
 
 RECENT = 5  # plans that are listed
@@ -117,6 +118,15 @@ def _approvals(books: Books, folder: Path) -> Iterator[Approval]:
             continue
 
 
+def _open_questions(books: Books, standing: Standing) -> list[int]:
+    """The commands that were under way and have no `done` check: only a human can say what became of them, and a resume without their word undoes all."""
+    try:
+        plan = load_plan(books.plans / str(standing.begun.get("plan_folder"))).plan
+    except InterlockError:
+        return []
+    return [number for number in standing.numbers([State.UNDERWAY]) if isinstance(step := plan.steps[number - 1], CommandPlan) and step.done is None]
+
+
 def _next(site: Site, books: Books, standing: Standing | None, holding: Holder | None, at: datetime) -> str:
     """The one command to type next."""
     if holding is not None:
@@ -126,7 +136,10 @@ def _next(site: Site, books: Books, standing: Standing | None, holding: Holder |
         return f"interlock approve {digits}; then interlock resume {digits}   (or: interlock rollback {digits})"
     if standing is not None and not standing.finished and standing.end is not End.UNDONE:
         digits = short(standing.plan_digest)
-        return f"interlock rollback {digits}" if standing.rolling_back else f"interlock resume {digits}   (or: interlock rollback {digits})"
+        if standing.rolling_back:
+            return f"interlock rollback {digits}"
+        asked = [f"--done {number}, or --again {number}, once you have looked what became of it" for number in _open_questions(books, standing)]
+        return f"{' '.join([f'interlock resume {digits}', *asked])}   (or: interlock rollback {digits})"
     plans = _open_plans(books, standing, at)
     if plans:
         path, _, digest, _ = plans[0]

@@ -341,3 +341,12 @@ def test_an_endpoint_whose_new_side_was_never_seen_to_answer_is_not_switched_by_
     tiny.failing.add("ready")
     outcome = runner.resume(tiny.site, short(stored.digest), tiny.environ, tiny.means())
     assert (outcome.exit_code, tiny.runs(), tiny.look()) == (16, 0, OLD)
+
+
+def test_status_asks_for_a_humans_word_about_a_command_that_nobody_else_can_tell_about(tmp_path: Path) -> None:
+    """A resume without that word would undo what was done well."""
+    tiny = make_tiny(tmp_path, steps="      - command: {run: [bin/deploy], undo: [bin/undeploy]}\n")
+    stored = tiny.approved()
+    cut_short(tiny, short(stored.digest), step=1)
+    assert f"next: interlock resume {short(stored.digest)} --done 1, or --again 1, once you have looked" in status_text(tiny.site, now=NOW)
+    assert runner.resume(tiny.site, short(stored.digest), tiny.environ, tiny.means(), {1: Said.DONE}).exit_code == 0
