@@ -20,7 +20,7 @@ INTERLOCK = (sys.executable, "-m", "interlock")
 MARKS = re.compile(r"^(CI|GITHUB_|GITLAB_|GITEA_|FORGEJO_|DRONE|WOODPECKER|BUILDKITE|JENKINS|TF_BUILD|INVOCATION_ID|SYSTEMD_EXEC_PID|PYTEST_|COV_CORE|GIT_)")
 
 # The first program of a new session takes the terminal as its own, and becomes what is to be run.
-_OWN_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+OWN_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def in_terminal(
     ours, theirs = pty.openpty()
 
     process = subprocess.Popen(
-        (sys.executable, "-S", "-c", _OWN_TERMINAL, *argv), stdin=theirs, stdout=theirs, stderr=theirs, env=environ, cwd=folder, start_new_session=True
+        (sys.executable, "-S", "-c", OWN_TERMINAL, *argv), stdin=theirs, stdout=theirs, stderr=theirs, env=environ, cwd=folder, start_new_session=True
     )
     os.close(theirs)
     try:
