@@ -44,9 +44,6 @@ class FarHands(FarEyes, Hands):
         except Lost as error:
             return error.why
 
-    def gone(self) -> str:
-        return self.far.lost
-
     def release(self) -> None:
         self.far.close()
 

@@ -76,10 +76,6 @@ class Hands(Eyes):
         """Why a lock is not held any more; empty while all are."""
         return next(filter(None, (lock.lost() for lock in self._locks)), "")
 
-    def gone(self) -> "str":
-        """Why this host is not reached any more; this machine always is."""
-        return ""
-
     def release(self) -> "None":
         """Let others in."""
         while self._locks:

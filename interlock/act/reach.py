@@ -125,11 +125,15 @@ class Reach:
         return HERE if host == LOCAL and host not in self._hands else self.now(host)
 
     def anew(self, host: str) -> Hands:
-        """The host for an undo: where its connection is gone, another, with its lock and without what the last one left running. Raises InterlockError."""
+        """The host for an undo. Where its lock is lost it is taken again, over another connection where that is gone, and what it left running is ended.
+
+        Raises LockHeld.
+        """
         hands = self._hands.get(host)
-        if hands is not None and hands.gone():
-            hands.release()
-            del self._hands[host]
+        if hands is None or hands.lost():
+            if hands is not None:
+                del self._hands[host]
+                hands.release()
             self._take(host, patience=_AGAIN)
         left = self._left.get(host)
         if left is not None and not self.now(host).end(left.pid, left.started, left.boot):
@@ -155,7 +159,8 @@ class Reach:
             self._take(host, patience=0)
 
     def _take(self, host: str, *, patience: float) -> None:
-        assert self._site is not None
+        if self._site is None:
+            raise LockHeld(f"{host} is not locked", where=host, why="only hosts of a site are", remedy="declare it below `hosts:`")
         declared = self._site.host(host)
         directories = [declared.lock] if declared.ssh is not None else local_locks(self._site)
         with _explained(host, declared.lock):

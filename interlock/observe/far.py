@@ -32,12 +32,12 @@ _READ = 256 * 1024
 
 # No quote, backslash or exclamation mark: this passes through the login shell of the other side, whichever it is (bash, dash, fish, csh).
 _BEGIN = (
-    "for p in python3 /usr/libexec/platform-python; do command -v $p >/dev/null 2>&1 || continue; "
+    "LC_ALL=C.UTF-8; export LC_ALL; for p in python3 /usr/libexec/platform-python; do command -v $p >/dev/null 2>&1 || continue; "
     '$p -I -S -c "import sys;sys.version_info<(3,6)and sys.exit(126);print(sys.argv[1],flush=True);'
     'i=sys.stdin.buffer;exec(i.read(int(i.readline())))" '
     f'"{_GREETING.decode().strip()}"; c=$?; case $c in 126|127) ;; *) exit $c;; esac; done; echo {_NO_PYTHON.decode().strip()}'
 )
-_COMMAND = f"env LC_ALL=C.UTF-8 sh -c '{_BEGIN}'"
+_COMMAND = f"sh -c '{_BEGIN}'"
 _LOADER = """\
 import sys, types
 for name, text in {modules!r}:

@@ -167,7 +167,7 @@ def _answer(wire: "Wire", answering: "Any", name: "str", arguments: "list[Any]")
     try:
         if name.startswith("_") or not hasattr(answering, name):
             return {"wrong": f"nothing here answers to {name}"}
-        said = getattr(answering, name)(*([wire] if name in answering.TALKS else []), *arguments)
+        said = getattr(answering, name)(*([wire] if name in getattr(answering, "TALKS", ()) else []), *arguments)
     except Gone:
         raise
     except Refused as refused:
