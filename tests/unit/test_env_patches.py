@@ -237,10 +237,12 @@ def without(data: bytes, cuts: list[tuple[int, int]]) -> str:
 
 @given(env_values().filter(lambda value: any(len(line.strip()) >= SHORTEST for line in value.splitlines())))
 @example("it's `a` $b")
+@example("''''")
 def test_what_is_written_is_known_as_the_secret_that_it_is(value: str) -> None:
     """However it is quoted: where a program prints the file, the redactor must find it."""
     written = patched(b"", {"A": value}).data.decode().partition("A=")[2].strip()
-    assert written.strip("'\"") not in Redactor([value]).redact(written)
+    inside = written[1:-1] if written[0] in "'\"" else written
+    assert inside not in Redactor([value]).redact(written)
 
 
 @given(patchable_env_files(), VALUES)
