@@ -22,7 +22,7 @@ from interlock.act.outcome import Bench, StepDone, StepFailed
 from interlock.act.private import write_private
 from interlock.config.actions import ComposeVerb
 from interlock.errors import CouldNotLook
-from interlock.facts.compose_project import ChainModel, ChainService, ProjectState, other_options, repository, short_id
+from interlock.facts.compose_project import SHOWN_DIGITS, ChainModel, ChainService, ProjectState, other_options, repository, short_id
 from interlock.facts.engine import Container
 from interlock.gate.journal import Result
 from interlock.gate.plan import ComposePlan, ContainerPlan
@@ -34,6 +34,7 @@ from interlock.observe.registry import registry_digest
 UP = ("up", "--detach", "--no-build", "--pull", "never", "--no-deps")
 MAKE = ("up", "--no-start", "--no-build", "--pull", "never", "--no-deps")
 LOOK_AGAIN_S = 0.3
+ENGINE_ENDS_S = 2.0
 SETTLES_S = 30.0  # how long containers that were brought back may take to run
 
 
@@ -82,6 +83,8 @@ def do_compose(step: ComposePlan, bench: Bench, *, again: bool) -> StepDone:
     with _looking(changed=again):
         model = _demand_model(step, bench, step.model)
         expected = _demand_ready(step, model, api, bench)
+        if again:
+            _clear_leftovers(step, api)
     _keep(model, bench)
     ran = _run(step, bench, _place(step, bench).options(step.project), arguments(step))
     if not ran.well:
@@ -297,7 +300,11 @@ def _tags_back(step: ComposePlan, api: EngineApi) -> StepDone:
 
 
 def _containers_back(step: ComposePlan, bench: Bench) -> StepDone:
-    ran = [_demand_well(step, bench, options, verb) for options, verb in _ways_back(step, bench, project_state(step.engine, step.project))]
+    try:
+        ran = _go_back(step, bench)
+    except StepFailed:  # an engine whose client was killed may still have been at the work that it was asked for
+        time.sleep(ENGINE_ENDS_S)
+        ran = _go_back(step, bench)
     state = _settled(step, bench, lambda now: ([], _left(step, now)), within=SETTLES_S)
     remade = [f"{name}: its container was not made from these files, and was made again from them" for name in step.services if _is_remade(step, name, state)]
     stays = [
@@ -308,6 +315,23 @@ def _containers_back(step: ComposePlan, bench: Bench) -> StepDone:
     if remade:
         raise StepFailed(f"{len(remade)} services are not as they were", why="; ".join(remade), changed=True, data=data)
     return StepDone(result=Result.DONE if ran else Result.NOT_NEEDED, changed=False, data=data)
+
+
+def _go_back(step: ComposePlan, bench: Bench) -> list[Ran]:
+    _clear_leftovers(step, EngineApi(socket=step.engine))
+    return [_demand_well(step, bench, options, verb) for options, verb in _ways_back(step, bench, project_state(step.engine, step.project))]
+
+
+def _clear_leftovers(step: ComposePlan, api: EngineApi) -> None:
+    """Remove what a docker compose that was killed has made beside a container which it was about to replace: `<its id>_<its name>`, never started.
+
+    With both there it does not know any more which one is meant.
+    """
+    state = project_state(step.engine, step.project)
+    for name in step.services:
+        for one in state.of(name):
+            if any(one.name.startswith(f"{other.id[:SHOWN_DIGITS]}_") for other in state.of(name)):
+                api.request("DELETE", f"/containers/{one.id}?force=true")
 
 
 def _ways_back(step: ComposePlan, bench: Bench, state: ProjectState) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
