@@ -111,14 +111,22 @@ class HalfChanged(InterlockError):
 
 
 class GateShut(InterlockError):
-    """The gate is shut; `code` is the decision's, `run` the folder of its evidence where there is one, `guardrails` those of its reasons (empty: of none)."""
+    """The gate is shut; `code` is the decision's, `run` the folder of its evidence where there is one, `reasons` code and guardrail of each reason."""
 
     exit_code = 1
 
     def __init__(
-        self, what: str, *, code: int, where: str = "", why: str = "", remedy: str = "", run: Path | None = None, guardrails: frozenset[str] = frozenset()
+        self,
+        what: str,
+        *,
+        code: int,
+        where: str = "",
+        why: str = "",
+        remedy: str = "",
+        run: Path | None = None,
+        reasons: frozenset[tuple[int, str]] = frozenset(),
     ) -> None:
         super().__init__(what, where=where, why=why, remedy=remedy)
         self.code = code
         self.run = run
-        self.guardrails = guardrails
+        self.reasons = reasons

@@ -33,7 +33,7 @@ from interlock.evidence.folder import LoadedRun
 from interlock.evidence.visible import visible
 from interlock.facts.canonical import short
 from interlock.gate.clearance import Clearance
-from interlock.gate.decision import Shut
+from interlock.gate.decision import BROKEN, Shut
 from interlock.gate.journal import End, Kind, Result, Spawned, State
 from interlock.gate.plan import FILE as PLAN_FILE
 from interlock.gate.plan import ApprovalPlan, StepPlan, changes, has_undo, moved
@@ -92,17 +92,17 @@ def demand_open(stored: StoredPlan, means: Means, when: When = When.PREFLIGHT) -
 
 def lacks_approval_alone(shut: GateShut) -> bool:
     """True when apply's own gate has nothing to say but that not enough people agreed: that has an exit code of its own."""
-    return shut.guardrails == {approval.PLAN.id}
+    return shut.reasons == {(BROKEN, approval.PLAN.id)}
 
 
 def shut_gate(decision: Shut, called: str, run: LoadedRun) -> GateShut:
     """A shut gate as an error: the first five reasons, and the remedy of the first."""
     first = "; ".join(f"{reason.guardrail} [{reason.subject}] {reason.text}" if reason.guardrail else reason.text for reason in decision.reasons[:5])
     more = f"; and {len(decision.reasons) - 5} more" if len(decision.reasons) > 5 else ""
-    guardrails = frozenset(reason.guardrail for reason in decision.reasons)
+    reasons = frozenset((reason.code, reason.guardrail) for reason in decision.reasons)
     remedy = decision.reasons[0].remedy
     return GateShut(
-        f"the {called} is shut", code=decision.exit_code, where=str(run.path), why=first + more, remedy=remedy, run=run.path, guardrails=guardrails
+        f"the {called} is shut", code=decision.exit_code, where=str(run.path), why=first + more, remedy=remedy, run=run.path, reasons=reasons
     )
 
 

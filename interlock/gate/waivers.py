@@ -64,7 +64,7 @@ def _fault(waiver: Waiver, known: dict[str, Guardrail], own: frozenset[str], now
     if guardrail is None and waiver.guardrail not in own:
         return "is for a guardrail that does not exist", "see `interlock guardrails` for the ids"
     if guardrail is not None and guardrail.never_waivable:
-        return f"is for {guardrail.id}, which protects the only copy of data and can never be waived", "remove the waiver and mend the fault"
+        return f"is for {guardrail.id}, which can never be waived", "remove the waiver and mend the fault"
     if waiver.expires_at <= now:
         return f"expired at {waiver.expires_at:%Y-%m-%dT%H:%M:%SZ}", "mend the fault, or have the waiver approved again"
     if waiver.expires_at - now > LONGEST:

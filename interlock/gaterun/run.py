@@ -118,7 +118,7 @@ class GateRun:
         if When.STATIC in request.gates:
             site = with_found_scripts(site, Tree(site.root, patient=True))
         guardrails = asked(site, catalogue(), request.gates, request.action, request.only)
-        own = tuple(one for one in own_checks(site.root / "checks") if one.when & request.gates and (not request.only or one.guardrail in request.only))
+        own = own_of(site, request)
         own_ids = frozenset(one.guardrail for one in own)
         waivers = judge_waivers(load_waivers(site.root / site.waivers), catalogue(), own_ids, started)
         gate = "-".join(sorted(request.gates))
@@ -150,11 +150,11 @@ class GateRun:
     def required(self) -> tuple[Expected, ...]:
         """Every pair that must have a verdict: the catalogue's, and those of the site's own checks with the subjects that were collected.
 
-        None in mid-plan where a rule of the site's own is named that is not there.
+        None in mid-plan where one of the names has nothing to look at.
         """
-        if {name for name in self.request.only if is_own(name)} - {own.guardrail for own in self.own}:
-            return ()
         pairs = list(required_of(self.site, self.request))
+        if self.request.only and not pairs:
+            return ()
         for own in self.own:
             for subject in sorted(self.own_collected.get(own.guardrail) or {own.subject}):
                 pairs.append(expected_own(self.site, own.guardrail, subject))
@@ -214,9 +214,16 @@ def observe_all(site: Site, output: Path) -> int:
 
 
 def required_of(site: Site, request: GateRequest) -> tuple[Expected, ...]:
-    """The pairs of the catalogue that a request requires of a site."""
+    """The pairs of the catalogue that a request requires of a site; none in mid-plan where one of the names has nothing to look at."""
+    if {name for name in request.only if is_own(name)} - {own.guardrail for own in own_of(site, request)}:
+        return ()
     guardrails = asked(site, catalogue(), request.gates, request.action, request.only)
     return required(site, guardrails, request.gates, request.action, request.only)
+
+
+def own_of(site: Site, request: GateRequest) -> tuple[OwnCheck, ...]:
+    """The rules of the site's own that a request asks: all of its gates, in mid-plan those that it names. Raises ConfigError."""
+    return tuple(one for one in own_checks(site.root / "checks") if one.when & request.gates and (not request.only or one.guardrail in request.only))
 
 
 def named_plan(folder: Path, site: Site, action: str | None) -> NamedPlan:
