@@ -851,3 +851,43 @@ def patchable_env_files(draw: DrawFn) -> bytes:
     if lines and "=" in lines[-1] and draw(st.booleans()):
         text = text.removesuffix(end)
     return text.encode()
+
+
+# ---- facts/markdown.py, facts/task_names.py and facts/workplans.py
+
+_MARKDOWN_LINES = (
+    *("", " ", "\t", "text", "  text", "    code", "# Open Human Decisions", "### T1 - a task", "Setext", "===", "---", "***", "**Open Human Decisions**"),
+    *("- item", "  - below", "1. item", "2) item", "10. item", "   decided: this, alice, 2026-05-20", "- [x] done", "* ", "-", "\t- tab", "> quote", "| a |"),
+    *("```", "```task", "  ```task", "- ```task", "~~~task", "~~~", "````", "``` task x", "`code`", "<!--", "-->", "<!-- a -->", "`<!--`", "<!-- a --> b <!--"),
+    *("id: T1", "status: done", "status: [", "after: [T1]", "needs_human: true", "type: workplan", "readiness: ready", "before T1/T2", "T1 to T3", "\u2028"),
+)
+
+
+def markdown_texts() -> SearchStrategy[str]:
+    """Pages of all that means something in Markdown, with any line ends; and any text."""
+    ends = st.sampled_from(["\n", "\n", "\n", "\r\n", "\r"])
+    lines = st.lists(st.tuples(st.sampled_from(_MARKDOWN_LINES), ends).map("".join), max_size=30).map("".join)
+    front = st.sampled_from(["", "", "---\ntype: workplan\n---\n", "\ufeff---\r\ntype: workplan\r\n---\r\n", "---\n"])
+    return st.one_of(st.tuples(front, lines).map("".join), st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=200))
+
+
+@composite
+def workplan_texts(draw: DrawFn) -> tuple[str, list[tuple[str, str, int]], list[tuple[int, bool]]]:
+    """A page, its tasks (id, status and the line of the status), and its decisions (number, and whether it is decided)."""
+    indent, mark, fence = draw(st.sampled_from(["", " ", "  "])), draw(st.sampled_from("-*+")), draw(st.sampled_from(["```", "~~~", "`````"]))
+    lines = ["---", "type: workplan", "---", "", "## Open Human Decisions", "", "Resolve these:", ""]
+    decisions = [(number, draw(st.booleans())) for number in range(1, draw(st.integers(1, 12)))]
+    numbered = draw(st.booleans())
+    for number, decided in decisions:
+        first = f"{number}." if numbered else mark
+        told = draw(st.sampled_from([" decided: it, alice, 2026-05-20", "\n    decided: it, alice, 2026-05-20", f"\n  {mark} decided: it, alice, 2026-05-20"]))
+        between = draw(st.sampled_from(["", "", "\n", "\n    - below\n    1. below"]))
+        lines += f"{first} question{told if decided else ''}{between}".split("\n")
+    lines += ["", "## Tasks", ""]
+    tasks = []
+    for number in range(draw(st.integers(0, 6))):
+        status = draw(st.sampled_from(["todo", "done", "in_progress", "cancelled"]))
+        above = draw(st.sampled_from(["", "# A title", "- a check\n- another", "text\n\n<!-- hidden\n```task\n-->\n", "````md\n```task\nid: no\n```\n````"]))
+        lines += [*above.split("\n"), "", f"{indent}{fence}task", f"{indent}id: T{number}", f"{indent}status: {status}", f"{indent}{fence}"]
+        tasks.append((f"T{number}", status, len(lines) - 1))
+    return draw(st.sampled_from(["\n", "\r\n", "\r"])).join(lines), tasks, decisions

@@ -107,7 +107,11 @@ class _Reader:
     def blocks(self) -> Iterator[Block]:
         index = self.first
         while index < len(self.lines):
-            line = self._seen(index + 1, self.lines[index].expandtabs(4))
+            written = self.lines[index].expandtabs(4)
+            line = self._seen(index + 1, written)
+            if written.strip() and not line.strip():  # all of it is a comment, which ends nothing
+                index += 1
+                continue
             if not line.strip():
                 yield from self._paragraph_ends()
                 self.blank = True

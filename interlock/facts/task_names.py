@@ -20,7 +20,7 @@ class Names:
         self._by_name: dict[str, list[int]] = {}
         for index, identifier in enumerate(self.ids):
             tail = _SHORT.fullmatch(re.split(r"[-_./:]", identifier)[-1])
-            for name in {identifier.casefold(), *([_short(tail)] if tail else [])}:
+            for name in {_plain(identifier), *([_short(tail)] if tail else [])}:
                 self._by_name.setdefault(name, []).append(index)
 
     def mentioned(self, text: str) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ class Names:
 
     def _of(self, token: str) -> list[int]:
         short = _SHORT.fullmatch(token)
-        return self._by_name.get(token.casefold()) or (self._by_name.get(_short(short), []) if short else [])
+        return self._by_name.get(_plain(token)) or (self._by_name.get(_short(short), []) if short else [])
 
     def _words(self, text: str) -> Iterator[tuple[str, str]]:
         """The words with a digit, each behind what stands between it and the one before. `T04-T06` is two, unless a task is called so."""
@@ -69,3 +69,8 @@ class Names:
 def _short(name: re.Match[str]) -> str:
     """`t4` of T04, t-4 and T4."""
     return f"{name[1]}{int(name[2])}{name[3]}".casefold()
+
+
+def _plain(identifier: str) -> str:
+    """One spelling of `WP-1-T04`, `wp-1-t4`."""
+    return re.sub(r"(?<!\d)0+(\d+[a-z]?)$", r"\1", identifier.casefold())

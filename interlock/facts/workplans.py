@@ -211,9 +211,9 @@ class ModuleClaims:
 ALL = "all"
 _TASK_FENCE = re.compile(r"^[ \t>]*(?:[-*+]\s+)?(?:`{3,}|~{3,})[ \t]*task\b", re.MULTILINE | re.IGNORECASE)
 _SAYS_WORKPLAN = re.compile(r"""^type[ \t]*:[ \t]*["']?workplan\b""", re.MULTILINE | re.IGNORECASE)
-_LOOKS_LIKE_TASK = re.compile(rb"^[ \t>]*(?:[-*+]\s+)?(?:`{3,}|~{3,})[ \t]*task\b", re.MULTILINE | re.IGNORECASE)
-_ITS_KEYS = re.compile(rb"^[ \t]*(?:-[ \t]+)?(?:id|status)[ \t]*:", re.MULTILINE)
-_TYPE_WORKPLAN = re.compile(rb"""^type[ \t]*:[ \t]*["']?workplan\b""", re.MULTILINE | re.IGNORECASE)
+_LOOKS_LIKE_TASK = re.compile(rb"(?:^|\r)[ \t>]*(?:[-*+]\s+)?(?:`{3,}|~{3,})[ \t]*task\b", re.MULTILINE | re.IGNORECASE)
+_ITS_KEYS = re.compile(rb"(?:^|\r)[ \t]*(?:-[ \t]+)?(?:id|status)[ \t]*:", re.MULTILINE)
+_TYPE_WORKPLAN = re.compile(rb"""(?:^|\r)type[ \t]*:[ \t]*["']?workplan\b""", re.MULTILINE | re.IGNORECASE)
 
 
 def may_be_workplan(content: bytes) -> bool:
@@ -331,16 +331,17 @@ def _references(text: str) -> Iterator[str]:
         return
     if plain in ("all", "every", "true"):
         yield ALL
-    elif not re.fullmatch(r"(?:[a-z]{0,9}[\s#-]*\d+(?:\s*(?:-|\u2013|to|through)\s*[a-z]{0,9}\d+)?(?:\s*[,;/&]\s*|\s+and\s+|\s+|$))+", plain):
+        return
+    parts = [_REFERENCE.fullmatch(part) for part in re.split(r"\s*[,;/&]\s*|\s+and\s+|\s+(?=[a-z#]{0,9}\d)", plain)]
+    if None in parts:
         yield text.strip()
-    else:
-        for first, last in re.findall(r"([a-z]{0,9}[\s#-]*\d+)(?:\s*(?:-|\u2013|to|through)\s*[a-z]{0,9}(\d+))?", plain):
-            digits = re.search(r"\d+", first)
-            assert digits is not None
-            low, high = int(digits[0]), int(last or digits[0])
-            yield from (first.replace(digits[0], str(number)).strip() for number in range(low, min(high, low + 999) + 1)) if last else (first.strip(),)
+        return
+    for letters, first, last in (part.groups("") for part in parts if part is not None):
+        for number in range(int(first), min(int(last or first), int(first) + 999) + 1):
+            yield f"{letters}{number}"
 
 
+_REFERENCE = re.compile(r"([a-z]{0,9})[\s#-]*(\d{1,4})(?:\s*(?:-|\u2013|to|through)\s*[a-z]{0,9}(\d{1,4}))?")
 _AFTER = ("depends_on", "depends-on", "dependsOn", "after", "blocked_by", "blocked-by", "blockedBy")
 
 

@@ -19,7 +19,7 @@ def found_in(tree: Files, pages: Iterable[str]) -> Iterator[str]:
     for path in pages:
         try:
             content = tree.read(path)
-            if may_be_workplan(content) and _parsed(path, content) is not None:
+            if may_be_workplan(content) and parsed(path, content) is not None:
                 yield path
         except CouldNotLook:
             if "workplan" in path.casefold():
@@ -82,7 +82,7 @@ def _seen(world: World, pattern: str) -> tuple[tuple[Workplan, ...], tuple[Unrea
         plans, unread = [], []
         for path in sorted(set(matching(world.tree, pattern))):
             try:
-                plans.append(_parsed(path, world.tree.read(path)))
+                plans.append(parsed(path, world.tree.read(path)))
             except CouldNotLook as error:
                 unread.append(Unread(path=path, why=error.what, remedy=error.remedy))
         return tuple(plan for plan in plans if plan is not None), tuple(unread)
@@ -90,7 +90,8 @@ def _seen(world: World, pattern: str) -> tuple[tuple[Workplan, ...], tuple[Unrea
     return world.once(("workplans", pattern), look)
 
 
-def _parsed(path: str, content: bytes) -> Workplan | None:
+def parsed(path: str, content: bytes) -> Workplan | None:
+    """A page as a workplan, None when it is none. Raises `CouldNotLook` for what is no text."""
     if b"\0" in content[:1024]:
         raise CouldNotLook(f"{path} is no text in UTF-8", where=path, remedy="save it as UTF-8")
     return Workplan.parse(path, content.decode("utf-8", "replace"), lambda text: _yaml(text.encode()))
