@@ -297,6 +297,14 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
         guardrail="automation.gate_is_required",
         gate=SCAN,
     ),
+    # approval
+    Break(
+        what="the copy was begun, and the hours of the move are an open question again",
+        path=_below("workplans/LED-0012-postgres-18.md"),
+        seed=_edit(("   decided: Sunday 05:00 to 06:00 UTC, approver@example.org, 2026-11-09\n", "")),
+        guardrail="approval.decisions",
+        gate=SCAN,
+    ),
     # compose
     Break(
         what="a service has two lists of volumes, and YAML readers silently drop the first",

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from interlock.judge import catalogue
+from interlock.verdicts import When
 from tools.demo_faults import BREAKS
 from tools.demo_site import NEW_RELEASE, OLD_RELEASE, memory_of
 
@@ -226,7 +227,9 @@ def test_without_a_disk_in_memory_the_demo_says_why_it_cannot_go_on(run: Path) -
 
 
 def test_every_guardrail_has_a_fault_on_the_demo_site() -> None:
-    assert {guardrail.id for guardrail in catalogue()} - {one.guardrail for one in BREAKS} == set()
+    """But for those that apply's own gate alone asks: the demo breaks a site, not a forge or a plan; `interlock selftest` proves them."""
+    asked = {guardrail.id for guardrail in catalogue() if guardrail.when != {When.APPLY}}
+    assert asked - {one.guardrail for one in BREAKS} == set()
 
 
 def test_each_fault_on_the_demo_site_is_named_by_its_own_guardrail(run: Path) -> None:
