@@ -21,6 +21,7 @@ HEADING = "# added by interlock"
 
 _PLAIN = re.compile(r"[\w@%+=:,./-]*", re.ASCII)  # what nobody who reads env files, a shell among them, takes for anything but itself
 _IN_DOUBLE_QUOTES = str.maketrans({"\\": "\\\\", '"': '\\"', "$": "\\$"})
+_RETURNS = str.maketrans({"\r": "\\r"})
 _BREAKS = str.maketrans({"\n": "\\n", "\r": "\\r"})
 
 
@@ -155,8 +156,8 @@ class _Patch:
         wanted += [(key, value, True) for key, value in self.added.items()]
         seen = [(entry.key, says(entry) if index in values else entry.text, index in values or entry.quote) for index, entry in enumerate(new.entries)]
         if wanted != seen:
-            lines = " and ".join(str(problem.line) for problem in self.file.problems)
-            why = f"line {lines} is not read as it seems to be meant" if lines else "what is written is not what would be read"
+            lines = " and ".join(str(problem.line) for problem in self.file.problems if problem.refused)
+            why = f"Docker Compose refuses it for line {lines}" if lines else "what is written is not what would be read"
             raise self._cannot("this env file cannot be patched", why=why, remedy="close the quotes of its values, each assignment on a line of its own")
 
     def _cannot(self, what: str, *, why: str, remedy: str) -> ConfigError:
@@ -184,8 +185,8 @@ def _forms(value: str, was: Quote | None, *, over_lines: bool) -> Iterator[str]:
         yield value
     if was is not Quote.DOUBLE and not (broken or "'" in value or "\r" in value or value.endswith("\\")):
         yield f"'{value}'"
-    escaped = value.translate(_IN_DOUBLE_QUOTES)
-    yield f'"{escaped.replace(chr(13), chr(92) + "r") if over_lines else escaped.translate(_BREAKS)}"'
+    escaped = value.translate(_IN_DOUBLE_QUOTES).translate(_RETURNS if over_lines else _BREAKS)
+    yield f'"{escaped}"'
 
 
 def _reads(statement: str, key: str, value: str) -> bool:

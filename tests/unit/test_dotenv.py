@@ -115,6 +115,20 @@ def test_an_entry_knows_its_line_its_quote_and_whether_a_dollar_means_something(
     ]
 
 
+def test_an_entry_knows_where_it_stands() -> None:
+    text = "# top\n  export A = 'x y' # one\nB=  z # two\nC=\r\nD \n\nE: \"a\nb\" F=1\nG"
+    stretches = [entry.stretch for entry in EnvFile.parse(f"\ufeff{text}".encode()).entries]
+    assert [(text[place.begin : place.value], text[place.value : place.end]) for place in stretches] == [
+        ("export A = ", "'x y'"),
+        ("B=  ", "z"),
+        ("C=", ""),
+        ("D", ""),
+        ("E: ", '"a\nb"'),
+        ("F=", "1"),
+        ("", "G"),
+    ]
+
+
 def test_a_value_with_an_undefined_variable_says_so_and_so_do_those_made_of_it() -> None:
     resolved = EnvFile.parse(b'A=1\nB="x\n$NOPE"\nC=<$B>\nD=$A\nE=${NOPE:-e}\n', where="x.env").resolve(ENVIRON)
     found = {key: (value.undefined.variable, value.undefined.where) for key, value in resolved.items() if value.undefined}

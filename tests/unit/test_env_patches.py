@@ -153,8 +153,8 @@ def test_lines_that_docker_compose_refuses_are_told() -> None:
 @pytest.mark.parametrize(
     ("old", "values", "why"),
     [
-        (b"B='open\nA=1\n", {"A": "2"}, "line 1 is not read as it seems to be meant"),
-        (b'B="open\n', {"A": 'x" y="'}, "line 1 is not read as it seems to be meant"),
+        (b"B='open\nA=1\n", {"A": "2"}, "Docker Compose refuses it for line 1"),
+        (b'B="open\n', {"A": 'x" y="'}, "Docker Compose refuses it for line 1"),
         (b"B=1\nTOKEN", {"A": "2"}, "line 2 is the last one, a name without = and without a line end"),
         (b"B=1\nexport TOKEN", {"TOKEN": "2"}, "line 2 is the last one, a name without = and without a line end"),
         (b"A=1\n", {"A": "a\0b"}, "there is a NUL character in its value"),
