@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from interlock.act.archives import SUFFIX, Conditions, Contents, Written, read_back, tool_version, write_archive
-from interlock.act.files import device_of
 from interlock.act.outcome import Bench, StepDone, StepFailed
 from interlock.act.private import CREATE, FILE_MODE, write_whole
 from interlock.config.models import BackupClass
@@ -27,6 +26,7 @@ from interlock.gate.journal import Result
 from interlock.gate.plan import BackupPlan, Directory
 from interlock.nouns import dataclass
 from interlock.observe.caller import who
+from interlock.observe.eyes import device_of
 
 SCHEMA = "interlock/backup/1"
 MANIFEST = ".json"

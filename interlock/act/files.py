@@ -22,7 +22,6 @@ from interlock.gate.journal import Result
 from interlock.gate.plan import EnvPatchPlan, FilesPlan, OldFile, TargetPlan
 from interlock.nouns import dataclass
 from interlock.observe.eyes import HERE, Eyes, Refused
-from interlock.observe.eyes import device_of as device_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,18 +7,20 @@ the value is another. What a file is now is read from the system, so the diff is
 from __future__ import annotations
 
 import difflib
-import os
+import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, assert_never
 
 from interlock.act.books import StoredPlan
-from interlock.act.files import open_below, see
+from interlock.act.files import open_below, see, shown
 from interlock.act.outcome import StepFailed
 from interlock.change.compose_words import compose_words
-from interlock.change.showing_patches import patch_lines
+from interlock.change.showing_patches import Now, patch_lines
 from interlock.config.actions import ApprovalKind
 from interlock.config.models import Site
+from interlock.config.scalars import LOCAL
 from interlock.errors import InterlockError
 from interlock.evidence.redact import PATTERNS_ONLY
 from interlock.evidence.visible import visible
@@ -44,6 +46,8 @@ from interlock.gate.plan import (
     has_undo,
 )
 from interlock.nouns import dataclass
+from interlock.observe.eyes import Eyes
+from interlock.observe.lookers import Lookers
 from interlock.observe.tree import Tree
 from interlock.render import render_instance
 
@@ -72,8 +76,10 @@ def plan_text(stored: StoredPlan, site: Site, environ: Mapping[str, str]) -> str
         f"  stands on {len(plan.fingerprint)} observations of the live state; if one has changed by then, nothing is applied",
         "",
     ]
-    for number, step in enumerate(plan.steps, start=1):
-        lines += [f"step {number} of {len(plan.steps)}: {title(step)}", *(f"  {line}" for line in _step(step, stored, site, environ)), ""]
+    with Lookers(site) as eyes:
+        now = partial(_now, eyes)
+        for number, step in enumerate(plan.steps, start=1):
+            lines += [f"step {number} of {len(plan.steps)}: {title(step)}", *(f"  {line}" for line in _step(step, stored, site, environ, now)), ""]
     lines += _last_words(plan.steps)
     return "\n".join(visible(PATTERNS_ONLY.redact(line)) for line in lines)
 
@@ -114,7 +120,7 @@ def _people(step: ApprovalPlan) -> str:
     return " and ".join(step.by) if len(step.by) == step.required else f"{step.required} of {', '.join(step.by)}"
 
 
-def _step(step: StepPlan, stored: StoredPlan, site: Site, environ: Mapping[str, str]) -> Iterator[str]:
+def _step(step: StepPlan, stored: StoredPlan, site: Site, environ: Mapping[str, str], now: Now) -> Iterator[str]:
     if step.needs:
         yield f"only when {' and '.join(step.needs)} hold{'s' if len(step.needs) == 1 else ''} right before it"
     match step:
@@ -123,22 +129,22 @@ def _step(step: StepPlan, stored: StoredPlan, site: Site, environ: Mapping[str, 
             yield "undo: nothing to undo, the archive is only added"
         case FilesPlan():
             for file in step.files:
-                yield from _file(file, stored, site, environ)
+                yield from _file(file, stored, site, environ, now)
             yield "undo: every byte, mode and owner is put back, created files are removed"
         case CommandPlan():
-            yield f"in {step.directory}, for at most {moments.in_words(step.timeout)}"
+            yield f"{_on(step)}in {step.directory}, for at most {moments.in_words(step.timeout)}"
             yield from (f"uses {file.path} {file.digest[:19]}..." for file in step.inputs)
             yield f"not needed when this ends with 0: {_argv(step.done)}" if step.done else "no `done` check: after a crash a human must say whether it ended"
             yield f"undo: {_argv(step.undo)}" if step.undo else "NO UNDO: what it does stays when a later step fails"
         case EnvPatchPlan():
-            yield from patch_lines(step, stored.plan, site, environ, _now)
+            yield from patch_lines(step, stored.plan, site, environ, now)
             yield "undo: every byte, mode and owner is put back"
         case ComposePlan():
             yield from compose_words(step)
         case EndpointPlan():
             if step.before:
                 yield f"once {' and '.join(step.before)} hold{'s' if len(step.before) == 1 else ''}"
-            yield from _step(step.switch, stored, site, environ)
+            yield from _step(step.switch, stored, site, environ, now)
             yield f"afterwards {' and '.join(step.after)} must hold, or it is switched back"
         case VerifyPlan() | GatePlan():
             yield "undo: nothing to undo, it only looks"
@@ -146,6 +152,11 @@ def _step(step: StepPlan, stored: StoredPlan, site: Site, environ: Mapping[str, 
             yield "the action stops there until they have signed: interlock approve, then interlock resume"
         case _:
             assert_never(step)
+
+
+def _on(step: CommandPlan) -> str:
+    """Where a program runs, when that is another host."""
+    return f"on {step.host}, " if step.host != LOCAL else ""
 
 
 def progress_text(stored: StoredPlan, trail: Trail, asked: int, entry: str) -> str:
@@ -191,12 +202,12 @@ def _last_words(steps: Sequence[StepPlan]) -> list[str]:
 # ---- files
 
 
-def _file(file: FilePlan, stored: StoredPlan, site: Site, environ: Mapping[str, str]) -> Iterator[str]:
+def _file(file: FilePlan, stored: StoredPlan, site: Site, environ: Mapping[str, str], now: Now) -> Iterator[str]:
     if file.unchanged:
-        yield f"{file.target}: unchanged"
+        yield f"{shown(file)}: unchanged"
         return
-    yield f"{file.target}: {_fate(file, agreed=_agreed(file, stored.plan, site))}"
-    sides = _sides(file, stored, site, environ)
+    yield f"{shown(file)}: {_fate(file, agreed=_agreed(file, stored.plan, site))}"
+    sides = _sides(file, stored, site, environ, now)
     if sides.fault:
         yield f"  cannot be shown: {sides.fault}"
         return
@@ -225,13 +236,13 @@ def _fate(file: FilePlan, *, agreed: bool) -> str:
     return ", ".join(parts)
 
 
-def _sides(file: FilePlan, stored: StoredPlan, site: Site, environ: Mapping[str, str]) -> Sides:
+def _sides(file: FilePlan, stored: StoredPlan, site: Site, environ: Mapping[str, str], look: Now) -> Sides:
     try:
         rendered = None if file.new.content == "blob" else render_instance(site, file.template, file.instance, Tree(site.root), environ)
         content = stored.blob(file.new.digest) if rendered is None else rendered.content
         if digest(content) != file.new.digest:
             return Sides(fault="it no longer comes to the bytes that were planned; make a new plan")
-        now = _now(file)
+        now = look(file)
     except (InterlockError, StepFailed) as error:
         return Sides(fault=str(error).replace("\n", "; "))
     except OSError as error:
@@ -243,13 +254,15 @@ def _sides(file: FilePlan, stored: StoredPlan, site: Site, environ: Mapping[str,
     return _masked(now or b"", rendered)
 
 
-def _now(file: TargetPlan) -> bytes | None:
-    folder, name = os.path.split(file.target)
-    descriptor = open_below(file.directory, file.real, None, folder)
+def _now(eyes: Callable[[str], Eyes], file: TargetPlan) -> bytes | None:
+    """What stands at a target of the plan, on its host."""
+    folder, name = posixpath.split(file.target)
+    there = eyes(file.host)
+    opened = open_below(file.directory, file.real, None, folder, there)
     try:
-        seen = see(name, descriptor)
+        seen = see(name, opened, there)
     finally:
-        os.close(descriptor)
+        there.close(opened)
     return seen.data if seen is not None else None
 
 
@@ -267,9 +280,9 @@ def _masked(now: bytes, rendered: Rendered) -> Sides:
 
 
 def _line_before(line: str, known: Sequence[tuple[re.Pattern[str], str, str]], secrets: Secrets) -> str:
-    for pattern, text, shown in known:
+    for pattern, text, hidden in known:
         if pattern.fullmatch(line):
-            return shown if line == text else shown + ANOTHER
+            return hidden if line == text else hidden + ANOTHER
     return secrets.hide(line.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from interlock.act.files import shown
 from interlock.act.outcome import StepFailed
 from interlock.change.means import SECRET_NAME
 from interlock.change.patching import patch_values, step_of
@@ -31,16 +32,16 @@ def patch_lines(step: EnvPatchPlan, plan: Plan, site: Site, environ: Mapping[str
 
 def _file(file: EnvFilePlan, plan: Plan, site: Site, environ: Mapping[str, str], now: Now) -> Iterator[str]:
     if file.unchanged:
-        yield f"{file.target}: unchanged"
+        yield f"{shown(file)}: unchanged"
         return
     fates = [f"{what} {', '.join(names)}" for what, names in (("sets", file.set), ("appends", file.appended)) if names]
-    yield f"{file.target}: {' and '.join(fates)}; every other byte stays"
+    yield f"{shown(file)}: {' and '.join(fates)}; every other byte stays"
     try:
         step = step_of(site, plan, file)
         yield from (f"  {line}" for line in _changes(file, step))
         yield from (f"  {line}" for line in _beside(_again(file, step, environ, now)))
     except (InterlockError, StepFailed) as error:
-        yield f"  cannot be told: {str(error).replace(chr(10), '; ')}"
+        yield "  cannot be told: " + str(error).replace("\n", "; ")
     except OSError as error:
         yield f"  cannot be told: {error.strerror or error}"
 

@@ -12,9 +12,10 @@ from interlock.act.books import Books, approvals_of, load_plan
 from interlock.act.commands import still_running
 from interlock.act.lock import Holder
 from interlock.act.lock import holder as lock_holder
+from interlock.act.reach import local_holder
 from interlock.commands.ages import ages
 from interlock.config.models import Site
-from interlock.errors import InterlockError
+from interlock.errors import InterlockError, LockHeld
 from interlock.evidence.visible import visible
 from interlock.facts import moments
 from interlock.facts.canonical import short
@@ -33,13 +34,24 @@ def status_text(site: Site, ahead: int = 0, *, now: datetime | None = None) -> s
     if not (site.root / FOLDER).is_dir():
         return "\n".join([f"{site.site}{when}: nothing was ever planned here", *ages(site, at), f"next: interlock plan {next(iter(site.actions), 'ACTION')}"])
     books = Books(folder=site.root / FOLDER)
-    holding = lock_holder(books.folder)
+    holding, locks = _locks(site, books)
     trail = journals.newest(books.journals)
     standing = Standing.of(trail) if trail is not None else None
-    lines = [f"{site.site}{when}", f"lock: {holding or 'free'}"]
+    lines = [f"{site.site}{when}", *locks]
     lines += _action(standing, at) if standing is not None else ["last action: none was ever begun"]
     lines += [*_plans(books, standing, at), *ages(site, at), f"next: {_next(site, books, standing, holding, at)}"]
     return "\n".join(visible(line) for line in lines)
+
+
+def _locks(site: Site, books: Books) -> tuple[Holder | None, list[str]]:
+    """Who is at work with these books, or on this machine with other books; and what to say of the locks."""
+    try:
+        holding = lock_holder(books.folder) or local_holder(site)
+        lines = [f"lock: {holding or 'free'}"]
+    except LockHeld as error:
+        holding, lines = lock_holder(books.folder), [f"lock: cannot be seen: {error.sentence}"]
+    far = [name for name, host in site.hosts.items() if host.ssh is not None]
+    return holding, [*lines, *([f"lock on {', '.join(far)}: not asked from here, apply asks"] if far else [])]
 
 
 def _action(standing: Standing, at: datetime) -> Iterator[str]:

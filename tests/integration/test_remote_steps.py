@@ -16,6 +16,7 @@ from interlock import runner
 from interlock.act import flocks
 from interlock.act.far_hands import FarHands
 from interlock.act.hands import Hands
+from interlock.change.showing import plan_text
 from interlock.commands.status import status_text
 from interlock.errors import CouldNotLook, LockHeld, StaleError
 from interlock.gate.decision import Open
@@ -120,6 +121,28 @@ def test_the_plan_names_the_host_and_stands_on_its_state(tiny: Tiny) -> None:
     assert f"mount far:{tiny.instance}" in plan.fingerprint
     assert f"file far:{tiny.root}/bin/deploy" in plan.fingerprint
     assert "host far" in plan.fingerprint
+
+
+def test_the_plan_is_shown_with_what_stands_there(tiny: Tiny) -> None:
+    shown = plan_text(tiny.plan(), tiny.site, tiny.environ)
+    assert f"far:{tiny.instance}/motd: created" in shown
+    assert "+workers = 4" in shown
+    assert f"on far, in {tiny.root}" in shown
+
+
+def test_an_env_file_there_is_patched_and_comes_back(tmp_path: Path, server: PrivateSshd) -> None:
+    patch = "      - env-patch: {{instances: [main], file: .env, values: {{TAG: '2'}}}}\n"
+    failing = "      - command: {{host: far, directory: \"{root}\", run: ['false'], undo: ['true']}}\n"
+    tiny = make_far(tmp_path, server, steps=patch + failing)
+    (tiny.instance / ".env").write_text("A=1\nTAG=1\n")
+    seen: list[str] = []
+
+    def say(what: str) -> None:
+        seen.append((tiny.instance / ".env").read_text())
+
+    assert apply(tiny, tiny.approved().folder.name, say=say).exit_code == 16
+    assert "A=1\nTAG=2\n" in seen
+    assert (tiny.instance / ".env").read_text() == "A=1\nTAG=1\n"
 
 
 def test_what_was_done_there_is_undone_there(tmp_path: Path, server: PrivateSshd) -> None:

@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from interlock.act import archives
 from interlock.act.archives import Conditions, read_back, write_archive
 from interlock.act.backups import do_backup, undo_backup
-from interlock.act.files import device_of
 from interlock.act.outcome import Bench, StepFailed
 from interlock.config.models import BackupClass
 from interlock.errors import ApprovalError
 from interlock.facts.canonical import digest
 from interlock.gate.plan import BackupPlan, Compression, Directory
+from interlock.observe.eyes import device_of
 from tests.act_bench import PLAN, child_environ, make_bench
 
 CONDITIONS = Conditions(environ={"PATH": "/usr/local/bin:/usr/bin:/bin"}, seconds=60, interrupted=lambda: "")

@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlock.act.files import device_of, do_files, open_below, undo_files
+from interlock.act.files import do_files, open_below, undo_files
 from interlock.act.outcome import Bench, StepFailed
 from interlock.errors import ApprovalError, StaleError
 from interlock.facts.canonical import digest
 from interlock.gate.journal import Result
 from interlock.gate.plan import FilePlan, FilesPlan, NewFile, OldFile
+from interlock.observe.eyes import device_of
 from tests.act_bench import child_environ, make_bench
 
 

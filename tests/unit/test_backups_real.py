@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from interlock.act.backups import do_backup
-from interlock.act.files import device_of
 from interlock.config.models import BackupClass, Site
 from interlock.facts.backup_manifests import Told
 from interlock.gate.clearance import OperatorPresent, clear
@@ -24,6 +23,7 @@ from interlock.gate.decision import Open
 from interlock.gate.plan import BackupPlan, Compression, Directory
 from interlock.judge.backups import judge_complete, judge_fresh, judge_intact
 from interlock.observe.backups import OBSERVERS
+from interlock.observe.eyes import device_of
 from interlock.observe.hosts import observe
 from interlock.observe.tree import Tree
 from interlock.observe.world import World

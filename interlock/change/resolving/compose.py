@@ -131,7 +131,7 @@ def _env_files(resolving: Resolving, declared: Chain, base: str, host: str) -> t
     if declared.env_files is not None:
         return tuple(os.path.join(base, file) for file in declared.env_files)  # noqa: PTH118
     beside = Path(base, declared.files[0]).with_name(DOT_ENV)
-    return (str(beside),) if (host, str(beside)) in resolving.written or beside.is_file() else ()
+    return (str(beside),) if (resolving.host(host), str(beside)) in resolving.written or beside.is_file() else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +175,8 @@ class _Here:
 
     def _written(self) -> dict[str, bytes]:
         """The bytes of the files that earlier steps will have written below the chain's directory."""
-        files = [file for (host, path), file in self.resolving.written.items() if host == self.host and Path(path).is_relative_to(self.base)]
+        on = self.resolving.host(self.host)
+        files = [file for (host, path), file in self.resolving.written.items() if host == on and Path(path).is_relative_to(self.base)]
         return {file.target: _bytes(self.resolving, file) for file in files if not file.unchanged}
 
     def _to_be(self, before: ChainModel | None, written: Mapping[str, bytes]) -> _Chain:

@@ -27,8 +27,6 @@ class _Place(NamedTuple):
 def resolve_env_patch(resolving: Resolving, step: EnvPatchStep, number: int) -> EnvPatchPlan:
     """One file, or one of each instance. Raises ConfigError; CouldNotLook for a value that only the environment has, and has not here."""
     places = list(_places(resolving, step))
-    for place in places:
-        resolving.demand_here(place.host, number, f"patching {place.target}")
     values = patch_values(step, resolving.environ, where=resolving.where(number))
     return EnvPatchPlan(step=number, files=tuple(_file(resolving, place, values, number) for place in places))
 
@@ -36,17 +34,17 @@ def resolve_env_patch(resolving: Resolving, step: EnvPatchStep, number: int) -> 
 def _places(resolving: Resolving, step: EnvPatchStep) -> Iterator[_Place]:
     if step.instances is None:
         target = posixpath.normpath(f"/{step.file.lstrip('/')}")
-        yield _Place(step.host, posixpath.dirname(target), target)
+        yield _Place(resolving.host(step.host), posixpath.dirname(target), target)
         return
     for name in step.instances:
         instance = resolving.site.instances[name]
-        yield _Place(instance.host, instance.directory, posixpath.normpath(posixpath.join(instance.directory, step.file)))
+        yield _Place(resolving.host(instance.host), instance.directory, posixpath.normpath(posixpath.join(instance.directory, step.file)))
 
 
 def _file(resolving: Resolving, place: _Place, values: Mapping[str, str], number: int) -> EnvFilePlan:
     host, directory, target = place
     demand_unwritten(resolving, host, target, number)
-    standing = standing_at(resolving, directory, target, number)
+    standing = standing_at(resolving, directory, target, number, host)
     if standing.seen is None or standing.old is None:
         raise ConfigError(
             f"there is no env file {target}",
