@@ -588,6 +588,27 @@ def test_a_status_is_read_as_people_write_it(tmp_path: Path, said: str, status: 
     assert seen.tasks[0].status is status
 
 
+# ---- the page of the documentation
+
+PAGE = (Path(__file__).parent.parent.parent / "docs/workplans.md").read_text()
+SHOWN = PAGE.partition("````markdown\n")[2].partition("````")[0]
+
+
+def test_the_page_that_the_documentation_shows_holds_and_its_tasks_wait_for_what_it_says(tmp_path: Path) -> None:
+    assert wrong(tmp_path, SHOWN) == []
+    assert next_kinds(tmp_path, SHOWN, "LED-0012-T02") == ["open-decision"]  # the second one
+    assert next_kinds(tmp_path, SHOWN, "LED-0012-T03") == ["out-of-order"]
+    assert next_kinds(tmp_path, SHOWN, "LED-0012-T04") == ["out-of-order"] * 2
+    begun = SHOWN.replace("id: LED-0012-T04\nstatus: todo", "id: LED-0012-T04\nafter: [T01]\nstatus: done")
+    assert wrong(tmp_path, begun) == []
+    assert wrong(tmp_path, begun.replace("decision: two", "# two")) == [("fallback-retired", "LED-0012-T04 retirement")]
+
+
+def test_the_documentation_is_no_workplan_itself(tmp_path: Path) -> None:
+    world(tmp_path, {"docs/workplans.md": PAGE})
+    assert site_of_tree(tmp_path).workplans is None
+
+
 # ---- a tree that nobody has described
 
 
