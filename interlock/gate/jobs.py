@@ -81,7 +81,7 @@ def judge_job(seen: JobSeen | NoJob, jobs: Mapping[str, CiJob], action: str) -> 
 
 
 def dispatched(seen: JobSeen) -> bool:
-    """True when a human started it. A schedule, a push, a pull request, another pipeline and an API token are no human's dispatch."""
+    """True when it was dispatched. A schedule, a push, a pull request and another pipeline are no dispatch; an API token is one where its runner says so."""
     match seen.runner:
         case CiRunner.GITHUB | CiRunner.FORGEJO | CiRunner.GITEA:
             return seen.started == "workflow_dispatch"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -260,6 +262,24 @@ def test_ci_alone_is_still_asked_about() -> None:
 
 def test_every_runner_has_variables_and_programs() -> None:
     assert ITS_VARIABLES.keys() == ITS_PROGRAMS.keys() == TOLD.keys() == set(CiRunner)
+
+
+# ---- the page
+
+PAGE = Path(__file__).parents[2] / "docs" / "callers.md"
+
+
+def test_the_example_of_the_page_names_a_job_that_may_apply() -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    jobs = {name: CiJob.model_validate(fields) for name, fields in yaml.safe_load(text)["approval"]["jobs"].items()}
+    assert judge_caller(in_job(), jobs, "release") == AllowedJob(name="deploy", repository="ops/platform")
+    assert isinstance(judge_caller(in_job(), jobs, "migrate"), Refused)
+
+
+def test_the_page_names_every_variable_and_program_that_is_believed() -> None:
+    named = set(re.findall(r"`([\w.-]+)`", PAGE.read_text()))
+    assert named >= TOLD_BY_RUNNERS
+    assert named >= frozenset().union(*ITS_PROGRAMS.values())
 
 
 # ---- through the runner
