@@ -360,3 +360,34 @@ def test_no_value_is_written_anywhere_but_into_the_file_and_what_undo_keeps(tmp_
         assert not [secret for secret in HIDDEN if secret.encode() in path.read_bytes()], path
     for kept_file in tiny.root.rglob("undo/*"):
         assert kept_file.stat().st_mode & 0o7777 == 0o600
+
+
+# ---- several instances
+
+
+def two_instances(tmp_path: Path) -> Tiny:
+    tiny = with_env(tmp_path, STEP + FAIL)
+    path = tiny.root / "interlock.yaml"
+    text = path.read_text().replace("instances: [main]", "instances: [main, other]")
+    path.write_text(text.replace("instances:\n  main:", f'instances:\n  other:\n    directory: "{tiny.root}/other"\n  main:'))
+    (tiny.root / "other").mkdir()
+    return again(tiny)
+
+
+def test_each_instance_keeps_a_file_of_its_own(tmp_path: Path) -> None:
+    tiny = two_instances(tmp_path)
+    other = tiny.root / "other" / ".env"
+    other.write_bytes(b"RELEASE=2.1\nNEW=a\n")
+    stored = tiny.approved()
+    step = stored.plan.steps[0]
+    assert isinstance(step, EnvPatchPlan)
+    assert [(file.target, file.set, file.appended) for file in step.files] == [
+        (str(env_file(tiny)), ("RELEASE", "DB_PASSWORD"), ("NEW",)),
+        (str(other), ("NEW",), ("DB_PASSWORD",)),
+    ]
+    assert (apply(tiny, stored).exit_code, state(tiny)[0], other.read_bytes()) == (16, OLD, b"RELEASE=2.1\nNEW=a\n")
+
+
+def test_an_instance_without_the_file_is_named_while_it_is_planned(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no env file .*/other/\.env"):
+        two_instances(tmp_path).plan()
