@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from interlock.facts.callers import TOLD_BY_RUNNERS, CallerFacts, Process
+from interlock.observe.eyes import process_fields
 
 _LIMIT = 256  # ancestors; nothing is ever that deep
 _LOOKS = 5  # two of them in a row must agree: processes end and begin while they are looked at
@@ -42,20 +43,6 @@ def who(environ: Mapping[str, str]) -> tuple[str, str]:
     return (f"{user} ({behind} by sudo)" if behind and behind != user else user), socket.gethostname()
 
 
-def boot_id() -> str:
-    """The kernel's id of this boot: process ids mean nothing after it."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
-def process_started(pid: int, *, proc: Path = Path("/proc")) -> int | None:
-    """When a process started, in clock ticks since the boot; None when there is none, or only its remains."""
-    fields = _stat(proc, pid)
-    return None if fields is None or fields[0] in ("Z", "X") else _number(fields[19])
-
-
 def _settled(proc: Path) -> tuple[tuple[Process, ...], bool]:
     """This process and all above it; False when one of them cannot be seen, or when no two looks agree."""
     before = _ancestors(proc)
@@ -81,7 +68,7 @@ def _ancestors(proc: Path) -> tuple[tuple[Process, ...], bool]:
 
 
 def _process(proc: Path, pid: int) -> Process | None:
-    fields = _stat(proc, pid)
+    fields = process_fields(pid, str(proc))
     if fields is None:
         return None
     folder = proc / str(pid)
@@ -153,17 +140,7 @@ def _of_screen(variables: Mapping[bytes, bytes], server: int) -> list[Path]:
     return [folder / os.fsdecode(name) for folder in folders]
 
 
-_SOCKETS: Mapping[str, Callable[[Mapping[bytes, bytes], int], list[Path]]] = {"tmux: server": _of_tmux, "screen": _of_screen}
-
-
-def _stat(proc: Path, pid: int) -> list[str] | None:
-    """The fields of /proc/PID/stat after the name, state first (proc_pid_stat(5)); the name itself may hold blanks and brackets."""
-    try:
-        text = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    fields = text.rpartition(")")[2].split()
-    return fields if len(fields) > 20 else None
+_SOCKETS: Mapping[str, Callable[[Mapping[bytes, bytes], int], list[Path]]] = {"tmux: server": _of_tmux, "tmux": _of_tmux, "screen": _of_screen}
 
 
 def _terminal_opens() -> bool:

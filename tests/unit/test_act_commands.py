@@ -18,7 +18,7 @@ from interlock.act.outcome import StepFailed
 from interlock.errors import EvidenceError
 from interlock.gate.journal import Result, Spawned
 from interlock.gate.plan import CommandPlan
-from interlock.observe.caller import boot_id, process_started
+from interlock.observe.eyes import boot_id, process_started
 from tests.act_bench import child_environ, make_bench
 from tests.tiny_site import SECRET
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from interlock.facts.callers import CallerFacts, Process
 from interlock.gate.caller import CI_PROGRAMS, CI_VARIABLES, PASS_ON, SCHEDULERS, Allowed, MustAsk, Refused, judge_caller
-from interlock.observe.caller import _process, caller_facts, process_started, who
+from interlock.observe.caller import _process, caller_facts, who
+from interlock.observe.eyes import process_started
 
 TTY = 34816
 OURS = Process(pid=200, parent=199, session=100, terminal=TTY, name="python", argv=("python", "-m", "interlock"))
@@ -243,7 +244,7 @@ def test_ancestors_are_read_up_to_the_first_of_the_machine(proc: Path) -> None:
     assert facts.environment == {"HOME", "GITHUB_REF", "GITHUB_TOKEN"}
     assert facts.told == {"GITHUB_REF": "refs/heads/main"}
     assert "hush" not in repr(facts)
-    assert process_started(300, proc=proc) == 4711
+    assert process_started(300, str(proc)) == 4711
 
 
 def test_an_ancestor_that_cannot_be_read_leaves_it_incomplete(proc: Path) -> None:
@@ -302,7 +303,7 @@ def test_the_remains_of_a_process_are_not_running(proc: Path) -> None:
     proc_entry(proc, 400, parent=1, session=400)
     path = proc / "400" / "stat"
     path.write_text(path.read_text().replace(") S ", ") Z "))
-    assert process_started(400, proc=proc) is None
+    assert process_started(400, str(proc)) is None
 
 
 def test_who_is_behind_sudo_is_named() -> None:
