@@ -891,3 +891,16 @@ def workplan_texts(draw: DrawFn) -> tuple[str, list[tuple[str, str, int]], list[
         lines += [*above.split("\n"), "", f"{indent}{fence}task", f"{indent}id: T{number}", f"{indent}status: {status}", f"{indent}{fence}"]
         tasks.append((f"T{number}", status, len(lines) - 1))
     return draw(st.sampled_from(["\n", "\r\n", "\r"])).join(lines), tasks, decisions
+
+
+# ---- compose steps
+
+
+def image_references() -> st.SearchStrategy[tuple[str, str, str, str]]:
+    """Registry, path, tag and digest of an image, each but the path perhaps empty."""
+    part = st.from_regex(r"[a-z0-9]+(?:[._-][a-z0-9]+)*", fullmatch=True)
+    path = st.lists(part.filter(lambda text: "." not in text and text != "localhost"), min_size=1, max_size=3).map("/".join)
+    registry = st.sampled_from(["", "localhost", "127.0.0.1:5000", "registry.example", "registry.example:443"])
+    tag = st.one_of(st.just(""), st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True))
+    digest = st.one_of(st.just(""), st.from_regex(r"sha256:[0-9a-f]{64}", fullmatch=True))
+    return st.tuples(registry, path, tag, digest)

@@ -90,7 +90,7 @@ def do_compose(step: ComposePlan, bench: Bench, *, again: bool) -> StepDone:
     if not ran.well:
         raise StepFailed(f"docker compose {step.run} {ran}", where=step.chain, changed=True, data=ran.to_json())
     with _looking(changed=True):
-        found = _demand_done(step, model, expected, api, bench)
+        found = _demand_done(step, model, expected, api, bench, within=max(SETTLES_S, step.timeout - ran.seconds))
     return StepDone(data={**ran.to_json(), **found})
 
 
@@ -160,12 +160,12 @@ def _demand_volumes(step: ComposePlan, model: ChainModel, api: EngineApi) -> Non
 # ---- was it done?
 
 
-def _demand_done(step: ComposePlan, model: ChainModel, expected: Mapping[str, str], api: EngineApi, bench: Bench) -> dict[str, Any]:
+def _demand_done(step: ComposePlan, model: ChainModel, expected: Mapping[str, str], api: EngineApi, bench: Bench, *, within: float) -> dict[str, Any]:
     match step.run:
         case ComposeVerb.PULL | ComposeVerb.BUILD:
             return {"images": [_brought(step, image.service, image.reference, image.digest, api) for image in step.images]}
         case ComposeVerb.UP | ComposeVerb.START:
-            state = _settled(step, bench, lambda now: _judged(step, model, expected, now, api))
+            state = _settled(step, bench, lambda now: _judged(step, model, expected, now, api), within)
             return {"containers": _listed(step, state)}
         case ComposeVerb.STOP:
             state = project_state(step.engine, step.project)
@@ -226,13 +226,12 @@ def _how_it_runs(service: ChainService, one: Container, api: EngineApi) -> tuple
     return ("", "") if service.ends and code == 0 else (f"{one.name} does not run: it ended with {code}", "")
 
 
-def _settled(step: ComposePlan, bench: Bench, judged: Callable[[ProjectState], tuple[list[str], list[str]]], within: float | None = None) -> ProjectState:
-    """The project once there is nothing to wait for. Raises StepFailed for what is wrong, and when it takes too long.
+def _settled(step: ComposePlan, bench: Bench, judged: Callable[[ProjectState], tuple[list[str], list[str]]], within: float) -> ProjectState:
+    """The project once there is nothing to wait for. Raises StepFailed for what is wrong, and after `within` seconds.
 
     Not docker compose's own `--wait`: for that a service that has done its work and ended well has failed.
     """
-    limit = within if within is not None else float(step.timeout)
-    until = time.monotonic() + limit
+    until = time.monotonic() + within
     while True:
         state = project_state(step.engine, step.project)
         wrong, waiting = judged(state)
@@ -240,7 +239,7 @@ def _settled(step: ComposePlan, bench: Bench, judged: Callable[[ProjectState], t
             return state
         late = time.monotonic() > until
         if wrong or late or bench.interrupted():
-            why = "; ".join([*wrong, *(f"{one} after {limit:.0f} s" if late else one for one in waiting)])
+            why = "; ".join([*wrong, *(f"{one} after {within:.0f} s" if late else one for one in waiting)])
             raise StepFailed(f"{step.chain} does not run as planned", why=why, changed=True, data={"containers": _listed(step, state)})
         time.sleep(LOOK_AGAIN_S)
 
@@ -305,7 +304,7 @@ def _containers_back(step: ComposePlan, bench: Bench) -> StepDone:
     except StepFailed:  # an engine whose client was killed may still have been at the work that it was asked for
         time.sleep(ENGINE_ENDS_S)
         ran = _go_back(step, bench)
-    state = _settled(step, bench, lambda now: ([], _left(step, now)), within=SETTLES_S)
+    state = _settled(step, bench, lambda now: ([], _left(step, now)), SETTLES_S)
     remade = [f"{name}: its container was not made from these files, and was made again from them" for name in step.services if _is_remade(step, name, state)]
     stays = [
         *(f"volume {name}" for name in state.volumes if name not in step.volumes),

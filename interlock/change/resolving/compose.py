@@ -100,11 +100,10 @@ def _declared(resolving: Resolving, step: ComposeStep, number: int) -> tuple[str
     chains = resolving.site.chains
     of_instance = resolving.site.instances[step.instance].chain if step.instance else None
     name = step.chain or of_instance or (next(iter(chains)) if len(chains) == 1 else "")
-    if name in chains:
+    if name:
         return name, chains[name]
-    what = f"there is no chain {name}" if name else "it is not said which chain of compose files is meant" if chains else "this site has no compose files"
     raise ConfigError(
-        what,
+        "it is not said which chain of compose files is meant" if chains else "this site has no compose files",
         where=resolving.where(number),
         why=f"its chains: {', '.join(chains)}" if chains else "nothing is declared below `compose:`",
         remedy=f"write `chain:` with one of {', '.join(chains)}" if chains else "declare `compose:` with its files",
