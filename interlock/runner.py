@@ -66,8 +66,7 @@ def apply(site: Site, named: str, environ: Mapping[str, str], means: Means | Non
         _demand_unused(books, stored)
         approving.demand_current(site, stored, means.clock())
         job = _demand_caller(means, site, stored)
-        if job is not None:
-            means = dataclasses.replace(means, ask=partial(_nobody_answers, job))
+        means = _answered_by(job, means)
         gated = _demand_open_and_approved(site, books, stored, means)
         demand_unmoved(stored.plan.fingerprint, look_again(stored.plan.fingerprint, reach.eyes))
         authority = approving.authority(site, books, stored, means)
@@ -91,9 +90,9 @@ def guard(
     stored = planning.guarding_plan(site, action, step, environ, now=means.clock(), key=key)
     books = Books.open(site.root)
     if not approving.is_approved(site, books, stored, means):
-        _demand_caller(means, site, stored)
+        job = _demand_caller(means, site, stored)
         demand_open(stored, means)
-        approving.approve_here(site, books, stored, means, key=key)
+        approving.approve_here(site, books, stored, _answered_by(job, means), key=key)
     return apply(site, str(stored.folder), environ, means)
 
 
@@ -217,6 +216,11 @@ def _demand_signed(job: AllowedJob | None, authority: Approved | OperatorPresent
         return
     why = "its planner approved it" if isinstance(authority, Approved) else "its `approval:` is the operator at the terminal"
     raise ApprovalError(f"{job.said} may not apply this plan", why=why, remedy="have somebody else sign it, or apply it yourself, in a terminal on this host")
+
+
+def _answered_by(job: AllowedJob | None, means: Means) -> Means:
+    """The means of a job have nobody to ask, even where it has a terminal."""
+    return means if job is None else dataclasses.replace(means, ask=partial(_nobody_answers, job))
 
 
 def _nobody_answers(job: AllowedJob, _question: str) -> Never:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interlock.act import journal as journals
+from interlock.act.books import find_plan
 from interlock.change.means import Means
 from interlock.commands.status import status_text
 from interlock.config.actions import CiJob, CiRunner
@@ -19,8 +20,8 @@ from interlock.errors import ApprovalError
 from interlock.facts.callers import TOLD_BY_RUNNERS, CallerFacts, Process
 from interlock.gate.caller import ITS_PROGRAMS, ITS_VARIABLES, AllowedJob, MustAsk, Refused, judge_caller
 from interlock.gate.jobs import JobSeen, Named, NoJob, dispatched, job_seen, judge_job
-from interlock.runner import apply, resume, rollback
-from tests.tiny_site import NEW, STEPS, Tiny, again, make_tiny
+from interlock.runner import apply, guard, resume, rollback
+from tests.tiny_site import NEW, STEPS, Tiny, again, key_of, make_tiny
 
 ACTIONS = {
     "CI": "true",
@@ -348,6 +349,24 @@ def test_a_job_answers_nothing_in_mid_plan_and_what_it_began_humans_finish(tmp_p
     for verb in (resume, rollback):
         with pytest.raises(ApprovalError, match="may not apply"):
             verb(tiny.site, str(stored.folder), tiny.environ, means(tiny))
+
+
+def test_a_job_that_guards_a_script_is_told_who_approves_it(tmp_path: Path) -> None:
+    tiny = tiny_with_jobs(tmp_path, steps="      - backup: {modules: [app]}\n")
+    script = tiny.root / "bin" / "deploy"
+
+    def run() -> int:
+        return guard(tiny.site, "release", [str(script)], tiny.environ, directory=tiny.root, key=key_of("anna"), means=means(tiny)).exit_code
+
+    with pytest.raises(ApprovalError, match="waits for its approval") as raised:
+        run()
+    assert "interlock approve release-" in str(raised.value)
+    assert tiny.runs() == 0
+    (plan,) = (tiny.root / ".interlock" / "plans").iterdir()
+    tiny.approve(find_plan(tiny.books, plan.name), "bert")
+    (tiny.instance / "conf" / "app.conf").touch()
+    assert run() == 0
+    assert tiny.runs() == 1
 
 
 def test_a_job_that_the_site_does_not_name_is_refused_before_the_gate_runs(tmp_path: Path) -> None:
