@@ -30,19 +30,47 @@ from interlock import runner
 from interlock.act import journal as journals
 from interlock.commands.status import status_text
 from interlock.errors import InterlockError, LockHeld, StaleError, UsageError
-from interlock.facts.canonical import digest
+from interlock.facts.canonical import digest, short
 from interlock.gate.decision import Open
 from interlock.gate.journal import End, Standing
 from interlock.verdicts import When
-from tests.tiny_site import NEW, OLD, PROGRAMS, SECRET, STEPS, Tiny, make_tiny
+from tests.tiny_site import PROGRAMS, SECRET, STEPS, Tiny, key_of, make_tiny
 
 CALLS = ("write", "pwrite", "fsync", "rename", "replace", "link", "unlink", "mkdir", "ftruncate", "fchmod", "posix_fallocate")
+ENV = "RELEASE=1\nDB_PASSWORD=an-older-one\n"
 FAILING = """\
       - backup: {modules: [app]}
       - write-files: {templates: [conf, motd]}
       - command: {run: [bin/deploy], undo: [bin/undeploy], done: [bin/deployed]}
       - command: {run: ['false'], undo: ['true']}
 """
+PATCHING = """\
+      - env-patch: {file: .env, instances: [main], values: {RELEASE: '2', DB_PASSWORD: '${TINY_PASSWORD}'}}
+      - gate: {guardrails: [templates]}
+      - approval: {asks: May it be switched?}
+      - endpoint: {command: {run: [bin/deploy], undo: [bin/undeploy], done: [bin/deployed]}, before: [ready], after: [deployed]}
+"""
+SWITCHING = """\
+      - command: {run: [bin/deploy], undo: [bin/undeploy], done: [bin/deployed]}
+      - endpoint: {write-files: {templates: [conf, motd]}, before: [deployed], after: [ready]}
+"""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An action that is tried: its steps, and how it ends when nobody kills it. `failing` are expectations that do not hold."""
+
+    steps: str
+    end: End = End.DONE
+    failing: frozenset[str] = frozenset()
+
+
+SHAPES = {
+    "plain": Shape(STEPS),
+    "failing": Shape(FAILING, End.UNDONE),
+    "patching": Shape(PATCHING),
+    "not answering": Shape(SWITCHING, End.UNDONE, frozenset({"ready"})),
+}
 HANGS = 60  # seconds after which a fork counts as hanging
 
 
@@ -115,17 +143,36 @@ def forked(work: Callable[[], object]) -> object:
     return answer["ok"]
 
 
-def laid_out(folder: Path, *, failing: bool) -> Tiny:
-    """The site. Its program takes a while, so that it can outlive the runner that started it."""
+def laid_out(folder: Path, shape: str) -> Tiny:
+    """The site. Its program takes a while, so that it can outlive the runner that started it; its human has a key in ~/.ssh."""
     programs = PROGRAMS | {"deploy": PROGRAMS["deploy"].replace("echo run >> runs;", "echo run >> runs; sleep 0.1;")}
-    return make_tiny(folder, steps=FAILING if failing else STEPS, programs=programs)
+    tiny = make_tiny(folder, steps=SHAPES[shape].steps, programs=programs)
+    (tiny.instance / ".env").write_text(ENV)
+    (folder / ".ssh").mkdir(mode=0o700)
+    for key in (key_of("anna"), key_of("anna").with_suffix(".pub")):
+        shutil.copy2(key, folder / ".ssh" / key.name)
+    tiny.failing |= SHAPES[shape].failing
+    return tiny
+
+
+def means(tiny: Tiny, **changed: Any) -> Any:
+    """At the terminal sits a human who agrees to whatever the action waits for."""
+
+    def types(_question: str) -> str:
+        trail = journals.newest(tiny.books.journals)
+        assert trail is not None
+        return short(trail.entries[-1].digest)
+
+    return tiny.means(ask=types, **changed)
 
 
 Verb = Callable[[Tiny, str], runner.Outcome]
+Look = dict[str, str]
+NEW_LOOKS: dict[str, Look] = {}  # of each shape that can be done: how everything looks then
 
 
 def apply(tiny: Tiny, plan: str) -> runner.Outcome:
-    return runner.apply(tiny.site, plan, tiny.environ, tiny.means())
+    return runner.apply(tiny.site, plan, tiny.environ, means(tiny))
 
 
 def resume(tiny: Tiny, plan: str) -> runner.Outcome:
@@ -139,7 +186,7 @@ def rollback(tiny: Tiny, plan: str) -> runner.Outcome:
 def _patient(tiny: Tiny) -> Any:
     """The gate that opened the action was run by a process that is dead: any run will do for its evidence."""
     run = tiny._gated(When.PREFLIGHT, "release", Open()).run
-    return tiny.means(kept=lambda _name: run)
+    return means(tiny, kept=lambda _name: run)
 
 
 def attempt(verb: Verb, tiny: Tiny, plan: str, killer: Killer) -> object:
@@ -170,33 +217,33 @@ class Case:
     at: int
     torn: bool
     onward: str
-    failing: bool = False
+    shape: str = "plain"
     second: int = 0
     delay: float = 0
 
     def __str__(self) -> str:
-        what = "failing apply" if self.failing else "apply"
         second = f" killed at {self.second}" if self.second else ""
         how = " (torn)" if self.torn else f" + {self.delay} s" if self.delay else ""
-        return f"{what} killed at {self.at}{how}, {self.onward}{second}"
+        return f"{self.shape} apply killed at {self.at}{how}, {self.onward}{second}"
 
 
 def explore(folder: Path, case: Case) -> str:
     """Run one case, and check every invariant. Returns what became of it. Raises WrongError."""
-    tiny = laid_out(folder, failing=case.failing)
+    tiny = laid_out(folder, case.shape)
+    old = tiny.look()
     plan = tiny.approved().folder.name
     first = attempt(apply, tiny, plan, Killer(at=case.at, torn=case.torn, delay=case.delay))
-    check_status(tiny)
+    check_status(tiny, case, old)
     if not begun(tiny):
-        demand(tiny.look() == OLD, "nothing was begun, and something changed")
+        demand(tiny.look() == old, "nothing was begun, and something changed")
         demand(first == "killed", f"nothing was begun: {first}")
         first = attempt(apply, tiny, plan, Killer())
-        demand(isinstance(first, dict) and first["exit"] == (16 if case.failing else 0), f"the plan cannot be applied any more: {first}")
+        demand(isinstance(first, dict) and first["exit"] == (0 if SHAPES[case.shape].end is End.DONE else 16), f"the plan cannot be applied any more: {first}")
     tiny.later(seconds=5)
     verbs = {"resume": resume, "rollback": rollback}
     if first == "killed" and case.second:
         attempt(verbs[case.onward], tiny, plan, Killer(at=case.second))
-        check_status(tiny)
+        check_status(tiny, case, old)
         tiny.later(seconds=5)
     onward = case.onward
     if onward == "resume" and standing(tiny).rolling_back:
@@ -204,7 +251,7 @@ def explore(folder: Path, case: Case) -> str:
         demand(isinstance(refused, dict) and refused.get("refused") == UsageError.__name__, f"resumed what is being rolled back: {refused}")
         onward = "rollback"
     last = attempt(verbs[onward], tiny, plan, Killer())
-    return check_end(tiny, plan, case, last)
+    return check_end(tiny, plan, case, last, old)
 
 
 def begun(tiny: Tiny) -> bool:
@@ -222,27 +269,31 @@ def demand(holds: object, otherwise: str) -> None:
         raise WrongError(otherwise)
 
 
-def check_status(tiny: Tiny) -> None:
+def check_status(tiny: Tiny, case: Case, old: Look) -> None:
     """The screen says what is so."""
+    new = NEW_LOOKS.get(case.shape)
     text, seen = status_text(tiny.site), tiny.look()
     if "done and verified" in text:
-        demand(seen == NEW, f"status says done:\n{text}\n{seen}")
+        demand(seen == new, f"status says done:\n{text}\n{seen}")
     if "everything is as it was" in text or "none was ever begun" in text:
-        demand(seen == OLD, f"status says undone:\n{text}\n{seen}")
-    if seen not in (OLD, NEW):
-        demand("UNFINISHED" in text or "HALF-CHANGED" in text, f"status hides a change that stopped half way:\n{text}\n{seen}")
+        demand(seen == old, f"status says undone:\n{text}\n{seen}")
+    if seen not in (old, new):
+        demand(
+            any(word in text for word in ("UNFINISHED", "HALF-CHANGED", "WAITS for a human")), f"status hides a change that stopped half way:\n{text}\n{seen}"
+        )
 
 
-def check_end(tiny: Tiny, plan: str, case: Case, last: object) -> str:
+def check_end(tiny: Tiny, plan: str, case: Case, last: object, old: Look) -> str:
     """All-old or all-new, told so, nothing left lying about, nothing used twice."""
     end = standing(tiny).end
-    expected = {End.DONE: NEW, End.UNDONE: OLD}
+    expected = {End.DONE: NEW_LOOKS.get(case.shape), End.UNDONE: old}
+    fails = SHAPES[case.shape].end is End.UNDONE
     demand(end in expected, f"{case}: ended {end}, {last}")
     assert end is not None
     demand(tiny.look() == expected[end], f"{case}: ended {end}, and looks like {tiny.look()}")
-    demand(not (case.failing and end is End.DONE), f"{case}: a failing action is done")
-    demand(case.failing or case.onward == "rollback" or end is End.DONE, f"{case}: was to be finished, and was not: {last}")
-    check_status(tiny)
+    demand(not (fails and end is End.DONE), f"{case}: a failing action is done")
+    demand(fails or case.onward == "rollback" or end is End.DONE, f"{case}: was to be finished, and was not: {last}")
+    check_status(tiny, case, old)
     demand(tiny.runs() <= 1, f"{case}: the command ran {tiny.runs()} times")
     demand(end is not End.DONE or tiny.runs() == 1, f"{case}: done without running the command")
     check_leftovers(tiny, case)
@@ -267,37 +318,45 @@ def check_leftovers(tiny: Tiny, case: Case) -> None:
     demand(not [path for path in books if path.stat().st_mode & 0o077], f"{case}: a book that others can read")
 
 
-def count_calls(folder: Path, *, failing: bool) -> list[str]:
-    """The names of all calls of an undisturbed run, in order."""
-    tiny = laid_out(folder, failing=failing)
+def count_calls(folder: Path, shape: str) -> list[str]:
+    """The names of all calls of an undisturbed run, in order. What it leaves is how the new state looks."""
+    tiny = laid_out(folder, shape)
+    old = tiny.look()
     plan = tiny.approved().folder.name
     killer = Killer()
     with killer.installed():
         apply(tiny, plan)
+    demand(standing(tiny).end is SHAPES[shape].end, f"{shape}: undisturbed, it ended {standing(tiny).end}")
+    if SHAPES[shape].end is End.DONE:
+        NEW_LOOKS[shape] = tiny.look()
+    else:
+        demand(tiny.look() == old, f"{shape}: undisturbed, it left {tiny.look()}")
     return killer.seen
 
 
-def cases(calls: list[str], failing_calls: list[str], points: int, seed: int) -> list[Case]:
+Place = tuple[str, int, bool, float]
+
+
+def cases(places: list[Place], points: int, seed: int) -> list[Case]:
     """Every point as often as `points` has room for; where there is room for some only, others with each seed, which also draws how to go on."""
     draw = random.Random(seed)
-    places = [place for failing, names in ((False, calls), (True, failing_calls)) for place in _places(names, failing)]
     if points < len(places):
         first = draw.randrange(len(places))
         places = [places[(first + index * len(places) // points) % len(places)] for index in range(points)]
     return [
-        Case(at=at, torn=torn, delay=delay, failing=failing, onward=draw.choice(["resume", "rollback"]), second=draw.choice([0, 0, draw.randint(1, 60)]))
-        for failing, at, torn, delay in (places * (points // len(places) + 1))[:points]
+        Case(at=at, torn=torn, delay=delay, shape=shape, onward=draw.choice(["resume", "rollback"]), second=draw.choice([0, 0, draw.randint(1, 60)]))
+        for shape, at, torn, delay in (places * (points // len(places) + 1))[:points]
     ]
 
 
-def _places(names: list[str], failing: bool) -> Iterator[tuple[bool, int, bool, float]]:
+def all_places(names: list[str], shape: str) -> Iterator[Place]:
     """Where to die: before every call, half way through every write, and a little after every program was started."""
     for at, name in enumerate(names, start=1):
-        yield failing, at, False, 0
+        yield shape, at, False, 0
         if name in ("write", "pwrite"):
-            yield failing, at, True, 0
+            yield shape, at, True, 0
         if name == "spawn":
-            yield from ((failing, at, False, delay) for delay in (0.002, 0.02, 0.06))
+            yield from ((shape, at, False, delay) for delay in (0.002, 0.02, 0.06))
 
 
 def main() -> int:
@@ -307,11 +366,14 @@ def main() -> int:
     arguments.add_argument("--seed", type=int, default=0)
     asked = arguments.parse_args()
     base = Path(tempfile.mkdtemp(dir=asked.folder))
-    (base / "a").mkdir()
-    (base / "b").mkdir()
-    calls, failing_calls = count_calls(base / "a", failing=False), count_calls(base / "b", failing=True)
+    calls: dict[str, list[str]] = {}
+    for shape in SHAPES:
+        (base / shape).mkdir()
+        calls[shape] = count_calls(base / shape, shape)
+    places = [place for shape, names in calls.items() for place in all_places(names, shape)]
+    tried = cases(places, asked.points, asked.seed)
     found: dict[str, int] = {}
-    for number, case in enumerate(cases(calls, failing_calls, asked.points, asked.seed)):
+    for number, case in enumerate(tried):
         folder = base / str(number)
         folder.mkdir()
         try:
@@ -322,7 +384,9 @@ def main() -> int:
         found[end] = found.get(end, 0) + 1
         shutil.rmtree(folder)
     shutil.rmtree(base)
-    print(json.dumps({"calls": len(calls), "failing_calls": len(failing_calls), "points": sum(found.values()), "ends": found}))
+    distinct = len({(case.shape, case.at, case.torn, case.delay) for case in tried})
+    counted = {shape: len(names) for shape, names in calls.items()}
+    print(json.dumps({"calls": counted, "places": len(places), "points": sum(found.values()), "distinct": distinct, "ends": found}))
     return 0
 
 

@@ -14,6 +14,7 @@ from tests.act_bench import child_environ
 
 ROOT = Path(__file__).parent.parent.parent
 POINTS = {"test": 60, "prove": 1000}
+DISTINCT = {"test": 60, "prove": 500}  # of them: action, call and way to die
 
 
 def test_after_a_kill_at_any_point_the_system_is_all_old_or_all_new(tmp_path: Path, request: pytest.FixtureRequest) -> None:
@@ -24,4 +25,5 @@ def test_after_a_kill_at_any_point_the_system_is_all_old_or_all_new(tmp_path: Pa
     said = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {"wrong": done.stderr}
     assert "wrong" not in said, f"{said.get('case')}\n{said['wrong']}"
     assert said["points"] == points
+    assert said["distinct"] >= DISTINCT[os.environ.get("INTERLOCK_PROFILE", "test")], said
     assert set(said["ends"]) == {"done", "undone"}
