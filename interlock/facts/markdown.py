@@ -177,7 +177,7 @@ class _Reader:
     def _fenced(self, index: int, fence: re.Match[str]) -> tuple[Fenced, int]:
         """The block that begins on the line of this index, and the index behind it."""
         mark, indent = fence[2], fence.start(2)
-        closing = re.compile(rf" *{re.escape(mark[0])}{{{len(mark)},}} *")
+        closing = re.compile(rf" {{0,{indent + 3}}}{re.escape(mark[0])}{{{len(mark)},}} *")
         inside: list[str] = []
         info = (fence[3].split() or [""])[0]
         for behind in range(index + 1, len(self.lines)):

@@ -211,15 +211,18 @@ class ModuleClaims:
 ALL = "all"
 _TASK_FENCE = re.compile(r"^[ \t>]*(?:[-*+]\s+)?(?:`{3,}|~{3,})[ \t]*task\b", re.MULTILINE | re.IGNORECASE)
 _SAYS_WORKPLAN = re.compile(r"""^type[ \t]*:[ \t]*["']?workplan\b""", re.MULTILINE | re.IGNORECASE)
-_LOOKS_LIKE_TASK = re.compile(rb"(?:^|\r)[ \t>]*(?:[-*+]\s+)?(?:`{3,}|~{3,})[ \t]*task\b", re.MULTILINE | re.IGNORECASE)
-_ITS_KEYS = re.compile(rb"(?:^|\r)[ \t]*(?:-[ \t]+)?(?:id|status)[ \t]*:", re.MULTILINE)
+_TASK_WITH_STATUS = re.compile(
+    rb"(?:^|\r)[ \t]*(?:[-*+][ \t]+)?(?:`{3,}|~{3,})[ \t]*task\b[^\r\n]*[\r\n]+(?:(?![ \t]*(?:```|~~~))[^\r\n]*[\r\n]+){0,60}?[ \t]*(?:-[ \t]+)?status[ \t]*:",
+    re.MULTILINE | re.IGNORECASE,
+)
 _TYPE_WORKPLAN = re.compile(rb"""(?:^|\r)type[ \t]*:[ \t]*["']?workplan\b""", re.MULTILINE | re.IGNORECASE)
 
 
 def may_be_workplan(content: bytes) -> bool:
-    """A quick look at bytes: whether it is worth to read them as a workplan. For pages that nobody has called one."""
+    """A quick look at bytes: whether it is worth to read them as a workplan. For pages that nobody has called one: others than us have ```task blocks (courses,
+    queues of tickets), and theirs say no status."""
     front = content.startswith((b"---", b"\xef\xbb\xbf---")) and b"orkplan" in content and _TYPE_WORKPLAN.search(content)
-    return bool(front) or (b"task" in content and bool(_LOOKS_LIKE_TASK.search(content)) and bool(_ITS_KEYS.search(content)))
+    return bool(front) or (b"task" in content and b"status" in content and bool(_TASK_WITH_STATUS.search(content)))
 
 
 def _is_workplan(data: Mapping[str, Any]) -> bool:
@@ -285,13 +288,21 @@ def _task(where: tuple[str, int], data: Mapping[str, Any], title: str, number: i
         title=own or title,
         status=_status(said),
         said=said or "todo",
-        needs_human=_says_yes(_of(data, "needs_human", "needs-human", "needsHuman")),
-        approved=any(signed(data.get(key)) for key in ("approved", "approval", "approved_by")),
+        needs_human=_says_yes(_of(data, *_HUMAN)),
+        approved=any(signed(data.get(key)) for key in _APPROVED),
         recorded=signed(data.get("decision")),
         retires=retired(f"{title}\n{own}\n{identifier.replace('-', ' ').replace('_', ' ')}", fallbacks),
         decisions=_decision_references(data),
         after=_after(data),
     )
+
+
+_HUMAN = ("needs_human", "needs-human", "needsHuman")
+_APPROVED = ("approved", "approval", "approved_by")
+_DECISIONS = ("needs_decisions", "needs-decisions", "needs_decision", "decisions")
+_AFTER = ("depends_on", "depends-on", "dependsOn", "after", "blocked_by", "blocked-by", "blockedBy")
+KEYS = frozenset({"id", "type", "status", "decision", "readiness", *_HUMAN, *_APPROVED, *_DECISIONS, *_AFTER})
+"""The keys that are read, of front matter and of blocks; titles may stand there as often as somebody likes."""
 
 
 def _of(data: Mapping[str, Any], *keys: str) -> Any:
@@ -316,7 +327,7 @@ def _says_yes(value: Any) -> bool:
 
 
 def _decision_references(data: Mapping[str, Any]) -> tuple[str, ...] | None:
-    given = _of(data, "needs_decisions", "needs-decisions", "needs_decision", "decisions")
+    given = _of(data, *_DECISIONS)
     if given is None:
         return None
     if isinstance(given, list):
@@ -342,16 +353,15 @@ def _references(text: str) -> Iterator[str]:
 
 
 _REFERENCE = re.compile(r"([a-z]{0,9})[\s#-]*(\d{1,4})(?:\s*(?:-|\u2013|to|through)\s*[a-z]{0,9}(\d{1,4}))?")
-_AFTER = ("depends_on", "depends-on", "dependsOn", "after", "blocked_by", "blocked-by", "blockedBy")
 
 
 def _after(data: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """What it comes after, as its block names it; what names nothing that has a number is a remark."""
+    """What it comes after, as its block names it, each as it stands there."""
     given = [data[key] for key in _AFTER if data.get(key) is not None]
     if not given:
         return None
     parts = [part for value in given for part in (value if isinstance(value, list) else [value])]
-    return tuple(text for part in parts if re.search(r"\d", text := flat(part)))
+    return tuple(text for part in parts if (text := flat(part)))
 
 
 # ---- decisions

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from interlock.config.discover import Files
 from interlock.config.models import Site
+from interlock.config.yamlnodes import FATAL
 from interlock.config.yamltext import SITE, Fault, read_yaml
 from interlock.errors import CouldNotLook
 from interlock.facts.readiness import Claim, claims_in
-from interlock.facts.workplans import ModuleClaims, NextTask, Task, Unread, Workplan, Workplans, Yaml, may_be_workplan
+from interlock.facts.workplans import KEYS, ModuleClaims, NextTask, Task, Unread, Workplan, Workplans, Yaml, may_be_workplan
 from interlock.observe.patterns import matching
 from interlock.observe.world import World
 
@@ -98,9 +99,9 @@ def parsed(path: str, content: bytes) -> Workplan | None:
 
 
 def _yaml(content: bytes) -> Yaml:
-    """What a piece of YAML says. A key that stands there twice, or a tag, is a fault too: nobody knows which of the two counts."""
+    """What a piece of YAML says. A key that is read and stands there twice is a fault too: nobody knows which of the two counts."""
     read = read_yaml(content, SITE)
-    problem = next((one for one in read.problems if one.kind is not Fault.EMPTY), None)
+    problem = next((one for one in read.problems if one.kind in FATAL or (one.kind is Fault.DUPLICATE_KEY and str(one.path[-1]) in KEYS)), None)
     fault = None if problem is None else (problem.line, problem.message)
     positions = read.positions
     return Yaml(data=read.data, line_of=lambda path: positions.nearest(path).key.line, fault=fault)

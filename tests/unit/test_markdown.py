@@ -88,6 +88,7 @@ def test_items_hold_all_that_is_below_them(text: str, items: list[tuple[str, ...
         ("- a\n\n\t```task\n\ta: 1\n\t```", "a: 1"),
         ("``` task more\n```", ""),
         ("text\n```task\n```", ""),
+        ("```task\na: |\n    ```\n    b\n    ```\n```", "a: |\n    ```\n    b\n    ```"),
     ],
 )
 def test_fenced_blocks(text: str, inside: str) -> None:

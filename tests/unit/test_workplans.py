@@ -285,6 +285,7 @@ def test_tasks_are_done_in_the_order_of_the_page(tmp_path: Path, first: str, sec
         ("blocked_by: [WP-1-T1, WP-1-T2]", True),
         ("after: []", False),
         ("blocked_by: the weather", False),
+        ("blocked-by: [[WP-1-T2]]", True),
         ("after: [2]", True),
         ("after: [1]", False),
         ("after: [T4]", False),  # given up
@@ -317,6 +318,21 @@ def test_a_task_that_no_workplan_of_the_site_has_proves_nothing_until_it_is_hist
     assert wrong(tmp_path, text) == [("unknown-dependency", "WP-1-T2 after WP-9-T1")]
     assert kinds(tmp_path, text.replace("[WP-9-T1]", "[WP-9-T1 done 2026-05-20]")) == []
     assert kinds(tmp_path, text.replace("status: in_progress", "status: done")) == []
+
+
+def test_ids_without_a_number_are_names_too(tmp_path: Path) -> None:
+    def blocks(after: str) -> str:
+        tasks = [("copy-data", "status: todo"), ("move-writers", f"status: in_progress\n{after}")]
+        return "# Plan\n\n" + "".join(f"```task\nid: {identifier}\n{more}\n```\n\n" for identifier, more in tasks)
+
+    assert wrong(tmp_path, blocks("depends_on: [copy-data]")) == [("out-of-order", "move-writers order")]
+    assert wrong(tmp_path, blocks("depends_on: [copy-date]")) == [("unknown-dependency", "move-writers after copy-date")]
+    assert wrong(tmp_path, blocks("depends_on: []")) == []
+
+
+def test_what_is_written_twice_matters_where_it_is_read(tmp_path: Path) -> None:
+    assert kinds(tmp_path, plan(task("T1", "done", "note: a\nnote: b\n"))) == []
+    assert kinds(tmp_path, plan(task("T1", "done", "after: []\nafter: [T2]\n"))) == ["unreadable"]
 
 
 def test_a_status_that_nobody_knows_is_unproven(tmp_path: Path) -> None:
@@ -617,6 +633,7 @@ def test_workplans_of_a_tree_are_found_by_what_is_in_them(tmp_path: Path) -> Non
         "workplans/HUB.md": HUB,
         "docs/plan.md": "# Plan\n\n" + task("T1", "done"),
         "docs/about.md": "A page about ```task blocks.\n",
+        "docs/lesson.md": "```task\nid: lesson-1\nprompt: |\n  ```bash\n  ls\n  ```\nhints:\n  - look\n```\n\nstatus: a word\n",
         "docs/example.md": "````markdown\n" + plan(task("T1", "done")) + "````\n",
         "tests/plan.md": plan(task("T1", "done")),
         "notes.txt": plan(task("T1", "done")),

@@ -131,19 +131,22 @@ def _nowhere(task: Task, name: str) -> Detail:
 
 
 def _named(plan: Workplan, task: Task, known: Sequence[Task]) -> tuple[list[Task], list[str]]:
-    """The tasks that a block names, of its own plan first; and what names none. One that is said to be done there and then is no other workplan's."""
+    """The tasks that a block names, of its own plan first; and the names that are nobody's, but for those that are said to be done there and then."""
     found: list[Task] = []
     nowhere: list[str] = []
     names = Names([one.id for one in plan.tasks])
     letters = re.match(r"[A-Za-z]*", re.split(r"[-_./:]", task.id)[-1])
     for reference in task.after or ():
-        ids = names.mentioned(reference) or names.mentioned(f"{letters[0] if letters else ''}{reference}")
-        words = {word.strip(".,;()").casefold() for word in reference.split()}
-        here = [one for one in plan.tasks if one.id in ids] or [one for one in known if one.id.casefold() in words]
+        words = {word.strip("[](),.;").casefold() for word in reference.split()}
+        ids = {*names.mentioned(reference), *(names.mentioned(f"{letters[0]}{reference}") if letters and reference.isdigit() else ())}
+        here = [one for one in plan.tasks if one.id in ids or one.id.casefold() in words] or [one for one in known if one.id.casefold() in words]
         found += [one for one in here if one is not task]
-        if not here and not words & {"done", "completed", "finished", "closed"}:
+        if not here and _NAME.search(reference) and not words & {"done", "completed", "finished", "closed"}:
             nowhere.append(reference)
     return found, nowhere
+
+
+_NAME = re.compile(r"\d|^\s*\w+(?:[-_]\w+)+\s*$")  # what may be an id; all else is a remark: `blocked_by: the weather`
 
 
 def _unsaid(plan: Workplan, task: Task, begun: str) -> Iterator[Detail]:
