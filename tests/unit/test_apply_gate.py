@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,23 +11,28 @@ from pathlib import Path
 import pytest
 
 from interlock import runner
-from interlock.act.books import StoredPlan
+from interlock.act.books import StoredPlan, signed
+from interlock.act.signatures import sign
 from interlock.change import approving
 from interlock.change.means import decision_of
 from interlock.errors import ApprovalError, ConfigError, CouldNotLook, GateShut
+from interlock.evidence.folder import latest_open
 from interlock.evidence.record import PlanReference, Record
 from interlock.facts import moments
-from interlock.facts.canonical import short
+from interlock.facts.canonical import canonical, short
+from interlock.facts.statements import Approval, break_glass_purpose
 from interlock.gate.decision import Open, Shut
 from interlock.gate.required import asked, idle, required
 from interlock.gaterun.run import GateRequest, named_plan
 from interlock.judge import catalogue
 from interlock.judge.approval import PLAN, judge_plan
 from interlock.observe.approval import signed_plan
+from interlock.observe.signatures import SigningKey
 from interlock.observe.tree import Tree
 from interlock.observe.world import World
 from interlock.verdicts import LIVE, Broken, Held, Outcome, Subject, When, settle
-from tests.tiny_site import Tiny, a_run, again, make_tiny, shut
+from tests.evidence_samples import OPEN, publish
+from tests.tiny_site import Tiny, a_run, again, key_of, make_tiny, shut
 
 APPLY = frozenset({When.PREFLIGHT, When.APPLY})
 DIGEST = "sha256:" + "7" * 64
@@ -261,6 +267,65 @@ def test_a_broken_plan_has_a_detail_for_each_reason(two: Tiny) -> None:
     assert settle(judged, Keep()).outcome is Outcome.BROKEN  # type: ignore[arg-type]
     assert kinds == ["not-enough", "does-not-count"]
     assert judged.remedy == f"have it approved: `interlock approve {short(stored.digest)}`"
+
+
+def broken_glass(two: Tiny, stored: StoredPlan, reason: str) -> None:
+    """Anna made the plan, and signs alone that it is applied without bert, and why."""
+    statement = Approval(
+        purpose=break_glass_purpose(reason),
+        plan=stored.digest,
+        action="release",
+        site="tiny",
+        principal="anna",
+        created=moments.written(two.now),
+        expires=moments.written(two.now + timedelta(hours=1)),
+        nonce="glass",
+    )
+    key = SigningKey(principal="anna", key="", path=key_of("anna"))
+    folder = two.books.approvals / stored.folder.name
+    folder.mkdir(mode=0o700)
+    (folder / "glass.json").write_bytes(canonical(signed(statement.to_json(), sign(statement.payload(), key, environ=two.environ))))
+
+
+def test_a_broken_glass_is_shown_with_its_reason(two: Tiny) -> None:
+    stored = two.plan()
+    broken_glass(two, stored, "the disk fills up by 04:00 and bert does not answer")
+    judged = seen_by_the_gate(two, stored)
+    assert isinstance(judged, Held)
+    assert judged.message.startswith("BREAK-GLASS: anna alone, until ")
+    assert judged.message.endswith("because: the disk fills up by 04:00 and bert does not answer")
+
+
+def test_a_broken_glass_without_a_reason_holds_nothing(two: Tiny) -> None:
+    stored = two.plan()
+    broken_glass(two, stored, "urgent")
+    assert isinstance(seen_by_the_gate(two, stored), Broken)
+
+
+# ---- compared with what was open before
+
+
+def test_what_changed_is_told_against_a_gate_that_asked_the_same(tmp_path: Path) -> None:
+    """Apply's own gate is the one before it that was asked by itself, and more; one in mid-plan is only like itself."""
+    small = dataclasses.replace(OPEN, action="release")
+    samples = {
+        "20261120T210000Z-preflight-000001": small,
+        "20261120T210001Z-midway-000002": dataclasses.replace(small, only=("mounts", "expect")),
+        "20261120T210002Z-other-000003": dataclasses.replace(small, action="backup"),
+    }
+    for name, sample in samples.items():
+        publish(tmp_path, dataclasses.replace(sample, name=name))
+
+    def like(gates: tuple[When, ...], only: tuple[str, ...]) -> str:
+        found = latest_open(tmp_path, publish(tmp_path / "now", dataclasses.replace(small, gates=gates, only=only)).record)
+        shutil.rmtree(tmp_path / "now")
+        return found.path.name if found is not None else ""
+
+    preflight, midway, _ = samples
+    assert like((When.PREFLIGHT,), ()) == preflight
+    assert like((When.APPLY, When.PREFLIGHT), ()) == preflight
+    assert like((When.PREFLIGHT,), ("expect", "mounts")) == midway
+    assert like((When.PREFLIGHT,), ("expect",)) == ""
 
 
 # ---- the runner
