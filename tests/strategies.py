@@ -904,3 +904,14 @@ def image_references() -> st.SearchStrategy[tuple[str, str, str, str]]:
     tag = st.one_of(st.just(""), st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True))
     digest = st.one_of(st.just(""), st.from_regex(r"sha256:[0-9a-f]{64}", fullmatch=True))
     return st.tuples(registry, path, tag, digest)
+
+
+# ---- messages to and from other hosts
+
+
+def frames() -> st.SearchStrategy[list[dict[str, object]]]:
+    """Messages of text, numbers and bytes, nested; never with the one key that stands for bytes."""
+    names = st.text(max_size=8).filter(lambda name: name != "#")
+    leaves = st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.text(max_size=20), st.binary(max_size=40))
+    values = st.recursive(leaves, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(names, inner, max_size=3)), max_leaves=8)
+    return st.lists(st.dictionaries(names, values, min_size=1, max_size=4), max_size=4)

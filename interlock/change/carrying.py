@@ -19,7 +19,7 @@ from interlock.act.books import StoredPlan
 from interlock.act.interruption import Interruption, interruption
 from interlock.act.journal import FILE, Journal
 from interlock.act.outcome import Bench, StepFailed
-from interlock.act.reach import Reach
+from interlock.act.reach import Reach, hosts_of
 from interlock.act.steps import Looking
 from interlock.change import approving
 from interlock.change.applied import Applied
@@ -28,6 +28,7 @@ from interlock.change.contents import new_bytes
 from interlock.change.means import Gated, Means
 from interlock.change.showing import title
 from interlock.config.models import Site
+from interlock.config.scalars import LOCAL
 from interlock.errors import ActionUndone, ApprovalError, EvidenceError, GateShut, HalfChanged, InterlockError, StaleError
 from interlock.evidence.folder import LoadedRun
 from interlock.evidence.visible import visible
@@ -119,6 +120,12 @@ def demand_mounts(stored: StoredPlan, eyes: Callable[[str], Eyes]) -> None:
     demand_unmoved(before, mounts_of(look_again(before, eyes)))
 
 
+def _elsewhere(step: StepPlan) -> dict[str, Any]:
+    """The other hosts that a step acts on, for those who read the journal without asking them."""
+    hosts = sorted(hosts_of(step) - {LOCAL})
+    return {"hosts": hosts} if hosts else {}
+
+
 @dataclass(slots=True, kw_only=True)
 class Action:
     """An action under way. `gated` is the gate that opened it, or that a later look replaced; `postflight` the gate after it."""
@@ -193,7 +200,7 @@ class Action:
             return
         self._demand_ready(number, step, again=again)
         self.means.say(f"step {number} of {len(self.stored.plan.steps)}: {title(step)}")
-        self.journal.append(Kind.WILL_DO, number, {"kind": step.kind, "again": again})
+        self.journal.append(Kind.WILL_DO, number, {"kind": step.kind, "again": again, **_elsewhere(step)})
         try:
             done = steps.do(step, self._bench(number), self._looking, timeout=self.stored.plan.timeout, again=again and said is None)
         except StepFailed as failure:
@@ -272,7 +279,7 @@ class Action:
 
     def _withdraw(self, number: int, step: StepPlan) -> None:
         """The first half of an undo; whether it worked is seen by the second, which is done in any case."""
-        self.journal.append(Kind.WILL_UNDO, number, {"kind": step.kind})
+        self.journal.append(Kind.WILL_UNDO, number, {"kind": step.kind, **_elsewhere(step)})
         try:
             steps.withdraw(step, self._bench(number))
         except StepFailed as failure:
@@ -282,7 +289,7 @@ class Action:
 
     def _undo_step(self, number: int, step: StepPlan) -> None:
         self.means.say(f"undoing step {number}: {title(step)}")
-        self.journal.append(Kind.WILL_UNDO, number, {"kind": step.kind})
+        self.journal.append(Kind.WILL_UNDO, number, {"kind": step.kind, **_elsewhere(step)})
         try:
             undone = steps.undo(step, self._bench(number))
         except StepFailed as failure:

@@ -17,11 +17,13 @@ from typing import assert_never
 from interlock import __version__
 from interlock.act.books import Books, StoredPlan, load_plan, plans_of, signed, store_plan
 from interlock.act.journal import begun_with
+from interlock.act.reach import hosts_of
 from interlock.act.signatures import sign
 from interlock.change.resolving.resolving import Resolving
 from interlock.change.resolving.steps import resolve
 from interlock.config.actions import Action, ApprovalKind, CommandStep, Step
 from interlock.config.models import Site
+from interlock.config.scalars import LOCAL
 from interlock.errors import ApprovalError, ConfigError, UsageError
 from interlock.facts import moments
 from interlock.facts.statements import PURPOSE_PLAN, Approval
@@ -34,7 +36,7 @@ from interlock.gate.plan import (
 )
 from interlock.judge.agreement.plans import self_approval_allowed
 from interlock.observe.caller import who
-from interlock.observe.fingerprint import fingerprint
+from interlock.observe.fingerprint import fingerprint, named
 from interlock.observe.lookers import Lookers
 from interlock.observe.signatures import parse_allowed_signers, read_allowed_signers, signing_key
 from interlock.observe.tree import Tree
@@ -103,8 +105,10 @@ def _resolved_with(resolving: Resolving, declared: Sequence[Step], now: datetime
     site, action = resolving.site, resolving.site.actions[resolving.action]
     steps = tuple(plan for number, step in enumerate(declared) for plan in resolve(resolving, step, number))
     _demand_backups_first(resolving, steps)
-    if site.mounts is not None and site.host(site.mounts.state.host).ssh is None:
-        resolving.directories.add(site.mounts.state.path)
+    if site.mounts is not None:
+        host = resolving.host(site.mounts.state.host)
+        if host == LOCAL or any(host in hosts_of(step) for step in steps):
+            resolving.directories.add(named(host, site.mounts.state.path))
     user, host = who(resolving.environ)
     return Plan(
         interlock=__version__,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import assert_never
@@ -20,7 +20,7 @@ from interlock.evidence.visible import visible
 from interlock.facts import moments
 from interlock.facts.canonical import short
 from interlock.facts.statements import Approval
-from interlock.gate.journal import End, Standing, State
+from interlock.gate.journal import End, Spawned, Standing, State
 from interlock.gate.plan import CommandPlan
 from interlock.observe.statements import FOLDER, read_signed, statement_files
 
@@ -68,8 +68,16 @@ def _action(standing: Standing, at: datetime) -> Iterator[str]:
     for number, step in enumerate(standing.steps, start=1):
         said = step.data.get("what", "") or (step.data.get("asks", "") if step.state is State.WAITING else "")
         yield f"  step {number}: {_STATES[step.state]}{f': {said}' if said else ''}"
-        if step.spawned is not None and step.state in (State.UNDERWAY, State.UNDOING) and still_running(step.spawned):
-            yield f"    its program still runs, as process {step.spawned.pid}"
+        if step.spawned is not None and step.state in (State.UNDERWAY, State.UNDOING):
+            yield from _program(step.spawned, step.data.get("hosts", ()))
+
+
+def _program(spawned: Spawned, hosts: Sequence[str]) -> Iterator[str]:
+    """What became of a program that was started, as far as this machine can tell."""
+    if hosts:
+        yield f"    its program was process {spawned.pid} on {hosts[0]}: not asked from here, resume and rollback ask"
+    elif still_running(spawned):
+        yield f"    its program still runs, as process {spawned.pid}"
 
 
 def _end(standing: Standing) -> str:

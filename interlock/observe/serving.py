@@ -71,9 +71,7 @@ class Frames:
             if len(self._read) > HEAD_LIMIT:
                 raise ValueError("a frame without an end")
             return None
-        head = json.loads(self._read[:end].decode("ascii"))
-        if not isinstance(head, dict) or set(head) != {"says", "bytes"} or not all(isinstance(size, int) and size >= 0 for size in head["bytes"]):
-            raise ValueError("no frame")
+        head = _head(bytes(self._read[:end]))
         if sum(head["bytes"]) > BYTES_LIMIT:
             raise ValueError("a frame that is too large")
         at, parts = end + 1, []
@@ -87,6 +85,17 @@ class Frames:
             return _whole(head["says"], parts)
         except (IndexError, TypeError) as error:
             raise ValueError("a frame without its bytes") from error
+
+
+def _head(line: "bytes") -> "dict[str, Any]":
+    try:
+        head = json.loads(line.decode("ascii"))
+    except RecursionError as error:
+        raise ValueError("a frame that is nested too deeply") from error
+    sizes = head["bytes"] if isinstance(head, dict) and set(head) == {"says", "bytes"} else None
+    if not isinstance(sizes, list) or not all(type(size) is int and size >= 0 for size in sizes):
+        raise ValueError("no frame")
+    return head  # type: ignore[no-any-return]
 
 
 class Wire:

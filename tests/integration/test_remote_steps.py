@@ -478,6 +478,8 @@ def test_a_program_that_outlives_its_far_end_is_seen_there_and_nothing_goes_on(t
     with pytest.raises(LockHeld, match="the program of step 1 still runs") as caught:
         runner.rollback(tiny.site, plan, tiny.environ, tiny.means())
     assert "on far" in caught.value.where
+    assert "on far: not asked from here" in status_text(tiny.site)
+    assert "lock on far: not asked from here" in status_text(tiny.site)
     program = int(caught.value.where.split()[1])
     os.killpg(program, signal.SIGKILL)
     assert ended(program)
