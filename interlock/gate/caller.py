@@ -84,6 +84,8 @@ ITS_PROGRAMS = {
 }
 # They open a terminal for the program that they run, and pass on what is typed into their own.
 PASS_ON = frozenset({"sudo", "su", "doas", "runuser", "setpriv", "script", "expect", "unbuffer", "socat", "asciinema", "ttyrec"})
+# They bring a program into a container that sees the processes of the host; who asked them to is not above it.
+BRING_IN = frozenset({"containerd-shim", "containerd-shim-runc-v2", "conmon", "runc", "crun"})
 HOOKS = "hooks"
 
 IN_A_TERMINAL = "run it yourself, in a terminal on this host"
@@ -187,7 +189,7 @@ def _terminal(facts: CallerFacts) -> list[str]:
         reasons.append("its ancestors cannot be seen: not every process above it is shown in /proc")
     elif _leader(facts.ancestors, 0) is None:
         reasons.append("its ancestors cannot be seen up to the session's leader")
-    elif facts.ancestors[0].terminal and _place_above(facts.ancestors) == len(facts.ancestors):
+    elif facts.ancestors[0].terminal and _brought_in(facts.ancestors):
         reasons.append("what opened its terminal is outside of this container, and cannot be seen")
     openers = [facts.ancestors[place] for place in [*_sessions(facts.ancestors)][:-1]]
     reasons += [f"{_shown(process)} opened its terminal, and has none itself" for process in openers if not process.terminal]
@@ -196,12 +198,17 @@ def _terminal(facts: CallerFacts) -> list[str]:
     return reasons
 
 
+def _brought_in(ancestors: Sequence[Process]) -> bool:
+    """True when nothing that serves the terminal is above it, or only what brings programs into containers."""
+    return all(_is(process, BRING_IN) for process in ancestors[_place_above(ancestors) :][:1])
+
+
 def _remedy(facts: CallerFacts) -> str:
     """What to do: about what hides the human, where something does."""
     if not facts.complete:
         return WITHOUT_HIDEPID
-    in_container = _leader(facts.ancestors, 0) is not None and _place_above(facts.ancestors) == len(facts.ancestors)
-    return ON_THE_HOST if in_container and facts.ancestors[0].terminal else IN_A_TERMINAL
+    in_container = facts.ancestors[0].terminal and _leader(facts.ancestors, 0) is not None and _brought_in(facts.ancestors)
+    return ON_THE_HOST if in_container else IN_A_TERMINAL
 
 
 # ---- who else may have started it
@@ -289,4 +296,5 @@ def _job(facts: CallerFacts, jobs: Mapping[str, CiJob], action: str) -> AllowedJ
 
 def _in_container(ancestors: Sequence[Process]) -> bool:
     """True when what started its session is outside: a runner that works in containers is never above its jobs."""
-    return ancestors[-1].pid != 1 or ancestors[-1].session == ancestors[0].session
+    outside = ancestors[-1].pid != 1 or ancestors[-1].session == ancestors[0].session
+    return outside or any(_is(process, BRING_IN) for process in ancestors)

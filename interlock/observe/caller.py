@@ -57,7 +57,9 @@ def _settled(proc: Path) -> tuple[tuple[Process, ...], bool]:
 def _ancestors(proc: Path) -> tuple[tuple[Process, ...], bool]:
     """This process and those above it, up to the first that has nobody above it; False when one could not be read."""
     found: list[Process] = []
-    pid = os.getpid()
+    pid = _own_pid(proc)
+    if pid is None:
+        return (), False
     while pid != 0:
         process = _process(proc, pid) if len(found) < _LIMIT else None
         if process is None:
@@ -65,6 +67,14 @@ def _ancestors(proc: Path) -> tuple[tuple[Process, ...], bool]:
         found.append(process)
         pid = process.parent
     return tuple(found), True
+
+
+def _own_pid(proc: Path) -> int | None:
+    """What this process is called in there: where /proc is that of another namespace, it is another number than the one that it knows of itself."""
+    try:
+        return _number((proc / "self").readlink().name)
+    except OSError:
+        return None
 
 
 def _process(proc: Path, pid: int) -> Process | None:

@@ -538,6 +538,16 @@ def test_a_terminal_that_was_opened_outside_of_a_container(asking: Asking, tmp_p
     assert "on the host itself" in said(tmp_path)
 
 
+def test_a_human_in_a_namespace_whose_proc_is_still_the_one_outside(asking: Asking, tmp_path: Path) -> None:
+    """The numbers that /proc knows are not those that the process knows of itself."""
+    demand("unshare")
+    if not own_processes():
+        pytest.skip("needs root or user namespaces (sysctl kernel.apparmor_restrict_unprivileged_userns=0)")
+    outer = [word for word in own_processes() if word not in ("--mount", "--mount-proc")]
+    in_shell(asking, quoted(*outer, asking.program(tmp_path, judge=True)))
+    assert ALLOWED in said(tmp_path), said(tmp_path)
+
+
 # A container's runtime makes the first process lead a session of its own, and gives it the terminal.
 OWN_LEADER = "import os; os.setsid()\n" + OWN_TERMINAL.replace("; ", "\n")
 

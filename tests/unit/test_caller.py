@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interlock.facts.callers import CallerFacts, Process
-from interlock.gate.caller import CI_PROGRAMS, CI_VARIABLES, PASS_ON, SCHEDULERS, Allowed, MustAsk, Refused, judge_caller
+from interlock.gate.caller import BRING_IN, CI_PROGRAMS, CI_VARIABLES, PASS_ON, SCHEDULERS, Allowed, MustAsk, Refused, judge_caller
 from interlock.observe.caller import _process, caller_facts, who
 from interlock.observe.eyes import process_started
 
@@ -170,6 +171,14 @@ def test_inside_of_a_container_nobody_can_tell() -> None:
     assert "on the host itself" in judged.remedy
 
 
+@pytest.mark.parametrize("runtime", sorted(BRING_IN))
+def test_inside_of_a_container_that_sees_the_processes_of_the_host_nobody_can_tell_either(runtime: str) -> None:
+    judged = judge_caller(at_terminal("bash", above=(one(runtime, 50, session=50, terminal=0), INIT)))
+    assert isinstance(judged, Refused)
+    assert judged.why == ("what opened its terminal is outside of this container, and cannot be seen",)
+    assert "on the host itself" in judged.remedy
+
+
 def test_a_session_without_a_leader_in_sight_is_refused() -> None:
     """As of a program in the background whose shell has gone."""
     facts = at_terminal()
@@ -222,8 +231,8 @@ def proc_entry(proc: Path, pid: int, *, parent: int, session: int, name: str = "
 
 
 @pytest.fixture
-def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("os.getpid", lambda: 400)
+def proc(tmp_path: Path) -> Path:
+    (tmp_path / "self").symlink_to("400")
     return tmp_path
 
 
@@ -245,6 +254,17 @@ def test_ancestors_are_read_up_to_the_first_of_the_machine(proc: Path) -> None:
     assert facts.told == {"GITHUB_REF": "refs/heads/main"}
     assert "hush" not in repr(facts)
     assert process_started(300, str(proc)) == 4711
+
+
+@pytest.mark.parametrize("link", ["", "x"])
+def test_a_proc_that_does_not_know_this_process_shows_nothing(tmp_path: Path, link: str) -> None:
+    """As where the /proc of another namespace is mounted: the number that this process knows of itself is somebody else there."""
+    if link:
+        (tmp_path / "self").symlink_to(link)
+    proc_entry(tmp_path, os.getpid(), parent=0, session=os.getpid())
+    facts = caller_facts({}, proc=tmp_path)
+    assert (facts.ancestors, facts.complete) == ((), False)
+    assert isinstance(judge_caller(facts), Refused)
 
 
 def test_an_ancestor_that_cannot_be_read_leaves_it_incomplete(proc: Path) -> None:

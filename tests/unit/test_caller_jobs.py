@@ -244,6 +244,16 @@ def test_a_job_in_a_container_shows_no_runner(shell: Process) -> None:
     assert isinstance(judged(in_job(ancestors=tree)), AllowedJob)
 
 
+def test_a_job_in_a_container_that_sees_the_processes_of_the_host() -> None:
+    tree = (
+        Process(pid=40, parent=30, session=30, terminal=0, name="python3"),
+        Process(pid=30, parent=20, session=30, terminal=0, name="bash"),
+        Process(pid=20, parent=1, session=20, terminal=0, name="containerd-shim"),
+        Process(pid=1, parent=0, session=1, terminal=0, name="systemd"),
+    )
+    assert isinstance(judged(in_job(ancestors=tree)), AllowedJob)
+
+
 def test_a_job_whose_ancestors_are_hidden_is_refused() -> None:
     assert "cannot be seen" in why(in_job(complete=False))
 
