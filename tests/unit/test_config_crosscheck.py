@@ -10,7 +10,7 @@ import pytest
 from interlock.config.load import load_site
 from interlock.errors import ConfigError
 
-KNOWN = {"mounts", "mounts.state_disk", "backups", "backups.mode_0600"}
+KNOWN = {"mounts", "mounts.state_disk", "approval.decisions", "backups", "backups.mode_0600"}
 SITE = """interlock: 1
 site: whole
 hosts: {db: {}}
@@ -181,3 +181,16 @@ def test_a_chain_is_made_of_the_sites_compose_files(faults: Faults) -> None:
 def test_a_name_stands_for_one_class(faults: Faults) -> None:
     found = [what for what, _ in faults(BARE + "inventory: {classes: [{name: x, class: A}, {name: x, class: B}, {name: y, class: A}]}\n")]
     assert found == ["x is in class A and in class B"]
+
+
+def test_an_action_that_carries_out_a_task_asks_whether_it_may_begin(faults: Faults) -> None:
+    steps = "steps: [{command: {run: [x]}}], approval: operator, task: WP-1-T1"
+    for gate, told in (("", False), (", gate: [mounts]", True), (", gate: [mounts, approval.decisions]", False)):
+        found = faults(BARE + f"workplans: {{}}\nactions: {{go: {{{steps}{gate}}}}}\n")
+        wanted = ("actions.go.gate does not ask whether the task that it carries out may begin", "add `approval.decisions` to it, or take `task` out")
+        assert found == ([wanted] if told else [])
+
+
+def test_an_issue_and_a_task_are_kept_somewhere(faults: Faults) -> None:
+    found = faults(BARE + "actions: {go: {steps: [{command: {run: [x]}}], approval: operator, task: WP-1-T1, issue: 3}}\n")
+    assert {remedy for _, remedy in found} == {"declare `approval.issue`", "declare `workplans`"}

@@ -80,7 +80,7 @@ def test_the_golden_site_holds_every_key_there_is() -> None:
 
 
 def test_the_golden_site_loads_and_is_valid() -> None:
-    site = load_site(WHOLE, {"APP_PASSWORD": "x"}, known={"mounts", "backups"})
+    site = load_site(WHOLE, {"APP_PASSWORD": "x"}, known={"mounts", "backups", "approval"})
     assert (site.instances["spare"].values["PASSWORD"], site.instances["spare"].values["PRICE"]) == ("${APP_PASSWORD}", "5$$")
     jsonschema.validate(read_yaml(WHOLE.read_bytes()).data, site_schema())
 
