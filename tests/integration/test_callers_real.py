@@ -28,6 +28,7 @@ from interlock.act import journal as journals
 from interlock.act.books import Books
 from interlock.evidence.folder import load_run
 from tests.by_hand import Hand, approved
+from tests.docker_engine import IMAGE, docker_engine
 from tests.in_terminal import OWN_TERMINAL, Shown, human_environ, in_terminal
 from tests.integration.sshd import PrivateSshd
 from tests.tiny_site import SECRET
@@ -536,6 +537,26 @@ def test_a_terminal_that_was_opened_outside_of_a_container(asking: Asking, tmp_p
             on_a_terminal(asking, ("nsenter", "-t", str(child_of(outside)), "-p", "-m", *with_terminal))
     assert "why=('what opened its terminal is outside of this container, and cannot be seen',)" in said(tmp_path)
     assert "on the host itself" in said(tmp_path)
+
+
+def test_in_a_real_container(asking: Asking, tmp_path: Path, component: Callable[[str], None]) -> None:
+    """`-t` gives a terminal where nobody has one, as to a job of cron: brought in at its start or later, with processes of its own or those of the host."""
+    component("docker")
+    judge = asking.program(tmp_path, judge=True)
+    own = f"mount -t proc proc /host/proc && chroot /host {judge}; while [ ! -e /host{tmp_path}/end ]; do sleep 0.1; done"
+    refused = "why=('what opened its terminal is outside of this container, and cannot be seen',)"
+    with docker_engine() as docker:
+        may_mount_proc = ("--cap-add", "SYS_ADMIN", "--security-opt", "apparmor=unconfined", "--security-opt", "seccomp=unconfined")
+        run = ("run", "--detach", "--tty", "--network", "none", *may_mount_proc, "--volume", "/:/host")
+        docker(*run, "--name", "own", IMAGE, "sh", "-c", own)
+        assert refused in said(tmp_path)
+        (tmp_path / "said").unlink()
+        docker("exec", "--tty", "own", "sh", "-c", f"chroot /host {judge}")
+        assert refused in said(tmp_path)
+        (tmp_path / "said").unlink()
+        docker(*run, "--pid", "host", IMAGE, "sh", "-c", f"chroot /host {judge}; exit 0")
+        assert refused in said(tmp_path)
+        (tmp_path / "end").touch()
 
 
 def test_a_human_in_a_namespace_whose_proc_is_still_the_one_outside(asking: Asking, tmp_path: Path) -> None:
