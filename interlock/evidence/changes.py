@@ -72,20 +72,21 @@ def changes(previous: Record, current: Record, previous_facts: Facts | None = No
 
 
 def _outcomes(previous: Record, current: Record) -> Iterator[str]:
+    same_gates = previous.run.gates == current.run.gates  # apply's own gate asks more than the one before it: that alone is no change
     before, now = _all_outcomes(previous), _all_outcomes(current)
     changed = [pair for pair in sorted(before.keys() | now.keys()) if before.get(pair) is not now.get(pair)]
     for pair in sorted(changed, key=lambda pair: _gravity(now.get(pair))):
         was, is_now = before.get(pair), now.get(pair)
         if is_now is None:
             assert was is not None
-            if was is not Outcome.NOT_APPLICABLE:
+            if was is not Outcome.NOT_APPLICABLE and same_gates:
                 yield f"{pair} is not asked any more: it was {outcome_in_words(was)}"
         elif was is None and is_now not in _QUIET:
             yield f"{pair} is new: {outcome_in_words(is_now)}{_because(current, pair)}"
         elif was is not None:
             yield f"{pair} was {outcome_in_words(was)}, now {outcome_in_words(is_now)}{_because(current, pair)}"
     quiet = sum(1 for pair in changed if before.get(pair) is None and now.get(pair) in _QUIET)
-    if quiet:
+    if quiet and same_gates:
         yield f"{number(quiet, 'subject')} more {'is' if quiet == 1 else 'are'} asked, and {'holds' if quiet == 1 else 'hold'}"
 
 

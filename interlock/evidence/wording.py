@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import assert_never
 
 from interlock.evidence.record import Record, family
-from interlock.verdicts import Outcome
+from interlock.verdicts import Outcome, When
 
 # From what needs a human first to what needs none.
 GRAVITY = (Outcome.BROKEN, Outcome.NOT_RUN, Outcome.UNPROVEN, Outcome.WAIVED, Outcome.HELD, Outcome.NOT_APPLICABLE)
@@ -31,10 +31,11 @@ def number(count: int, noun: str) -> str:
 
 
 def asked_for(record: Record) -> str:
-    """`preflight for release`, `static and preflight`, `only health and parity.rows for cutover`."""
+    """`preflight for release`, `preflight and plan for release` of apply's own gate, `only health and parity.rows for cutover`."""
     if record.run.only:
         return f"only {' and '.join(record.run.only)} for {record.run.action}"
-    gates = " and ".join(record.run.gates) or "gate"
+    of_plan = ["plan"] if When.APPLY in record.run.gates else []
+    gates = " and ".join([*(gate for gate in record.run.gates if gate is not When.APPLY), *of_plan]) or "gate"
     return f"{gates} for {record.run.action}" if record.run.action else gates
 
 

@@ -27,7 +27,6 @@ from interlock.evidence.record import (
     sha256,
 )
 from interlock.evidence.text import Style, gate_text
-from interlock.facts.canonical import short
 from interlock.facts.looks import HostFacts, Walk
 from interlock.gate.decision import UNPROVEN, worst
 from interlock.gate.waivers import judge_waivers
@@ -35,7 +34,7 @@ from interlock.gaterun.run import GateRun, utc_now
 from interlock.judge import catalogue
 from interlock.observe.facts_file import load, save
 from interlock.observe.own_checks import own_checks
-from interlock.verdicts import Verdict
+from interlock.verdicts import Verdict, When
 
 
 def write_evidence(run: GateRun) -> LoadedRun:
@@ -96,11 +95,11 @@ def _record(run: GateRun, verdicts: Sequence[Verdict], details: DetailsDigest, f
 def next_command(record: Record, site: Site) -> str:
     """The one command that an operator types next, where they are; where something is broken, once the first reason is mended."""
     aim = _named(site) + (f" --for {record.run.action}" if record.run.action else "")
-    if record.plan is not None and not record.of_action:
-        return f"interlock apply{_named(site)} {short(record.plan.digest)}"
     if record.run.only:
         return f"interlock status{_named(site)}"
-    gate = record.run.gates[0]
+    gate = next((gate for gate in record.run.gates if gate is not When.APPLY), When.PREFLIGHT)
+    if record.decision is Decision.OPEN and record.plan is not None:
+        return ""
     if record.decision is Decision.OPEN:
         return _acting(site, record.run.action) if record.run.action and gate == "preflight" else ""
     if all(reason.code == UNPROVEN for reason in record.reasons) and not record.replayed:

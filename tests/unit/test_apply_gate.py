@@ -16,6 +16,7 @@ from interlock.act.signatures import sign
 from interlock.change import approving
 from interlock.change.means import decision_of
 from interlock.errors import ApprovalError, ConfigError, CouldNotLook, GateShut
+from interlock.evidence.changes import changes
 from interlock.evidence.folder import latest_open
 from interlock.evidence.record import PlanReference, Record
 from interlock.facts import moments
@@ -31,7 +32,7 @@ from interlock.observe.signatures import SigningKey
 from interlock.observe.tree import Tree
 from interlock.observe.world import World
 from interlock.verdicts import LIVE, Broken, Held, Outcome, Subject, When, settle
-from tests.evidence_samples import OPEN, publish
+from tests.evidence_samples import APPLY_GATE, OPEN, publish
 from tests.tiny_site import Tiny, a_run, again, key_of, make_tiny, shut
 
 APPLY = frozenset({When.PREFLIGHT, When.APPLY})
@@ -326,6 +327,13 @@ def test_what_changed_is_told_against_a_gate_that_asked_the_same(tmp_path: Path)
     assert like((When.APPLY, When.PREFLIGHT), ()) == preflight
     assert like((When.PREFLIGHT,), ("expect", "mounts")) == midway
     assert like((When.PREFLIGHT,), ("expect",)) == ""
+
+
+def test_that_apply_s_own_gate_asks_more_is_no_change_of_the_system(tmp_path: Path) -> None:
+    before = publish(tmp_path / "before", dataclasses.replace(OPEN, action="release")).record
+    gate = publish(tmp_path / "now", APPLY_GATE).record
+    told = (*changes(before, gate), *changes(gate, before))
+    assert not any("approval" in sentence or "more" in sentence for sentence in told), told
 
 
 # ---- the runner
