@@ -43,7 +43,8 @@ _WORDS = {  # with _ between the words of one
     Status.BEGUN: "in_progress inprogress progress active doing started wip ongoing running in_review review testing verifying partial partially_done",
     Status.DONE: "done completed complete finished closed resolved shipped merged deployed implemented verified",
     Status.PUT_OFF: "deferred postponed parked later someday delayed",
-    Status.DROPPED: "cancelled canceled skipped skip wont_do wontdo wont_fix wontfix obsolete superseded abandoned rejected dropped not_needed n_a duplicate",
+    Status.DROPPED: "cancelled canceled skipped skip wont_do wontdo wont_fix wontfix obsolete superseded abandoned rejected dropped not_needed duplicate"
+    " archived",
 }
 _STATUS = {word: status for status, words in _WORDS.items() for word in words.split()}
 
@@ -114,9 +115,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workplan:
-    """One workplan, tasks and decisions in the order of the page."""
+    """One workplan, tasks and decisions in the order of the page. `said` is its own status, as its front matter has it."""
 
     path: str
+    said: str = ""
     tasks: tuple[Task, ...] = ()
     decisions: tuple[Decision, ...] = ()
     claims: tuple[Claim, ...] = ()
@@ -141,7 +143,12 @@ class Workplan:
         tasks, unread = _tasks(path, page, read, fallbacks)
         decisions, tables = _decisions(path, page, tasks, fallbacks)
         claims = tuple(claims_in(path, data, _below_fence(front))) if front is not None else ()
-        return cls(path=path, tasks=tasks, decisions=decisions, claims=claims, faults=(*faults, *unread, *tables))
+        return cls(path=path, said=_text(data.get("status")), tasks=tasks, decisions=decisions, claims=claims, faults=(*faults, *unread, *tables))
+
+    @property
+    def is_given_up(self) -> bool:
+        """It is superseded, cancelled or archived: nobody works by it."""
+        return bool(self.said) and _status(self.said) is Status.DROPPED
 
     def needs(self, task: Task) -> tuple[Decision | str, ...]:
         """The decisions that a task needs, also those that are decided; a text where its block names one that the list does not have.

@@ -10,6 +10,8 @@ import pytest
 from interlock.commands.scan import site_of_tree
 from interlock.config.actions import Action, Workplans
 from interlock.config.models import Inventory, Site
+from interlock.discover.document import plain
+from interlock.discover.whole import discover
 from interlock.errors import CouldNotLook
 from interlock.facts.approval import READINESS_NAME, TASK_NAME
 from interlock.facts.workplans import Status
@@ -501,6 +503,17 @@ def test_a_block_that_cannot_be_read_may_be_one_that_comes_before(tmp_path: Path
     assert next_kinds(tmp_path, plan(task("T1", "[done"), task("T2", "todo"))) == ["unreadable"]
 
 
+@pytest.mark.parametrize("status", ["superseded", "cancelled", "archived"])
+def test_a_plan_that_is_given_up_is_history_and_none_of_its_tasks_may_begin(tmp_path: Path, status: str) -> None:
+    text = plan(task("T1", "todo"), task("T2", "done"), task("T3", "todo", "after: []\n"))
+    given_up = text.replace("type: workplan\n", f"type: workplan\nstatus: {status}\n")
+    assert kinds(tmp_path, text) == ["out-of-order"]
+    assert kinds(tmp_path, given_up) == []
+    assert next_kinds(tmp_path, text, "WP-1-T3") == []
+    assert next_kinds(tmp_path, given_up, "WP-1-T3") == ["not-to-be-done"]
+    assert kinds(tmp_path, text.replace("type: workplan\n", "type: workplan\nstatus: done\n")) == ["out-of-order"]
+
+
 # ---- subjects
 
 
@@ -642,6 +655,18 @@ def test_workplans_of_a_tree_are_found_by_what_is_in_them(tmp_path: Path) -> Non
     site = site_of_tree(tmp_path)
     assert site.workplans is not None
     assert site.workplans.files == ("docs/plan.md", "workplans/HUB.md")
+
+
+def test_init_names_the_folders_that_hold_some(tmp_path: Path) -> None:
+    pages = {
+        "workplans/HUB.md": HUB,
+        "PLAN.md": plan(task("T1", "done")),
+        "docs/plans/a.md": plan(task("T2", "done")),
+        "docs/plans/b.md": plan(task("T3", "done")),
+    }
+    tree = world(tmp_path, pages).tree
+    found = plain(discover(tree, (), root=tmp_path).document)["workplans"]
+    assert found == {"files": ["PLAN.md", "docs/plans/*.md", "workplans/*.md"]}
 
 
 def test_a_tree_without_workplans_declares_none(tmp_path: Path) -> None:

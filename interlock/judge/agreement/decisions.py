@@ -21,7 +21,7 @@ _REMEDIES = {
     "fallback-retired": "record the decision: `decision: <what>, <who>, <date>` in the task's block, or an item of the open decisions that is decided",
     "no-design-issue": "name the issue in which operators agreed: `design_issue: 271`; until there is one, it is not ready",
     "unknown-task": "correct `task` of the action, or `workplans.files`",
-    "not-to-be-done": "correct the status of the task, or leave the action",
+    "not-to-be-done": "correct the status of the task or of its plan, or leave the action",
 }
 _BEFORE_ORDER = (Status.TODO, Status.BLOCKED)
 _OPEN = (*_BEFORE_ORDER, Status.PUT_OFF)
@@ -67,6 +67,9 @@ def _unread(files: Sequence[Unread]) -> Iterator[Detail]:
 
 
 def _plan(plan: Workplan, known: Sequence[Task]) -> Iterator[Detail]:
+    if plan.is_given_up:  # nobody works by it any more, so nobody keeps it right
+        yield Detail(what=plan.path, outcome=Outcome.HELD, message=f"{plan.path} is {plan.said}", file=plan.path)
+        return
     faults = list(_faults(plan))
     yield from faults
     yield from map(_claim, plan.claims)
@@ -185,7 +188,7 @@ def _next(seen: NextTask) -> Iterator[Detail]:
     known = [task for plan in seen.plans for task in plan.tasks]
     for plan, task in found:
         yield from _faults(plan)
-        wrong = [*_own_status(task), *_undecided(plan, task, "is to begin"), *_not_yet(plan, task, known), *_unsaid(plan, task, "is to begin")]
+        wrong = [*_own_status(plan, task), *_undecided(plan, task, "is to begin"), *_not_yet(plan, task, known), *_unsaid(plan, task, "is to begin")]
         yield from wrong or [_detail(task, "", Outcome.HELD, "", f"{task.id} may begin")]
     if not found:
         unread = [*_unread(seen.unread), *(detail for plan in seen.plans for detail in _faults(plan))]
@@ -195,7 +198,9 @@ def _next(seen: NextTask) -> Iterator[Detail]:
             yield Detail(what=seen.id, outcome=Outcome.BROKEN, kind="unknown-task", message=said)
 
 
-def _own_status(task: Task) -> Iterator[Detail]:
+def _own_status(plan: Workplan, task: Task) -> Iterator[Detail]:
+    if plan.is_given_up:
+        yield _detail(task, "plan", Outcome.BROKEN, "not-to-be-done", f"the plan of {task.id} is {plan.said}")
     match task.status:
         case Status.BLOCKED | Status.DROPPED | Status.PUT_OFF:
             yield _detail(task, "status", Outcome.BROKEN, "not-to-be-done", f"{task.id} is {task.said}")
