@@ -276,3 +276,37 @@ def test_a_deselected_rule_shuts_a_gate_in_mid_plan_too(tmp_path: Path) -> None:
     tiny = site(tmp_path)
     (tiny.root / "conftest.py").write_text("def pytest_collection_modifyitems(items):\n    items[:] = []\n")
     assert means(tiny).midway("release", ["expect.file"]).decision.exit_code == 10
+
+
+# ---- typed by hand
+
+
+def test_apply_s_own_gate_typed_without_a_plan_proves_nothing(tmp_path: Path) -> None:
+    tiny = site(tmp_path)
+    tiny.approved("bert")
+    ran = run_check(tiny.root, "preflight or apply", "--for", "release", environ=tiny.environ)
+    assert ran.exit_code == 11
+    assert ran.outcome(PLAN.id) is Verdict.UNPROVEN
+    assert "no plan was named" in ran.output
+
+
+def test_apply_s_own_gate_is_asked_for_its_own_plan_alone(tmp_path: Path) -> None:
+    tiny = site(tmp_path)
+    stored = tiny.approved("bert")
+    options = ("--for", "release", "--interlock-plan", str(stored.folder))
+    assert run_check(tiny.root, "preflight or apply", *options, environ=tiny.environ).exit_code == 0
+    assert run_check(tiny.root, "preflight or apply", *options[2:], environ=tiny.environ).exit_code == 64
+    path = stored.folder / "plan.json"
+    path.write_bytes(path.read_bytes().replace(b'"timeout":3600', b'"timeout":7200'))
+    assert run_check(tiny.root, "preflight or apply", *options, environ=tiny.environ).exit_code == 1, "nobody signed this plan"
+    path.write_bytes(path.read_bytes() + b"\n")
+    assert run_check(tiny.root, "preflight or apply", *options, environ=tiny.environ).exit_code == 14
+    path.unlink()
+    assert run_check(tiny.root, "preflight or apply", *options, environ=tiny.environ).exit_code == 64
+
+
+def test_the_gates_work_when_workers_share_them(tmp_path: Path) -> None:
+    tiny = site(tmp_path)
+    options = ("--for", "release", "--interlock-plan", str(tiny.approved("bert").folder), "-n", "2")
+    ran = run_check(tiny.root, "preflight or apply", *options, environ=tiny.environ)
+    assert (ran.exit_code, ran.outcome(PLAN.id)) == (0, Verdict.HELD), ran.output

@@ -33,7 +33,7 @@ from interlock.observe.tree import Tree
 from interlock.observe.world import World
 from interlock.verdicts import LIVE, Broken, Held, Outcome, Subject, When, settle
 from tests.evidence_samples import APPLY_GATE, OPEN, publish
-from tests.tiny_site import Tiny, a_run, again, key_of, make_tiny, shut
+from tests.tiny_site import OLD, Tiny, a_run, again, key_of, make_tiny, shut
 
 APPLY = frozenset({When.PREFLIGHT, When.APPLY})
 DIGEST = "sha256:" + "7" * 64
@@ -377,3 +377,14 @@ def test_what_was_begun_is_resumed_behind_the_gate_of_the_system_alone(tmp_path:
     runner.resume(tiny.site, short(stored.digest), tiny.environ, tiny.means())
     assert tiny.gates[0] is When.PREFLIGHT
     assert When.APPLY not in tiny.gates
+
+
+def test_a_gate_in_mid_plan_that_leaves_no_record_undoes_what_was_done(tmp_path: Path) -> None:
+    tiny = make_tiny(tmp_path, steps=DEPLOY + "      - gate: {guardrails: [expect.file]}\n")
+
+    def midway(_action: str, _names: object) -> object:
+        raise GateShut("the gate in mid-plan left no record (pytest ended with 3)", code=10)
+
+    outcome = runner.apply(tiny.site, short(tiny.approved().digest), tiny.environ, tiny.means(midway=midway))
+    assert (outcome.exit_code, tiny.look()) == (16, OLD)
+    assert "left no record" in outcome.text
