@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,16 @@ def test_a_workflow_is_named_by_its_file_or_its_path() -> None:
     assert isinstance(judged(in_job(), workflow="Apply"), Refused)
 
 
+def test_only_woodpecker_leaves_the_ending_of_a_workflow_away() -> None:
+    told = TOLD[CiRunner.GITHUB] | {"GITHUB_WORKFLOW": "apply"}
+    told.pop("GITHUB_WORKFLOW_REF")
+    assert "its workflow is 'apply', not 'apply.yaml'" in why(in_job(CiRunner.GITHUB, told=told), CiRunner.GITHUB)
+
+
+def test_a_human_who_is_refused_is_told_nothing_of_jobs() -> None:
+    assert "job" not in why(in_job(environment=frozenset(), told={}))
+
+
 def test_two_runners_at_once_are_none() -> None:
     told = TOLD[CiRunner.FORGEJO] | TOLD[CiRunner.GITLAB]
     assert "both say that they run this job" in why(in_job(told=told))
@@ -240,8 +251,9 @@ def test_a_shell_that_sets_the_variables_is_no_job() -> None:
 @pytest.mark.parametrize("shell", [Process(pid=1, parent=0, session=1, terminal=0, name="sh"), Process(pid=77, parent=0, session=77, terminal=0, name="bash")])
 def test_a_job_in_a_container_shows_no_runner(shell: Process) -> None:
     """Started as its first process, or brought in by `docker exec`: its runner is outside."""
-    tree = (Process(pid=99, parent=shell.pid, session=shell.session, terminal=0, name="python3"), shell)
-    assert isinstance(judged(in_job(ancestors=tree)), AllowedJob)
+    for session in (shell.session, 99):
+        tree = (Process(pid=99, parent=shell.pid, session=session, terminal=0, name="python3"), shell)
+        assert isinstance(judged(in_job(ancestors=tree)), AllowedJob if shell.pid != 1 or session == 1 else Refused)
 
 
 def test_a_job_in_a_container_that_sees_the_processes_of_the_host() -> None:
@@ -353,9 +365,13 @@ def test_a_job_does_not_apply_what_needs_an_operator(tmp_path: Path) -> None:
 def test_a_job_answers_nothing_in_mid_plan_and_what_it_began_humans_finish(tmp_path: Path) -> None:
     asks = '      - approval: {asks: "are the counts right?"}\n'
     tiny = tiny_with_jobs(tmp_path, steps=STEPS.replace("      - command", f"{asks}      - command"))
+    shutil.copytree(key_of("bert").parent, tmp_path / ".ssh")
+    (tmp_path / ".ssh" / "bert").rename(tmp_path / ".ssh" / "id_ed25519")
+    (tmp_path / ".ssh" / "bert.pub").rename(tmp_path / ".ssh" / "id_ed25519.pub")  # whoever holds a key would be asked
     stored = tiny.approved("bert")
     outcome = apply(tiny.site, str(stored.folder), tiny.environ, means(tiny))
     assert (outcome.exit_code, "waits at step 3" in outcome.text) == (13, True)
+    assert "there is nobody to ask" in outcome.text
     for verb in (resume, rollback):
         with pytest.raises(ApprovalError, match="may not apply"):
             verb(tiny.site, str(stored.folder), tiny.environ, means(tiny))
