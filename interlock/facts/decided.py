@@ -19,6 +19,7 @@ _FILLERS = frozenset({"yes", "true", "approved", "approval", "granted", "given",
 _DECIDED = re.compile(r"(?<![\w-])decided[*_`]*\s*:[*_`]*", re.IGNORECASE)
 _NOT_DECIDED = frozenset({"be", "not", "yet", "never", "until", "when", "once", "if", "unless", "after", "before"})  # "to be decided: by alice, ..."
 _THREE = re.compile(r"(.+?),\s*([^,]*[^\W\d_][^,]*?),\s*(?:on\s+)?(\d{4}-\d{2}-\d{2})(?!\d)")
+_LONGEST = 1000  # characters of a decision
 _MARKED = re.compile(r"(?:[-*+]|\d{1,3}[.)])\s")
 _UNSAID = frozenset({"tbd", "tbc", "todo", "pending", "open", "nobody", "unknown", "someone", "none", "who", "what", "<what>", "<who>"})
 
@@ -51,7 +52,7 @@ def signed(value: Any) -> bool:
 
 def what_who_when(text: str) -> str:
     """`what, who, date` with which a text begins, empty where one of the three is missing."""
-    found = _THREE.match(text.strip())
+    found = _THREE.match(text.strip()[:_LONGEST])
     if found is None or not _is_date(found[3]):
         return ""
     what, who = found[1].strip(" *_`"), found[2].strip(" *_`")

@@ -137,21 +137,26 @@ class _Reader:
         """The line without what HTML comments hold."""
         if not self.comment and "<!--" not in line:
             return line
-        kept, at = "", 0
+        kept: list[str] = []
+        at = counted = ticks = 0
         while at < len(line):
             if self.comment:
                 end = line.find("-->", at)
                 if end < 0:
                     break
-                self.comment, at = 0, end + 3
+                self.comment, at, counted, ticks = 0, end + 3, end + 3, 0
             begin = line.find("<!--", at)
-            while begin >= 0 and line.count("`", 0, begin) % 2:  # it is spoken of, in code
-                begin = line.find("<!--", begin + 4)
+            while begin >= 0:
+                ticks, counted = ticks + line.count("`", counted, begin), begin
+                if ticks % 2 == 0:
+                    break
+                begin = line.find("<!--", begin + 4)  # that one is spoken of, in code
             if begin < 0:
-                kept, at = kept + line[at:], len(line)
-            else:
-                kept, at, self.comment = kept + line[at:begin], begin + 4, number
-        return kept
+                kept.append(line[at:])
+                break
+            kept.append(line[at:begin])
+            at, self.comment = begin + 4, number
+        return "".join(kept)
 
     # ---- fences
 

@@ -216,6 +216,7 @@ class ModuleClaims:
 
 
 ALL = "all"
+MOST = 2000  # tasks, and decisions: no human works by more
 _TASK_FENCE = re.compile(r"^[ \t>]*(?:[-*+]\s+)?(?:`{3,}|~{3,})[ \t]*task\b", re.MULTILINE | re.IGNORECASE)
 _SAYS_WORKPLAN = re.compile(r"""^type[ \t]*:[ \t]*["']?workplan\b""", re.MULTILINE | re.IGNORECASE)
 _TASK_WITH_STATUS = re.compile(
@@ -277,7 +278,9 @@ def _tasks(path: str, page: Page, read: Read, fallbacks: frozenset[str]) -> tupl
             for index, member in enumerate(members):
                 line = block.line + yaml.line_of((index, "status") if isinstance(yaml.data, list) else ("status",))
                 tasks.append(_task((path, line), member, title, len(tasks) + 1, fallbacks))
-    return tuple(tasks), faults
+    if len(tasks) > MOST:
+        faults.append(Fault(path=path, line=tasks[MOST].line, why=f"it has more than {MOST:,} tasks"))
+    return tuple(tasks[:MOST]), faults
 
 
 _ID_IN_TITLE = re.compile(r"\W*((?:[A-Za-z][\w.]*-)*[A-Za-z]{0,8}-?\d+[a-z]?)\b")
@@ -387,7 +390,9 @@ def _decisions(path: str, page: Page, tasks: Sequence[Task], fallbacks: frozense
     for index, block in enumerate(page.blocks):
         if isinstance(block, Heading) and _OPEN_DECISIONS.match(block.title):
             inside, table = _section(page.blocks[index:], block)
-            found += _numbered(inside, Names([task.id for task in tasks]), fallbacks)
+            found += _numbered(inside[:MOST], Names([task.id for task in tasks]), fallbacks)
+            if len(inside) > MOST:
+                faults.append(Fault(path=path, line=inside[MOST].item.line, why=f"it lists more than {MOST:,} decisions"))
             if table and not inside:
                 faults.append(Fault(path=path, line=table, why="the open decisions are in a table: write each as an item of a list"))
     return tuple(found), faults
@@ -412,7 +417,7 @@ def _section(blocks: Sequence[Block], top: Heading) -> tuple[list[_Listed], int]
     for block in blocks[1:]:
         match block:
             case Heading():
-                if block.level <= top.level:
+                if block.level <= top.level or _OPEN_DECISIONS.match(block.title):
                     break
                 kept, pending, below_another = kept + pending, [], True
                 above.append(block.title)

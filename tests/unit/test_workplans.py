@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -615,6 +616,38 @@ def test_several_tasks_in_one_block_and_none_with_an_id(tmp_path: Path) -> None:
 def test_a_status_is_read_as_people_write_it(tmp_path: Path, said: str, status: Status) -> None:
     (seen,) = workplans.workplans(world(tmp_path, {"workplans/wp.md": plan(task("T1", said))}), PATTERN).plans
     assert seen.tasks[0].status is status
+
+
+def test_a_heading_inside_of_the_other_is_counted_once(tmp_path: Path) -> None:
+    text = plan(task("T1", "in_progress"), decisions="Before T1:\n\n1. Name.\n\n### Open Human Decisions of the hosts\n\nBefore T1:\n\n1. Hours.")
+    assert [what for _, what in wrong(tmp_path, text)] == ["WP-1-T1 decision Name.", "WP-1-T1 decision Hours."]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        plan(*(task(f"T{number}", "done", f"after: [T{number - 1}]\n") for number in range(1, 2002))),
+        plan(task("T1", "todo"), *(task(f"T{number}", "done") for number in range(2, 1500)), decisions="\n".join(f"{n}. q" for n in range(1, 900))),
+        plan(task("T1", "done"), decisions="- decided: " + "a, " * 100_000),
+        plan(task("T1", "done"), decisions="- decided: " + "a" * 200_000),
+        plan(task("T1", "done", title="retire the " * 20_000)),
+        "```task\nstatus: done\n```\n`" + "<!--" * 200_000,
+        "```task\nstatus: done\n```\n" + "<!-- a -->" * 100_000,
+        "```task\nstatus: done\n```\n" + "- " * 200_000,
+        "```task\nstatus: done\n```\n" + "```\n" * 100_001,
+        "```task\n" * 100_000,
+    ],
+    ids=str.__len__,
+)
+def test_no_page_takes_long(tmp_path: Path, text: str) -> None:
+    began = time.process_time()
+    judged(tmp_path, text)
+    assert time.process_time() - began < 10
+
+
+def test_more_tasks_than_anybody_works_by_are_unproven(tmp_path: Path) -> None:
+    text = plan(*(task(f"T{number}", "done") for number in range(2001)))
+    assert kinds(tmp_path, text) == ["unreadable"]
 
 
 # ---- the page of the documentation

@@ -7,7 +7,7 @@ under way. A task that only an action will begin is judged as strictly as it rea
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from interlock.facts.readiness import Claim
 from interlock.facts.task_names import Names
@@ -70,11 +70,13 @@ def _plan(plan: Workplan, known: Sequence[Task]) -> Iterator[Detail]:
     if plan.is_given_up:  # nobody works by it any more, so nobody keeps it right
         yield Detail(what=plan.path, outcome=Outcome.HELD, message=f"{plan.path} is {plan.said}", file=plan.path)
         return
-    faults = list(_faults(plan))
+    faults, named = list(_faults(plan)), _Named(plan, known)
     yield from faults
     yield from map(_claim, plan.claims)
+    late: list[Task] = []  # what stands above and is still to be done
     for task in plan.tasks:
-        found = list(_wrong(plan, task, known))
+        found = list(_wrong(plan, task, late, named))
+        late += [task] if task.status in _BEFORE_ORDER else []
         yield from found or [_detail(task, "", Outcome.HELD, "", f"{task.id} is {task.said}")]
     if not (faults or plan.claims or plan.tasks):
         yield Detail(what=plan.path, outcome=Outcome.HELD, message=f"{plan.path} has no task yet", file=plan.path)
@@ -86,13 +88,13 @@ def _faults(plan: Workplan) -> Iterator[Detail]:
         yield Detail(what=plan.path, outcome=Outcome.UNPROVEN, kind="unreadable", message=said, file=fault.path, line=fault.line)
 
 
-def _wrong(plan: Workplan, task: Task, known: Sequence[Task]) -> Iterator[Detail]:
+def _wrong(plan: Workplan, task: Task, late: Sequence[Task], named: _Named) -> Iterator[Detail]:
     """What is wrong with a task that has begun; nothing of one that has not."""
     if task.status is Status.UNKNOWN:
         yield _unknown_status(task)
     if task.has_begun:
         yield from _undecided(plan, task, f"is {task.said}")
-        yield from _too_early(plan, task, known)
+        yield from _too_early(task, late, named)
         yield from _unsaid(plan, task, f"is {task.said}")
 
 
@@ -111,13 +113,12 @@ def _short(one: Decision) -> str:
     return one.text if len(one.text) <= 60 else f"{one.text[:57].rstrip()}..."
 
 
-def _too_early(plan: Workplan, task: Task, known: Sequence[Task]) -> Iterator[Detail]:
+def _too_early(task: Task, late: Sequence[Task], named: _Named) -> Iterator[Detail]:
     if task.after is None:
-        yield from _order(task, [one for one in plan.earlier(task) if one.status in _BEFORE_ORDER])
+        yield from _order(task, late)
         return
-    named, nowhere = _named(plan, task, known)
-    late = [one for one in named if one.status in _OPEN or (one.status is Status.BEGUN and task.status is Status.DONE)]
-    yield from _order(task, late)
+    found, nowhere = named.by(task)
+    yield from _order(task, [one for one in found if one.status in _OPEN or (one.status is Status.BEGUN and task.status is Status.DONE)])
     if task.status is Status.BEGUN:  # what is done is history
         yield from (_nowhere(task, name) for name in nowhere)
 
@@ -133,20 +134,34 @@ def _nowhere(task: Task, name: str) -> Detail:
     return _detail(task, f"after {name}", Outcome.UNPROVEN, "unknown-dependency", said)
 
 
-def _named(plan: Workplan, task: Task, known: Sequence[Task]) -> tuple[list[Task], list[str]]:
-    """The tasks that a block names, of its own plan first; and the names that are nobody's, but for those that are said to be done there and then."""
-    found: list[Task] = []
-    nowhere: list[str] = []
-    names = Names([one.id for one in plan.tasks])
-    letters = re.match(r"[A-Za-z]*", re.split(r"[-_./:]", task.id)[-1])
-    for reference in task.after or ():
-        words = {word.strip("[](),.;").casefold() for word in reference.split()}
-        ids = {*names.mentioned(reference), *(names.mentioned(f"{letters[0]}{reference}") if letters and reference.isdigit() else ())}
-        here = [one for one in plan.tasks if one.id in ids or one.id.casefold() in words] or [one for one in known if one.id.casefold() in words]
-        found += [one for one in here if one is not task]
-        if not here and _NAME.search(reference) and not words & {"done", "completed", "finished", "closed"}:
-            nowhere.append(reference)
-    return found, nowhere
+class _Named:
+    """The tasks that the blocks of a plan name."""
+
+    def __init__(self, plan: Workplan, known: Sequence[Task]) -> None:
+        self._names = Names([one.id for one in plan.tasks])
+        self._own, self._known = _by_id(plan.tasks), _by_id(known)
+
+    def by(self, task: Task) -> tuple[list[Task], list[str]]:
+        """The tasks that its block names, of its own plan first; and the names that are nobody's, but for those that are said to be done there and then."""
+        found: list[Task] = []
+        nowhere: list[str] = []
+        letters = re.match(r"[A-Za-z]*", re.split(r"[-_./:]", task.id)[-1])
+        for reference in task.after or ():
+            words = {word.strip("[](),.;").casefold() for word in reference.split()}
+            numbered = self._names.mentioned(f"{letters[0]}{reference}") if letters and reference.isdigit() else ()
+            ids = {*words, *(one.casefold() for one in (*self._names.mentioned(reference), *numbered))}
+            here = [one for known in (self._own, self._known) for name in sorted(ids) for one in known.get(name, ()) if one is not task]
+            found += dict.fromkeys(here)
+            if not (here or ids & self._own.keys()) and _NAME.search(reference) and not words & {"done", "completed", "finished", "closed"}:
+                nowhere.append(reference)
+        return found, nowhere
+
+
+def _by_id(tasks: Sequence[Task]) -> Mapping[str, Sequence[Task]]:
+    found: dict[str, list[Task]] = {}
+    for task in tasks:
+        found.setdefault(task.id.casefold(), []).append(task)
+    return found
 
 
 _NAME = re.compile(r"\d|^\s*\w+(?:[-_]\w+)+\s*$")  # what may be an id; all else is a remark: `blocked_by: the weather`
@@ -188,7 +203,12 @@ def _next(seen: NextTask) -> Iterator[Detail]:
     known = [task for plan in seen.plans for task in plan.tasks]
     for plan, task in found:
         yield from _faults(plan)
-        wrong = [*_own_status(plan, task), *_undecided(plan, task, "is to begin"), *_not_yet(plan, task, known), *_unsaid(plan, task, "is to begin")]
+        wrong = [
+            *_own_status(plan, task),
+            *_undecided(plan, task, "is to begin"),
+            *_not_yet(plan, task, _Named(plan, known)),
+            *_unsaid(plan, task, "is to begin"),
+        ]
         yield from wrong or [_detail(task, "", Outcome.HELD, "", f"{task.id} may begin")]
     if not found:
         unread = [*_unread(seen.unread), *(detail for plan in seen.plans for detail in _faults(plan))]
@@ -210,13 +230,13 @@ def _own_status(plan: Workplan, task: Task) -> Iterator[Detail]:
             pass
 
 
-def _not_yet(plan: Workplan, task: Task, known: Sequence[Task]) -> Iterator[Detail]:
+def _not_yet(plan: Workplan, task: Task, named: _Named) -> Iterator[Detail]:
     """What it comes after and is not done: by its block, or all that stand before it but what is put off."""
     if task.after is None:
         yield from _waits(task, [one for one in plan.earlier(task) if one.status not in (Status.DONE, Status.DROPPED, Status.PUT_OFF)])
         return
-    named, nowhere = _named(plan, task, known)
-    yield from _waits(task, [one for one in named if one.status not in (Status.DONE, Status.DROPPED)])
+    found, nowhere = named.by(task)
+    yield from _waits(task, [one for one in found if one.status not in (Status.DONE, Status.DROPPED)])
     yield from (_nowhere(task, name) for name in nowhere)
 
 
