@@ -32,7 +32,7 @@ from interlock.commands.status import status_text
 from interlock.errors import InterlockError, LockHeld, StaleError, UsageError
 from interlock.facts.canonical import digest, short
 from interlock.gate.decision import Open
-from interlock.gate.journal import End, Standing
+from interlock.gate.journal import End, Kind, Standing
 from interlock.verdicts import When
 from tests.tiny_site import PROGRAMS, SECRET, STEPS, Tiny, key_of, make_tiny
 
@@ -161,7 +161,7 @@ def means(tiny: Tiny, **changed: Any) -> Any:
     def types(_question: str) -> str:
         trail = journals.newest(tiny.books.journals)
         assert trail is not None
-        return short(trail.entries[-1].digest)
+        return next(short(entry.digest) for entry in reversed(trail.entries) if entry.kind is Kind.WAITS)
 
     return tiny.means(ask=types, **changed)
 
