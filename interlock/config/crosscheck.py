@@ -270,7 +270,7 @@ def _check_issues(data: Mapping[str, Any], refusal: Refusal) -> None:
             for path, _ in matches(data, ("actions", ANY, key)):
                 refusal.at_value(path, f"{dotted(path)} is given, and the site does not say where it is kept", remedy=f"declare `{section}`")
     for path, _ in matches(data, ("actions", ANY, "task")):
-        gates = [names for _, names in matches(data, (*path[:2], "gate")) if isinstance(names, list)]
+        gates = [names for _, names in matches(data, ("actions", str(path[1]), "gate")) if isinstance(names, list)]
         if gates and not {"approval", "approval.decisions"} & set(map(str, gates[0])):
             what = f"{dotted((*path[:2], 'gate'))} does not ask whether the task that it carries out may begin"
             refusal.at_value((*path[:2], "gate"), what, remedy="add `approval.decisions` to it, or take `task` out")
