@@ -175,7 +175,9 @@ def progress_text(stored: StoredPlan, trail: Trail, asked: int, entry: str) -> s
 
 
 def _begun_by(standing: Standing) -> str:
-    return " and ".join(map(str, standing.begun.get("principals", ())))
+    """`kim on app1, on the word of anna and bert`."""
+    by = standing.begun.get("by", {})
+    return f"{by.get('user', 'nobody')} on {by.get('host', 'nowhere')}, on the word of {' and '.join(map(str, standing.begun.get('principals', ())))}"
 
 
 def _told(data: Mapping[str, Any]) -> Iterator[str]:

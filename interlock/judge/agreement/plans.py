@@ -79,15 +79,16 @@ def judge_approvals(plan: ForPlan, seen: Sequence[ApprovalSeen], rules: Rules, s
             reasons.append(f"{one.where}: {fault}")
     needed = rules.required if plan.required is None else plan.required
     if len(valid) < needed:
-        reasons.insert(0, _count_in_words(len(valid), needed))
+        what = "approved this plan" if plan.purpose == PURPOSE_APPLY else f"said yes to {plan.purpose.partition(' after ')[0]}"
+        reasons.insert(0, _count_in_words(len(valid), needed, what))
         return NotApproved(reasons=tuple(reasons), remedy="have it approved: `interlock approve PLAN`")
     approvals = tuple(valid[principal] for principal in sorted(valid))
     return Approved(plan=plan.digest, approvals=approvals, self_approved=plan.planner is None or plan.planner in valid)
 
 
-def _count_in_words(valid: int, needed: int) -> str:
+def _count_in_words(valid: int, needed: int, what: str) -> str:
     found = "nobody has" if not valid else "one person has" if valid == 1 else f"{valid} people have"
-    return f"{found} validly approved this plan, and it needs {needed}"
+    return f"{found} validly {what}, and it needs {needed}"
 
 
 def withdrawals(plan: ForPlan, seen: Sequence[ApprovalSeen], signers: AllowedSigners) -> Mapping[str, datetime]:
