@@ -170,6 +170,16 @@ def test_the_reports_of_both_demos_are_kept(shown_twice: tuple[Demo, Demo]) -> N
     assert {record["decision"] for record in applied} == {"open"}
 
 
+def test_the_gate_of_each_release_shows_who_approved_its_plan(shown_twice: tuple[Demo, Demo]) -> None:
+    records = [json.loads(file.read_bytes()) for file in shown_twice[1].run.glob("reports/*-release-*/record.json")]
+    gates = {record["plan"]["digest"]: record for record in records if record["plan"] and not record["steps"] and record["decision"] == "open"}
+    assert gates.keys() == {record["plan"]["digest"] for record in records if record["steps"]}
+    for record in gates.values():
+        (verdict,) = (one for one in record["verdicts"] if one["guardrail"] == "approval.plan")
+        assert (verdict["outcome"], verdict["subject"]) == ("held", "release")
+        assert " approved it until " in verdict["message"]
+
+
 def test_the_demo_leaves_no_process_and_no_server_behind(shown_twice: tuple[Demo, Demo]) -> None:
     run = shown_twice[1].run
     assert left_behind(run) == []
