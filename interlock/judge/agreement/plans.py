@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from interlock.facts import moments
 from interlock.facts.signed_plan import Rules
 from interlock.facts.signers import AllowedSigners
-from interlock.facts.statements import PURPOSE_PLAN, PURPOSE_WITHDRAW, Approval, ApprovalSeen, ForPlan
+from interlock.facts.statements import PURPOSE_APPLY, PURPOSE_PLAN, PURPOSE_WITHDRAW, Approval, ApprovalSeen, ForPlan
 from interlock.nouns import dataclass
 
 CLOCK_SKEW = timedelta(minutes=2)  # of two machines that both keep time
