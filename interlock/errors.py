@@ -64,6 +64,10 @@ class CouldNotLook(InterlockError):
     exit_code = 11
 
 
+class PlanNotNamed(CouldNotLook):
+    """What is asked is about a plan, and nobody has named one: only apply's own gate does."""
+
+
 class TooLarge(CouldNotLook):
     """A file is larger than what is read of one: generated, or data; nobody writes so much by hand."""
 

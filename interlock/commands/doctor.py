@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from interlock.config.models import Site
-from interlock.errors import CouldNotLook
+from interlock.errors import CouldNotLook, PlanNotNamed
 from interlock.gate.required import absence, asked, with_subjects
 from interlock.judge import catalogue, guarded
 from interlock.nouns import dataclass
@@ -18,7 +18,7 @@ from interlock.observe.tree import Tree
 from interlock.observe.world import World, looks_for, observer
 from interlock.verdicts import Guardrail, NullSink, Outcome, Subject, When, settle
 
-GATES = frozenset({When.STATIC, When.PREFLIGHT, When.POSTFLIGHT})
+GATES = frozenset({When.STATIC, When.PREFLIGHT, When.POSTFLIGHT, When.APPLY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,17 +47,20 @@ def doctor(site: Site, action: str | None, environ: Mapping[str, str]) -> tuple[
 
 
 def _unproven(site: Site, action: str | None, environ: Mapping[str, str]) -> Iterator[Lack]:
-    guardrails = asked(site, catalogue(), GATES, action)
-    wanted = list(with_subjects(site, guardrails, GATES, action))
+    """What cannot be looked at for an action; without one, for any action of the site."""
+    wanted: dict[tuple[str, str], tuple[Guardrail, Subject]] = {}
+    for one in (None, *site.actions) if action is None else (action,):
+        guardrails = asked(site, catalogue(), GATES, one)
+        wanted |= {(guardrail.id, subject.id): (guardrail, subject) for guardrail, subject in with_subjects(site, guardrails, GATES, one)}
     with tempfile.TemporaryDirectory(prefix="interlock-doctor-") as spool:
-        hosts = observe(site, looks_for(site, wanted), Path(spool))
-        for guardrail, subject in wanted:
+        hosts = observe(site, looks_for(site, wanted.values()), Path(spool))
+        for guardrail, subject in wanted.values():
             gates = (subject.when or guardrail.when) & GATES
             world = World(site=site, gates=gates, tree=Tree(site.root), hosts=hosts, environ=environ)
             lack = _look(world, guardrail, subject)
             if lack is not None:
                 yield lack
-    for guardrail in guardrails:
+    for guardrail in asked(site, catalogue(), GATES, action):
         if not guardrail.subjects_when(site, GATES, action):
             missing = absence(site, guardrail, catalogue())
             if missing.outcome is Outcome.UNPROVEN:
@@ -69,6 +72,8 @@ def _look(world: World, guardrail: Guardrail, subject: Subject) -> Lack | None:
     what = f"{guardrail.id} [{subject.id}]"
     try:
         settled = settle(guarded(guardrail.judge(observer(guardrail).see(world, subject))), NullSink())
+    except PlanNotNamed:  # there is nothing to look at before somebody has made a plan
+        return None
     except CouldNotLook as error:
         return Lack(what=what, why=error.sentence, remedy=error.remedy)
     if settled.tally.unproven:

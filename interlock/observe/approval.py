@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from interlock.config.actions import IssueState
 from interlock.config.forges import ForgeKind
-from interlock.errors import ConfigError, CouldNotLook
+from interlock.errors import ConfigError, CouldNotLook, PlanNotNamed
 from interlock.facts.approval import ISSUE_NAME, READINESS_NAME, TASK_NAME, DesignIssue
 from interlock.facts.signed_plan import SignedPlan
 from interlock.facts.workplans import ModuleClaims, NextTask, Workplans
@@ -25,7 +25,7 @@ def signed_plan(world: World, _subject: Subject) -> SignedPlan:
     """The plan that this gate is asked for, and every statement beside it, verified. Raises `CouldNotLook` without a plan, or when nobody can verify."""
     plan, site, now = world.plan, world.site, datetime.now(UTC)
     if plan is None:
-        raise CouldNotLook("no plan was named, so nobody knows what was approved", where=site.source, remedy="interlock apply PLAN asks it")
+        raise PlanNotNamed("no plan was named, so nobody knows what was approved", where=site.source, remedy="interlock apply PLAN asks it")
     try:
         who_may = voters(site)
     except ConfigError as error:

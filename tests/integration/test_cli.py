@@ -180,6 +180,18 @@ def test_doctor_says_what_is_missing_and_the_line_that_changes_it(site: Path) ->
     assert "-> export NOT_SET_DSN" in done.stdout
 
 
+def test_doctor_says_what_apply_will_lack_and_misses_no_plan_that_nobody_made(site: Path) -> None:
+    data = read_site(site)
+    forge = {"kind": "forgejo", "url": "https://forge.invalid/api/v1", "repository": "ops/app", "token_env": "NOT_SET_TOKEN"}
+    data["approval"] = {"allowed_signers": "allowed_signers", "issue": {"forge": forge}}
+    data["actions"] = {"release": {"steps": [{"command": {"run": ["true"]}}], "issue": 7}}
+    (site / "interlock.yaml").write_text(yaml.safe_dump(data))
+    done = run(site, "doctor")
+    assert "approval.issue [issue 7]" in done.stdout
+    assert "-> export NOT_SET_TOKEN" in done.stdout
+    assert "approval.plan" not in done.stdout
+
+
 def test_a_site_is_named_from_where_the_operator_is_and_the_next_command_names_it_too(site: Path) -> None:
     folder = site / "move"
     folder.mkdir()
