@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from interlock.act.hands import Hands, Hearing
+from interlock.act.programs import GRACE
 from interlock.config.models import Host
 from interlock.observe.far import LOOKING, Far, FarEyes, Lost, answer_of
+from interlock.observe.serving import SILENCE
 
 _MODULES = (*LOOKING, "interlock.act.flocks", "interlock.act.programs", "interlock.act.hands")
 _LOOK_AROUND = 0.1  # seconds between two looks whether to stop a program
+_LATE = SILENCE + 2 * GRACE  # seconds after a program's time in which the far end must have ended it and said so
 
 
 def connect(name: str, host: Host, root: Path) -> FarHands:
@@ -55,13 +59,13 @@ class FarHands(FarEyes, Hands):
         del environ
         self.far.send({"ask": "run", "with": [list(argv), directory, seconds]})
         try:
-            answer = self._follow(hearing)
+            answer = self._follow(hearing, time.monotonic() + seconds + _LATE)
         except BaseException:
             self.far.drop("what ran there was given up")
             raise
         return dict(answer_of(answer, self.far.name))
 
-    def _follow(self, hearing: Hearing) -> dict[str, Any]:
+    def _follow(self, hearing: Hearing, until: float) -> dict[str, Any]:
         told = ""
         while True:
             match self.far.poll(_LOOK_AROUND):
@@ -76,3 +80,5 @@ class FarHands(FarEyes, Hands):
                     return answer
             if not told and (told := hearing.asked()):
                 self.far.send({"stop": told})
+            if time.monotonic() >= until:
+                self.far.drop("it has not said how the program ended, long after its time was over")

@@ -24,7 +24,8 @@ from interlock.observe.conversation import FAREWELL_LIMIT, STDERR_KEPT, Ended, S
 from interlock.observe.eyes import Eyes, Refused
 from interlock.observe.serving import ALIVE, Frames, packed
 
-PATIENCE = 120.0  # seconds for one answer: a disk may be slow
+PATIENCE = 120.0  # seconds for one answer: a disk may be slow. That a host is gone shows much earlier
+_READING = 3600.0  # seconds for the digests of large files
 LOOKING = ("interlock.observe.eyes", "interlock.observe.serving")
 _GREETING, _NO_PYTHON = b"interlock-far-end-python\n", b"interlock-far-end-none\n"
 _NOISE = 64 * 1024  # bytes that a shell's start files may say before
@@ -100,10 +101,10 @@ class Far:
             self._give_up(self._last_words())
         return self._why
 
-    def call(self, ask: str, *arguments: Any) -> Any:
+    def call(self, ask: str, *arguments: Any, patience: float = PATIENCE) -> Any:
         """Ask, and wait for the answer. Raises Lost; OSError and Refused as the far end raised them; CouldNotLook for what it cannot do."""
         self.send({"ask": ask, "with": list(arguments)})
-        return answer_of(self.receive(PATIENCE), self.name)
+        return answer_of(self.receive(patience), self.name)
 
     def send(self, message: Any) -> None:
         """Raises Lost."""
@@ -267,7 +268,7 @@ class FarEyes(Eyes):
         self.far = far
 
     def look(self, wanted: Sequence[Sequence[str]]) -> dict[str, Any]:
-        return dict(self.far.call("look", wanted))
+        return dict(self.far.call("look", wanted, patience=_READING))
 
     def directory(self, path: str) -> list[str]:
         return list(self.far.call("directory", path))
@@ -290,7 +291,7 @@ class FarEyes(Eyes):
         return None if found is None else str(found)
 
     def digests(self, paths: Sequence[str]) -> dict[str, str]:
-        return dict(self.far.call("digests", paths))
+        return dict(self.far.call("digests", paths, patience=_READING))
 
     def running(self, pid: int, started: int, boot: str) -> bool:
         return bool(self.far.call("running", pid, started, boot))

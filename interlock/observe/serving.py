@@ -119,15 +119,21 @@ class Wire:
         """A message that came, or comes within so many seconds; None when none did. Raises Gone."""
         message = self._next()
         if message is None and select.select([self._source], [], [], seconds)[0]:
-            data = os.read(self._source, _READ)
-            if not data:
-                raise Gone("the connection has ended")
-            self._heard = time.monotonic()
-            self._frames.feed(data)
+            self._hear()
             message = self._next()
+        self._demand_heard()
+        return message
+
+    def _hear(self) -> "None":
+        data = os.read(self._source, _READ)
+        if not data:
+            raise Gone("the connection has ended")
+        self._heard = time.monotonic()
+        self._frames.feed(data)
+
+    def _demand_heard(self) -> "None":
         if time.monotonic() - self._heard >= SILENCE:
             raise Gone(f"nothing was heard for {SILENCE:.0f} s")
-        return message
 
     def _next(self) -> "dict[str, Any] | None":
         """The next message in what was read already, signs of life left out."""
@@ -140,18 +146,24 @@ class Wire:
             raise Gone(str(error)) from error
 
     def send(self, message: "Any") -> "None":
-        """Raises Gone when nobody takes it."""
+        """Say something, however long the near end takes to listen, as long as it says that it is there. Raises Gone."""
         rest = memoryview(packed(message))
         try:
             while rest:
-                if not select.select([], [self._sink], [], SILENCE)[1]:
-                    raise Gone("nobody listens")
-                try:
-                    rest = rest[os.write(self._sink, rest) :]
-                except BlockingIOError:
-                    continue
+                heard, taken, _ = select.select([self._source], [self._sink], [], SILENCE)
+                if heard:
+                    self._hear()
+                if taken:
+                    rest = rest[self._write(rest) :]
+                self._demand_heard()
         except OSError as error:
             raise Gone("nobody listens") from error
+
+    def _write(self, rest: "memoryview") -> "int":
+        try:
+            return os.write(self._sink, rest)
+        except BlockingIOError:
+            return 0
 
 
 def serve(wire: "Wire", answering: "Any") -> "None":

@@ -339,6 +339,19 @@ def test_a_connection_lost_while_a_program_runs_is_undone_over_another_one(tmp_p
     assert not (tiny.instance / "through").exists()
 
 
+def test_a_connection_that_says_nothing_any_more_is_given_up_after_the_programs_time(
+    tmp_path: Path, server: PrivateSshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("interlock.act.far_hands._LATE", 0.5)
+    tiny = make_far(tmp_path, server, steps=PROGRAM_ALONE.replace("30s", "2s"), programs=SLOW)
+    watch = once((tiny.instance / "begun").exists, lambda: os.kill(below(os.getpid(), "ssh")[0], signal.SIGSTOP))
+    outcome = apply(tiny, tiny.approved().folder.name)
+    watch.join()
+    assert outcome.exit_code == 16, outcome.text
+    assert "it has not said how the program ended" in outcome.text
+    assert below(listener(server), "sleep") == []
+
+
 def test_a_host_that_is_gone_for_good_leaves_18_and_names_what_is_not_known(tmp_path: Path, server: PrivateSshd) -> None:
     tiny = make_far(tmp_path, server, steps="      - write-files: {{templates: [conf, motd]}}\n" + PROGRAM_ALONE, programs=SLOW)
     stored = tiny.approved()

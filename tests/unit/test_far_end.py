@@ -157,8 +157,29 @@ def test_the_end_of_its_input_is_its_end(near: Near) -> None:
 
 def test_when_nobody_takes_what_it_says_it_gives_up(near: Near, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "SILENCE", 0.3)
+    with pytest.raises(Gone, match="nothing was heard"):
+        Wire(near.source, near.sink).send({"answer": b"x" * 10_000_000})
+    os.close(near.read)
     with pytest.raises(Gone, match="nobody listens"):
         Wire(near.source, near.sink).send({"answer": b"x" * 10_000_000})
+
+
+def test_a_near_end_that_is_there_may_take_its_time_to_listen(near: Near, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator who has stopped the terminal with Ctrl-S ends no program."""
+    monkeypatch.setattr(serving, "SILENCE", 0.4)
+    heard: list[Any] = []
+
+    def wait() -> None:
+        for _ in range(6):
+            near.say({"alive": True})
+            time.sleep(0.15)
+        heard.append(near.hear())
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    Wire(near.source, near.sink).send({"heard": ["out", b"x" * 1_000_000]})
+    thread.join()
+    assert heard == [{"heard": ["out", b"x" * 1_000_000]}]
 
 
 def test_a_program_is_ended_when_its_near_end_is_gone(near: Near, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
