@@ -86,14 +86,15 @@ def do_files(step: FilesPlan | EnvPatchPlan, bench: Bench, *, again: bool) -> St
                         _put(target, bench, written, again=again)
                 _sync(due)
             finally:
-                _sweep(due, bench)
+                _sweep_or_tell(due, bench)
     except OSError as error:
         changed = bool(written) or again
         raise StepFailed("files cannot be written", where=str(error.filename or ""), why=error.strerror or str(error), changed=changed) from error
     except CouldNotLook as error:  # a host that is gone: it may hold a new file, or part of one
         raise StepFailed(error.what, where=error.where, why=error.why, remedy=error.remedy, changed=True) from error
     except (StepFailed, InterlockError) as error:
-        raise StepFailed(error.what, where=error.where, why=error.why, remedy=error.remedy, changed=bool(written) or again) from error
+        changed = bool(written) or again or getattr(error, "changed", False)
+        raise StepFailed(error.what, where=error.where, why=error.why, remedy=error.remedy, changed=changed) from error
     data = {"written": written, "unchanged": len(step.files) - len(written)}
     return StepDone(result=Result.DONE if written else Result.NOT_NEEDED, changed=bool(written) or again, data=data)
 
@@ -291,6 +292,15 @@ def _restore(target: _Target, bench: Bench) -> bool:
 def _sweep(targets: list[_Target], bench: Bench) -> None:
     for target in targets:
         target.hands.remove(target.folder, target.temporary(bench.id))
+
+
+def _sweep_or_tell(targets: list[_Target], bench: Bench) -> None:
+    """What was staged beside a target may hold secrets: where it cannot be taken away, the step has left something, and its undo sweeps again."""
+    try:
+        _sweep(targets, bench)
+    except OSError as error:
+        what = "a staged file cannot be taken away again"
+        raise StepFailed(what, where=str(error.filename or ""), why=error.strerror or str(error), changed=True) from error
 
 
 def _sync(targets: list[_Target]) -> None:

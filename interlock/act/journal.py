@@ -44,6 +44,7 @@ class Journal:
     _descriptor: int
     _size: int
     _entries: list[Entry] = field(default_factory=list)
+    _untidy: bool = False
 
     @classmethod
     def begin(cls, journals: Path, *, id: str, clock: Callable[[], datetime], data: Mapping[str, Any]) -> Self:  # noqa: A002 - the action's id
@@ -136,18 +137,27 @@ class Journal:
             self._try_to_write(line)
 
     def _try_to_write(self, line: bytes) -> None:
+        if self._untidy:
+            self._tidy()
         try:
             write_whole(self._descriptor, line)
             os.fsync(self._descriptor)
         except OSError:
-            os.ftruncate(self._descriptor, self._size)
-            os.lseek(self._descriptor, self._size, os.SEEK_SET)
+            self._untidy = True
+            self._tidy()
             raise
+
+    def _tidy(self) -> None:
+        """Take back what a failed append left. Raises OSError when that fails, too: then it is tried again before anything else is written."""
+        os.ftruncate(self._descriptor, self._size)
+        os.lseek(self._descriptor, self._size, os.SEEK_SET)
+        self._untidy = False
 
     def close(self) -> None:
         """Close the file; the reserve goes once the action is finished."""
         if self._entries and self.standing.finished:
-            (self.folder / RESERVE).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # space that is not given back is no fault of an action that has ended
+                (self.folder / RESERVE).unlink(missing_ok=True)
         os.close(self._descriptor)
 
 

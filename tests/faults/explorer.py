@@ -189,7 +189,7 @@ def _patient(tiny: Tiny) -> Any:
     return means(tiny, kept=lambda _name: run)
 
 
-def attempt(verb: Verb, tiny: Tiny, plan: str, killer: Killer) -> object:
+def attempt(verb: Verb, tiny: Tiny, plan: str, killer: Killer, *, patient: bool = True) -> object:
     """One verb in a fork, killed or not: its exit code, "killed", or the name of the error that it refused with."""
 
     def work() -> object:
@@ -203,7 +203,7 @@ def attempt(verb: Verb, tiny: Tiny, plan: str, killer: Killer) -> object:
     while True:
         answer = forked(work)
         held = isinstance(answer, dict) and answer.get("refused") == LockHeld.__name__
-        if not held:
+        if not held or not patient:
             return answer
         if time.monotonic() > until:
             raise WrongError(f"still locked: {answer}")

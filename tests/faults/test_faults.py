@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from interlock.change.carrying import Said
 from interlock.commands.status import status_text
 from interlock.errors import ApprovalError, EvidenceError, HalfChanged, LockHeld
 from interlock.facts.canonical import short
-from interlock.gate.journal import End, Entry, Kind, Standing
+from interlock.gate.journal import End, Entry, Kind, Standing, State
 from tests.act_bench import child_environ
 from tests.tiny_site import NEW, NOW, OLD, Tiny, make_tiny
 
@@ -350,3 +351,61 @@ def test_status_asks_for_a_humans_word_about_a_command_that_nobody_else_can_tell
     cut_short(tiny, short(stored.digest), step=1)
     assert f"next: interlock resume {short(stored.digest)} --done 1, or --again 1, once you have looked" in status_text(tiny.site, now=NOW)
     assert runner.resume(tiny.site, short(stored.digest), tiny.environ, tiny.means(), {1: Said.DONE}).exit_code == 0
+
+
+# ---- calls that fail, one after the other
+
+
+def failing(patch: pytest.MonkeyPatch, name: str, *numbers: int) -> None:
+    """Let these calls of a function of `os`, counted from now and from 1, fail with EIO."""
+    real, calls = getattr(os, name), itertools.count(1)
+
+    def broken(*arguments: Any, **named: Any) -> Any:
+        if next(calls) in numbers:
+            raise OSError(5, "Input/output error")
+        return real(*arguments, **named)
+
+    patch.setattr(os, name, broken)
+
+
+def a_journal(folder: Path) -> journals.Journal:
+    folder.mkdir(mode=0o700)
+    data = {"plan": "sha256:" + "0" * 64, "steps": 1}
+    return journals.Journal.begin(folder, id="000001-release-00000000", clock=lambda: NOW, data=data)
+
+
+def test_a_failed_append_that_could_not_be_taken_back_at_once_is_taken_back_before_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the line that nobody acted upon stands before the next one, and the journal never verifies again."""
+    journal = a_journal(tmp_path / "journal")
+    failing(monkeypatch, "fsync", 1)
+    failing(monkeypatch, "ftruncate", 1)
+    with pytest.raises(EvidenceError, match="cannot be written"):
+        journal.append(Kind.WILL_DO, 1, {})
+    journal.append(Kind.WILL_UNDO, 1, {})
+    journal.close()
+    assert [entry.kind for entry in journals.read(tmp_path / "journal", journal.id).entries] == [Kind.BEGUN, Kind.WILL_UNDO]
+
+
+def test_an_action_that_has_ended_well_is_not_spoiled_by_its_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = a_journal(tmp_path / "journal")
+    journal.append(Kind.ENDED, 0, {"end": "done"})
+    failing(monkeypatch, "unlink", 1)
+    journal.close()
+
+
+def test_a_staged_file_that_cannot_be_taken_away_is_no_undone_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold secrets; the undo takes it away once that works again, or names the step."""
+    tiny = make_tiny(tmp_path, steps="      - write-files: {templates: [conf]}\n")
+    stored = tiny.approved()
+    failing(monkeypatch, "rename", *range(1, 9))
+    real, tries = os.unlink, itertools.count(1)
+
+    def stuck(path: Any, **named: Any) -> None:
+        if ".interlock-" in str(path) and Path(tiny.instance / "conf" / str(path)).exists() and next(tries) == 1:
+            raise OSError(13, "Permission denied")
+        real(path, **named)
+
+    monkeypatch.setattr(os, "unlink", stuck)
+    outcome = runner.apply(tiny.site, short(stored.digest), tiny.environ, tiny.means())
+    assert (outcome.exit_code, tiny.look()) == (16, OLD)
+    assert standing(tiny).steps[0].state is State.UNDONE
