@@ -40,7 +40,7 @@ class Gated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """`gate` runs one gate for a plan's action, None when it asks nothing there (`When.APPLY` is apply's own: preflight, and what is judged of the plan itself);
+    """`gate` runs one gate for a plan's action, None when it asks nothing there (`When.APPLY`: apply's own, preflight and what is judged of the plan);
     `midway` asks some families and guardrails in the middle of an action;
     `keep` writes the evidence of an action, `kept` reads that of an earlier run;
     `ask` asks the human at the terminal, `say` tells them what is being done."""
