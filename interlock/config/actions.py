@@ -134,7 +134,7 @@ class EndpointStep(Noun):
 class GateStep(Noun):
     """Ask these guardrails in the middle of the action, on fresh facts."""
 
-    guardrails: Texts = Field(description="The families or guardrails that must be closed before the next step.")
+    guardrails: Texts = Field(description="The families, guardrails or own rules (own.FILE.FUNCTION) that must be closed before the next step.")
 
 
 class ApprovalStep(Noun):
