@@ -19,11 +19,16 @@ STEPS = """\
 """
 
 
-def make_far(folder: Path, server: PrivateSshd, *, steps: str = STEPS, programs: dict[str, str] | None = None, timeout: int = 10) -> Tiny:
-    """The site in `folder`; `far` is reached through `server`, and its lock lies in `far-lock`."""
+def make_far(folder: Path, server: PrivateSshd, *, steps: str = STEPS, programs: dict[str, str] | None = None, twin: bool = False) -> Tiny:
+    """The site in `folder`; `far` is reached through `server`, and its lock lies in `far-lock`; `twin` is another name of it."""
     root = folder / "site"
-    far = {"ssh": server.ssh(), "timeout": timeout, "lock": str(root / "far-lock")}
-    tiny = make_tiny(folder, steps=steps.format(root=root), programs=PROGRAMS | (programs or {}), hosts=f"  far: {json.dumps(far)}\n")
+    far = {"ssh": server.ssh(), "timeout": 10, "lock": str(root / "far-lock")}
+    tiny = make_tiny(
+        folder,
+        steps=steps.format(root=root),
+        programs=PROGRAMS | (programs or {}),
+        hosts="".join(f"  {name}: {json.dumps(far)}\n" for name in (("far", "twin") if twin else ("far",))),
+    )
     (root / "far-lock").mkdir(mode=0o700)
     path = root / "interlock.yaml"
     path.write_text(path.read_text().replace("  main:\n    directory", "  main:\n    host: far\n    directory"))

@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from interlock.act.private import FILE_MODE, write_whole
+from interlock.config.scalars import LOCAL
 from interlock.errors import LockHeld
 from interlock.facts import moments
 from interlock.nouns import dataclass
@@ -42,9 +43,9 @@ class Holder:
     def __str__(self) -> str:
         return f"{self.doing} by {self.user} on {self.host}, process {self.pid}, since {self.since}"
 
-    def to_bytes(self) -> bytes:
-        """As it is written into the lock."""
-        return json.dumps(asdict(self)).encode() + b"\n"
+    def to_bytes(self, target: str = LOCAL) -> bytes:
+        """As it is written into the lock of a target, which is the host by the name that the site gives it."""
+        return json.dumps(asdict(self) | {"target": target}).encode() + b"\n"
 
     @classmethod
     def parse(cls, raw: bytes) -> Holder | None:

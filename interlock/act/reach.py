@@ -134,7 +134,7 @@ class Reach:
             if hands is not None:
                 del self._hands[host]
                 hands.release()
-            self._take(host, patience=_AGAIN)
+            self._take(host, patience=_AGAIN if hands is not None else 0)
         left = self._left.get(host)
         if left is not None and not self.now(host).end(left.pid, left.started, left.boot):
             raise LockHeld(f"a program on {host} does not end", where=f"process {left.pid}", remedy="end it yourself, then roll back")
@@ -185,8 +185,8 @@ class Reach:
 
     def _lock(self, hands: Hands, host: str, directory: str, patience: float) -> None:
         assert self._site is not None
-        said = hands.lock(directory, lock_name(self._site.site), self._holder.to_bytes(), patience)
-        if said is not None:
+        said = hands.lock(directory, lock_name(self._site.site), self._holder.to_bytes(host), patience)
+        if said is not None and not any(said == self._holder.to_bytes(other) for other in self._hands):  # one machine may have two names
             raise LockHeld(
                 f"{host} is locked: {Holder.parse(said) or 'the holder has not said who it is'}",
                 where=f"{directory}/{lock_name(self._site.site)}.lock",

@@ -320,6 +320,17 @@ def test_a_lock_there_that_was_removed_fails_the_next_step_and_what_was_done_is_
     assert tiny.runs() == 0
 
 
+def test_two_names_of_one_machine_are_no_two_actions(tmp_path: Path, server: PrivateSshd) -> None:
+    steps = """\
+      - write-files: {{templates: [conf, motd]}}
+      - command: {{host: twin, directory: "{root}", run: [bin/deploy], undo: [bin/undeploy], done: [bin/deployed]}}
+      - command: {{host: local, run: ['true'], undo: ['true']}}
+"""
+    tiny = make_far(tmp_path, server, steps=steps, twin=True)
+    assert apply(tiny, tiny.approved().folder.name).exit_code == 0
+    assert tiny.look() == NEW
+
+
 # ---- the way there is cut
 
 
