@@ -143,11 +143,11 @@ def _at_work(site: Site, named: str, verb: str, means: Means) -> Iterator[tuple[
 
 def _demand_unused(books: Books, stored: StoredPlan) -> None:
     """A plan is applied at most once, and not over an action that never ended."""
+    last = journals.newest(books.journals)
     journals.verify_chain(books.journals)
     used = journals.begun_with(books.journals, stored.digest)
     if used:
         raise StaleError("this plan was applied already", where=str(stored.folder), why=f"as {used[0].id}", remedy=f"interlock plan {stored.plan.action}")
-    last = journals.newest(books.journals)
     if last is not None and Standing.of(last).end is None:
         raise HalfChanged(
             f"{last.id} was begun and never ended", where=str(books.journals / last.id), remedy="interlock status; then resume it or roll it back"

@@ -283,7 +283,7 @@ def check_status(tiny: Tiny, case: Case, old: Look) -> None:
         )
 
 
-def check_end(tiny: Tiny, plan: str, case: Case, last: object, old: Look) -> str:
+def check_end(tiny: Tiny, plan: str, case: Case, last: object, old: Look, *, leftovers: Callable[[Tiny, Case], None] | None = None) -> str:
     """All-old or all-new, told so, nothing left lying about, nothing used twice."""
     end = standing(tiny).end
     expected = {End.DONE: NEW_LOOKS.get(case.shape), End.UNDONE: old}
@@ -296,7 +296,7 @@ def check_end(tiny: Tiny, plan: str, case: Case, last: object, old: Look) -> str
     check_status(tiny, case, old)
     demand(tiny.runs() <= 1, f"{case}: the command ran {tiny.runs()} times")
     demand(end is not End.DONE or tiny.runs() == 1, f"{case}: done without running the command")
-    check_leftovers(tiny, case)
+    (leftovers or check_leftovers)(tiny, case)
     journals.verify_chain(tiny.books.journals)
     refused = attempt(apply, tiny, plan, Killer())
     demand(isinstance(refused, dict) and refused.get("refused") == StaleError.__name__, f"{case}: a plan was applied twice: {refused}")
@@ -304,8 +304,13 @@ def check_end(tiny: Tiny, plan: str, case: Case, last: object, old: Look) -> str
 
 
 def check_leftovers(tiny: Tiny, case: Case) -> None:
-    names = [str(path) for path in tiny.root.rglob("*")]
-    demand(not [name for name in names if ".interlock-" in name or name.endswith(".part")], f"{case}: left {names}")
+    left = [str(path) for path in tiny.root.rglob("*") if ".interlock-" in path.name or path.name.endswith(".part")]
+    demand(not left, f"{case}: left {left}")
+    check_files(tiny, case)
+
+
+def check_files(tiny: Tiny, case: Case) -> None:
+    """Archives are whole and private, and so are the books, without a secret."""
     archives = sorted(tiny.backups.glob("*.zst"))
     demand(archives[0].read_bytes() == b"an older backup", f"{case}: an older backup was touched")
     for archive in archives[1:]:

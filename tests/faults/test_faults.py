@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import subprocess
 import sys
 import textwrap
@@ -21,8 +22,11 @@ from interlock.change.carrying import Said
 from interlock.commands.status import status_text
 from interlock.errors import ApprovalError, EvidenceError, HalfChanged, LockHeld
 from interlock.facts.canonical import short
+from interlock.gate.decision import Open
 from interlock.gate.journal import End, Entry, Kind, Standing, State
+from interlock.verdicts import When
 from tests.act_bench import child_environ
+from tests.faults.explorer import forked
 from tests.tiny_site import NEW, NOW, OLD, Tiny, make_tiny
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
@@ -125,6 +129,30 @@ def test_an_error_of_the_disk_in_mid_action_is_undone_or_told(tmp_path: Path, ca
     monkeypatch.undo()
     assert outcome.exit_code == 16
     assert "Input/output error" in outcome.text
+    assert tiny.look() == OLD
+
+
+@pytest.mark.parametrize("room", [0, 1, 50, 300, 700])
+def test_a_journal_that_may_not_grow_any_more_is_cut_back_and_taken_up_again(tmp_path: Path, room: int) -> None:
+    """The kernel itself cuts a write short (RLIMIT_FSIZE), for root and for others alike: the rest of the line is never acted upon."""
+    tiny = make_tiny(tmp_path, steps="      - write-files: {templates: [conf]}\n")
+    stored = tiny.approved()
+
+    def say(what: str) -> None:
+        if what.startswith("step 1"):
+            (journal,) = tiny.books.journals.glob("*/journal.jsonl")
+            resource.setrlimit(resource.RLIMIT_FSIZE, (journal.stat().st_size + room, resource.RLIM_INFINITY))
+
+    def limited() -> int:
+        try:
+            return runner.apply(tiny.site, short(stored.digest), tiny.environ, tiny.means(say=say)).exit_code
+        except HalfChanged as error:
+            return error.exit_code
+
+    assert forked(limited) == 18
+    assert "UNFINISHED" in status_text(tiny.site, now=NOW)
+    tiny._gated(When.APPLY, "release", Open())
+    assert runner.rollback(tiny.site, short(stored.digest), tiny.environ, tiny.means()).exit_code == 0
     assert tiny.look() == OLD
 
 
