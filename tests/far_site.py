@@ -7,8 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+from interlock import runner
+from interlock.errors import LockHeld
+from interlock.gate.decision import Open
+from interlock.verdicts import When
 from tests.integration.sshd import PrivateSshd
 from tests.tiny_site import PROGRAMS, Tiny, again, make_tiny
 
@@ -46,3 +52,14 @@ def checkout(tiny: Tiny, folder: Path) -> Tiny:
             (folder / name / path.name).write_bytes(path.read_bytes())
             (folder / name / path.name).chmod(path.stat().st_mode)
     return again(dataclasses.replace(tiny, root=folder))
+
+
+def patiently(verb: Callable[..., runner.Outcome], tiny: Tiny, plan: str) -> runner.Outcome:
+    """As soon as the far end of the one that died has let go of its lock, which must not take longer than a moment."""
+    until, run = time.monotonic() + 10, tiny._gated(When.APPLY, "release", Open()).run
+    while True:
+        try:
+            return verb(tiny.site, plan, tiny.environ, tiny.means(kept=lambda _name: run))
+        except LockHeld:
+            assert time.monotonic() < until
+            time.sleep(0.1)

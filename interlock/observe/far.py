@@ -68,7 +68,8 @@ class Far:
         self.name, self.where = name, host.ssh.destination
         self._host = host
         self._frames, self._words, self._why = Frames(), b"", ""
-        self._writing = threading.Lock()
+        self._writing, self._ended = threading.Lock(), threading.Event()
+        self._alive = threading.Thread(target=self._live, name=f"interlock holds {name}", daemon=True)
         argv = ssh_argv(host, host.ssh, root, _COMMAND)
         pipe = subprocess.PIPE
         try:  # in a session of its own: it has no terminal to ask on, and a Ctrl-C at ours does not end it
@@ -89,8 +90,6 @@ class Far:
         except BaseException:
             self.close()
             raise
-        self._ended = threading.Event()
-        self._alive = threading.Thread(target=self._live, name=f"interlock holds {name}", daemon=True)
         self._alive.start()
 
     @property
@@ -141,8 +140,8 @@ class Far:
 
     def close(self) -> None:
         """End the session: the far end sees the end of its input, lets go of what it holds, and ends. Waited for, for two seconds."""
-        if hasattr(self, "_alive"):
-            self._ended.set()
+        self._ended.set()
+        if self._alive.ident is not None:
             self._alive.join()
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):

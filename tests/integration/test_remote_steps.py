@@ -19,10 +19,8 @@ from interlock.act.hands import Hands
 from interlock.change.showing import plan_text
 from interlock.commands.status import status_text
 from interlock.errors import CouldNotLook, LockHeld, StaleError
-from interlock.gate.decision import Open
 from interlock.observe.eyes import process_fields
-from interlock.verdicts import When
-from tests.far_site import checkout, make_far
+from tests.far_site import checkout, make_far, patiently
 from tests.integration.sshd import PrivateSshd
 from tests.tiny_site import NEW, OLD, SECRET, Tiny
 from tests.unit.test_observe_shell_probe import tool_box
@@ -439,17 +437,6 @@ def killed(tiny: Tiny, plan: str, method: str, *, after: bool) -> None:
         finally:
             os._exit(1)
     assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
-
-
-def patiently(verb: Callable[..., runner.Outcome], tiny: Tiny, plan: str) -> runner.Outcome:
-    """As soon as the far end of the one that died has let go of its lock, which must not take longer than a moment."""
-    until, run = time.monotonic() + 10, tiny._gated(When.APPLY, "release", Open()).run
-    while True:
-        try:
-            return verb(tiny.site, plan, tiny.environ, tiny.means(kept=lambda _name: run))
-        except LockHeld:
-            assert time.monotonic() < until
-            time.sleep(0.1)
 
 
 @pytest.mark.parametrize("after", [False, True])
