@@ -36,7 +36,17 @@ from tests.model.simulated import State as Left
 from tests.tiny_site import NOW, SECRET
 
 FAILING = frozenset(
-    {"files-fail", "command-fails", "command-fails-oneway", "needs-more", "verify-fails", "gate-shut", "endpoint-unanswered", "endpoint-not-ready"}
+    {
+        "files-fail",
+        "compose-fails",
+        "command-fails",
+        "command-fails-oneway",
+        "needs-more",
+        "verify-fails",
+        "gate-shut",
+        "endpoint-unanswered",
+        "endpoint-not-ready",
+    }
 )
 
 
@@ -349,9 +359,10 @@ PAIRS = (
     *("backup command", "backup files-fail", "files command-blind", "files endpoint-unanswered", "files gate-shut", "command word", "word word"),
     *("command-oneway command-fails", "command-oneway word", "command-unchecked verify-fails", "command-vanishes files", "undo-fails command-fails"),
     *("undo-fails-once gate-shut", "word command-blind", "gate endpoint-not-ready", "endpoint command-fails-oneway", "endpoint-files word"),
+    *("compose command-fails", "files compose-fails", "compose files", "compose compose-fails", "word compose"),
     *("done-already command-fails", "command needs-more", "command-blind command-blind"),
 )
-LONG = ("backup files command verify", "gate word endpoint verify", "command-oneway word gate-shut")
+LONG = ("files compose command-fails", "backup files command verify", "gate word endpoint verify", "command-oneway word gate-shut")
 
 
 def all_shapes() -> Iterator[Shape]:

@@ -28,12 +28,13 @@ from interlock.act import journal as journals
 from interlock.act.books import Books, StoredPlan, load_plan, signed, store_approval, store_plan
 from interlock.act.commands import Ran
 from interlock.act.outcome import Bench, StepDone, StepFailed
+from interlock.act.private import write_private
 from interlock.act.signatures import sign
 from interlock.change.applied import Applied
 from interlock.change.carrying import Said
 from interlock.change.means import Gated, Means
 from interlock.change.verifying import Expectation
-from interlock.config.actions import ApprovalKind
+from interlock.config.actions import ApprovalKind, ComposeVerb
 from interlock.config.load import load_site
 from interlock.config.models import BackupClass, Site
 from interlock.errors import ApprovalError, InterlockError
@@ -49,6 +50,7 @@ from interlock.gate.plan import (
     ApprovalPlan,
     BackupPlan,
     CommandPlan,
+    ComposePlan,
     Directory,
     EndpointPlan,
     FilePlan,
@@ -129,6 +131,29 @@ def _backup(_number: int) -> BackupPlan:
     return BackupPlan(module="app", backup_class=BackupClass.E, paths=(somewhere,), directory=somewhere, owner="u", owner_uid=0, compression="gzip")
 
 
+def _compose(number: int, how: str) -> ComposePlan:
+    return ComposePlan(
+        run=ComposeVerb.UP,
+        engine="/",
+        program="/",
+        version="2",
+        chain=str(number),
+        project=how,
+        directory="/",
+        files=(),
+        env_files=(),
+        services=(),
+        whole=True,
+        model="sha256:" + "0" * 64,
+        before=None,
+        images=(),
+        containers=(),
+        volumes=(),
+        networks=(),
+        timeout=60,
+    )
+
+
 KINDS: Mapping[str, Callable[[int], StepPlan]] = {
     "backup": _backup,
     "files": lambda number: _files(number, "well"),
@@ -150,12 +175,14 @@ KINDS: Mapping[str, Callable[[int], StepPlan]] = {
     "gate": lambda _number: GatePlan(guardrails=("mounts",)),
     "gate-shut": lambda _number: GatePlan(guardrails=("shut",)),
     "word": lambda _number: ApprovalPlan(asks="May it go on?", required=1, by=()),
+    "compose": lambda number: _compose(number, "well"),
+    "compose-fails": lambda number: _compose(number, "fail"),
     "endpoint": lambda number: EndpointPlan(switch=_command("do", number), before=("holds",), after=(f"new {number}",)),
     "endpoint-files": lambda number: EndpointPlan(switch=_files(number, "well"), before=(), after=(f"new {number}",)),
     "endpoint-unanswered": lambda number: EndpointPlan(switch=_command("do", number), before=(), after=("never",)),
     "endpoint-not-ready": lambda number: EndpointPlan(switch=_command("do", number), before=("never",), after=()),
 }
-CHANGING = frozenset(name for name in KINDS if name.startswith(("files", "command", "undo", "needs", "endpoint")))
+CHANGING = frozenset(name for name in KINDS if name.startswith(("files", "command", "compose", "undo", "needs", "endpoint")))
 
 
 @functools.cache
@@ -428,6 +455,41 @@ class System:
                 self.set(str(number), value, announced=number)
         return StepDone(changed=False)
 
+    def prepare_compose(self, step: ComposePlan, bench: Bench) -> None:
+        """What the undo needs of the system as it is before the first step."""
+        kept = bench.undo_folder / f"kept-{step.chain}"
+        if not self.all_old:
+            self.wrong.append(f"what the undo of step {step.chain} needs is kept when it is too late")
+        if not kept.exists():
+            write_private(kept, b"as it was")
+
+    def do_compose(self, step: ComposePlan, bench: Bench, *, again: bool) -> StepDone:
+        bench.check()
+        del again
+        self.set(step.chain, PART, announced=int(step.chain))
+        if step.project == "fail":
+            raise StepFailed("docker compose ended with 1", changed=True)
+        self.set(step.chain, NEW, announced=int(step.chain))
+        return StepDone()
+
+    def withdraw_compose(self, step: ComposePlan, bench: Bench) -> None:
+        bench.check_undo()
+        if self.things[step.chain] == NEW:
+            self.set(step.chain, PART, announced=int(step.chain))
+
+    def undo_compose(self, step: ComposePlan, bench: Bench) -> StepDone:
+        """The programs that ran before start again, and must find everything else as it was."""
+        bench.check_undo()
+        others = [number for number, value in self.things.items() if number.isdigit() and number != step.chain and value != OLD]
+        composed = [number for number in others if self.stored.plan.steps[int(number) - 1].kind == step.kind]
+        if others != composed or self.things[step.chain] == NEW:
+            self.wrong.append(f"step {step.chain} starts again what was, and {others} are not as they were")
+        if not (bench.undo_folder / f"kept-{step.chain}").exists():
+            self.wrong.append(f"what the undo of step {step.chain} needs is not there")
+        if self.things[step.chain] != OLD:
+            self.set(step.chain, OLD, announced=int(step.chain))
+        return StepDone(changed=False)
+
     def do_backup(self, _step: BackupPlan, bench: Bench, *, timeout: int) -> StepDone:
         del timeout
         bench.check()
@@ -523,7 +585,7 @@ def simulated(system_of: Callable[[], System]) -> Iterator[None]:
         replaced(patch, verify, simulated_verify)
         replaced(patch, signing_key, simulated_key)
         patch.setattr(commands, "run", lambda *arguments: system_of().run(*arguments))
-        for name in ("do_files", "undo_files", "do_backup", "undo_backup"):
+        for name in ("do_files", "undo_files", "do_backup", "undo_backup", "do_compose", "undo_compose", "withdraw_compose", "prepare_compose"):
             patch.setattr(steps, name, functools.partial(_called, system_of, name))
         yield
 
