@@ -206,9 +206,10 @@ def demand_current(site: Site, stored: StoredPlan, now: datetime | None) -> None
         (now is not None and moments.read(plan.expires_at) <= now, f"the plan expired at {plan.expires_at}", ""),
         (now is not None and moments.read(plan.created_at) > now + CLOCK_SKEW, "the plan is from the future", f"made at {plan.created_at}; look at the clock"),
     )
+    begun = f"put that back as it was; or: interlock rollback {short(stored.digest)}"
     for stale, what, why in faults:
         if stale:
-            raise StaleError(what, where=str(stored.folder), why=why, remedy=f"make a new one: interlock plan {plan.action}")
+            raise StaleError(what, where=str(stored.folder), why=why, remedy=begun if now is None else f"make a new one: interlock plan {plan.action}")
 
 
 def _planner(stored: StoredPlan, who_may: Voters, now: datetime) -> str | None:

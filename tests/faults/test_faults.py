@@ -20,14 +20,14 @@ from interlock.act import journal as journals
 from interlock.act.books import StoredPlan
 from interlock.change.carrying import Said
 from interlock.commands.status import status_text
-from interlock.errors import ApprovalError, EvidenceError, HalfChanged, LockHeld
+from interlock.errors import ApprovalError, EvidenceError, HalfChanged, LockHeld, StaleError
 from interlock.facts.canonical import short
 from interlock.gate.decision import Open
 from interlock.gate.journal import End, Entry, Kind, Standing, State
 from interlock.verdicts import When
 from tests.act_bench import child_environ
 from tests.faults.explorer import forked
-from tests.tiny_site import NEW, NOW, OLD, Tiny, make_tiny
+from tests.tiny_site import NEW, NOW, OLD, Tiny, again, make_tiny
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 
@@ -370,6 +370,21 @@ def test_an_endpoint_whose_new_side_was_never_seen_to_answer_is_not_switched_by_
     tiny.failing.add("ready")
     outcome = runner.resume(tiny.site, short(stored.digest), tiny.environ, tiny.means())
     assert (outcome.exit_code, tiny.runs(), tiny.look()) == (16, 0, OLD)
+
+
+def test_a_resume_after_the_site_file_was_edited_names_the_ways_that_are_left(tmp_path: Path) -> None:
+    """A new plan is none of them: it could not be applied over an action that never ended."""
+    tiny = make_tiny(tmp_path)
+    stored = tiny.approved()
+    cut_short(tiny, short(stored.digest), step=2)
+    with (tiny.root / "interlock.yaml").open("a") as file:
+        file.write("# a thought\n")
+    edited = again(tiny)
+    with pytest.raises(StaleError, match="the site file was changed") as caught:
+        runner.resume(edited.site, short(stored.digest), tiny.environ, tiny.means())
+    assert caught.value.remedy == f"put that back as it was; or: interlock rollback {short(stored.digest)}"
+    assert runner.rollback(edited.site, short(stored.digest), tiny.environ, tiny.means()).exit_code == 0
+    assert tiny.look() == OLD
 
 
 def test_status_asks_for_a_humans_word_about_a_command_that_nobody_else_can_tell_about(tmp_path: Path) -> None:
