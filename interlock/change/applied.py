@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -49,15 +50,18 @@ def write_applied(applied: Applied) -> LoadedRun:
     reports = applied.site.root / applied.site.reports
     name = f"{moments.stamp(applied.ended)}-{applied.action}-{secrets.token_hex(3)}"
     try:
-        with tempfile.TemporaryDirectory(prefix=".spool-", dir=reports) as folder:
+        folder = Path(tempfile.mkdtemp(prefix=".spool-", dir=reports))
+        try:
             findings = Findings(
                 verdicts=applied.base.record.verdicts,
-                spools=_spools(applied.base, Path(folder)),
+                spools=_spools(applied.base, folder),
                 save_facts=_copier(applied.base.facts) if applied.base.record.facts.sha256 else None,
                 extra=applied.files,
             )
             previous = latest(reports, applied.site.site)
             return write_run(reports, name, findings, lambda details, facts: _record(applied, name, details, facts, previous.digest if previous else None))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)  # TemporaryDirectory recurses without end where it may not look into its folder
     except OSError as error:
         raise EvidenceError(
             f"evidence could not be written: {error.strerror}", where=str(reports), remedy="make room, and let this user write there"
