@@ -52,6 +52,14 @@ class ConfigError(InterlockError):
         super().__init__(what, where=where, why=why, remedy=remedy)
         self.problems = problems or (self,)
 
+    @property
+    def sentence(self) -> str:
+        """Several faults in one line: the first of them, and how many there are beside it."""
+        if self.problems == (self,):
+            return super().sentence
+        others = len(self.problems) - 1
+        return f"{self.what}: {self.problems[0].sentence}{f'; and {others} more' if others else ''}"
+
     def __str__(self) -> str:
         if self.problems == (self,):
             return super().__str__()

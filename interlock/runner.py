@@ -147,7 +147,10 @@ def _demand_unused(books: Books, stored: StoredPlan) -> None:
     journals.verify_chain(books.journals)
     used = journals.begun_with(books.journals, stored.digest)
     if used:
-        raise StaleError("this plan was applied already", where=str(stored.folder), why=f"as {used[0].id}", remedy=f"interlock plan {stored.plan.action}")
+        ended = Standing.of(used[0]).finished
+        why = f"as {used[0].id}{'' if ended else ', which has not ended well'}"
+        remedy = f"interlock plan {stored.plan.action}" if ended else "interlock status; then resume it or roll it back"
+        raise StaleError("this plan was applied already", where=str(stored.folder), why=why, remedy=remedy)
     if last is not None and Standing.of(last).end is None:
         raise HalfChanged(
             f"{last.id} was begun and never ended", where=str(books.journals / last.id), remedy="interlock status; then resume it or roll it back"

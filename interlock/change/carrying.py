@@ -107,6 +107,11 @@ def shut_gate(decision: Shut, called: str, run: LoadedRun) -> GateShut:
     )
 
 
+def on_one_line(error: Exception) -> str:
+    """Everything that an error says, as the journal keeps it."""
+    return "; ".join(line.strip() for line in str(error).splitlines())
+
+
 def demand_unmoved(before: Mapping[str, str], after: Mapping[str, str]) -> None:
     """Raise StaleError, naming what is another, unless two looks at the live state are the same."""
     changed = moved(before, after)
@@ -208,7 +213,7 @@ class Action:
             self._failed(Kind.DID, number, failure)
             raise
         except (InterlockError, OSError, ValueError) as error:
-            unforeseen = StepFailed(str(error).replace("\n", "; "), changed=True)
+            unforeseen = StepFailed(on_one_line(error), changed=True)
             self._failed(Kind.DID, number, unforeseen)
             raise unforeseen from error
         self._tell(Kind.DID, number, {"result": done.result.value, "changed": done.changed or again, **done.data})
@@ -235,8 +240,8 @@ class Action:
     def _ask(self, guardrails: Sequence[str]) -> tuple[str, dict[str, Any]]:
         """A gate in mid-plan: why it is shut, and where its evidence lies."""
         gated = self.means.midway(self.stored.plan.action, guardrails)
-        shut = str(shut_gate(gated.decision, "gate in mid-plan", gated.run)) if isinstance(gated.decision, Shut) else ""
-        return shut.replace("\n", ";"), {"run": gated.run.path.name, "digest": gated.run.digest}
+        shut = on_one_line(shut_gate(gated.decision, "gate in mid-plan", gated.run)) if isinstance(gated.decision, Shut) else ""
+        return shut, {"run": gated.run.path.name, "digest": gated.run.digest}
 
     def _demand_fresh(self) -> None:
         """Before the first change, look again when the gate's facts have aged while the backups were made."""
@@ -253,7 +258,7 @@ class Action:
             if self.postflight is not None and isinstance(self.postflight.decision, Shut):
                 raise shut_gate(self.postflight.decision, "postflight gate", self.postflight.run)
         except InterlockError as error:
-            return self._not_verified(str(error).replace("\n", ";"))
+            return self._not_verified(on_one_line(error))
         seen = {"run": self.postflight.run.path.name, "digest": self.postflight.run.digest} if self.postflight else None
         return self._ended(End.DONE, {"postflight": seen})
 
@@ -285,7 +290,7 @@ class Action:
         except StepFailed as failure:
             self._failed(Kind.UNDID, number, failure)
         except (InterlockError, OSError, ValueError) as error:
-            self._failed(Kind.UNDID, number, StepFailed(str(error).replace("\n", "; "), changed=True))
+            self._failed(Kind.UNDID, number, StepFailed(on_one_line(error), changed=True))
 
     def _undo_step(self, number: int, step: StepPlan) -> None:
         self.means.say(f"undoing step {number}: {title(step)}")
@@ -295,7 +300,7 @@ class Action:
         except StepFailed as failure:
             self._failed(Kind.UNDID, number, failure)
         except (InterlockError, OSError, ValueError) as error:
-            self._failed(Kind.UNDID, number, StepFailed(str(error).replace("\n", "; "), changed=True))
+            self._failed(Kind.UNDID, number, StepFailed(on_one_line(error), changed=True))
         else:
             self._tell(Kind.UNDID, number, {"result": undone.result.value, **undone.data})
 
@@ -377,7 +382,7 @@ def _in_words(action: Action, end: End) -> list[str]:
     match end:
         case End.DONE:
             verified = "done and verified" if action.postflight else "done; no guardrail looks at it afterwards, so nothing was verified"
-            lines.append(f"{what} is {verified} ({len(action.stored.plan.steps)} steps, {action.journal.id})")
+            lines.append(f"{what} is {verified} ({_counted(len(action.stored.plan.steps))}, {action.journal.id})")
         case End.UNDONE:
             lines.append(f"{what} is undone, everything is as it was: {action.reason}")
         case End.HALF:
@@ -389,6 +394,10 @@ def _in_words(action: Action, end: End) -> list[str]:
             lines.append(f"next: mend it, then interlock resume {short(action.stored.digest)} looks again; or interlock rollback undoes what it can")
     lines += [f"step {number}: {finding}" for number, finding in _findings(action)]
     return lines
+
+
+def _counted(steps: int) -> str:
+    return "1 step" if steps == 1 else f"{steps} steps"
 
 
 def _left(action: Action, number: int) -> str:

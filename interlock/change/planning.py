@@ -112,7 +112,7 @@ def _resolved_with(resolving: Resolving, declared: Sequence[Step], now: datetime
     user, host = who(resolving.environ)
     return Plan(
         interlock=__version__,
-        site=SiteReference(name=site.site, file=site.source, digest=site.digest),
+        site=SiteReference(name=site.site, file=str(site.root / Path(site.source).name), digest=site.digest),
         action=resolving.action,
         approval=action.approval,
         steps=steps,

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import assert_never
 
 from interlock.act import journal as journals
-from interlock.act.books import Books, approvals_of, load_plan
+from interlock.act.books import Books, StoredPlan, approvals_of, load_plan
 from interlock.act.commands import still_running
 from interlock.act.lock import Holder
 from interlock.act.lock import holder as lock_holder
 from interlock.act.reach import local_holder
 from interlock.commands.ages import ages
+from interlock.config.actions import ApprovalKind
 from interlock.config.models import Site
 from interlock.errors import InterlockError, LockHeld
 from interlock.evidence.visible import visible
 from interlock.facts import moments
 from interlock.facts.canonical import short
-from interlock.facts.statements import Approval
-from interlock.gate.journal import End, Spawned, Standing, State
-from interlock.gate.plan import CommandPlan
+from interlock.facts.statements import PURPOSE_APPLY, PURPOSE_WITHDRAW, Approval, step_purpose
+from interlock.gate.journal import End, Kind, Spawned, Standing, State, Trail
+from interlock.gate.plan import ApprovalPlan, CommandPlan
 from interlock.observe.statements import FOLDER, read_signed, statement_files
 
 RECENT = 5  # plans that are listed
@@ -39,7 +39,7 @@ def status_text(site: Site, ahead: int = 0, *, now: datetime | None = None) -> s
     standing = Standing.of(trail) if trail is not None else None
     lines = [f"{site.site}{when}", *locks]
     lines += _action(standing, at) if standing is not None else ["last action: none was ever begun"]
-    lines += [*_plans(books, standing, at), *ages(site, at), f"next: {_next(site, books, standing, holding, at)}"]
+    lines += [*_plans(site, books, standing, at), *ages(site, at), f"next: {_next(site, books, trail, holding, at)}"]
     return "\n".join(visible(line) for line in lines)
 
 
@@ -110,14 +110,19 @@ _STATES = {
 }
 
 
-def _plans(books: Books, standing: Standing | None, at: datetime) -> Iterator[str]:
+def _plans(site: Site, books: Books, standing: Standing | None, at: datetime) -> Iterator[str]:
     """The newest plans that can still be applied, and who has approved them as far as their files say (apply verifies)."""
-    for path, action, digest, expires in _open_plans(books, standing, at)[:RECENT]:
-        approvals = [f"{one.principal} until {one.expires}" for one in _approvals(books, path) if moments.read(one.expires) > at]
-        yield f"plan {short(digest)} {action}: to be applied before {expires}; {'approved by ' + ', '.join(approvals) if approvals else 'not approved'}"
+    for stored in _open_plans(books, standing, at)[:RECENT]:
+        called = f"plan {short(stored.digest)} {stored.plan.action}"
+        if stored.plan.site.digest != site.digest:
+            yield f"{called}: STALE, the site file was changed since; make it again"
+            continue
+        approvals = [f"{one.principal} until {one.expires}" for one in _approvals(books, stored, PURPOSE_APPLY, at)]
+        approved = "needs no signature" if stored.plan.approval is ApprovalKind.OPERATOR else "not approved"
+        yield f"{called}: to be applied before {stored.plan.expires_at}; {'approved by ' + ', '.join(approvals) if approvals else approved}"
 
 
-def _open_plans(books: Books, standing: Standing | None, at: datetime) -> list[tuple[Path, str, str, str]]:
+def _open_plans(books: Books, standing: Standing | None, at: datetime) -> list[StoredPlan]:
     found = []
     for folder in sorted(books.plans.glob("[!.]*/"), key=lambda path: path.stat().st_mtime, reverse=True)[: 4 * RECENT]:
         try:
@@ -126,16 +131,36 @@ def _open_plans(books: Books, standing: Standing | None, at: datetime) -> list[t
             continue
         begun = standing is not None and standing.plan_digest == stored.digest
         if not begun and moments.read(stored.plan.expires_at) > at and not journals.ids_of(books.journals, stored.digest):
-            found.append((folder, stored.plan.action, stored.digest, stored.plan.expires_at))
+            found.append(stored)
     return found
 
 
-def _approvals(books: Books, folder: Path) -> Iterator[Approval]:
-    for path in statement_files(approvals_of(books, load_plan(folder))):
+def _approvals(books: Books, stored: StoredPlan, purpose: str, at: datetime) -> list[Approval]:
+    """What people have said to a plan, or to a step of it, as far as its files say: not expired, and not taken back since."""
+    signed = list(_signed(books, stored))
+    back = [(one.principal, moments.read(one.created)) for one in signed if one.purpose == PURPOSE_WITHDRAW]
+    given = [one for one in signed if one.purpose == purpose and moments.read(one.expires) > at]
+    return [one for one in given if not any(who == one.principal and moments.read(one.created) <= when for who, when in back)]
+
+
+def _signed(books: Books, stored: StoredPlan) -> Iterator[Approval]:
+    for path in statement_files(approvals_of(books, stored)):
         try:
             yield Approval.from_json(read_signed(path)[0])
         except (OSError, ValueError):
             continue
+
+
+def _enough_said(books: Books, trail: Trail, number: int, at: datetime) -> bool:
+    """True when as many people as a waiting step asks for have signed that the action goes on, as far as their files say."""
+    try:
+        stored = load_plan(books.plans / str(trail.entries[0].data.get("plan_folder")))
+    except InterlockError:
+        return False
+    step = stored.plan.steps[number - 1]
+    entry = next(entry for entry in reversed(trail.entries) if entry.kind is Kind.WAITS and entry.step == number)
+    said = _approvals(books, stored, step_purpose(number, entry.digest), at)
+    return isinstance(step, ApprovalPlan) and len({one.principal for one in said if not step.by or one.principal in step.by}) >= step.required
 
 
 def _open_questions(books: Books, standing: Standing) -> list[int]:
@@ -147,22 +172,23 @@ def _open_questions(books: Books, standing: Standing) -> list[int]:
     return [number for number in standing.numbers([State.UNDERWAY]) if isinstance(step := plan.steps[number - 1], CommandPlan) and step.done is None]
 
 
-def _next(site: Site, books: Books, standing: Standing | None, holding: Holder | None, at: datetime) -> str:
+def _next(site: Site, books: Books, trail: Trail | None, holding: Holder | None, at: datetime) -> str:
     """The one command to type next."""
+    standing = Standing.of(trail) if trail is not None else None
     if holding is not None:
         return "wait: an action is under way"
     if standing is not None and standing.numbers([State.WAITING]) and not standing.rolling_back and standing.end is None:
         digits = short(standing.plan_digest)
-        return f"interlock approve {digits}; then interlock resume {digits}   (or: interlock rollback {digits})"
+        said = trail is not None and _enough_said(books, trail, standing.numbers([State.WAITING])[0], at)
+        return f"{'' if said else f'interlock approve {digits}; then '}interlock resume {digits}   (or: interlock rollback {digits})"
     if standing is not None and not standing.finished and standing.end is not End.UNDONE:
         digits = short(standing.plan_digest)
         if standing.rolling_back:
             return f"interlock rollback {digits}"
         asked = [f"--done {number}, or --again {number}, once you have looked what became of it" for number in _open_questions(books, standing)]
         return f"{' '.join([f'interlock resume {digits}', *asked])}   (or: interlock rollback {digits})"
-    plans = _open_plans(books, standing, at)
+    plans = [stored for stored in _open_plans(books, standing, at) if stored.plan.site.digest == site.digest]
     if plans:
-        path, _, digest, _ = plans[0]
-        approved = any(moments.read(one.expires) > at for one in _approvals(books, path))
-        return f"interlock {'apply' if approved else 'approve'} {short(digest)}"
+        ready = plans[0].plan.approval is ApprovalKind.OPERATOR or _approvals(books, plans[0], PURPOSE_APPLY, at)
+        return f"interlock {'apply' if ready else 'approve'} {short(plans[0].digest)}"
     return f"interlock plan {next(iter(site.actions), 'ACTION')}"
