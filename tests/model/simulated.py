@@ -25,10 +25,10 @@ import pytest
 from interlock import __version__, runner
 from interlock.act import commands, steps
 from interlock.act import journal as journals
-from interlock.act.books import Books, StoredPlan, load_plan, signed, store_approval, store_plan
+from interlock.act.books import Books, StoredPlan, load_plan, signed, store_plan
 from interlock.act.commands import Ran
 from interlock.act.outcome import Bench, StepDone, StepFailed
-from interlock.act.private import write_private
+from interlock.act.private import private_folder, write_private
 from interlock.act.signatures import sign
 from interlock.change.applied import Applied
 from interlock.change.carrying import Said
@@ -41,7 +41,7 @@ from interlock.errors import ApprovalError, InterlockError
 from interlock.evidence.folder import LoadedRun
 from interlock.evidence.redact import Redactor
 from interlock.facts import moments
-from interlock.facts.canonical import short
+from interlock.facts.canonical import canonical, short
 from interlock.facts.signers import SignatureSeen, fingerprint
 from interlock.facts.statements import PURPOSE_APPLY, PURPOSE_PLAN, Approval
 from interlock.gate.decision import Open
@@ -256,7 +256,8 @@ class System:
             made_on="h",
         )
         stored = load_plan(store_plan(Books.open(root), made, {}, _signed_by("anna", made, PURPOSE_PLAN)))
-        store_approval(Books.open(root), stored, _signed_by("bert", made, PURPOSE_APPLY), "0" * 32)
+        folder = private_folder(Books.open(root).approvals / stored.folder.name)
+        write_private(folder / "first.json", canonical(_signed_by("bert", made, PURPOSE_APPLY)) + b"\n")
         things = {str(number): OLD for number, name in enumerate(shape.steps, start=1) if name in CHANGING}
         return cls(root=root, site=site, shape=shape, stored=stored, things=things)
 
