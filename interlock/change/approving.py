@@ -20,7 +20,7 @@ from interlock.facts.canonical import short
 from interlock.facts.statements import PURPOSE_APPLY, Approval, ForPlan, step_purpose
 from interlock.gate.clearance import OperatorPresent
 from interlock.gate.journal import Kind, Standing, State, Trail
-from interlock.gate.plan import ApprovalPlan
+from interlock.gate.plan import ApprovalPlan, Plan
 from interlock.judge.agreement.plans import CLOCK_SKEW, Approved, NotApproved, judge_approvals, judge_planner, self_approval_allowed
 from interlock.nouns import dataclass
 from interlock.observe.caller import who
@@ -200,6 +200,7 @@ def demand_current(site: Site, stored: StoredPlan, now: datetime | None) -> None
 
     plan = stored.plan
     faults = (
+        (_elsewhere(plan, site), f"the plan was made for {plan.site.file}", f"this is {site.source}: another checkout keeps books of its own"),
         (plan.site.digest != site.digest, "the site file was changed since the plan was made", f"it was {plan.site.digest}, is {site.digest}"),
         (plan.site.name != site.site, f"the plan is for the site {plan.site.name}", f"this is {site.site}"),
         (plan.interlock != __version__, f"the plan was made by interlock {plan.interlock}", f"this is {__version__}"),
@@ -210,6 +211,11 @@ def demand_current(site: Site, stored: StoredPlan, now: datetime | None) -> None
     for stale, what, why in faults:
         if stale:
             raise StaleError(what, where=str(stored.folder), why=why, remedy=begun if now is None else f"make a new one: interlock plan {plan.action}")
+
+
+def _elsewhere(plan: Plan, site: Site) -> bool:
+    """True in a copy of the checkout that the plan was made in: its books know nothing of what was applied there, and one approval would be good for two."""
+    return Path(plan.site.file).resolve() != (site.root / Path(site.source).name).resolve()
 
 
 def _planner(stored: StoredPlan, who_may: Voters, now: datetime) -> str | None:
