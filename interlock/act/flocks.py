@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LIMIT = 4096  # bytes of a holder's text
+USUAL = ("/run/lock", "/tmp")  # noqa: S108 - the lock is kept only where the sticky bit keeps others from it
 TRIES, BETWEEN_TRIES = 4, 0.05  # one who only looks at the lock holds it for microseconds: a few tries tell the two apart
 _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _EVERYBODY_READS = 0o644
@@ -63,8 +64,21 @@ class Flock:
             os.close(descriptor)
 
 
+def usual() -> "str":
+    """The first of `USUAL` in which every user of this host may keep a lock: whoever asks comes to the same one. Raises Refused."""
+    for path in USUAL:
+        try:
+            status = os.lstat(path)
+        except OSError:
+            continue
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == 0 and stat.S_IMODE(status.st_mode) & 0o1777 == 0o1777:
+            return path
+    raise Refused("in none of the usual directories may every user keep a lock", where=" and ".join(USUAL), remedy="name a directory as the host's `lock:`")
+
+
 def take(directory: "str", name: "str", text: "bytes", patience: "float" = 0.0) -> "Flock":
-    """Take the lock `name`, and say in `text` who holds it. `patience` in seconds. Raises Held, Refused, OSError."""
+    """Take the lock `name`, and say in `text` who holds it. `directory` empty: the usual one. `patience` in seconds. Raises Held, Refused, OSError."""
+    directory = directory or usual()
     path = os.path.join(directory, f"{name}.lock")
     until = time.monotonic() + patience
     folder = _open_safe(directory)
@@ -85,7 +99,7 @@ def take(directory: "str", name: "str", text: "bytes", patience: "float" = 0.0) 
 
 def holder(directory: "str", name: "str") -> "bytes | None":
     """The text of the one who holds the lock, empty when it cannot be told; None when nobody does. Raises Refused, OSError."""
-    folder = _open_safe(directory)
+    folder = _open_safe(directory or usual())
     try:
         try:
             lock = os.open(f"{name}.lock", os.O_RDONLY | _OPEN, dir_fd=folder)

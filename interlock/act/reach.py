@@ -71,15 +71,15 @@ def lock_name(site: str) -> str:
 
 
 def local_locks(site: Site) -> Sequence[str]:
-    """The directories that hold this machine's lock: those of all its names, so that whoever uses one of them is seen."""
+    """The directories that hold this machine's lock, empty for the usual one: those of all its names, so that whoever uses one of them is seen."""
     names = [name for name, host in site.hosts.items() if host.ssh is None] or [LOCAL]
-    return sorted({site.host(name).lock for name in names})
+    return sorted({site.host(name).lock or "" for name in names})
 
 
 def local_holder(site: Site) -> Holder | None:
     """Who works on this machine, None when nobody does. Asks no other host. Raises LockHeld when the lock cannot be seen at all."""
     for directory in local_locks(site):
-        if Path(directory).exists():
+        if not directory or Path(directory).exists():
             with _explained(LOCAL, directory):
                 said = flocks.holder(directory, lock_name(site.site))
             if said is not None:
@@ -162,8 +162,8 @@ class Reach:
         if self._site is None:
             raise LockHeld(f"{host} is not locked", where=host, why="only hosts of a site are", remedy="declare it below `hosts:`")
         declared = self._site.host(host)
-        directories = [declared.lock] if declared.ssh is not None else local_locks(self._site)
-        with _explained(host, declared.lock):
+        directories = [declared.lock or ""] if declared.ssh is not None else local_locks(self._site)
+        with _explained(host, declared.lock or "its usual directory"):
             hands = self._reach(host)
             try:
                 for directory in directories:
@@ -189,7 +189,7 @@ class Reach:
         if said is not None and not any(said == self._holder.to_bytes(other) for other in self._hands):  # one machine may have two names
             raise LockHeld(
                 f"{host} is locked: {Holder.parse(said) or 'the holder has not said who it is'}",
-                where=f"{directory}/{lock_name(self._site.site)}.lock",
+                where=f"{directory or 'its usual directory'}/{lock_name(self._site.site)}.lock",
                 remedy="wait until it has ended; `interlock status`, in the folder of whoever began it, says how far it is",
             )
 

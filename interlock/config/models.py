@@ -79,7 +79,9 @@ class Host(Noun):
     engine: AbsolutePath | None = Field(
         default=None, description="The socket of its container engine (/var/run/docker.sock): containers and volumes are looked at through it."
     )
-    lock: AbsolutePath = Field(default="/run/lock", description="The directory on it that holds the lock of a site's actions.")
+    lock: AbsolutePath | None = Field(
+        default=None, description="The directory on it that holds the lock of a site's actions; /run/lock where every user may write there, else /tmp."
+    )
     volumes: AbsolutePath | None = Field(default=None, description="The directory that holds the engine's named volumes, each a directory with `_data` in it.")
 
 

@@ -260,3 +260,14 @@ def test_no_descriptor_is_left_open_when_it_cannot_be_taken(folder: str) -> None
             with pytest.raises(flocks.Held):
                 flocks.take(folder, NAME, b"")
         assert os.listdir("/proc/self/fd") == before
+
+
+def test_the_usual_directory_is_one_in_which_every_user_may_keep_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks comes to the same one, whatever they may do there themselves: a host whose /run/lock is root's alone has its locks in /tmp."""
+    assert flocks.usual() in flocks.USUAL
+    (tmp_path / "mine").mkdir(mode=0o700)
+    monkeypatch.setattr(flocks, "USUAL", (str(tmp_path / "missing"), str(tmp_path / "mine"), "/tmp"))
+    assert flocks.usual() == "/tmp"
+    monkeypatch.setattr(flocks, "USUAL", (str(tmp_path / "mine"),))
+    with pytest.raises(Refused, match="in none of the usual directories"):
+        flocks.take("", "interlock-x", b"{}")
