@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from interlock import runner
 from interlock.act import journal as journals
 from interlock.act.books import StoredPlan
+from interlock.act.commands import still_running
 from interlock.commands.status import status_text
 from interlock.config.load import load_site
 from interlock.errors import ApprovalError, EvidenceError, GateShut, InterlockError, LockHeld
@@ -440,7 +442,11 @@ class Runner(RuleBasedStateMachine):
         return a_run(self.tiny.root, when, "release", datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC))
 
     def _ran(self, verb: Callable[[], runner.Outcome], killer: Killer | None = None) -> int | None:
-        """Its exit code; None when it was killed."""
+        """Its exit code; None when it was killed. A program that outlived its runner is waited for: until then nobody may go on (15)."""
+        state = self._unfinished()
+        until = time.monotonic() + 20
+        while state is not None and any(step.spawned and still_running(step.spawned) for step in state.steps) and time.monotonic() < until:
+            time.sleep(0.01)
 
         def work() -> int:
             try:
@@ -505,7 +511,9 @@ class Runner(RuleBasedStateMachine):
 
 def test_the_runner_does_what_the_model_says(capsys: pytest.CaptureFixture[str]) -> None:
     COUNTED.clear()
-    run_state_machine_as_test(Runner, settings=settings(max_examples=300 if PROVE else 12, stateful_step_count=30 if PROVE else 20))
+    stories, events = (300, 30) if PROVE else (12, 20)
+    # A story with kills in it may end in another way the next time: making it shorter takes minutes, and says no more.
+    run_state_machine_as_test(Runner, settings=settings(max_examples=stories, stateful_step_count=events, phases=[Phase.generate]))
     with capsys.disabled():
         print(f"\n{sum(COUNTED.values())} verbs: {', '.join(f'{how} {count}' for how, count in sorted(COUNTED.items()))}")
     assert not PROVE or {"ran: done", "ran: undone", "ran: half", "ran: not ended", "killed: not ended", "disturbed: undone"} <= COUNTED.keys()
