@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
@@ -21,7 +21,7 @@ from interlock.facts import moments
 from interlock.facts.canonical import short
 from interlock.facts.statements import PURPOSE_APPLY, PURPOSE_WITHDRAW, Approval, step_purpose
 from interlock.gate.journal import End, Kind, Spawned, Standing, State, Trail
-from interlock.gate.plan import ApprovalPlan, CommandPlan
+from interlock.gate.plan import ApprovalPlan, CommandPlan, StepPlan, has_undo
 from interlock.observe.statements import FOLDER, read_signed, statement_files
 
 RECENT = 5  # plans that are listed
@@ -67,7 +67,8 @@ def _action(standing: Standing, at: datetime) -> Iterator[str]:
         yield f"  why: {reason}"
     for number, step in enumerate(standing.steps, start=1):
         said = step.data.get("what", "") or (step.data.get("asks", "") if step.state is State.WAITING else "")
-        yield f"  step {number}: {_STATES[step.state]}{f': {said}' if said else ''}"
+        more = " ".join(filter(None, (step.data.get("where"), step.data.get("why")))) if said and step.state in (State.FAILED, State.NOT_UNDONE) else ""
+        yield f"  step {number}: {_STATES[step.state]}{f': {said}' if said else ''}{f' ({more})' if more else ''}"
         if step.spawned is not None and step.state in (State.UNDERWAY, State.UNDOING):
             yield from _program(step.spawned, step.data.get("hosts", ()))
 
@@ -165,11 +166,23 @@ def _enough_said(books: Books, trail: Trail, number: int, at: datetime) -> bool:
 
 def _open_questions(books: Books, standing: Standing) -> list[int]:
     """The commands that were under way and have no `done` check: only a human can say what became of them, and a resume without their word undoes all."""
+    planned = _steps(books, standing)
+    return [number for number in standing.numbers([State.UNDERWAY]) if isinstance(step := planned.get(number), CommandPlan) and step.done is None]
+
+
+def _without_undo(books: Books, standing: Standing) -> list[int]:
+    """The steps that are left after an undo, and that no other undo will put back."""
+    planned = _steps(books, standing)
+    return [number for number in standing.numbers([State.NOT_UNDONE]) if number in planned and not has_undo(planned[number])]
+
+
+def _steps(books: Books, standing: Standing) -> Mapping[int, StepPlan]:
+    """What was planned, by number; nothing where the plan cannot be read any more."""
     try:
         plan = load_plan(books.plans / str(standing.begun.get("plan_folder"))).plan
     except InterlockError:
-        return []
-    return [number for number in standing.numbers([State.UNDERWAY]) if isinstance(step := plan.steps[number - 1], CommandPlan) and step.done is None]
+        return {}
+    return dict(enumerate(plan.steps, start=1))
 
 
 def _next(site: Site, books: Books, trail: Trail | None, holding: Holder | None, at: datetime) -> str:
@@ -184,7 +197,9 @@ def _next(site: Site, books: Books, trail: Trail | None, holding: Holder | None,
     if standing is not None and not standing.finished and standing.end is not End.UNDONE:
         digits = short(standing.plan_digest)
         if standing.rolling_back:
-            return f"interlock rollback {digits}"
+            stays = ", ".join(map(str, _without_undo(books, standing)))
+            by_hand = f"   (it cannot undo step {stays}: mend that by hand, then interlock plan {standing.begun.get('action', 'ACTION')})"
+            return f"interlock rollback {digits}{by_hand if stays else ''}"
         asked = [f"--done {number}, or --again {number}, once you have looked what became of it" for number in _open_questions(books, standing)]
         return f"{' '.join([f'interlock resume {digits}', *asked])}   (or: interlock rollback {digits})"
     plans = [stored for stored in _open_plans(books, standing, at) if stored.plan.site.digest == site.digest]

@@ -107,6 +107,15 @@ def test_status_sends_nobody_to_approve_what_needs_no_signature(tmp_path: Path) 
     assert status(tiny)[-1] == f"next: interlock apply {plan}"
 
 
+def test_status_names_the_file_that_is_not_put_back_and_why(tmp_path: Path) -> None:
+    steps = "      - write-files: {templates: [conf]}\n      - command: {run: [bin/deploy]}\n      - command: {run: ['false'], undo: ['true']}\n"
+    tiny = make_tiny(tmp_path, steps=steps, programs={"deploy": "echo somebody >> ../instance/conf/app.conf"})
+    assert runner.apply(tiny.site, short(tiny.approved().digest), tiny.environ, tiny.means()).exit_code == 18
+    left = next(line for line in status(tiny) if line.startswith("  step 1: NOT undone"))
+    assert left == f"  step 1: NOT undone: 1 of 1 files are not put back ({tiny.instance}/conf/app.conf: it was changed by somebody else since)"
+    assert status(tiny)[-1].endswith("(it cannot undo step 2: mend that by hand, then interlock plan release)")
+
+
 def test_how_an_action_ended_is_told_in_whole_sentences(tmp_path: Path) -> None:
     tiny = make_tiny(tmp_path, steps=COUNT)
     done = runner.apply(tiny.site, short(tiny.approved().digest), tiny.environ, tiny.means())

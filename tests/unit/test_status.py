@@ -71,7 +71,7 @@ def test_a_half_changed_action_names_what_is_left_and_why(tmp_path: Path) -> Non
     assert any("HALF-CHANGED" in line for line in lines)
     assert "  why: false ended with 1" in lines
     assert "  step 1: NOT undone: touch has no undo" in lines
-    assert lines[-1] == f"next: interlock rollback {digits}"
+    assert lines[-1] == f"next: interlock rollback {digits}   (it cannot undo step 1, 2: mend that by hand, then interlock plan release)"
 
 
 def test_an_action_that_was_not_verified_says_so(tmp_path: Path) -> None:
