@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -443,10 +444,8 @@ class Runner(RuleBasedStateMachine):
 
     def _ran(self, verb: Callable[[], runner.Outcome], killer: Killer | None = None) -> int | None:
         """Its exit code; None when it was killed. A program that outlived its runner is waited for: until then nobody may go on (15)."""
-        state = self._unfinished()
-        until = time.monotonic() + 20
-        while state is not None and any(step.spawned and still_running(step.spawned) for step in state.steps) and time.monotonic() < until:
-            time.sleep(0.01)
+        with suppress(EvidenceError):  # of a damaged journal nothing is known, and nothing may go on
+            self._wait_for_programs()
 
         def work() -> int:
             try:
@@ -471,6 +470,11 @@ class Runner(RuleBasedStateMachine):
             code = answer
         assert code in TOLD
         return code
+
+    def _wait_for_programs(self) -> None:
+        state, until = self._unfinished(), time.monotonic() + 20
+        while state is not None and any(step.spawned and still_running(step.spawned) for step in state.steps) and time.monotonic() < until:
+            time.sleep(0.01)
 
     def _everything(self) -> dict[str, bytes]:
         """Every file of the system and the books, but the locks' texts."""
