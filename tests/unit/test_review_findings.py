@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from interlock import runner
+from interlock.act.books import store_plan
 from interlock.change.planning import make_plan
 from interlock.commands.status import status_text
+from interlock.config.actions import ApprovalKind
 from interlock.config.load import load_site
 from interlock.errors import ConfigError, StaleError
 from interlock.facts.canonical import short
@@ -60,6 +62,19 @@ def test_a_checkout_may_be_reached_by_another_name(tmp_path: Path, monkeypatch: 
     stored = make_plan(site, "release", tiny.environ, now=tiny.now, key=key_of("anna"))
     tiny.approve(stored, "anna")
     assert runner.apply(tiny.site, str(stored.folder), tiny.environ, tiny.means()).exit_code == 0
+
+
+def test_a_plan_does_not_say_itself_that_it_needs_no_signature(tmp_path: Path) -> None:
+    """Edited, and put where its new digest says: the gate asks what the site says, and so does what stands behind the gate."""
+    tiny = make_tiny(tmp_path, steps=COUNT)
+    forged = tiny.plan().plan.model_copy(update={"approval": ApprovalKind.OPERATOR})
+    file = store_plan(tiny.books, forged, {}, None)
+    with pytest.raises(StaleError, match="the plan says `approval: operator`"):
+        runner.apply(tiny.site, str(file), tiny.environ, tiny.means())
+    unknown = store_plan(tiny.books, forged.model_copy(update={"action": "other"}), {}, None)
+    with pytest.raises(StaleError, match="the plan says `approval: operator`"):
+        runner.apply(tiny.site, str(unknown), tiny.environ, tiny.means())
+    assert tiny.runs() == 0
 
 
 def test_a_plan_that_waits_is_not_told_to_be_made_again(tmp_path: Path) -> None:
