@@ -200,12 +200,12 @@ def demand_current(site: Site, stored: StoredPlan, now: datetime | None) -> None
 
     plan = stored.plan
     declared = site.actions.get(plan.action)
-    asked = declared.approval.value if declared is not None else "no such action"
+    asked, operator = declared.approval if declared is not None else "no such action", ApprovalKind.OPERATOR
     faults = (
         (_elsewhere(plan, site), f"the plan was made for {plan.site.file}", f"this is {site.source}: another checkout keeps books of its own"),
         (plan.site.digest != site.digest, "the site file was changed since the plan was made", f"it was {plan.site.digest}, is {site.digest}"),
         (plan.site.name != site.site, f"the plan is for the site {plan.site.name}", f"this is {site.site}"),
-        (plan.approval.value != asked, f"the plan says `approval: {plan.approval.value}`", f"the site says {asked} for {plan.action}"),
+        (asked != operator == plan.approval, f"the plan says `approval: {operator}`", f"the site says {asked} for {plan.action}"),
         (plan.interlock != __version__, f"the plan was made by interlock {plan.interlock}", f"this is {__version__}"),
         (now is not None and moments.read(plan.expires_at) <= now, f"the plan expired at {plan.expires_at}", ""),
         (now is not None and moments.read(plan.created_at) > now + CLOCK_SKEW, "the plan is from the future", f"made at {plan.created_at}; look at the clock"),
