@@ -1,4 +1,4 @@
-"""The command line: arguments become one frozen request, a module does the work, and the exit code is the decision (DESIGN.md's table).
+"""The command line: arguments become one frozen request, a module does the work, and the exit code is the decision (the table of docs/gate.md).
 
 Nothing is decided here. Commands import what they need when they run: `interlock guardrails` must not pay for PostgreSQL.
 """
@@ -300,7 +300,11 @@ def _resume(request: argparse.Namespace) -> int:
     from interlock import runner
     from interlock.change.carrying import Said
 
-    said = dict([*(_told(step, Said.DONE) for step in request.done), *(_told(step, Said.AGAIN) for step in request.again)])
+    said = dict(_told(step, Said.DONE) for step in request.done)
+    again = dict(_told(step, Said.AGAIN) for step in request.again)
+    if both := sorted(said.keys() & again.keys()):
+        raise UsageError(f"step {both[0]} is said to be done, and to be run again", remedy="look what became of it, and say one of the two")
+    said |= again
     site = _site(request)
     return _acted(site, lambda: runner.resume(site, request.plan, os.environ, said=said))
 

@@ -19,7 +19,7 @@ WHERE_LIMIT = 1000  # a verdict names at most this many places; details.jsonl ha
 
 
 class Outcome(StrEnum):
-    """The six outcomes of DESIGN.md; only held, not_applicable and waived let a required pair through."""
+    """The six outcomes (docs/gate.md); only held, not_applicable and waived let a required pair through."""
 
     HELD = "held"
     BROKEN = "broken"

@@ -81,6 +81,13 @@ def _program(spawned: Spawned, hosts: Sequence[str]) -> Iterator[str]:
         yield f"    its program still runs, as process {spawned.pid}"
 
 
+def _once_ended(standing: Standing) -> str:
+    """Until when resume and rollback refuse: a program of an interrupted step that outlived the runner is waited for, as far as this machine can tell."""
+    begun = [standing.steps[number - 1] for number in standing.numbers([State.UNDERWAY, State.UNDOING])]
+    running = [step.spawned for step in begun if step.spawned is not None and not step.data.get("hosts") and still_running(step.spawned)]
+    return f"   once process {running[0].pid} has ended" if running else ""
+
+
 def _end(standing: Standing) -> str:
     match standing.end:
         case End.DONE:
@@ -199,9 +206,9 @@ def _next(site: Site, books: Books, trail: Trail | None, holding: Holder | None,
         if standing.rolling_back:
             stays = ", ".join(map(str, _without_undo(books, standing)))
             by_hand = f"   (it cannot undo step {stays}: mend that by hand, then interlock plan {standing.begun.get('action', 'ACTION')})"
-            return f"interlock rollback {digits}{by_hand if stays else ''}"
+            return f"interlock rollback {digits}{by_hand if stays else ''}{_once_ended(standing)}"
         asked = [f"--done {number}, or --again {number}, once you have looked what became of it" for number in _open_questions(books, standing)]
-        return f"{' '.join([f'interlock resume {digits}', *asked])}   (or: interlock rollback {digits})"
+        return f"{' '.join([f'interlock resume {digits}', *asked])}   (or: interlock rollback {digits}){_once_ended(standing)}"
     plans = [stored for stored in _open_plans(books, standing, at) if stored.plan.site.digest == site.digest]
     if plans:
         ready = plans[0].plan.approval is ApprovalKind.OPERATOR or _approvals(books, plans[0], PURPOSE_APPLY, at)

@@ -14,7 +14,7 @@ BROKEN, NOT_RUN, UNPROVEN, WAIVER = 1, 10, 11, 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One reason why the gate is shut. `code` is the exit code of its kind (DESIGN.md's table); guardrail and subject are empty where it has none."""
+    """One reason why the gate is shut. `code` is the exit code of its kind (docs/gate.md); guardrail and subject are empty where it has none."""
 
     code: int
     guardrail: str = ""

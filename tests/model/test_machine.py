@@ -1,7 +1,7 @@
 """Whatever people, disks and clocks do around it: does the runner do what a small model says that it may do? Real files, keys, programs and kills.
 
 The model is a page: what a plan was made for, who signed it until when, whether it was used, and what has changed since. It predicts why a verb is refused
-(by the exit codes of DESIGN.md's table), or how the action ends; the system must then look accordingly, and the books must add up.
+(by the exit codes of the table of docs/gate.md), or how the action ends; the system must then look accordingly, and the books must add up.
 """
 
 from __future__ import annotations

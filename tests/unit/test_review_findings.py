@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from interlock import runner
+from interlock.act import journal
 from interlock.act.books import store_plan
 from interlock.change.planning import make_plan
+from interlock.cli import main
 from interlock.commands.status import status_text
 from interlock.config.actions import ApprovalKind
 from interlock.config.load import load_site
-from interlock.errors import ConfigError, StaleError
+from interlock.errors import ConfigError, LockHeld, StaleError
 from interlock.facts.canonical import short
+from interlock.gate.journal import Entry, Kind
+from interlock.observe.eyes import boot_id, process_started
 from interlock.verdicts import When
 from tests.tiny_site import OLD, Tiny, key_of, make_tiny, shut
 
@@ -98,8 +105,6 @@ def test_the_next_command_after_the_word_of_mid_plan_is_resume(tmp_path: Path) -
 
 
 def _digits_of_what_waits(tiny: Tiny) -> str:
-    from interlock.act import journal
-
     trail = journal.newest(tiny.books.journals)
     assert trail is not None
     return short(trail.entries[-1].digest)
@@ -120,6 +125,33 @@ def test_status_sends_nobody_to_approve_what_needs_no_signature(tmp_path: Path) 
     plan = short(tiny.plan().digest)
     assert any(line.endswith("; needs no signature") for line in status(tiny))
     assert status(tiny)[-1] == f"next: interlock apply {plan}"
+
+
+def test_status_tells_to_wait_for_a_program_that_outlived_the_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two verbs that it names are refused until then. This process stands for the program."""
+    tiny = make_tiny(tmp_path, steps=COUNT)
+    plan = short(tiny.approved().digest)
+    append = journal.Journal.append
+
+    def killed_once_it_runs(self: journal.Journal, kind: Kind, step: int, data: Mapping[str, Any]) -> Entry:
+        if kind is not Kind.SPAWNED:
+            return append(self, kind, step, data)
+        append(self, kind, step, {"pid": os.getpid(), "started": process_started(os.getpid()), "boot": boot_id()})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(journal.Journal, "append", killed_once_it_runs)
+    with pytest.raises(KeyboardInterrupt):
+        runner.apply(tiny.site, plan, tiny.environ, tiny.means())
+    assert status(tiny)[-1].endswith(f"(or: interlock rollback {plan})   once process {os.getpid()} has ended")
+    with pytest.raises(LockHeld, match="still runs"):
+        runner.rollback(tiny.site, plan, tiny.environ, tiny.means())
+
+
+def test_a_command_is_not_said_to_be_done_and_to_be_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = make_tiny(tmp_path, steps=COUNT)
+    monkeypatch.chdir(tiny.root)
+    assert main(["resume", "3fa94c1e", "--done", "2", "--again", "2"]) == 64
+    assert "step 2 is said to be done, and to be run again" in capsys.readouterr().err
 
 
 def test_status_names_the_file_that_is_not_put_back_and_why(tmp_path: Path) -> None:
