@@ -17,7 +17,8 @@ from interlock import __version__
 from interlock.errors import ConfigError, GateShut, InterlockError, UsageError
 
 if TYPE_CHECKING:
-    from interlock.change.carrying import Outcome, Said
+    from interlock.change.carrying import Said
+    from interlock.change.telling import Outcome
     from interlock.config.models import Site
     from interlock.evidence.details import Details
     from interlock.evidence.record import Record

@@ -23,8 +23,9 @@ from interlock.act.lock import locked
 from interlock.act.reach import Reach, host_of, reaching
 from interlock.change import approving, planning, showing
 from interlock.change.approving import Waiting
-from interlock.change.carrying import Action, Outcome, Said, closing, conclude, demand_mounts, demand_open, demand_unmoved, lacks_approval_alone, paused
+from interlock.change.carrying import Action, Said, closing, demand_mounts, demand_open, demand_unmoved, lacks_approval_alone
 from interlock.change.means import Gated, Means, real_means
+from interlock.change.telling import Ended, Outcome, conclude, paused, told_again
 from interlock.config.actions import CommandStep
 from interlock.config.models import Site
 from interlock.errors import ApprovalError, GateShut, HalfChanged, LockHeld, StaleError, UsageError
@@ -32,7 +33,7 @@ from interlock.facts.canonical import short
 from interlock.gate.caller import Allowed, AllowedJob, MustAsk, Refused, judge_caller
 from interlock.gate.clearance import Begun, Clearance, OperatorPresent, clear
 from interlock.gate.decision import Open, Shut
-from interlock.gate.journal import Kind, Standing, State, Trail
+from interlock.gate.journal import End, Kind, Standing, State, Trail
 from interlock.gate.plan import FILE, CommandPlan
 from interlock.judge.agreement.plans import Approved
 from interlock.nouns import dataclass
@@ -97,9 +98,15 @@ def guard(
 
 
 def resume(site: Site, named: str, environ: Mapping[str, str], means: Means | None = None, said: Mapping[int, Said] | None = None) -> Outcome:
-    """Finish an interrupted action, under the approval that it was begun with. `said` settles commands that nobody else can tell about, by step."""
+    """Finish an interrupted action, under the approval that it was begun with. `said` settles commands that nobody else can tell about, by step.
+
+    One that is finished is told of again, and its evidence is written if it was not.
+    """
     means = means or real_means(site, environ)
     with _at_work(site, named, "resume", means) as (books, stored, reach):
+        finished = _finished(books, stored, (End.DONE, End.UNDONE))
+        if finished is not None:
+            return told_again(Ended(site=site, stored=stored, means=means, trail=finished))
         trail, state = _demand_unfinished(books, stored, reach)
         if state.rolling_back:
             raise UsageError(f"{trail.id} is being rolled back", remedy=f"interlock rollback {short(stored.digest)}")
@@ -114,17 +121,23 @@ def resume(site: Site, named: str, environ: Mapping[str, str], means: Means | No
 
 
 def rollback(site: Site, named: str, environ: Mapping[str, str], means: Means | None = None) -> Outcome:
-    """Undo an action that was interrupted, or that could not be undone or verified. Needs no open gate: undoing must always be possible."""
+    """Undo an action that was interrupted, or that could not be undone or verified. Needs no open gate: undoing must always be possible.
+
+    One that is undone is told of again, and its evidence is written if it was not.
+    """
     means = means or real_means(site, environ)
     with _at_work(site, named, "rollback", means) as (books, stored, reach):
+        finished = _finished(books, stored, (End.UNDONE,))
+        if finished is not None:
+            return told_again(Ended(site=site, stored=stored, means=means, trail=finished, asked_to_undo=True))
         trail, state = _demand_unfinished(books, stored, reach)
         _demand_caller(means)
         clearance = _clear(stored, _as_begun(state), _as_begun(state), means)
         journal = _taken_over(books, trail, "rollback", means)
         with closing(journal) as stop:
             action = Action(site=site, stored=stored, means=means, journal=journal, clearance=clearance, stop=stop, gated=None, reach=reach)
-            end = action.undo("rolled back by the operator")
-        return conclude(action, end, asked_to_undo=True)
+            action.undo("rolled back by the operator")
+        return conclude(Ended(site=site, stored=stored, means=means, trail=journal.trail_now, asked_to_undo=True))
 
 
 # ---- may it begin?
@@ -165,6 +178,13 @@ def _demand_open_and_approved(site: Site, books: Books, stored: StoredPlan, mean
         if lacks_approval_alone(shut):
             approving.authority(site, books, stored, means)
         raise
+
+
+def _finished(books: Books, stored: StoredPlan, ends: Sequence[End]) -> Trail | None:
+    """The newest action, when it is this plan's and ended in one of these ways."""
+    trail = journals.newest(books.journals)
+    state = Standing.of(trail) if trail is not None else None
+    return trail if state is not None and state.plan_digest == stored.digest and state.end in ends else None
 
 
 def _demand_unfinished(books: Books, stored: StoredPlan, reach: Reach) -> tuple[Trail, Standing]:
@@ -290,4 +310,6 @@ def _carry_out(ready: _Ready, journal: Journal, said: Mapping[int, Said]) -> Out
             reach=ready.reach,
         )
         end = action.do(said)
-    return paused(action, end) if isinstance(end, Waiting) else conclude(action, end)
+    if isinstance(end, Waiting):
+        return paused(ready.stored, journal.trail_now, end)
+    return conclude(Ended(site=ready.site, stored=ready.stored, means=ready.means, trail=journal.trail_now))

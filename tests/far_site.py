@@ -59,7 +59,7 @@ def patiently(verb: Callable[..., runner.Outcome], tiny: Tiny, plan: str) -> run
     until, run = time.monotonic() + 10, tiny._gated(When.APPLY, "release", Open()).run
     while True:
         try:
-            return verb(tiny.site, plan, tiny.environ, tiny.means(kept=lambda _name: run))
+            return verb(tiny.site, plan, tiny.environ, tiny.means(kept=lambda name: tiny.runs_kept.get(name, run)))
         except LockHeld:
             assert time.monotonic() < until
             time.sleep(0.1)

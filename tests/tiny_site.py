@@ -182,6 +182,7 @@ class Tiny:
             verify=self._verify,
             keep=self._keep,
             kept=lambda name: self.runs_kept[name],
+            evidence_of=lambda plan: next((one.base for one in self.kept if one.plan_digest == plan), None),
             redactor=Redactor([SECRET]),
         )
         return dataclasses.replace(means, **changed)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""How is a begun action carried out, step by step, undone where a step fails, and told of at the end? `interlock.runner` says when one may begin.
+"""How is a begun action carried out, step by step, and undone where a step fails? `interlock.runner` says when one may begin, `telling` how it ended.
 
 Each step is announced in the journal before it starts, and recorded after it; what the journal does not announce does not happen.
 """
@@ -11,32 +11,27 @@ from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from interlock.act import steps
 from interlock.act.books import StoredPlan
 from interlock.act.interruption import Interruption, interruption
-from interlock.act.journal import FILE, Journal
+from interlock.act.journal import Journal
 from interlock.act.outcome import Bench, StepFailed
 from interlock.act.reach import Reach, hosts_of
 from interlock.act.steps import Looking
 from interlock.change import approving
-from interlock.change.applied import Applied
 from interlock.change.approving import Waiting, waiting_at
 from interlock.change.contents import new_bytes
 from interlock.change.means import Gated, Means
 from interlock.change.showing import title
 from interlock.config.models import Site
 from interlock.config.scalars import LOCAL
-from interlock.errors import ActionUndone, ApprovalError, EvidenceError, GateShut, HalfChanged, InterlockError, StaleError
+from interlock.errors import EvidenceError, GateShut, HalfChanged, InterlockError, StaleError
 from interlock.evidence.folder import LoadedRun
-from interlock.evidence.visible import visible
-from interlock.facts.canonical import short
 from interlock.gate.clearance import Clearance
 from interlock.gate.decision import BROKEN, Shut
 from interlock.gate.journal import End, Kind, Result, Spawned, State
-from interlock.gate.plan import FILE as PLAN_FILE
 from interlock.gate.plan import ApprovalPlan, StepPlan, changes, has_undo, moved
 from interlock.judge import approval
 from interlock.judge.agreement.plans import NotApproved
@@ -52,16 +47,6 @@ class Said(StrEnum):
 
     DONE = "done"
     AGAIN = "again"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How an action ended: the exit code of DESIGN.md's table, what to tell the operator, and its evidence (None when that could not be written)."""
-
-    exit_code: int
-    text: str
-    id: str
-    evidence: Path | None
 
 
 @contextmanager
@@ -102,9 +87,7 @@ def shut_gate(decision: Shut, called: str, run: LoadedRun) -> GateShut:
     more = f"; and {len(decision.reasons) - 5} more" if len(decision.reasons) > 5 else ""
     reasons = frozenset((reason.code, reason.guardrail) for reason in decision.reasons)
     remedy = decision.reasons[0].remedy
-    return GateShut(
-        f"the {called} is shut", code=decision.exit_code, where=str(run.path), why=first + more, remedy=remedy, run=run.path, reasons=reasons
-    )
+    return GateShut(f"the {called} is shut", code=decision.exit_code, where=str(run.path), why=first + more, remedy=remedy, run=run.path, reasons=reasons)
 
 
 def on_one_line(error: Exception) -> str:
@@ -133,7 +116,7 @@ def _elsewhere(step: StepPlan) -> dict[str, Any]:
 
 @dataclass(slots=True, kw_only=True)
 class Action:
-    """An action under way. `gated` is the gate that opened it, or that a later look replaced; `postflight` the gate after it."""
+    """An action under way. `gated` is the gate that opened it, or that a later look replaced."""
 
     site: Site
     stored: StoredPlan
@@ -143,8 +126,6 @@ class Action:
     stop: Interruption
     gated: Gated | None
     reach: Reach
-    postflight: Gated | None = None
-    reason: str = ""
 
     def do(self, said: Mapping[int, Said]) -> End | Waiting:
         """Every step that is not done yet, then postflight. What fails is undone. A `Waiting` says that humans are asked before it goes on."""
@@ -254,24 +235,23 @@ class Action:
         """Postflight. Where it is shut, everything is undone if everything can be; else nothing is, since half an undo is worse."""
         self.means.say("postflight gate")
         try:
-            self.postflight = self.means.gate(When.POSTFLIGHT, self.stored)
-            if self.postflight is not None and isinstance(self.postflight.decision, Shut):
-                raise shut_gate(self.postflight.decision, "postflight gate", self.postflight.run)
+            gated = self.means.gate(When.POSTFLIGHT, self.stored)
+            if gated is not None and isinstance(gated.decision, Shut):
+                raise shut_gate(gated.decision, "postflight gate", gated.run)
         except InterlockError as error:
             return self._not_verified(on_one_line(error))
-        seen = {"run": self.postflight.run.path.name, "digest": self.postflight.run.digest} if self.postflight else None
+        seen = {"run": gated.run.path.name, "digest": gated.run.digest} if gated is not None else None
         return self._ended(End.DONE, {"postflight": seen})
 
     def _not_verified(self, reason: str) -> End:
         changed = [number for number, step in enumerate(self.journal.standing.steps, start=1) if step.may_have_changed]
         if all(has_undo(self.stored.plan.steps[number - 1]) for number in changed):
             return self.undo(reason)
-        self.reason = self._clean(reason)
         return self._ended(End.UNVERIFIED, {"reason": reason})
 
     def undo(self, reason: str) -> End:
         """Undo in reverse whatever may have changed something. A signal does not stop it. What had run before is started again at the very end."""
-        self.reason, self.stop.ignored = self._clean(reason), True
+        self.stop.ignored = True
         changed = [number for number, step in enumerate(self.journal.standing.steps, start=1) if step.may_have_changed]
         last = [number for number in reversed(changed) if steps.returns_last(self.stored.plan.steps[number - 1])]
         for number in reversed(changed):
@@ -342,106 +322,3 @@ class Action:
 
     def _announce(self, number: int, spawned: Spawned) -> None:
         self.journal.append(Kind.SPAWNED, number, {"pid": spawned.pid, "started": spawned.started, "boot": spawned.boot})
-
-
-# ---- telling of it
-
-
-def paused(action: Action, waiting: Waiting) -> Outcome:
-    """How an action that waits for humans is told of: nothing has ended, and nothing is under way. Its exit code is that of a missing approval."""
-    digits = short(action.stored.digest)
-    who_may = f" (by {' or '.join(waiting.by)})" if waiting.by else ""
-    lines = [
-        f"{action.stored.plan.action} {digits} waits at step {waiting.step}: {waiting.asks}",
-        f"  {waiting.why}",
-        f"next: interlock approve {digits}{who_may}; then interlock resume {digits}   (or: interlock rollback {digits})",
-    ]
-    return Outcome(exit_code=ApprovalError.exit_code, text="\n".join(map(visible, lines)), id=action.journal.id, evidence=None)
-
-
-def conclude(action: Action, end: End, *, asked_to_undo: bool = False) -> Outcome:
-    """Write the evidence of an action that has ended, and say how it did. Evidence that fails makes a good end 17, and does not hide a bad one."""
-    code = {End.DONE: 0, End.UNDONE: 0 if asked_to_undo else ActionUndone.exit_code, End.HALF: HalfChanged.exit_code, End.UNVERIFIED: HalfChanged.exit_code}[
-        end
-    ]
-    lines = _in_words(action, end)
-    try:
-        evidence = action.means.keep(_applied(action, end, code)).path
-        lines.append(f"evidence: {evidence}")
-    except EvidenceError as error:
-        evidence = None
-        lines.append(f"NO EVIDENCE: {error}")
-    exit_code = code if evidence is not None or code else EvidenceError.exit_code
-    return Outcome(exit_code=exit_code, text="\n".join(map(visible, lines)), id=action.journal.id, evidence=evidence)
-
-
-def _in_words(action: Action, end: End) -> list[str]:
-    what = f"{action.stored.plan.action} {short(action.stored.digest)}"
-    begun = action.journal.standing.begun
-    lines = ["SELF-APPROVED: the planner approved this plan"] if begun.get("self_approved") else []
-    match end:
-        case End.DONE:
-            verified = "done and verified" if action.postflight else "done; no guardrail looks at it afterwards, so nothing was verified"
-            lines.append(f"{what} is {verified} ({_counted(len(action.stored.plan.steps))}, {action.journal.id})")
-        case End.UNDONE:
-            lines.append(f"{what} is undone, everything is as it was: {action.reason}")
-        case End.HALF:
-            left = [number for number, step in enumerate(action.journal.standing.steps, start=1) if step.may_have_changed]
-            lines += [f"{what} failed and is HALF-CHANGED: {action.reason}", *(f"  left: {_left(action, number)}" for number in left)]
-            lines.append(f"next: interlock status; then interlock rollback {short(action.stored.digest)}, or mend it by hand")
-        case End.UNVERIFIED:
-            lines.append(f"{what}: every step is done, but not verified, and not every step can be undone: {action.reason}")
-            lines.append(f"next: mend it, then interlock resume {short(action.stored.digest)} looks again; or interlock rollback undoes what it can")
-    lines += [f"step {number}: {finding}" for number, finding in _findings(action)]
-    return lines
-
-
-def _counted(steps: int) -> str:
-    return "1 step" if steps == 1 else f"{steps} steps"
-
-
-def _left(action: Action, number: int) -> str:
-    data = action.journal.standing.steps[number - 1].data
-    return f"step {number}, {action.stored.plan.steps[number - 1].kind}: {data.get('what', 'its undo did not end')} {data.get('why', '')}".rstrip()
-
-
-def _findings(action: Action) -> Iterator[tuple[int, str]]:
-    """What went well and should be known all the same."""
-    for number, step in enumerate(action.journal.standing.steps, start=1):
-        if step.state is State.DONE:
-            yield from ((number, f"changed while it was archived: {path}") for path in step.data.get("changed_while_read", ())[:5])
-            yield from ((number, f"not archived, a socket: {path}") for path in step.data.get("skipped", ())[:5])
-        if step.state is State.UNDONE:
-            yield from ((number, f"was not there before, and stays: {what}") for what in step.data.get("stays", ()))
-
-
-def _base(action: Action, end: End) -> LoadedRun:
-    """The gate that says how things stand: postflight after a good end, else the one that let it begin. Raises EvidenceError when that is gone."""
-    gated = action.postflight if end is End.DONE and action.postflight is not None else action.gated
-    if gated is not None:
-        return gated.run
-    begun = action.journal.standing.begun["gate"]
-    run = action.means.kept(str(begun["run"]))
-    if run.digest != begun["digest"]:
-        raise EvidenceError("the record of the gate that opened this action is another now", where=str(run.path), remedy="restore it from a copy")
-    return run
-
-
-def _applied(action: Action, end: End, code: int) -> Applied:
-    standing = action.journal.standing
-    return Applied(
-        site=action.site,
-        action=action.stored.plan.action,
-        plan_digest=action.stored.digest,
-        base=_base(action, end),
-        exit_code=code,
-        approvals=standing.begun.get("approvals", ()),
-        steps=[
-            {"number": number, "kind": plan.kind, "state": step.state.value, **step.data}
-            for number, (plan, step) in enumerate(zip(action.stored.plan.steps, standing.steps, strict=True), start=1)
-        ],
-        started=standing.since,
-        ended=action.means.clock(),
-        files={PLAN_FILE: action.stored.plan.to_bytes(), FILE: b"".join(entry.line() for entry in action.journal.entries)},
-        job=str(standing.begun.get("by", {}).get("job", "")),
-    )

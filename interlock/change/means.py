@@ -13,7 +13,7 @@ from interlock.act.books import StoredPlan
 from interlock.change.applied import Applied, write_applied
 from interlock.change.verifying import Expectation, judge_expectations
 from interlock.config.models import Site
-from interlock.evidence.folder import LoadedRun, load_run
+from interlock.evidence.folder import LoadedRun, applied_by, load_run
 from interlock.evidence.record import Decision, Record
 from interlock.evidence.redact import Redactor
 from interlock.evidence.visible import visible
@@ -42,7 +42,7 @@ class Gated:
 class Means:
     """`gate` runs one gate for a plan's action, None when it asks nothing there (`When.APPLY`: apply's own, preflight and what is judged of the plan);
     `midway` asks some families and guardrails in the middle of an action;
-    `keep` writes the evidence of an action, `kept` reads that of an earlier run;
+    `keep` writes the evidence of an action, `kept` reads that of an earlier run, `evidence_of` finds that of a plan by its digest;
     `ask` asks the human at the terminal, `say` tells them what is being done."""
 
     environ: Mapping[str, str]
@@ -55,6 +55,7 @@ class Means:
     verify: Callable[[Sequence[str]], Sequence[Expectation]]
     keep: Callable[[Applied], LoadedRun]
     kept: Callable[[str], LoadedRun]
+    evidence_of: Callable[[str], LoadedRun | None]
     redactor: Redactor
 
 
@@ -74,6 +75,7 @@ def real_means(site: Site, environ: Mapping[str, str]) -> Means:
         verify=lambda names: judge_expectations(site, names, environ),
         keep=write_applied,
         kept=lambda name: load_run(site.root / site.reports / name),
+        evidence_of=lambda plan: applied_by(site.root / site.reports, plan),
         redactor=Redactor([*declared_secrets(site, environ), *(value for name, value in environ.items() if SECRET_NAME.search(name))]),
     )
 

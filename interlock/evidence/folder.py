@@ -13,7 +13,7 @@ import re
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -313,3 +313,13 @@ def latest_open(reports: Path, like: Record) -> LoadedRun | None:
 def _asked(run: Run) -> tuple[object, ...]:
     """What makes two runs comparable. Apply's own gate is the one before it that was asked by itself, and more; one in mid-plan is only like itself."""
     return (set(run.gates) - {When.APPLY}, run.action, set(run.only))
+
+
+def applied_by(reports: Path, plan: str) -> LoadedRun | None:
+    """The newest evidence of an action that carried out this plan, by its digest; that of its gates, which carry out nothing, is none."""
+    for path in runs(reports):
+        with suppress(EvidenceError):
+            run = load_run(path)
+            if run.record.steps and run.record.plan is not None and run.record.plan.digest == plan:
+                return run
+    return None

@@ -186,7 +186,7 @@ def rollback(tiny: Tiny, plan: str) -> runner.Outcome:
 def _patient(tiny: Tiny) -> Any:
     """The gate that opened the action was run by a process that is dead: any run will do for its evidence."""
     run = tiny._gated(When.PREFLIGHT, "release", Open()).run
-    return means(tiny, kept=lambda _name: run)
+    return means(tiny, kept=lambda name: tiny.runs_kept.get(name, run))
 
 
 def attempt(verb: Verb, tiny: Tiny, plan: str, killer: Killer, *, patient: bool = True) -> object:
@@ -246,7 +246,7 @@ def explore(folder: Path, case: Case) -> str:
         check_status(tiny, case, old)
         tiny.later(seconds=5)
     onward = case.onward
-    if onward == "resume" and standing(tiny).rolling_back:
+    if onward == "resume" and standing(tiny).rolling_back and not standing(tiny).finished:
         refused = attempt(resume, tiny, plan, Killer())
         demand(isinstance(refused, dict) and refused.get("refused") == UsageError.__name__, f"resumed what is being rolled back: {refused}")
         onward = "rollback"

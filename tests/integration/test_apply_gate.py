@@ -15,7 +15,7 @@ import pytest
 from interlock import runner
 from interlock.act import journal as journals
 from interlock.act.books import StoredPlan
-from interlock.change.carrying import Outcome
+from interlock.change.telling import Outcome
 from interlock.change.means import Means, real_means
 from interlock.errors import ApprovalError, EvidenceError, GateShut
 from interlock.evidence.folder import LoadedRun, load_run, runs

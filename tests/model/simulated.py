@@ -331,6 +331,7 @@ class System:
             "verify": self._verify,
             "keep": self._keep,
             "kept": lambda name: next(run for when in When if (run := _run(self.root, when)).path.name == name),
+            "evidence_of": lambda plan: next((one.base for one in self.evidence if one.plan_digest == plan), None),
             "redactor": Redactor([SECRET]),
         }
         return Means(**{**handed, **changed})

@@ -15,6 +15,7 @@ from interlock.change.carrying import Said
 from interlock.change.verifying import Expectation
 from interlock.commands.status import status_text
 from interlock.errors import ApprovalError, EvidenceError, GateShut, HalfChanged, LockHeld, StaleError, UsageError
+from interlock.evidence.folder import LoadedRun
 from interlock.facts.callers import CallerFacts
 from interlock.facts.canonical import short
 from interlock.gate.journal import End, Kind, Standing
@@ -459,13 +460,45 @@ def test_resume_needs_an_open_gate(tiny: Tiny) -> None:
     assert standing(tiny).end is None
 
 
-def test_a_finished_action_is_neither_resumed_nor_rolled_back(tiny: Tiny) -> None:
+def test_a_finished_action_is_told_of_again_and_nothing_is_done(tiny: Tiny) -> None:
+    stored = tiny.approved()
+    first = apply(tiny, short(stored.digest))
+    again = runner.resume(tiny.site, short(stored.digest), tiny.environ, tiny.means())
+    assert (again.exit_code, again.id, again.evidence) == (0, first.id, first.evidence)
+    assert "nothing is left to do" in again.text
+    assert (tiny.look(), tiny.runs(), len(tiny.kept)) == (NEW, 1, 1)
+
+
+def test_an_action_that_went_well_is_not_rolled_back(tiny: Tiny) -> None:
     stored = tiny.approved()
     apply(tiny, short(stored.digest))
-    for verb in (runner.resume, runner.rollback):
-        with pytest.raises(UsageError, match="is finished"):
-            verb(tiny.site, short(stored.digest), tiny.environ, tiny.means())
+    with pytest.raises(UsageError, match="is finished"):
+        runner.rollback(tiny.site, short(stored.digest), tiny.environ, tiny.means())
     assert tiny.look() == NEW
+
+
+def test_an_undone_action_is_told_of_again_by_both_verbs(tmp_path: Path) -> None:
+    tiny = make_tiny(tmp_path, steps="      - write-files: {templates: [conf]}\n      - command: {run: ['false'], undo: ['true']}\n")
+    stored = tiny.approved()
+    assert apply(tiny, short(stored.digest)).exit_code == 16
+    for verb, code in ((runner.resume, 16), (runner.rollback, 0)):
+        again = verb(tiny.site, short(stored.digest), tiny.environ, tiny.means())
+        assert (again.exit_code, "is undone, everything is as it was" in again.text) == (code, True)
+    assert (tiny.look(), len(tiny.kept)) == (OLD, 1)
+
+
+def test_evidence_that_a_kill_kept_from_being_written_is_written_by_a_resume(tiny: Tiny) -> None:
+    stored = tiny.approved()
+
+    def dies(_applied: object) -> LoadedRun:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runner.apply(tiny.site, short(stored.digest), tiny.environ, tiny.means(keep=dies))
+    assert (standing(tiny).end, tiny.kept) == (End.DONE, [])
+    again = runner.resume(tiny.site, short(stored.digest), tiny.environ, tiny.means())
+    assert (again.exit_code, len(tiny.kept), tiny.runs()) == (0, 1, 1)
+    assert tiny.kept[0].exit_code == 0
 
 
 def test_a_plan_that_was_never_begun_is_neither_resumed_nor_rolled_back(tiny: Tiny) -> None:
