@@ -147,15 +147,19 @@ def program(name: "str", directory: "str", search: "str | None") -> "str | None"
     """Where a program is, None when it cannot be run. `search` is a PATH, `directory` what a name with a slash is relative to."""
     if "/" not in name:
         return shutil.which(name, path=search)
-    return name if os.access(os.path.join(directory, name), os.X_OK) else None
+    path = os.path.join(directory, name)
+    return name if os.path.isfile(path) and os.access(path, os.X_OK) else None
 
 
 def file_digest(path: "str") -> "str":
-    """`sha256:...` of a regular file, links followed. Raises OSError."""
+    """`sha256:...` of a regular file, links followed. Raises OSError, which names the file even when only a read of it fails."""
     found = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(_BLOCK), b""):
-            found.update(block)
+    try:
+        with open(path, "rb") as file:
+            for block in iter(lambda: file.read(_BLOCK), b""):
+                found.update(block)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
     return "sha256:" + found.hexdigest()
 
 

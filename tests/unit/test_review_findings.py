@@ -154,6 +154,19 @@ def test_a_command_is_not_said_to_be_done_and_to_be_run_again(tmp_path: Path, mo
     assert "step 2 is said to be done, and to be run again" in capsys.readouterr().err
 
 
+def test_a_directory_is_no_program(tmp_path: Path) -> None:
+    tiny = make_tiny(tmp_path, steps="      - command: {run: [./bin]}\n")
+    with pytest.raises(ConfigError, match=r"there is no program \./bin"):
+        tiny.plan()
+
+
+def test_an_input_that_fails_while_it_is_read_is_named(tmp_path: Path) -> None:
+    """An open that succeeds says nothing of the first read: /proc/self/mem is a regular file."""
+    tiny = make_tiny(tmp_path, steps="      - command: {run: [cat, /proc/self/mem]}\n")
+    with pytest.raises(ConfigError, match=r"/proc/self/mem cannot be read: Input/output error"):
+        tiny.plan()
+
+
 def test_status_names_the_file_that_is_not_put_back_and_why(tmp_path: Path) -> None:
     steps = "      - write-files: {templates: [conf]}\n      - command: {run: [bin/deploy]}\n      - command: {run: ['false'], undo: ['true']}\n"
     tiny = make_tiny(tmp_path, steps=steps, programs={"deploy": "echo somebody >> ../instance/conf/app.conf"})
