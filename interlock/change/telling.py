@@ -5,8 +5,9 @@ What it did lies in the journal, whole; the gate that says how things stand now 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from interlock.act.books import StoredPlan
 from interlock.act.journal import FILE
@@ -143,6 +144,11 @@ def _base(ended: Ended) -> LoadedRun:
     return run
 
 
+def _marked(approval: Mapping[str, Any], standing: Standing) -> Mapping[str, Any]:
+    """An approval as evidence shows it: with the mark that the planner was among those who gave it."""
+    return {**approval, "self_approved": True} if standing.begun.get("self_approved") else approval
+
+
 def _applied(ended: Ended) -> Applied:
     standing, plan = ended.standing, ended.stored.plan
     return Applied(
@@ -151,7 +157,7 @@ def _applied(ended: Ended) -> Applied:
         plan_digest=ended.stored.digest,
         base=_base(ended),
         exit_code=ended.code,
-        approvals=standing.begun.get("approvals", ()),
+        approvals=[_marked(one, standing) for one in standing.begun.get("approvals", ())],
         steps=[
             {"number": number, "kind": step.kind, "state": seen.state.value, **seen.data}
             for number, (step, seen) in enumerate(zip(plan.steps, standing.steps, strict=True), start=1)

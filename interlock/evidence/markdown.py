@@ -64,7 +64,7 @@ def _head(record: Record) -> Iterator[str]:
     if record.plan and not record.of_action:
         yield f"- asked for plan {code(record.plan.digest, _NAME)} of {code(record.plan.action, _NAME)}\n"
     elif record.plan:
-        names = ", ".join(code(name, _NAME) for name in approvers(record)[:10]) or "nobody: it asks for none"
+        names = ", ".join(code(name, _NAME) for name in approvers(record)[:10]) or "the operator alone: it asks for nobody else"
         yield f"- plan {code(record.plan.digest, _NAME)} for {code(record.plan.action, _NAME)}, approved by {names}\n"
     yield "\n"
 

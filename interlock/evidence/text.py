@@ -166,7 +166,7 @@ def _decision(record: Record, style: Style) -> Iterator[str]:
         yield from style.wrapped(ended_in_words(record), 2)
     if record.of_action:
         yield from style.wrapped(ended_in_words(record), 2)
-        yield from style.wrapped(", ".join(approvers(record)) or "nobody: it asks for none", 2, "approved by ")
+        yield from style.wrapped(", ".join(approvers(record)) or "the operator alone: it asks for nobody else", 2, "approved by ")
         for step in steps_in_words(record):
             yield from style.wrapped(step, 2, "step ")
     yield from style.wrapped(tally_in_words(record), 2)

@@ -39,7 +39,10 @@ def test_plan_approve_apply_status_and_the_evidence_by_hand(hand: Hand) -> None:
     assert "is done and verified (4 steps" in applied.text
     record = verified(hand, applied)
     assert record["plan"]["digest"].startswith(f"sha256:{plan.rpartition('-')[2]}")
-    assert [approval["principal"] for approval in record["approvals"]] == ["anna"]
+    assert [(approval["principal"], approval["self_approved"]) for approval in record["approvals"]] == [("anna", True)]
+    folder = re.search(r"evidence: (\S+)", applied.text)
+    assert folder
+    assert "SELF-APPROVED: the planner approved this plan" in (Path(folder[1]) / "summary.md").read_text()
     assert [step["kind"] for step in record["steps"]] == ["backup", "write-files", "command", "verify"]
     assert "done and verified" in hand.type("status").text
     again = hand.type("apply", plan)
