@@ -308,7 +308,9 @@ def test_after_a_crash_the_file_is_all_new_or_all_old(tmp_path: Path, steps: str
     assert standing(tiny).steps[0].state is State.UNDERWAY
     runs = [a_run(tiny.root, when, "release", tiny.now) for when in When]  # the gate that opened it was run by the process that is dead
     opened = next(run for run in runs if run.digest == standing(tiny).begun["gate"]["digest"])
-    outcome = getattr(runner, then)(tiny.site, short(stored.digest), tiny.environ, tiny.means(kept=lambda _name: opened))
+    outcome = getattr(runner, then)(
+        tiny.site, short(stored.digest), tiny.environ, tiny.means(kept=lambda name: {**tiny.runs_kept, opened.path.name: opened}[name])
+    )
     assert (outcome.exit_code, state(tiny)) == (0, (NEW if then == "resume" else OLD, 0o640))
     assert not [path for path in tiny.instance.iterdir() if "interlock" in path.name]
 
