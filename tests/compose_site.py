@@ -29,7 +29,13 @@ compose:
 instances:
   main:
     directory: "{root}/instance"
+    values: {{PASSWORD: "${{TINY_PASSWORD}}"}}
 templates:
+  env:
+    template: templates/env
+    canonical: templates/env
+    target: .env
+    mode: "0600"
   stack:
     template: templates/compose.yaml
     canonical: templates/compose.yaml
@@ -170,6 +176,7 @@ def make_stacked(folder: Path, engine: DockerEngine, steps: str, *, chains: str 
         (root / name).mkdir(parents=True, mode=0o755)
     project = f"il{os.getpid()}n{next(_numbers)}"
     (root / "templates" / "motd").write_text("release 2\n")
+    (root / "templates" / "env").write_text("RELEASE=2\nPASSWORD=${PASSWORD}\n")
     (root / "templates" / "compose.yaml").write_text("services: {}\n")
     (root / "compose.yaml").write_text("services: {}\n")
     (root / "instance" / "motd").write_text("release 1\n")

@@ -10,6 +10,7 @@ else is undone, when the old files stand there again.
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from interlock.act.outcome import Bench, StepDone, StepFailed
 from interlock.act.private import write_private
 from interlock.config.actions import ComposeVerb
 from interlock.errors import CouldNotLook
-from interlock.facts.compose_project import SHOWN_DIGITS, ChainModel, ChainService, ProjectState, other_options, repository, short_id
+from interlock.facts.compose_project import SHOWN_DIGITS, ChainModel, ChainService, ProjectState, other_options, pinned, repository, short_id
 from interlock.facts.engine import Container
 from interlock.gate.journal import Result
 from interlock.gate.plan import ComposePlan, ContainerPlan
@@ -290,8 +291,7 @@ def _tags_back(step: ComposePlan, api: EngineApi) -> StepDone:
         elif not image_id(api, old):
             left.append(f"{reference}: its old image {short_id(old)} is gone")
         else:
-            name, tag = repository(reference)
-            api.request("POST", f"/images/{old}/tag?repo={name}&tag={tag}")
+            _name(api, reference, old)
             moved.append(reference)
     if left:
         raise StepFailed(f"{len(left)} images are not put back", why="; ".join(left), changed=True, data={"moved_back": moved, "stays": stays})
@@ -317,8 +317,51 @@ def _containers_back(step: ComposePlan, bench: Bench) -> StepDone:
 
 
 def _go_back(step: ComposePlan, bench: Bench) -> list[Ran]:
-    _clear_leftovers(step, EngineApi(socket=step.engine))
-    return [_demand_well(step, bench, options, verb) for options, verb in _ways_back(step, bench, project_state(step.engine, step.project))]
+    api = EngineApi(socket=step.engine)
+    _clear_leftovers(step, api)
+    ran = []
+    for options, verb, services in _ways_back(step, bench, project_state(step.engine, step.project)):
+        for names, tags in _by_image(step, bench, api, services) if verb in (UP, MAKE) else [(services, {})]:
+            with _naming(api, tags):
+                ran.append(_demand_well(step, bench, options, (*verb, *names)))
+    for image in step.images:
+        if image.id and not image.by:
+            _name(api, image.reference, image.id)
+    return ran
+
+
+def _by_image(step: ComposePlan, bench: Bench, api: EngineApi, services: Sequence[str]) -> Iterator[tuple[tuple[str, ...], Mapping[str, str]]]:
+    """The services that are to be made again: together, but for those whose image is not what its tag names by now. These come one by one, each with the tag
+    that must name its old image meanwhile."""
+    model = _old_model(step, bench)
+    wanted = {name: step.containers_of(name)[0].image for name in services}
+    named = {name: model.services[name].reference for name in services if name in model.services}
+    odd = [name for name in named if image_id(api, named[name]) != wanted[name]]
+    if plain := tuple(name for name in services if name not in odd):
+        yield plain, {}
+    for name in odd:
+        yield (name,), {named[name]: wanted[name]}
+
+
+@contextmanager
+def _naming(api: EngineApi, tags: Mapping[str, str]) -> Iterator[None]:
+    """Let references name these images for a while."""
+    before = {reference: image_id(api, reference) for reference in tags}
+    for reference, image in tags.items():
+        _name(api, reference, image)
+    try:
+        yield
+    finally:
+        for reference, image in before.items():
+            if image:
+                _name(api, reference, image)
+
+
+def _name(api: EngineApi, reference: str, image: str) -> None:
+    """Let a reference name an image. A digest cannot name another."""
+    if not pinned(reference) and image_id(api, reference) != image:
+        name, tag = repository(reference)
+        api.request("POST", f"/images/{image}/tag?repo={name}&tag={tag}")
 
 
 def _clear_leftovers(step: ComposePlan, api: EngineApi) -> None:
@@ -333,29 +376,29 @@ def _clear_leftovers(step: ComposePlan, api: EngineApi) -> None:
                 api.request("DELETE", f"/containers/{one.id}?force=true")
 
 
-def _ways_back(step: ComposePlan, bench: Bench, state: ProjectState) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """What docker compose is to be asked for, with the options that say of which chain; nothing where all is as it was."""
+def _ways_back(step: ComposePlan, bench: Bench, state: ProjectState) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]:
+    """What docker compose is to be asked for: the options that say of which chain, the verb, and the services; nothing where all is as it was."""
     ways = {name: _way_back(step.containers_of(name), state.of(name)) for name in step.services}
 
     def going(way: str) -> tuple[str, ...]:
         return tuple(name for name in step.services if ways[name] == way)
 
     if not step.containers and (state.containers or set(state.networks) - set(step.networks)) and _kept(bench, step.model).exists():
-        yield _kept_options(step, bench, step.model), ("down",)
+        yield _kept_options(step, bench, step.model), ("down",), ()
         return
     if gone := going("remove"):
-        yield _kept_options(step, bench, step.model), ("rm", "--stop", "--force", *gone)
+        yield _kept_options(step, bench, step.model), ("rm", "--stop", "--force"), gone
     if not any(going(way) for way in ("stop", "make stopped", "make", "start")):
         return
     old = _old_options(step, bench)
     if made := going("make stopped"):
-        yield old, (*MAKE, *made)
+        yield old, MAKE, made
     if stopped := (*going("stop"), *made):
-        yield old, ("stop", *stopped)
+        yield old, ("stop",), stopped
     if running := going("make"):
-        yield old, (*UP, *running)
+        yield old, UP, running
     if started := going("start"):
-        yield old, (*UP, "--no-recreate", *started)
+        yield old, (*UP, "--no-recreate"), started
 
 
 def _way_back(was: Sequence[ContainerPlan], now: Sequence[Container]) -> str:
@@ -408,9 +451,18 @@ def _old_options(step: ComposePlan, bench: Bench) -> tuple[str, ...]:
     model = _place(step, bench).model(step.chain)
     if isinstance(model, ChainModel) and model.digest == step.before:
         return _place(step, bench).options(step.project)
+    return _kept_options(step, bench, _demand_before(step, bench))
+
+
+def _old_model(step: ComposePlan, bench: Bench) -> ChainModel:
+    """The chain as it was kept. Raises StepFailed when it is not known."""
+    return ChainModel.of(json.loads(_kept(bench, _demand_before(step, bench)).read_bytes()), chain=step.chain, files=step.files)
+
+
+def _demand_before(step: ComposePlan, bench: Bench) -> str:
     if step.before is None or not _kept(bench, step.before).exists():
         raise StepFailed(f"nobody knows how the chain {step.chain} was", where=step.files[0], why="it could not be resolved when it was planned", changed=True)
-    return _kept_options(step, bench, step.before)
+    return step.before
 
 
 def _run(step: ComposePlan, bench: Bench, options: Iterable[str], verb: Sequence[str]) -> Ran:

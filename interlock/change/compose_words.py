@@ -102,7 +102,7 @@ def _lost(step: ComposePlan) -> Iterator[str]:
         yield "NO UNDO: docker compose refuses the chain as it is now, so what runs cannot be made again"
     elif odd := [one for one in step.touched if not one.same]:
         services = ", ".join(sorted({one.service for one in odd}))
-        yield f"NO EXACT UNDO: these files, as they are now, would not make {services} as it is (another image or configuration)"
+        yield f"NO EXACT UNDO: these files, as they are now, would not make {services} as it is (another configuration, or another number of containers)"
     if step.run is ComposeVerb.DOWN:
         yield from (
             f"NO UNDO for {', '.join(one.anonymous)} in {one.service}: a volume without a name, which no new container finds again"

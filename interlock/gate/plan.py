@@ -158,7 +158,7 @@ class ImagePlan(Part):
 
 class ContainerPlan(Part):
     """A container of the project as it was: its service, id, image id, and whether it ran. `same`: the chain as it is now would make this very container
-    again. `anonymous` are the places in it that lie on volumes without a name, which nobody finds again once it is removed."""
+    again, from that image. `anonymous` are the places in it that lie on volumes without a name, which nobody finds again once it is removed."""
 
     service: str
     id: str

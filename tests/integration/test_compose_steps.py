@@ -162,6 +162,25 @@ def test_a_patched_env_file_is_part_of_what_is_planned(make: Make) -> None:
     assert (outcome.exit_code, site.seen()) == (0, {"web": "2 running"}), outcome.text
 
 
+def test_a_rendered_env_file_is_part_of_what_is_planned_and_its_values_are_not(make: Make) -> None:
+    site = make("      - write-files: {templates: [env]}\n" + UP)
+    site.old(stack("NAME", web=service("${RELEASE}", more="env_file: [.env]")))
+    stored = site.approved()
+    shown = runner.show(site.tiny.site, str(stored.folder), site.tiny.environ)
+    outcome = site.apply(stored)
+    assert (outcome.exit_code, site.seen()) == (0, {"web": "2 running"}), outcome.text
+    held = b"".join(path.read_bytes() for path in stored.folder.rglob("*") if path.is_file())
+    assert SECRET.encode() not in held + shown.encode()
+
+
+def test_profiles_of_an_env_file_count(make: Make) -> None:
+    site = make(UP)
+    (site.instance / ".env").write_text("COMPOSE_PROFILES=tools\n")
+    site.old(stack("NAME", web=service("1"), tool=service("1", more="profiles: [tools]"), other=service("1", more="profiles: [others]")))
+    assert site.apply().exit_code == 0
+    assert site.seen() == {"web": "1 running", "tool": "1 running"}
+
+
 def test_a_file_that_a_command_writes_makes_another_chain_than_the_planned_one(make: Make) -> None:
     command = "      - command: {run: [bin/edit], undo: [bin/unedit], directory: ROOT}\n"
     site = make(command.replace("ROOT", "/") + UP)
@@ -282,6 +301,18 @@ def test_started_containers_are_stopped_again(make: Make) -> None:
     assert (site.apply().exit_code, site.seen(), site.ids()) == (16, {"web": "1 exited", "db": "1 running"}, before)
 
 
+def test_what_is_started_takes_along_what_it_depends_on_and_stops_it_again(make: Make) -> None:
+    """docker compose does that, so the plan says it."""
+    site = make(UP.replace("up", "start").replace("main", "main, services: [web]") + FAIL)
+    site.begin(stack("NAME", web=service("1", more="depends_on: [db]"), db=service("1"), other=service("1")))
+    site.compose("stop")
+    plan = site.plan().plan.steps[0]
+    assert isinstance(plan, ComposePlan)
+    assert plan.services == ("db", "web")
+    assert site.apply().exit_code == 16
+    assert site.seen() == {"web": "1 exited", "db": "1 exited", "other": "1 exited"}
+
+
 def test_what_was_taken_down_is_made_again_and_keeps_its_volume(make: Make) -> None:
     site = make(UP.replace("up", "down") + FAIL)
     site.begin(stack("NAME", rest="volumes:\n  data: {}\n", web=service("1", more="volumes: ['data:/data']"), db=service("1")))
@@ -319,7 +350,8 @@ def test_killed_while_docker_compose_works_it_is_finished_or_undone(make: Make, 
     stored = site.approved()
     _killed(site, str(stored.folder), at)
     verb = runner.resume if goes_on == "resume" else runner.rollback
-    means = site.tiny.means(kept=lambda _: a_run(site.tiny.root, When.APPLY, "release", site.tiny.now))
+    run = a_run(site.tiny.root, When.APPLY, "release", site.tiny.now)
+    means = site.tiny.means(kept=lambda name: site.tiny.runs_kept.get(name, run))
     outcome = _when_it_has_ended(lambda: verb(site.tiny.site, str(stored.folder), site.tiny.environ, means))
     new = {"web": "2 running", "db": "1 running", "extra": "2 running"}
     old = {"web": "1 running", "db": "1 running"}
@@ -337,7 +369,8 @@ def test_a_container_that_a_killed_docker_compose_left_beside_the_old_one_is_rem
     labels = [f"--label={name}={text}" for name, text in site.containers()[0]["Config"]["Labels"].items()]
     site.engine("create", "--name", f"{str(old)[:12]}_{site.project}-web-1", "--network", "none", *labels, IMAGE)
     verb = runner.resume if goes_on == "resume" else runner.rollback
-    means = site.tiny.means(kept=lambda _: a_run(site.tiny.root, When.APPLY, "release", site.tiny.now))
+    run = a_run(site.tiny.root, When.APPLY, "release", site.tiny.now)
+    means = site.tiny.means(kept=lambda name: site.tiny.runs_kept.get(name, run))
     outcome = _when_it_has_ended(lambda: verb(site.tiny.site, str(stored.folder), site.tiny.environ, means))
     assert (outcome.exit_code, site.seen()) == (0, {"web": "2 running" if goes_on == "resume" else "1 running"}), outcome.text
 
@@ -435,6 +468,15 @@ def test_tag_and_container_come_back_when_a_later_step_fails(make: Make, shelf: 
     case = Released(make, shelf, "back", PULL + UP + FAIL)
     outcome = case.site.apply()
     assert (outcome.exit_code, case.says(), case.tag()) == (16, "release one", case.old_id), outcome.text
+
+
+def test_an_image_that_somebody_had_pulled_before_the_plan_is_not_what_undo_starts(make: Make, shelf: Shelf) -> None:
+    case = Released(make, shelf, "byhand", UP + FAIL)
+    case.site.engine("pull", "--quiet", case.reference)
+    pulled = case.tag()
+    assert all(has_undo(step) for step in case.site.plan().plan.steps)
+    outcome = case.site.apply()
+    assert (outcome.exit_code, case.says(), case.tag()) == (16, "release one", pulled), outcome.text
 
 
 def test_a_registry_that_does_not_answer_is_said_loudly(make: Make) -> None:

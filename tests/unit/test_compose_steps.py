@@ -20,6 +20,7 @@ from hypothesis import given
 from interlock.act.compose import arguments
 from interlock.change.compose_words import compose_words
 from interlock.change.planning import make_plan
+from interlock.change.showing import title
 from interlock.config.actions import ComposeVerb
 from interlock.config.load import load_site
 from interlock.config.models import Host
@@ -215,6 +216,16 @@ def test_a_pull_that_nobody_knows_the_end_of_is_loud() -> None:
     known = unknown.model_copy(update={"digest": B})
     assert "the registry has sha256:bbbbbbbbbbbb, and nothing else will do" in words(step("pull", images=(known,)))
     assert "started with the pulled sha256:bbbbbbbbbbbb" in words(step("up", images=(known,)))
+
+
+def test_the_page_shows_what_a_plan_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "compose-steps.md").read_text()
+    image = ImagePlan(
+        service="app", reference="registry.example/app:2", id="sha256:3f2a9c1b2d3e" + "0" * 52, digest="sha256:77c1d0a4be52" + "0" * 52, by="pull"
+    )
+    running = container(service="app", id="9a1b2c3d4e5f" + "0" * 52, image=image.id)
+    plan = step("pull", services=("app",), images=(image,), containers=(running,))
+    assert "\n".join([f"step 2 of 5: {title(plan)}", *(f"  {line}" for line in compose_words(plan))]) in page
 
 
 @pytest.mark.parametrize("verb", ["pull", "build", "start", "stop"])

@@ -295,16 +295,11 @@ class _Here:
             raise self.fault(f"{', '.join(missing)}: there is no container to start", remedy="write `run: up`, which makes it")
 
     def containers(self, chain: _Chain, state: ProjectState, services: Sequence[str]) -> Iterator[ContainerPlan]:
-        """What the project has now, and whether the chain as it is now would make the same again."""
+        """What the project has now, and whether the chain as it is now would make the same again, from the image that it has."""
         hashes = self._hashes(chain.before, services) if state.containers and chain.before is not None else {}
         for one in sorted(state.containers, key=lambda one: (one.service, one.id)):
             known = chain.before.services.get(one.service) if chain.before is not None else None
-            same = (
-                known is not None
-                and one.labels.get(HASH_LABEL) in hashes.get(one.service, ())
-                and one.image_id == image_id(self.api, known.reference)
-                and len(state.of(one.service)) == known.replicas
-            )
+            same = known is not None and one.labels.get(HASH_LABEL) in hashes.get(one.service, ()) and len(state.of(one.service)) == known.replicas
             yield ContainerPlan(service=one.service, id=one.id, image=one.image_id, running=one.running, same=same, anonymous=one.anonymous_places)
 
     def _hashes(self, model: ChainModel, services: Sequence[str]) -> Mapping[str, frozenset[str]]:
