@@ -122,6 +122,7 @@ def _acting(commands: argparse._SubParsersAction[Parser]) -> None:
     approve = _add(commands, "approve", "show a plan, ask for its digest, and sign it with your SSH key", _approve)
     approve.add_argument("plan", metavar="PLAN")
     approve.add_argument("--key", metavar="FILE", type=Path, help="your SSH key (default: the agent's, or ~/.ssh/id_ed25519)")
+    approve.add_argument("--withdraw", action="store_true", help="take back what you have signed of it")
     for name, text, command in (
         ("apply", "run an approved plan: lock, gate, fingerprint, backups, steps, postflight, evidence", _apply),
         ("resume", "finish a plan that was interrupted", _resume),
@@ -132,6 +133,12 @@ def _acting(commands: argparse._SubParsersAction[Parser]) -> None:
         if name == "resume":
             acting.add_argument("--done", metavar="STEP", action="append", default=[], help="this interrupted command did its work: go on behind it")
             acting.add_argument("--again", metavar="STEP", action="append", default=[], help="this interrupted command may be run again")
+    glass = _add(commands, "break-glass", "apply a plan without its second person: you alone, with a reason, and a follow-up that is owed", _break_glass)
+    glass.add_argument("plan", metavar="PLAN")
+    glass.add_argument("--key", metavar="FILE", type=Path, help="your SSH key (default: the agent's, or ~/.ssh/id_ed25519)")
+    follow = _add(commands, "follow-up", "look at what was done behind a broken glass, and sign what you found", _follow_up)
+    follow.add_argument("action", nargs="?", metavar="ACTION-ID", help="the action's id, as status shows it (default: the newest that is owed)")
+    follow.add_argument("--key", metavar="FILE", type=Path, help="your SSH key (default: the agent's, or ~/.ssh/id_ed25519)")
     guard = _add(commands, "guard", "run a script of your own behind an action's gate, lock, approval and backups, with evidence", _guard)
     guard.add_argument("--for", dest="action", metavar="ACTION", required=True, help="the action whose gate, approval and backups guard it")
     guard.add_argument("--key", metavar="FILE", type=Path, help="sign the plan and its approval with this SSH key (default: your own)")
@@ -252,7 +259,22 @@ def _plan(request: argparse.Namespace) -> int:
 def _approve(request: argparse.Namespace) -> int:
     from interlock import runner
 
-    print(runner.approve(_site(request), request.plan, request.key, os.environ))
+    sign = runner.withdraw if request.withdraw else runner.approve
+    print(sign(_site(request), request.plan, request.key, os.environ))
+    return 0
+
+
+def _break_glass(request: argparse.Namespace) -> int:
+    from interlock import runner
+
+    site = _site(request)
+    return _acted(site, lambda: runner.break_glass(site, request.plan, os.environ, key=request.key))
+
+
+def _follow_up(request: argparse.Namespace) -> int:
+    from interlock import runner
+
+    print(runner.follow_up(_site(request), request.action, request.key, os.environ))
     return 0
 
 

@@ -21,7 +21,7 @@ from interlock.act.commands import still_running
 from interlock.act.journal import Journal
 from interlock.act.lock import locked
 from interlock.act.reach import Reach, host_of, reaching
-from interlock.change import approving, planning, showing
+from interlock.change import approving, follow_ups, glass, planning, showing
 from interlock.change.approving import Waiting
 from interlock.change.carrying import Action, Said, closing, demand_mounts, demand_open, demand_unmoved, lacks_approval_alone
 from interlock.change.means import Gated, Means, real_means
@@ -35,6 +35,7 @@ from interlock.gate.clearance import Begun, Clearance, OperatorPresent, clear
 from interlock.gate.decision import Open, Shut
 from interlock.gate.journal import End, Kind, Standing, State, Trail
 from interlock.gate.plan import FILE, CommandPlan
+from interlock.judge.agreement.glass import GlassBroken
 from interlock.judge.agreement.plans import Approved
 from interlock.nouns import dataclass
 from interlock.observe.caller import who
@@ -66,17 +67,38 @@ def apply(site: Site, named: str, environ: Mapping[str, str], means: Means | Non
     with _at_work(site, named, "apply", means) as (books, stored, reach):
         _demand_unused(books, stored)
         approving.demand_current(site, stored, means.clock())
+        follow_ups.demand_none_owed(site, books, means.clock())
         job = _demand_caller(means, site, stored)
         means = _answered_by(job, means)
         gated = _demand_open_and_approved(site, books, stored, means)
         demand_unmoved(stored.plan.fingerprint, look_again(stored.plan.fingerprint, reach.eyes))
         authority = approving.authority(site, books, stored, means)
         _demand_signed(job, authority)
-        clearance = _clear(stored, gated.decision, authority, means)
-        data = _begun(site, stored, authority, gated, means, job=job)
-        name = journals.next_id(books.journals, action=stored.plan.action, plan_digest=stored.digest)
-        journal = Journal.begin(books.journals, id=name, clock=means.clock, data=data)
-        return _carry_out(_Ready(site=site, stored=stored, means=means, clearance=clearance, gated=gated, reach=reach), journal, {})
+        return _begin(_Ready(site=site, stored=stored, means=means, gated=gated, reach=reach), books, authority, job)
+
+
+def break_glass(site: Site, named: str, environ: Mapping[str, str], *, key: Path | None = None, means: Means | None = None) -> Outcome:
+    """Apply a plan without its second person: on the word of one, who says at the terminal why. Everything else is asked as `apply` asks it."""
+    means = means or real_means(site, environ)
+    with _at_work(site, named, "break-glass", means) as (books, stored, reach):
+        _demand_unused(books, stored)
+        approving.demand_current(site, stored, means.clock())
+        _demand_caller(means)
+        authority = glass.break_glass(site, books, stored, means, key=key)
+        gated = demand_open(stored, means, When.APPLY)
+        demand_unmoved(stored.plan.fingerprint, look_again(stored.plan.fingerprint, reach.eyes))
+        return _begin(_Ready(site=site, stored=stored, means=means, gated=gated, reach=reach), books, authority, None)
+
+
+def withdraw(site: Site, named: str, key: Path | None, environ: Mapping[str, str], means: Means | None = None) -> Path:
+    """Take back what one person has signed of a plan. Returns the path of the withdrawal. Raises ApprovalError."""
+    books = Books.open(site.root)
+    return approving.withdraw(site, books, find_plan(books, named), means or real_means(site, environ), key=key)
+
+
+def follow_up(site: Site, named: str | None, key: Path | None, environ: Mapping[str, str], means: Means | None = None) -> Path:
+    """Sign what was found of an action that was applied without its second person. Returns the path of what was signed. Raises ApprovalError, UsageError."""
+    return follow_ups.follow_up(site, Books.open(site.root), named, means or real_means(site, environ), key=key)
 
 
 def guard(
@@ -117,7 +139,7 @@ def resume(site: Site, named: str, environ: Mapping[str, str], means: Means | No
         demand_mounts(stored, reach.eyes)
         clearance = _clear(stored, gated.decision, _as_begun(state), means)
         journal = _taken_over(books, trail, "resume", means)
-        return _carry_out(_Ready(site=site, stored=stored, means=means, clearance=clearance, gated=gated, reach=reach), journal, said or {})
+        return _carry_out(_Ready(site=site, stored=stored, means=means, gated=gated, reach=reach), clearance, journal, said or {})
 
 
 def rollback(site: Site, named: str, environ: Mapping[str, str], means: Means | None = None) -> Outcome:
@@ -250,28 +272,44 @@ def _nobody_answers(job: AllowedJob, _question: str) -> Never:
     raise ApprovalError("there is nobody to ask", why=f"{job.said} runs this", remedy="answer in a terminal on this host")
 
 
-def _clear(stored: StoredPlan, gate: Open | Shut | Begun, authority: Approved | OperatorPresent | Begun, means: Means) -> Clearance:
+def _begin(ready: _Ready, books: Books, authority: Approved | GlassBroken | OperatorPresent, job: AllowedJob | None) -> Outcome:
+    """Make the clearance, write the first entry of the journal, and carry the plan out."""
+    stored, means = ready.stored, ready.means
+    clearance = _clear(stored, ready.gated.decision, authority, means)
+    name = journals.next_id(books.journals, action=stored.plan.action, plan_digest=stored.digest)
+    journal = Journal.begin(books.journals, id=name, clock=means.clock, data=_begun(ready, authority, job))
+    return _carry_out(ready, clearance, journal, {})
+
+
+def _clear(stored: StoredPlan, gate: Open | Shut | Begun, authority: Approved | GlassBroken | OperatorPresent | Begun, means: Means) -> Clearance:
     assert not isinstance(gate, Shut)
     return clear(plan=stored.digest, action=stored.plan.action, gate=gate, authority=authority, now=means.clock(), lasts=timedelta(seconds=stored.plan.timeout))
 
 
-def _begun(site: Site, stored: StoredPlan, authority: Approved | OperatorPresent, gated: Gated, means: Means, *, job: AllowedJob | None) -> dict[str, Any]:
+def _begun(ready: _Ready, authority: Approved | GlassBroken | OperatorPresent, job: AllowedJob | None) -> dict[str, Any]:
     """The first entry of the journal: what was begun, by whom, on whose word, behind which gate."""
-    user, host = who(means.environ)
-    approvals = [approval.to_json() for approval in authority.approvals] if isinstance(authority, Approved) else []
+    site, stored, gated = ready.site, ready.stored, ready.gated
+    user, host = who(ready.means.environ)
     return {
         "plan": stored.digest,
         "plan_folder": stored.folder.name,
         "action": stored.plan.action,
         "site": site.site,
         "steps": len(stored.plan.steps),
-        "approvals": approvals,
-        "principals": list(authority.principals) if isinstance(authority, Approved) else [f"{user}@{host}"],
-        "self_approved": isinstance(authority, Approved) and authority.self_approved,
+        **_on_the_word_of(authority, f"{user}@{host}"),
         "gate": {"run": gated.run.path.name, "digest": gated.run.digest},
         "by": {"user": user, "host": host} | ({"job": job.said} if job is not None else {}),
         "interlock": stored.plan.interlock,
     }
+
+
+def _on_the_word_of(authority: Approved | GlassBroken | OperatorPresent, operator: str) -> dict[str, Any]:
+    """Who agreed, and how loudly that must be told."""
+    if isinstance(authority, OperatorPresent):
+        return {"approvals": [], "principals": [operator], "self_approved": False}
+    glass = {"break_glass": {"principal": authority.principal, "reason": authority.reason}} if isinstance(authority, GlassBroken) else {}
+    approvals = [approval.to_json() for approval in authority.approvals]
+    return {"approvals": approvals, "principals": list(authority.principals), "self_approved": authority.self_approved, **glass}
 
 
 def _as_begun(state: Standing) -> Begun:
@@ -292,19 +330,18 @@ class _Ready:
     site: Site
     stored: StoredPlan
     means: Means
-    clearance: Clearance
     gated: Gated
     reach: Reach
 
 
-def _carry_out(ready: _Ready, journal: Journal, said: Mapping[int, Said]) -> Outcome:
+def _carry_out(ready: _Ready, clearance: Clearance, journal: Journal, said: Mapping[int, Said]) -> Outcome:
     with closing(journal) as stop:
         action = Action(
             site=ready.site,
             stored=ready.stored,
             means=ready.means,
             journal=journal,
-            clearance=ready.clearance,
+            clearance=clearance,
             stop=stop,
             gated=ready.gated,
             reach=ready.reach,

@@ -33,7 +33,7 @@ class Books:
         """Raises EvidenceError when they cannot be made, or are not this user's alone."""
         folder = private_folder(root / FOLDER)
         books = cls(folder=folder)
-        for inner in (books.plans, books.approvals, books.journals):
+        for inner in (books.plans, books.approvals, books.journals, books.follow_ups):
             private_folder(inner)
         return books
 
@@ -51,6 +51,11 @@ class Books:
     def journals(self) -> Path:
         """One folder for each action that was begun."""
         return self.folder / "journal"
+
+    @property
+    def follow_ups(self) -> Path:
+        """One folder for each action that was begun without its second person, and that somebody has looked at."""
+        return self.folder / "follow-ups"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,17 +160,21 @@ def signed(approval: Mapping[str, Any], signature: str) -> dict[str, Any]:
     return {"approval": dict(approval), "signature": signature}
 
 
-def store_approval(books: Books, stored: StoredPlan, document: Mapping[str, Any], nonce: str) -> Path:
-    """Keep an approval. Raises EvidenceError."""
+def store_signed(folder: Path, document: Mapping[str, Any]) -> Path:
+    """Keep what somebody signed, in a folder of the books. Returns its path. Raises EvidenceError."""
     try:
-        folder = private_folder(books.approvals / stored.folder.name)
-        path = folder / f"{nonce}.json"
+        path = private_folder(folder) / f"{document['approval']['nonce']}.json"
         write_private(path, canonical(document) + b"\n")
     except OSError as error:
-        raise EvidenceError(f"the approval cannot be written: {error.strerror}", where=str(books.approvals), remedy="make room") from error
+        raise EvidenceError(f"what was signed cannot be written: {error.strerror}", where=str(folder), remedy="make room") from error
     return path
 
 
 def approvals_of(books: Books, stored: StoredPlan) -> Path:
     """The folder of a plan's approvals, which need not be there."""
     return books.approvals / stored.folder.name
+
+
+def follow_ups_of(books: Books, action_id: str) -> Path:
+    """The folder of what was found afterwards, for an action that was begun; it need not be there."""
+    return books.follow_ups / action_id

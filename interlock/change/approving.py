@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import secrets
-from datetime import datetime, timedelta
+import dataclasses
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import assert_never
 
-from interlock.act.books import Books, StoredPlan, approvals_of, signed, store_approval
-from interlock.act.journal import newest
-from interlock.act.signatures import sign
+from interlock.act.books import Books, StoredPlan, approvals_of, store_signed
+from interlock.act.journal import begun_with, newest, uses
 from interlock.change.means import Means
 from interlock.change.showing import plan_text, progress_text
+from interlock.change.signing import demand_digits, make_signed, own_key
 from interlock.config.actions import ApprovalKind
 from interlock.config.models import Site
 from interlock.errors import ApprovalError, CouldNotLook, StaleError
 from interlock.facts import moments
 from interlock.facts.canonical import short
-from interlock.facts.statements import PURPOSE_APPLY, Approval, ForPlan, step_purpose
+from interlock.facts.statements import PURPOSE_APPLY, PURPOSE_WITHDRAW, ApprovalSeen, ForPlan, is_midway, reason_of, step_purpose
 from interlock.gate.clearance import OperatorPresent
 from interlock.gate.journal import Kind, Standing, State, Trail
 from interlock.gate.plan import ApprovalPlan, Plan
-from interlock.judge.agreement.plans import CLOCK_SKEW, Approved, NotApproved, judge_approvals, judge_planner, self_approval_allowed
+from interlock.judge.agreement.glass import judge_word
+from interlock.judge.agreement.plans import CLOCK_SKEW, Approved, NotApproved, judge_approvals, judge_planner, self_approval_allowed, withdrawals
 from interlock.nouns import dataclass
 from interlock.observe.caller import who
-from interlock.observe.signatures import SigningKey, Voters, signing_key, voters
-from interlock.observe.statements import PLANNER, statement, statements, verified
-
-DIGITS = 8
+from interlock.observe.signatures import Voters, voters
+from interlock.observe.statements import PLANNER, statement, statements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """An action that waits for humans at one of its steps. `entry` is the digest of the journal's entry that says so, `since` its time; `why` says what is
-    missing."""
+    missing. `breaker` is who broke the glass for this action and may say it alone, empty where nobody did."""
 
     step: int
     asks: str
@@ -41,6 +41,7 @@ class Waiting:
     by: tuple[str, ...]
     entry: str
     since: str
+    breaker: str = ""
     why: str = ""
 
 
@@ -53,7 +54,8 @@ def waiting_at(stored: StoredPlan, trail: Trail) -> Waiting | None:
     step = stored.plan.steps[number - 1]
     assert isinstance(step, ApprovalPlan)
     entry = next(entry for entry in reversed(trail.entries) if entry.kind is Kind.WAITS and entry.step == number)
-    return Waiting(step=number, asks=step.asks, required=step.required, by=step.by, entry=entry.digest, since=entry.time)
+    breaker = str(standing.begun.get("break_glass", {}).get("principal", ""))
+    return Waiting(step=number, asks=step.asks, required=step.required, by=step.by, entry=entry.digest, since=entry.time, breaker=breaker)
 
 
 def approve(site: Site, books: Books, stored: StoredPlan, means: Means, *, key: Path | None) -> Path:
@@ -67,54 +69,58 @@ def approve(site: Site, books: Books, stored: StoredPlan, means: Means, *, key: 
         raise ApprovalError(f"{stored.plan.action} needs no approval", why="its `approval:` is the operator at the terminal", remedy="apply the plan")
     demand_current(site, stored, means.clock() if waiting is None else None)
     who_may = voters(site)
-    chosen = signing_key(who_may.signers, wanted=key, environ=means.environ, revoked=who_may.revoked)
-    planner = _planner(stored, who_may, means.clock())
-    if chosen.principal == planner and not self_approval_allowed(who_may.rules, who_may.signers):
-        raise ApprovalError(f"{planner} made this plan, and may not be the one who approves it", where=str(stored.folder), remedy="ask somebody else")
-    if waiting is not None and waiting.by and chosen.principal not in waiting.by:
-        raise ApprovalError(f"{chosen.principal} is not asked", where=str(stored.folder), remedy=f"somebody of {', '.join(waiting.by)} may approve it")
-    lasts = timedelta(seconds=who_may.rules.valid_for)
-    itself = chosen.principal == planner or planner is None
+    chosen = own_key(who_may, means, key)
+    planner = planner_of(stored, who_may, means.clock())
+    alone = waiting is not None and chosen.principal == waiting.breaker
+    if not alone:
+        _demand_asked(stored, who_may, chosen.principal, planner, waiting)
+    _demand_later_than_withdrawn(books, stored, who_may, chosen.principal, means)
+    loud = "\nSELF-APPROVED: you made this plan yourself, and every report will say so.\n" if planner in (None, chosen.principal) else ""
+    loud += f"\nBREAK-GLASS: {chosen.principal} gives this word alone, and every report will say so.\n" if alone else ""
     if waiting is None:
-        text, digits = plan_text(stored, site, means.environ), stored.digest
+        text, digits, purpose = plan_text(stored, site, means.environ), stored.digest, PURPOSE_APPLY
     else:
         assert trail is not None
-        text, digits = progress_text(stored, trail, waiting.step, waiting.entry), waiting.entry
-    _demand_digits(text, digits, stored, means, principal=chosen.principal, lasts=lasts, itself=itself)
-    purpose = PURPOSE_APPLY if waiting is None else step_purpose(waiting.step, waiting.entry)
-    return _keep_signed(books, stored, who_may, chosen, means, purpose=purpose, lasts=lasts)
+        text, digits, purpose = progress_text(stored, trail, waiting.step, waiting.entry), waiting.entry, step_purpose(waiting.step, waiting.entry)
+    question = f"{text}\n{loud}\nTo approve it as {chosen.principal} for {moments.in_words(who_may.rules.valid_for)}"
+    demand_digits(question, digits, means, where=str(stored.folder), refused="not approved")
+    return store_signed(approvals_of(books, stored), make_signed(stored, who_may, chosen, means, purpose=purpose).document)
 
 
-def _keep_signed(books: Books, stored: StoredPlan, who_may: Voters, chosen: SigningKey, means: Means, *, purpose: str, lasts: timedelta) -> Path:
-    """Sign a statement about the plan, see that the signature counts, and keep it beside the plan's others."""
+def _demand_asked(stored: StoredPlan, who_may: Voters, principal: str, planner: str | None, waiting: Waiting | None) -> None:
+    """Raise ApprovalError for somebody whose word would not count, before they are asked for it."""
+    if principal == planner and not self_approval_allowed(who_may.rules, who_may.signers):
+        raise ApprovalError(f"{planner} made this plan, and may not be the one who approves it", where=str(stored.folder), remedy="ask somebody else")
+    if waiting is not None and waiting.by and principal not in waiting.by:
+        raise ApprovalError(f"{principal} is not asked", where=str(stored.folder), remedy=f"somebody of {', '.join(waiting.by)} may approve it")
+
+
+def _demand_later_than_withdrawn(books: Books, stored: StoredPlan, who_may: Voters, principal: str, means: Means) -> None:
+    """A new approval counts from the second after the withdrawal on. Raises ApprovalError before that: this clock, or the one before it, was set."""
     now = means.clock()
-    approval = Approval(
-        purpose=purpose,
-        plan=stored.digest,
-        action=stored.plan.action,
-        site=stored.plan.site.name,
-        principal=chosen.principal,
-        created=moments.written(now),
-        expires=moments.written(now + lasts),
-        nonce=secrets.token_hex(16),
-    )
-    signature = sign(approval.payload(), chosen, environ=means.environ)
-    seen = verified(approval, signature, who_may, now)
-    if not seen.valid:
-        raise ApprovalError(f"the signature of {chosen.principal} does not verify", where=who_may.file, why=seen.why, remedy="look at that person's line there")
-    return store_approval(books, stored, signed(approval.to_json(), signature), approval.nonce)
+    back = withdrawals(_for_plan(stored, None), _signed(books, stored, who_may, now), who_may.signers).get(principal)
+    if back is not None and moments.read(moments.written(now)) <= back:
+        why = f"{principal} withdrew their approval at {moments.written(back)}, and it is {moments.written(now)}"
+        raise ApprovalError("this approval would not count", where=str(stored.folder), why=why, remedy="look at the clock, and approve it again")
 
 
-def _demand_digits(text: str, digits: str, stored: StoredPlan, means: Means, *, principal: str, lasts: timedelta, itself: bool) -> None:
-    """Show what is approved, and ask for the first digits of its digest. Raises ApprovalError unless they are typed."""
-    loud = "\nSELF-APPROVED: you made this plan yourself, and every report will say so.\n" if itself else ""
-    lasting = moments.in_words(lasts.total_seconds())
-    question = f"{text}\n{loud}\nTo approve it as {principal} for {lasting}, type the first {DIGITS} digits of its digest: "
-    typed = means.ask(question)
-    if typed.lower() != short(digits):
+def withdraw(site: Site, books: Books, stored: StoredPlan, means: Means, *, key: Path | None) -> Path:
+    """Take back what one person has signed of a plan that was not begun, or of the step that it waits at. Returns the path of the withdrawal.
+
+    Raises ApprovalError where there is nothing to take back.
+    """
+    who_may = voters(site)
+    chosen = own_key(who_may, means, key)
+    begun = begun_with(books.journals, stored.digest)
+    if begun and waiting_at(stored, begun[-1]) is None:
+        why = f"{begun[-1].id} was begun on it, and is finished or undone under it"
         raise ApprovalError(
-            "not approved", where=str(stored.folder), why="the digits that were typed are not those of this plan", remedy="read the plan, and approve it again"
+            "it is too late to withdraw", where=str(stored.folder), why=why, remedy="interlock status; an action is undone with interlock rollback"
         )
+    given = [one.approval for one in _signed(books, stored, who_may, means.clock()) if one.approval.principal == chosen.principal]
+    if not any(one.purpose == PURPOSE_APPLY or is_midway(one.purpose) for one in given):
+        raise ApprovalError(f"{chosen.principal} has approved nothing of this plan", where=str(stored.folder), remedy="interlock status shows who has")
+    return store_signed(approvals_of(books, stored), make_signed(stored, who_may, chosen, means, purpose=PURPOSE_WITHDRAW).document)
 
 
 def authority(site: Site, books: Books, stored: StoredPlan, means: Means) -> Approved | OperatorPresent:
@@ -153,24 +159,38 @@ def word_here(site: Site, stored: StoredPlan, waiting: Waiting, means: Means) ->
 def _judged(site: Site, books: Books, stored: StoredPlan, means: Means, waiting: Waiting | None) -> Approved | NotApproved:
     """The judgement of every approval that lies beside a plan: of those for the plan itself, or for going on where it waits. Raises ApprovalError."""
     now = means.clock()
+    who_may = voters(site)
+    planner = planner_of(stored, who_may, now)
+    seen = _signed(books, stored, who_may, now)
+    if waiting is None:
+        elsewhere = [one for one in seen if is_midway(one.approval.purpose) or reason_of(one.approval.purpose) is not None]
+        asked = [one for one in seen if one not in elsewhere]
+        return judge_approvals(for_plan(books, stored, planner, asked), asked, who_may.rules, who_may.signers, now)
+    purpose = step_purpose(waiting.step, waiting.entry)
+    asked = [one for one in seen if one.approval.purpose in (purpose, PURPOSE_WITHDRAW)]
+    plan = dataclasses.replace(
+        for_plan(books, stored, planner, asked), created=moments.read(waiting.since), required=waiting.required, purpose=purpose, by=waiting.by
+    )
+    return judge_word(plan, asked, who_may.rules, who_may.signers, now, breaker=waiting.breaker)
+
+
+def for_plan(books: Books, stored: StoredPlan, planner: str | None, seen: Sequence[ApprovalSeen]) -> ForPlan:
+    """What approvals of a plan must be for; which of them some action of the site rests on already is looked for in its journals."""
+    used = uses(books.journals, {one.approval.nonce for one in seen})
+    return dataclasses.replace(_for_plan(stored, planner), used=tuple(sorted(used.items())))
+
+
+def _for_plan(stored: StoredPlan, planner: str | None) -> ForPlan:
+    plan = stored.plan
+    return ForPlan(digest=stored.digest, action=plan.action, site=plan.site.name, created=moments.read(plan.created_at), planner=planner)
+
+
+def _signed(books: Books, stored: StoredPlan, who_may: Voters, now: datetime) -> tuple[ApprovalSeen, ...]:
+    """Every signed statement beside a plan. Raises ApprovalError when nobody can verify them: then none counts."""
     try:
-        who_may = voters(site)
-        planner = _planner(stored, who_may, now)
-        seen = statements(approvals_of(books, stored), who_may, now)
+        return statements(approvals_of(books, stored), who_may, now)
     except CouldNotLook as error:
         raise ApprovalError(error.what, where=error.where, why=error.why, remedy=error.remedy) from error
-    purpose = PURPOSE_APPLY if waiting is None else step_purpose(waiting.step, waiting.entry)
-    plan = ForPlan(
-        digest=stored.digest,
-        action=stored.plan.action,
-        site=stored.plan.site.name,
-        created=moments.read(stored.plan.created_at if waiting is None else waiting.since),
-        planner=planner,
-        required=None if waiting is None else waiting.required,
-        purpose=purpose,
-        by=() if waiting is None else waiting.by,
-    )
-    return judge_approvals(plan, [one for one in seen if waiting is None or one.approval.purpose == purpose], who_may.rules, who_may.signers, now)
 
 
 def is_approved(site: Site, books: Books, stored: StoredPlan, means: Means) -> bool:
@@ -221,6 +241,9 @@ def _elsewhere(plan: Plan, site: Site) -> bool:
     return Path(plan.site.file).resolve() != (site.root / Path(site.source).name).resolve()
 
 
-def _planner(stored: StoredPlan, who_may: Voters, now: datetime) -> str | None:
-    """Who made the plan, as its signature says; None without one that verifies."""
-    return judge_planner(stored.digest, statement(stored.folder / PLANNER, who_may, now), who_may.signers)
+def planner_of(stored: StoredPlan, who_may: Voters, now: datetime) -> str | None:
+    """Who made the plan, as its signature says; None without one that verifies. Raises ApprovalError when nobody can verify it."""
+    try:
+        return judge_planner(stored.digest, statement(stored.folder / PLANNER, who_may, now), who_may.signers)
+    except CouldNotLook as error:
+        raise ApprovalError(error.what, where=error.where, why=error.why, remedy=error.remedy) from error

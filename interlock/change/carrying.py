@@ -171,7 +171,7 @@ class Action:
         if isinstance(word, NotApproved):
             return dataclasses.replace(waiting, why=word.reasons[0])
         approvals = [approval.to_json() for approval in word.approvals]
-        said = {"approvals": approvals, "principals": list(word.principals), "self_approved": word.self_approved}
+        said = {"approvals": approvals, "principals": list(word.principals), "self_approved": word.self_approved, "broken_glass": word.broken_glass}
         self._tell(Kind.DID, number, {"result": Result.DONE.value, "changed": False, **said})
         return None
 

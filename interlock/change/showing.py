@@ -27,6 +27,7 @@ from interlock.evidence.visible import visible
 from interlock.facts import moments
 from interlock.facts.canonical import digest, short
 from interlock.facts.differences import lines_of
+from interlock.facts.statements import Owed
 from interlock.facts.templates import MUCH, Rendered, Secrets
 from interlock.gate.journal import Standing, Trail
 from interlock.gate.plan import (
@@ -170,6 +171,17 @@ def progress_text(stored: StoredPlan, trail: Trail, asked: int, entry: str) -> s
     for number, (step, seen) in enumerate(zip(stored.plan.steps, standing.steps, strict=True), start=1):
         mark = ">" if number == asked else " "
         lines.append(f"{mark} step {number} of {len(stored.plan.steps)}: {title(step)}: {'waits for you' if number == asked else seen.state.value}")
+        lines += [f"      {told}" for told in _told(seen.data)]
+    return "\n".join(visible(PATTERNS_ONLY.redact(line)) for line in lines)
+
+
+def ended_text(stored: StoredPlan, trail: Trail, owed: Owed) -> str:
+    """What was done without a second person, for whoever looks at it afterwards: why, every step with what the journal says of it, and how it ended."""
+    standing = Standing.of(trail)
+    lines = [f"BREAK-GLASS: {owed.id} of {stored.plan.site.name} was applied by {owed.breaker} alone: {owed.reason}"]
+    lines += [f"  begun {standing.since} by {_begun_by(standing)}; ended {standing.last}: {standing.end}", f"  digest   {owed.entry}", ""]
+    for number, (step, seen) in enumerate(zip(stored.plan.steps, standing.steps, strict=True), start=1):
+        lines.append(f"  step {number} of {len(stored.plan.steps)}: {title(step)}: {seen.state.value}")
         lines += [f"      {told}" for told in _told(seen.data)]
     return "\n".join(visible(PATTERNS_ONLY.redact(line)) for line in lines)
 

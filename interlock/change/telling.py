@@ -101,6 +101,9 @@ def told_again(ended: Ended) -> Outcome:
 def _in_words(ended: Ended) -> Iterator[str]:
     stored, standing = ended.stored, ended.standing
     what, reason = f"{stored.plan.action} {short(stored.digest)}", str(standing.end_data.get("reason", ""))
+    if glass := standing.begun.get("break_glass"):
+        yield f"BREAK-GLASS by {glass['principal']}: {glass['reason']}"
+        yield f"owed: somebody else looks at it: interlock follow-up {ended.trail.id}"
     if standing.begun.get("self_approved"):
         yield "SELF-APPROVED: the planner approved this plan"
     match ended.end:

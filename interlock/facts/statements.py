@@ -109,6 +109,11 @@ def step_purpose(step: int, entry: str) -> str:
     return f"step {step} after {entry}"
 
 
+def is_lasting(purpose: str) -> bool:
+    """True for what does not expire: a withdrawal, and what was found afterwards."""
+    return purpose == PURPOSE_WITHDRAW or _FOLLOW_UP.fullmatch(purpose) is not None
+
+
 def is_midway(purpose: str) -> bool:
     """True for a word that was given in mid-plan."""
     return _MIDWAY.fullmatch(purpose) is not None

@@ -12,6 +12,7 @@ from typing import Never, NoReturn, SupportsIndex, final
 from interlock.errors import ApprovalError, StaleError
 from interlock.facts import moments
 from interlock.gate.decision import Open
+from interlock.judge.agreement.glass import GlassBroken
 from interlock.judge.agreement.plans import CLOCK_SKEW, Approved
 from interlock.nouns import dataclass
 
@@ -32,7 +33,7 @@ class Begun:
     principals: tuple[str, ...]
 
 
-Authority = Approved | OperatorPresent | Begun
+Authority = Approved | GlassBroken | OperatorPresent | Begun
 
 
 @final
@@ -91,10 +92,10 @@ def clear(*, plan: str, action: str, gate: Open | Begun, authority: Authority, n
     With an open gate it allows to do and to undo; with `Begun` in place of the gate only to undo what was begun. Raises ApprovalError when the gate or the
     authority is about another plan, TypeError for anything that is neither.
     """
-    if type(gate) not in (Open, Begun) or type(authority) not in (Approved, OperatorPresent, Begun):
+    if type(gate) not in (Open, Begun) or type(authority) not in (Approved, GlassBroken, OperatorPresent, Begun):
         raise TypeError("a Clearance needs an open gate and a named human")
     for part in (gate, authority):
-        if isinstance(part, Approved | Begun) and part.plan != plan:
+        if isinstance(part, Approved | GlassBroken | Begun) and part.plan != plan:
             raise ApprovalError("the approval is for another plan", where=plan, why=f"it is for {part.plan}", remedy="approve this plan")
     clearance = object.__new__(Clearance)
     fields = {"_plan": plan, "_action": action, "_do": isinstance(gate, Open), "_issued": now, "_expires": now + lasts, "_who": _names(authority)}
@@ -105,7 +106,7 @@ def clear(*, plan: str, action: str, gate: Open | Begun, authority: Authority, n
 
 def _names(authority: Authority) -> tuple[str, ...]:
     match authority:
-        case Approved() | Begun():
+        case Approved() | GlassBroken() | Begun():
             return authority.principals
         case OperatorPresent():
             return (f"{authority.user}@{authority.host}",)

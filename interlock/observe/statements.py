@@ -10,8 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from interlock.facts import moments
 from interlock.facts.signers import SignatureSeen
-from interlock.facts.statements import Approval, ApprovalSeen
+from interlock.facts.statements import PURPOSE_WITHDRAW, Approval, ApprovalSeen, is_lasting
 from interlock.observe.private import read_private
 from interlock.observe.signatures import Voters, verify
 
@@ -53,5 +54,11 @@ def statements(folder: Path, voters: Voters, now: datetime) -> tuple[ApprovalSee
 
 
 def verified(approval: Approval, signature: str, voters: Voters, now: datetime) -> SignatureSeen:
-    """What `ssh-keygen` says of the signature over a statement. Raises CouldNotLook."""
-    return verify(approval.payload(), signature, principal=approval.principal, allowed=voters.data, at=now, revoked=voters.revoked)
+    """What `ssh-keygen` says of the signature over a statement. Raises CouldNotLook.
+
+    A withdrawal and a follow-up do not expire: their keys must have been good when they signed. And a withdrawal stands even when its key was revoked since:
+    doubt must keep a plan from being applied.
+    """
+    at = moments.read(approval.created) if is_lasting(approval.purpose) else now
+    revoked = None if approval.purpose == PURPOSE_WITHDRAW else voters.revoked
+    return verify(approval.payload(), signature, principal=approval.principal, allowed=voters.data, at=at, revoked=revoked)
