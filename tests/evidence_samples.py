@@ -279,6 +279,18 @@ APPLIED = Sample(
     exit_code=16,
     extra={"plan.json": b"{}\n"},
 )
+GLASS = dataclasses.replace(
+    APPLIED,
+    approvals=[
+        {
+            "principal": "anna@example.org",
+            "plan": "sha256:" + "7" * 64,
+            "purpose": "break-glass: the disk dies `now`, and nobody answers <b>",
+            "self_approved": True,
+        }
+    ],
+    exit_code=0,
+)
 APPLY_GATE = Sample(
     judged=[
         STATE_DISK,
@@ -302,6 +314,7 @@ SAMPLES = {
     "unproven": UNPROVEN,
     "nasty": NASTY,
     "applied": APPLIED,
+    "glass": GLASS,
     "apply_gate": APPLY_GATE,
     "midway": MIDWAY,
 }

@@ -12,10 +12,11 @@ from interlock.act.commands import still_running
 from interlock.act.lock import Holder
 from interlock.act.lock import holder as lock_holder
 from interlock.act.reach import local_holder
+from interlock.change.follow_ups import owed
 from interlock.commands.ages import ages
 from interlock.config.actions import ApprovalKind
 from interlock.config.models import Site
-from interlock.errors import InterlockError, LockHeld
+from interlock.errors import ConfigError, CouldNotLook, InterlockError, LockHeld
 from interlock.evidence.visible import visible
 from interlock.facts import moments
 from interlock.facts.canonical import short
@@ -37,10 +38,21 @@ def status_text(site: Site, ahead: int = 0, *, now: datetime | None = None) -> s
     holding, locks = _locks(site, books)
     trail = journals.newest(books.journals)
     standing = Standing.of(trail) if trail is not None else None
-    lines = [f"{site.site}{when}", *locks]
+    due = _owed(site, books, at)
+    lines = [f"{site.site}{when}", *due, *locks]
     lines += _action(standing, at) if standing is not None else ["last action: none was ever begun"]
     lines += [*_plans(site, books, standing, at), *ages(site, at), f"next: {_next(site, books, trail, holding, at)}"]
+    if due and standing is not None and standing.end is not None and holding is None:
+        lines[-1] = f"next: somebody else of allowed_signers: interlock follow-up   (then: {lines[-1].removeprefix('next: ')})"
     return "\n".join(visible(line) for line in lines)
+
+
+def _owed(site: Site, books: Books, at: datetime) -> list[str]:
+    """What was done behind a broken glass, and nobody has looked at since: nothing else is applied before."""
+    try:
+        return [f"OWED: a follow-up of {one.id}: BREAK-GLASS by {one.breaker}: {one.reason}" for one in owed(site, books, at)]
+    except (CouldNotLook, ConfigError) as error:
+        return [f"OWED: nobody can tell: {error.what}"]
 
 
 def _locks(site: Site, books: Books) -> tuple[Holder | None, list[str]]:
@@ -58,7 +70,8 @@ def _action(standing: Standing, at: datetime) -> Iterator[str]:
     """How far the last action got, step by step."""
     age = moments.in_words((at - moments.read(standing.last)).total_seconds())
     yield f"last action: {standing.id}: {_end(standing)}, last entry {age} ago"
-    loud = " (SELF-APPROVED)" if standing.begun.get("self_approved") else ""
+    glass = " (BREAK-GLASS)" if standing.begun.get("break_glass") else ""
+    loud = glass + (" (SELF-APPROVED)" if standing.begun.get("self_approved") else "")
     job = f" by {job}" if (job := standing.begun.get("by", {}).get("job")) else ""
     yield f"  begun {standing.since}{job} on the word of {', '.join(standing.begun.get('principals', ()))}{loud}"
     if standing.finished:

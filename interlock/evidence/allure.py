@@ -16,7 +16,7 @@ from typing import Any, assert_never
 from interlock.evidence.details import DetailLine, Details, HeldLines, Lines, by_verdict, canonical_held, canonical_line
 from interlock.evidence.record import Record, family
 from interlock.evidence.visible import visible
-from interlock.evidence.wording import asked_for
+from interlock.evidence.wording import asked_for, broken_glass
 from interlock.verdicts import WHERE_LIMIT, Outcome, Pair, Severity, Verdict
 
 HELD_SHOWN = 1000  # held details in an attachment
@@ -97,6 +97,8 @@ def _base(record: Record, pair: Pair, severity: Severity, name: str) -> dict[str
         "framework": "interlock",
         "language": "python",
     }
+    if broken_glass(record):
+        labels["tag"] = f"BREAK-GLASS by {broken_glass(record)}"
     return {
         "uuid": name,
         "historyId": same,

@@ -13,7 +13,7 @@ from typing import assert_never
 from interlock.evidence.details import DetailLine, Details, HeldLines, Lines, by_verdict
 from interlock.evidence.record import Decision, Record, Required
 from interlock.evidence.visible import visible, visible_lines
-from interlock.evidence.wording import approvers, ended_in_words, is_self_approved, number
+from interlock.evidence.wording import approvers, broken_glass, ended_in_words, is_self_approved, number
 from interlock.verdicts import Outcome, Verdict
 
 _SPECIAL = ("&", "<", ">")  # HeldLines hold no quotes
@@ -69,6 +69,7 @@ def _gate(record: Record) -> Iterator[str]:
             "interlock.replayed": str(record.replayed).lower(),
             "interlock.plan_sha256": record.plan.digest if record.plan else "",
             "interlock.approved_by": " ".join(approvers(record)),
+            "interlock.break_glass": broken_glass(record),
             "interlock.self_approved": "true" if is_self_approved(record) else "",
             "interlock.waivers": " ".join(waiver.id for waiver in record.waivers),
             "interlock.record_sha256": record.digest,

@@ -16,6 +16,7 @@ from interlock.evidence.wording import (
     GRAVITY,
     approvers,
     asked_for,
+    broken_glass,
     details_by_family,
     ended_in_words,
     headline,
@@ -52,6 +53,8 @@ def _head(record: Record) -> Iterator[str]:
     asked = f"{code(asked_for(record), _NAME)} of site {code(target.site, _NAME)}"
     ended = ended_in_words(record)
     yield f"**{ended[0].upper()}{ended[1:]}** (exit code {record.exit_code}): {asked}. {tally_in_words(record)}.\n\n"
+    if glass := broken_glass(record):
+        yield f"**BREAK-GLASS: without its second person, by** {code(glass, _TEXT)}\n\n"
     if is_self_approved(record):
         yield "**SELF-APPROVED: the planner approved this plan.**\n\n"
     if record.waivers:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from interlock.evidence.details import DetailLine, Details, HeldLines, by_verdict
 from interlock.evidence.record import Record
 from interlock.evidence.visible import visible
-from interlock.evidence.wording import number, tally_in_words
+from interlock.evidence.wording import broken_glass, number, tally_in_words
 from interlock.verdicts import Guardrail, Outcome, Severity, Verdict
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -130,7 +130,8 @@ def _invocation(record: Record, elsewhere: int) -> dict[str, Any]:
 
 
 def _properties(record: Record) -> dict[str, Any]:
-    return {"decision": record.decision, "run": record.run.id, "recordSha256": record.digest, "detailsSha256": record.details.sha256}
+    loud = {"breakGlass": visible(broken_glass(record))} if broken_glass(record) else {}
+    return {"decision": record.decision, "run": record.run.id, "recordSha256": record.digest, "detailsSha256": record.details.sha256, **loud}
 
 
 def _json(value: object) -> str:

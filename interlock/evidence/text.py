@@ -18,6 +18,7 @@ from interlock.evidence.visible import clipped
 from interlock.evidence.wording import (
     approvers,
     asked_for,
+    broken_glass,
     ended_in_words,
     headline,
     is_self_approved,
@@ -202,7 +203,9 @@ _KINDS: Mapping[int, str] = {12: "waiver", 13: "approval", 14: "stale", 15: "loc
 
 
 def _loud(record: Record, style: Style) -> Iterator[str]:
-    """What every summary says, open or shut: what is self-approved, waived, replayed, and not used."""
+    """What every summary says, open or shut: what was done behind a broken glass, is self-approved, waived, replayed, and not used."""
+    if glass := broken_glass(record):
+        yield from _painted_first(style.wrapped(glass, 0, "BREAK-GLASS by "), "BREAK-GLASS", style, _YELLOW)
     if is_self_approved(record):
         yield from _painted_first(style.wrapped("the planner approved this plan", 0, "SELF-APPROVED "), "SELF-APPROVED", style, _YELLOW)
     for waiver in record.waivers:

@@ -21,7 +21,7 @@ from interlock.evidence.files import digest_of, open_to_read
 from interlock.evidence.folder import ALLURE, DETAILS, FACTS, JUNIT, RECORD, SUMMARY, SUMS, files_below, runs, sums_of
 from interlock.evidence.publish import renderings
 from interlock.evidence.record import Decision, Record, places
-from interlock.evidence.wording import number
+from interlock.evidence.wording import broken_glass, ended_in_words, number
 from interlock.gate.decision import BROKEN, NOT_RUN, UNPROVEN, Open, Shut, decide, worst
 from interlock.gate.required import Expected
 from interlock.nouns import dataclass
@@ -329,7 +329,8 @@ def _reason(key: tuple[int, str, str]) -> str:
 
 def _decided_in_words(record: Record) -> str:
     pairs = number(len(record.required), "required pair")
-    return f"the gate was {record.decision} (exit code {record.exit_code}): that follows from {pairs} and {number(len(record.verdicts), 'verdict')}"
+    ended = f"; {ended_in_words(record)} (exit code {record.exit_code})" if record.of_action else f" (exit code {record.exit_code})"
+    return f"the gate was {record.decision}{ended}: the gate's decision follows from {pairs} and {number(len(record.verdicts), 'verdict')}"
 
 
 # ---- renderings, facts, chain
@@ -390,4 +391,6 @@ def _say_what_is_open(record: Record, found: _Findings) -> None:
     if record.replayed:
         found.not_proven.append("anything of the system at that time: its facts were replayed from a file")
     if record.approvals:
+        if glass := broken_glass(record):
+            found.not_proven.append(f"that a second person agreed: BREAK-GLASS by {glass}")
         found.not_proven.append("that the approvals are true: their signatures are verified by `interlock apply`, not here")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import assert_never
 
 from interlock.evidence.record import Record, family
+from interlock.facts.statements import reason_of
 from interlock.verdicts import Outcome, When
 
 # From what needs a human first to what needs none.
@@ -74,6 +75,12 @@ def ended_in_words(record: Record) -> str:
 def approvers(record: Record) -> tuple[str, ...]:
     """Who approved the plan, as the approvals name them."""
     return tuple(sorted({str(approval.get("principal", "")) for approval in record.approvals} - {""}))
+
+
+def broken_glass(record: Record) -> str:
+    """Who applied a plan without its second person, and why: `anna: the disk dies and nobody answers`; empty where people agreed."""
+    told = ((approval.get("principal", ""), reason_of(str(approval.get("purpose", "")))) for approval in record.approvals)
+    return next((f"{principal}: {reason}" for principal, reason in told if reason is not None), "")
 
 
 def is_self_approved(record: Record) -> bool:

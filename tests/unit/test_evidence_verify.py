@@ -34,7 +34,7 @@ def test_a_published_run_verifies(tmp_path: Path, name: str) -> None:
 def test_it_says_in_words_what_is_proven_and_what_is_not(tmp_path: Path) -> None:
     text = str(verify_run(publish(tmp_path, SHUT).path))
     assert ": verified\n" in text
-    assert "the gate was shut (exit code 1): that follows from 4 required pairs and 4 verdicts" in text
+    assert "the gate was shut (exit code 1): the gate's decision follows from 4 required pairs and 4 verdicts" in text
     assert "who made it, and when: it is not signed" in text
 
 
