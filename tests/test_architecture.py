@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -188,3 +189,13 @@ def test_the_runner_is_thin() -> None:
 
 def test_there_is_no_room_without_a_noun() -> None:
     assert [path for path in ROOT.glob("**/*.py") if path.stem in {"util", "utils", "common", "helpers", "misc"} and ".venv" not in path.parts] == []
+
+
+def test_frozen_nouns_are_those_that_write_their_methods_late() -> None:
+    wrong = []
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text()
+        frozen = re.search(r"^@dataclass\((?=.*frozen=True)(?=.*slots=True)", text, re.MULTILINE)
+        if frozen and re.search(r"^from dataclasses import .*\bdataclass\b", text, re.MULTILINE):
+            wrong.append(str(path.relative_to(ROOT)))
+    assert not wrong, "import dataclass from interlock.nouns"

@@ -234,6 +234,9 @@ def demand_current(site: Site, stored: StoredPlan, now: datetime | None) -> None
     for stale, what, why in faults:
         if stale:
             raise StaleError(what, where=str(stored.folder), why=why, remedy=begun if now is None else f"make a new one: interlock plan {plan.action}")
+    if now is not None:
+        for content in plan.blobs():
+            stored.blob(content)  # before anything is done, not when its step comes
 
 
 def _elsewhere(plan: Plan, site: Site) -> bool:

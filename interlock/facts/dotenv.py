@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Self
 
 from interlock.errors import ConfigError
 from interlock.facts.substitution import Fault, Place, SubstitutionError, expand
+from interlock.nouns import dataclass
 
 BOM = "\ufeff"
 

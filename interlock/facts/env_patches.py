@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from interlock.errors import ConfigError
 from interlock.facts.dotenv import BOM, Entry, EnvFile, Quote
 from interlock.facts.substitution import SubstitutionError, references, substitute
+from interlock.nouns import dataclass
 
 HEADING = "# added by interlock"
 

@@ -131,7 +131,7 @@ def test_a_kill_is_told_by_status_and_ended_by_rollback_with_evidence(tmp_path: 
     record = verified(hand, shown)
     assert "preflight" in record["run"]["gates"]
     assert (record["run"]["action"], record["exit_code"]) == ("release", 0)
-    assert hand.type("resume", plan).code == 64
+    assert hand.type("resume", plan).code == 16
 
 
 # ---- who may not apply, as real processes
