@@ -96,9 +96,7 @@ def with_subjects(site: Site, guardrails: Iterable[Guardrail], gates: frozenset[
     return ((guardrail, subject) for guardrail in guardrails for subject in guardrail.subjects_when(site, gates, action))
 
 
-def required(
-    site: Site, guardrails: Sequence[Guardrail], gates: frozenset[When], action: str | None, only: Sequence[str] = ()
-) -> tuple[Expected, ...]:
+def required(site: Site, guardrails: Sequence[Guardrail], gates: frozenset[When], action: str | None, only: Sequence[str] = ()) -> tuple[Expected, ...]:
     """Every pair that must have a verdict, sorted; a guardrail without a subject has the one pair `none-declared`.
 
     None at all where nothing applies but what every gate asks: such a gate would open without having looked at anything of its own. In mid-plan, none where

@@ -15,8 +15,8 @@ import pytest
 from interlock import runner
 from interlock.act import journal as journals
 from interlock.act.books import StoredPlan
-from interlock.change.telling import Outcome
 from interlock.change.means import Means, real_means
+from interlock.change.telling import Outcome
 from interlock.errors import ApprovalError, EvidenceError, GateShut
 from interlock.evidence.folder import LoadedRun, load_run, runs
 from interlock.evidence.record import Decision
