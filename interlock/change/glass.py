@@ -5,7 +5,6 @@ Only the second person is dropped: how many must agree, and that the planner may
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import assert_never
 
@@ -13,17 +12,15 @@ from interlock.act.books import Books, StoredPlan, approvals_of, store_signed
 from interlock.change.approving import for_plan, is_approved, planner_of
 from interlock.change.means import Means
 from interlock.change.showing import plan_text
-from interlock.change.signing import demand_digits, demand_sentence, make_signed, own_key
+from interlock.change.signing import demand_digits, demand_sentence, make_signed, own_key, stating
 from interlock.config.actions import ApprovalKind
 from interlock.config.models import Site
 from interlock.errors import ApprovalError
-from interlock.facts import moments
 from interlock.facts.signers import SignatureSeen
 from interlock.facts.statements import (
     FEWEST_WORDS,
     PURPOSE_APPLY,
     SHORTEST_SENTENCE,
-    Approval,
     ApprovalSeen,
     break_glass_purpose,
     lacks,
@@ -87,16 +84,7 @@ def _demand_second_person(site: Site, books: Books, stored: StoredPlan, means: M
 def _demand_not_enough_alone(books: Books, stored: StoredPlan, who_may: Voters, means: Means, *, by: tuple[SigningKey, str | None]) -> None:
     """Raise ApprovalError where the approval of the one who signs (`by`, with the planner), beside those that lie there, is all that is missing."""
     (chosen, planner), now = by, means.clock()
-    theirs = Approval(
-        purpose=PURPOSE_APPLY,
-        plan=stored.digest,
-        action=stored.plan.action,
-        site=stored.plan.site.name,
-        principal=chosen.principal,
-        created=moments.written(now),
-        expires=moments.written(now + timedelta(seconds=who_may.rules.valid_for)),
-        nonce="",
-    )
+    theirs = stating(stored, chosen.principal, PURPOSE_APPLY, now=now, valid_for=who_may.rules.valid_for, nonce="")
     given = [one for one in statements(approvals_of(books, stored), who_may, now) if one.approval.purpose == PURPOSE_APPLY]
     supposed = ApprovalSeen(where="", approval=theirs, signature=SignatureSeen(principal=chosen.principal, valid=True, key=chosen.key))
     plan = for_plan(books, stored, planner, given)

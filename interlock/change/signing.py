@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +34,24 @@ def own_key(who_may: Voters, means: Means, key: Path | None) -> SigningKey:
     return signing_key(who_may.signers, wanted=key, environ=means.environ, revoked=who_may.revoked)
 
 
-def make_signed(stored: StoredPlan, who_may: Voters, chosen: SigningKey, means: Means, *, purpose: str) -> Signed:
-    """Have a statement about a plan signed, and see that its signature counts. Raises ApprovalError."""
-    now = means.clock()
-    approval = Approval(
+def stating(stored: StoredPlan, principal: str, purpose: str, *, now: datetime, valid_for: int, nonce: str) -> Approval:
+    """What somebody says of a plan, as it is signed. `valid_for` in seconds."""
+    return Approval(
         purpose=purpose,
         plan=stored.digest,
         action=stored.plan.action,
         site=stored.plan.site.name,
-        principal=chosen.principal,
+        principal=principal,
         created=moments.written(now),
-        expires=moments.written(now + timedelta(seconds=who_may.rules.valid_for)),
-        nonce=secrets.token_hex(16),
+        expires=moments.written(now + timedelta(seconds=valid_for)),
+        nonce=nonce,
     )
+
+
+def make_signed(stored: StoredPlan, who_may: Voters, chosen: SigningKey, means: Means, *, purpose: str) -> Signed:
+    """Have a statement about a plan signed, and see that its signature counts. Raises ApprovalError."""
+    now = means.clock()
+    approval = stating(stored, chosen.principal, purpose, now=now, valid_for=who_may.rules.valid_for, nonce=secrets.token_hex(16))
     signature = sign(approval.payload(), chosen, environ=means.environ)
     seen = verified(approval, signature, who_may, now)
     if not seen.valid:
