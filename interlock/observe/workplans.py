@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from interlock.config.discover import Files
-from interlock.config.models import Site
 from interlock.config.yamlnodes import FATAL
 from interlock.config.yamltext import SITE, Fault, read_yaml
 from interlock.errors import CouldNotLook
 from interlock.facts.readiness import Claim, claims_in
 from interlock.facts.workplans import KEYS, ModuleClaims, NextTask, Task, Unread, Workplan, Workplans, Yaml, may_be_workplan
 from interlock.observe.patterns import matching
-from interlock.observe.world import World
+
+if TYPE_CHECKING:  # `init` finds workplans, and does without the site's nouns
+    from interlock.config.models import Site
+    from interlock.observe.world import World
 
 
 def found_in(tree: Files, pages: Iterable[str]) -> Iterator[str]:

@@ -294,6 +294,7 @@ def test_a_forged_plan_with_a_name_that_fits_has_no_approval(tmp_path: Path) -> 
     folder = tiny.books.plans / f"release-{forged.digest[7:23]}"
     folder.mkdir(mode=0o700)
     (folder / "plan.json").write_bytes(forged.to_bytes())
+    (stored.folder / "blobs").rename(folder / "blobs")
     (tiny.books.approvals / stored.folder.name).rename(tiny.books.approvals / folder.name)
     with pytest.raises(ApprovalError, match="nobody has validly approved this plan") as caught:
         runner.apply(tiny.site, short(forged.digest), tiny.environ, tiny.means())
