@@ -112,6 +112,7 @@ def guard(
     step = CommandStep(run=tuple(program), directory=str(directory), timeout=planning.demand_action(site, action).timeout)
     stored = planning.guarding_plan(site, action, step, environ, now=means.clock(), key=key)
     books = Books.open(site.root)
+    follow_ups.demand_none_owed(site, books, means.clock())
     if not approving.is_approved(site, books, stored, means):
         job = _demand_caller(means, site, stored)
         demand_open(stored, means)

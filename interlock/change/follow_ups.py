@@ -32,8 +32,13 @@ _ASKED = (
 
 
 def owed(site: Site, books: Books, now: datetime) -> Iterator[Owed]:
-    """Every action that ended without its second person and that nobody has followed up, the newest first. Raises CouldNotLook, ConfigError."""
+    """Every action that ended without its second person and that nobody has followed up, the newest first. Raises CouldNotLook, ConfigError.
+
+    What lies before an action that people agreed to was settled when that began, whoever may sign by now.
+    """
     for trail in trails(books.journals):
+        if not trail.entries[0].data.get("break_glass"):
+            return
         one = _broken(site, trail)
         if one is not None:
             who_may = voters(site)
@@ -80,14 +85,17 @@ def follow_up(site: Site, books: Books, named: str | None, means: Means, *, key:
     demand_sentence(finding, lacks(finding), means, what="finding", where=one.id)
     demand_digits(f"To sign this as {chosen.principal}", one.entry, means, where=one.id, refused="nothing was signed")
     signed = make_signed(stored, who_may, chosen, means, purpose=follow_up_purpose(one.id, one.entry, finding))
+    judged = judge_follow_up(one, [signed.seen], who_may.signers, means.clock())
+    if isinstance(judged, NotApproved):
+        raise ApprovalError("this follow-up would not count", where=one.id, why="; ".join(judged.reasons), remedy="look at the clock, and sign it again")
     return store_signed(follow_ups_of(books, one.id), signed.document)
 
 
 def _broken(site: Site, trail: Trail) -> Owed | None:
-    """What is owed for an action, None for one that people agreed to, or that has not ended."""
+    """What is owed for an action whose glass was broken, None for one that has not ended."""
     standing = Standing.of(trail)
-    glass = standing.begun.get("break_glass")
-    if not glass or standing.end is None:
+    glass = standing.begun["break_glass"]
+    if standing.end is None:
         return None
     return Owed(
         id=trail.id,

@@ -38,7 +38,7 @@ from interlock.judge.agreement.plans import self_approval_allowed
 from interlock.observe.caller import who
 from interlock.observe.fingerprint import fingerprint, named
 from interlock.observe.lookers import Lookers
-from interlock.observe.signatures import parse_allowed_signers, read_allowed_signers, signing_key
+from interlock.observe.signatures import signing_key, voters
 from interlock.observe.tree import Tree
 
 LASTS = timedelta(hours=24)
@@ -159,12 +159,11 @@ def _planner(site: Site, action: Action, plan: Plan, environ: Mapping[str, str],
             why="it asks for signatures, and the site names no allowed_signers",
             remedy="declare `approval:`",
         )
-    path = site.root / site.approval.allowed_signers
-    signers = parse_allowed_signers(read_allowed_signers(path), path)
+    who_may = voters(site)
     try:
-        chosen = signing_key(signers, wanted=key, environ=environ)
+        chosen = signing_key(who_may.signers, wanted=key, environ=environ, revoked=who_may.revoked)
     except ApprovalError:
-        if key is None and self_approval_allowed(site.approval, signers):
+        if key is None and self_approval_allowed(site.approval, who_may.signers):
             return None
         raise
     statement = Approval(

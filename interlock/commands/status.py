@@ -41,6 +41,7 @@ def status_text(site: Site, ahead: int = 0, *, now: datetime | None = None) -> s
     due = _owed(site, books, at)
     lines = [f"{site.site}{when}", *due, *locks]
     lines += _action(standing, at) if standing is not None else ["last action: none was ever begun"]
+    lines += _words(books, trail, at) if trail is not None else []
     lines += [*_plans(site, books, standing, at), *ages(site, at), f"next: {_next(site, books, trail, holding, at)}"]
     if due and standing is not None and standing.end is not None and holding is None:
         lines[-1] = f"next: somebody else of allowed_signers: interlock follow-up   (then: {lines[-1].removeprefix('next: ')})"
@@ -50,9 +51,10 @@ def status_text(site: Site, ahead: int = 0, *, now: datetime | None = None) -> s
 def _owed(site: Site, books: Books, at: datetime) -> list[str]:
     """What was done behind a broken glass, and nobody has looked at since: nothing else is applied before."""
     try:
-        return [f"OWED: a follow-up of {one.id}: BREAK-GLASS by {one.breaker}: {one.reason}" for one in owed(site, books, at)]
+        told = [f"OWED: a follow-up of {one.id}: BREAK-GLASS by {one.breaker}: {one.reason}" for one in owed(site, books, at)]
     except (CouldNotLook, ConfigError) as error:
-        return [f"OWED: nobody can tell: {error.what}"]
+        told = [f"OWED: nobody can tell: {error.what}"]
+    return [*told, "  there is no deadline, and nothing else is applied or guarded until it is signed"] if told else []
 
 
 def _locks(site: Site, books: Books) -> tuple[Holder | None, list[str]]:
@@ -140,7 +142,8 @@ def _plans(site: Site, books: Books, standing: Standing | None, at: datetime) ->
             continue
         approvals = [f"{one.principal} until {one.expires}" for one in _approvals(books, stored, PURPOSE_APPLY, at)]
         approved = "needs no signature" if stored.plan.approval is ApprovalKind.OPERATOR else "not approved"
-        yield f"{called}: to be applied before {stored.plan.expires_at}; {'approved by ' + ', '.join(approvals) if approvals else approved}"
+        back = f"; withdrawn by {', '.join(gone)}" if (gone := _withdrawn(books, stored)) else ""
+        yield f"{called}: to be applied before {stored.plan.expires_at}; {'approved by ' + ', '.join(approvals) if approvals else approved}{back}"
 
 
 def _open_plans(books: Books, standing: Standing | None, at: datetime) -> list[StoredPlan]:
@@ -164,12 +167,37 @@ def _approvals(books: Books, stored: StoredPlan, purpose: str, at: datetime) -> 
     return [one for one in given if not any(who == one.principal and moments.read(one.created) <= when for who, when in back)]
 
 
+def _withdrawn(books: Books, stored: StoredPlan) -> list[str]:
+    """Who has taken back what they had said, and has not said it again, each with when."""
+    last: dict[str, Approval] = {}
+    for one in sorted(_signed(books, stored), key=lambda one: (moments.read(one.created), one.purpose == PURPOSE_WITHDRAW)):
+        last[one.principal] = one
+    return [f"{principal} at {one.created}" for principal, one in sorted(last.items()) if one.purpose == PURPOSE_WITHDRAW]
+
+
 def _signed(books: Books, stored: StoredPlan) -> Iterator[Approval]:
     for path in statement_files(approvals_of(books, stored)):
         try:
             yield Approval.from_json(read_signed(path)[0])
         except (OSError, ValueError):
             continue
+
+
+def _words(books: Books, trail: Trail, at: datetime) -> Iterator[str]:
+    """Who has said yes to the step that waits, and who has taken that back, as far as their files say (resume verifies)."""
+    standing = Standing.of(trail)
+    waiting = standing.numbers([State.WAITING])
+    if not waiting or standing.rolling_back or standing.end is not None:
+        return
+    try:
+        stored = load_plan(books.plans / str(standing.begun.get("plan_folder")))
+    except InterlockError:
+        return
+    said = _approvals(books, stored, step_purpose(waiting[0], str(standing.steps[waiting[0] - 1].data["entry"])), at)
+    if said:
+        yield f"    yes says {', '.join(f'{one.principal} until {one.expires}' for one in said)}"
+    if gone := _withdrawn(books, stored):
+        yield f"    withdrawn by {', '.join(gone)}"
 
 
 def _enough_said(books: Books, trail: Trail, number: int, at: datetime) -> bool:
@@ -181,6 +209,9 @@ def _enough_said(books: Books, trail: Trail, number: int, at: datetime) -> bool:
     step = stored.plan.steps[number - 1]
     entry = next(entry for entry in reversed(trail.entries) if entry.kind is Kind.WAITS and entry.step == number)
     said = _approvals(books, stored, step_purpose(number, entry.digest), at)
+    breaker = trail.entries[0].data.get("break_glass", {}).get("principal")
+    if any(one.principal == breaker for one in said):
+        return True
     return isinstance(step, ApprovalPlan) and len({one.principal for one in said if not step.by or one.principal in step.by}) >= step.required
 
 
