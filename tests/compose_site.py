@@ -20,7 +20,7 @@ from tests.tiny_site import SECRET, Tiny, again, key_of, signer_line
 
 SITE = """\
 interlock: 1
-site: stacked
+site: {project}
 hosts:
   local: {{engine: "{socket}"}}
 compose:
@@ -170,7 +170,7 @@ class Stacked:
 
 
 def make_stacked(folder: Path, engine: DockerEngine, steps: str, *, chains: str = "", more: str = "") -> Stacked:
-    """Lay the site out. Its project is called as no other of this process."""
+    """Lay the site out. Its project, and the site itself, are called as no other on this machine: a site is locked by its name."""
     root = folder / "site"
     for name in ("templates", "instance", "bin"):
         (root / name).mkdir(parents=True, mode=0o755)
@@ -181,7 +181,7 @@ def make_stacked(folder: Path, engine: DockerEngine, steps: str, *, chains: str 
     (root / "compose.yaml").write_text("services: {}\n")
     (root / "instance" / "motd").write_text("release 1\n")
     (root / "allowed_signers").write_text(signer_line("anna"))
-    (root / "interlock.yaml").write_text(SITE.format(root=root, socket=engine.socket, steps=steps, chains=chains, more=more))
+    (root / "interlock.yaml").write_text(SITE.format(root=root, project=project, socket=engine.socket, steps=steps, chains=chains, more=more))
     environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "TINY_PASSWORD": SECRET, "LC_ALL": "C"}
     if named := os.environ.get("INTERLOCK_COMPOSE"):
         environ["INTERLOCK_COMPOSE"] = named
