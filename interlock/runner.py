@@ -109,10 +109,10 @@ def guard(
     Where a signature is needed and this operator may give it, they are asked at the terminal once the gate is open. Raises as `plan`, `approve` and `apply` do.
     """
     means = means or real_means(site, environ)
-    step = CommandStep(run=tuple(program), directory=str(directory), timeout=planning.demand_action(site, action).timeout)
-    stored = planning.guarding_plan(site, action, step, environ, now=means.clock(), key=key)
     books = Books.open(site.root)
     follow_ups.demand_none_owed(site, books, means.clock())
+    step = CommandStep(run=tuple(program), directory=str(directory), timeout=planning.demand_action(site, action).timeout)
+    stored = planning.guarding_plan(site, action, step, environ, now=means.clock(), key=key)
     if not approving.is_approved(site, books, stored, means):
         job = _demand_caller(means, site, stored)
         demand_open(stored, means)

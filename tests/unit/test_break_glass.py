@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,16 @@ from interlock.act.books import StoredPlan
 from interlock.act.lock import locked
 from interlock.commands.status import status_text
 from interlock.errors import ApprovalError, GateShut, LockHeld, StaleError, UsageError
+from interlock.facts import moments
+from interlock.facts.callers import CallerFacts
 from interlock.facts.canonical import short
+from interlock.facts.signers import AllowedSigners, SignatureSeen
+from interlock.facts.statements import Approval, ApprovalSeen, Owed, follow_up_purpose
 from interlock.gate.journal import End, Standing
+from interlock.judge.agreement.follow_ups import FollowedUp, judge_follow_up
+from interlock.judge.agreement.plans import NotApproved
 from interlock.verdicts import When
-from tests.tiny_site import NEW, OLD, Tiny, key_of, make_tiny, shut
+from tests.tiny_site import NEW, NOW, OLD, Tiny, key_of, make_tiny, shut, signer_line
 
 WHY = "the disk is dying and bert does not answer his phone"
 FOUND = "looked at the diff and the counts, nothing is missing, issue 12"
@@ -212,6 +220,117 @@ def test_a_word_in_mid_plan_is_given_by_the_breaker_alone_and_marked(tmp_path: P
     runner.approve(tiny.site, str(stored.folder), key_of("anna"), tiny.environ, tiny.means())
     assert runner.resume(tiny.site, str(stored.folder), tiny.environ, tiny.means()).exit_code == 0
     assert standing(tiny).steps[1].data["broken_glass"] is True
+
+
+def test_nothing_is_guarded_either_and_nobody_is_asked_for_it(tmp_path: Path) -> None:
+    tiny = make_tiny(tmp_path, people=("anna", "bert"), approval=TWO, steps="      - backup: {modules: [app]}\n")
+    broken(tiny, tiny.plan())
+    plans, asked = len(list(tiny.books.plans.iterdir())), len(tiny.asked)
+    tiny.later(minutes=5)
+    with pytest.raises(ApprovalError, match="nobody has looked at it since"):
+        runner.guard(tiny.site, "release", ["true"], tiny.environ, directory=tiny.root, key=key_of("bert"), means=tiny.means())
+    assert (len(list(tiny.books.plans.iterdir())), len(tiny.asked)) == (plans, asked)
+
+
+def test_whoever_may_not_apply_breaks_no_glass_and_is_not_asked(tiny: Tiny) -> None:
+    stored = tiny.plan()
+    tiny.caller = CallerFacts(environment=frozenset({"GITHUB_ACTIONS"}), ancestors=tiny.caller.ancestors, complete=True, terminal_opens=True)
+    with pytest.raises(ApprovalError, match="may not apply"):
+        broken(tiny, stored)
+    assert (tiny.asked, tiny.gates) == ([], [])
+
+
+def test_a_gate_in_mid_plan_is_asked_as_ever(tmp_path: Path) -> None:
+    steps = "      - write-files: {templates: [conf]}\n      - gate: {guardrails: [mounts]}\n      - command: {run: [bin/deploy], undo: [bin/undeploy]}\n"
+    tiny = make_tiny(tmp_path, steps=steps, people=("anna", "bert"), approval=TWO)
+    tiny.shut_midway = shut()
+    assert (broken(tiny, tiny.plan()).exit_code, tiny.look(), tiny.runs()) == (16, OLD, 0)
+
+
+def test_a_plan_is_applied_once_behind_a_broken_glass_too(tiny: Tiny) -> None:
+    stored = tiny.plan()
+    broken(tiny, stored)
+    with pytest.raises(StaleError, match="applied already"):
+        broken(tiny, stored)
+
+
+def test_what_was_not_verified_is_resumed_or_rolled_back_before_and_after_somebody_has_looked(tmp_path: Path) -> None:
+    """And what has gone on since is another end: somebody has to look again."""
+    steps = "      - command: {run: [bin/deploy]}\n"
+    tiny = make_tiny(tmp_path, steps=steps, people=("anna", "bert"), approval=TWO)
+    stored = tiny.plan()
+    tiny.shut[When.POSTFLIGHT] = shut(text="the app does not answer")
+    first = broken(tiny, stored)
+    assert (first.exit_code, standing(tiny).end) == (18, End.UNVERIFIED)
+    kept = followed_up(tiny, "bert")
+    assert "OWED" not in status_text(tiny.site, now=tiny.now)
+    tiny.shut.clear()
+    tiny.later(minutes=1)
+    assert runner.resume(tiny.site, str(stored.folder), tiny.environ, tiny.means()).exit_code == 0
+    assert f"OWED: a follow-up of {first.id}" in status_text(tiny.site, now=tiny.now)
+    again = followed_up(tiny, "bert")
+    assert (again.parent, "OWED" in status_text(tiny.site, now=tiny.now)) == (kept.parent, False)
+
+
+def test_a_follow_up_that_would_not_count_is_not_kept(tiny: Tiny) -> None:
+    """The clock was an hour ahead while it was applied, and is right again."""
+    outcome = broken(tiny, tiny.plan())
+    tiny.later(hours=-1)
+    with pytest.raises(ApprovalError, match="this follow-up would not count") as caught:
+        followed_up(tiny, "bert")
+    assert "it is older than what it is about" in str(caught.value)
+    assert not (tiny.books.folder / "follow-ups" / outcome.id).exists()
+
+
+OWED = Owed(
+    id="000001-release-3fa94c1e",
+    plan="sha256:" + "a" * 64,
+    action="release",
+    site="tiny",
+    breaker="anna",
+    reason=WHY,
+    ended=NOW,
+    entry="sha256:" + "e" * 64,
+)
+PEOPLE = AllowedSigners.parse(signer_line("anna") + signer_line("bert"), where="f")
+
+
+def said(person: str = "bert", *, entry: str = OWED.entry, finding: str = FOUND, valid: bool = True, **changed: str) -> ApprovalSeen:
+    """What that person has signed a minute after the end."""
+    later = moments.written(NOW + timedelta(minutes=1))
+    purpose = follow_up_purpose(OWED.id, entry, finding)
+    given = Approval(purpose=purpose, plan=OWED.plan, action="release", site="tiny", principal=person, created=later, expires=later, nonce="1")
+    key = next(signer.key for signer in PEOPLE.signers if signer.principal == person)
+    signature = SignatureSeen(principal=person, valid=valid, key=key, why="" if valid else "incorrect signature")
+    return ApprovalSeen(where="x.json", approval=dataclasses.replace(given, **changed), signature=signature)
+
+
+@pytest.mark.parametrize(
+    ("seen", "why"),
+    [
+        (said("anna"), "anna broke the glass: somebody else has to look"),
+        (said(entry="sha256:" + "d" * 64), "of another action, or of what this one was before it went on"),
+        (said(purpose="apply"), "of another action"),
+        (said(purpose=follow_up_purpose("000002-release-3fa94c1e", OWED.entry, FOUND)), "of another action"),
+        (said(plan="sha256:" + "b" * 64), "it is of another plan"),
+        (said(site="other"), "it is of another plan"),
+        (said(valid=False), "its signature does not verify: incorrect signature"),
+        (said(principal="carla"), "its signature is not that of carla"),
+        (said(created=moments.written(NOW + timedelta(hours=9))), "made in the future"),
+        (said(created=moments.written(NOW - timedelta(hours=9))), "older than what it is about"),
+        (said(finding="fine"), "its finding says nothing"),
+    ],
+)
+def test_a_follow_up_that_is_not_somebody_elses_of_exactly_this_end_does_not_count(seen: ApprovalSeen, why: str) -> None:
+    judged = judge_follow_up(OWED, [seen], PEOPLE, NOW + timedelta(hours=1))
+    assert isinstance(judged, NotApproved)
+    assert why in judged.reasons[0]
+
+
+def test_a_follow_up_does_not_expire_and_one_among_others_is_enough() -> None:
+    judged = judge_follow_up(OWED, [said("anna"), said()], PEOPLE, NOW + timedelta(days=4000))
+    assert isinstance(judged, FollowedUp)
+    assert (judged.principal, judged.finding, judged.self_reviewed) == ("bert", FOUND, False)
 
 
 # ---- withdrawing

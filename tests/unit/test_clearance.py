@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import dataclasses
 import inspect
 import pickle
 import subprocess
@@ -18,6 +19,7 @@ from interlock.errors import ApprovalError, StaleError
 from interlock.facts.statements import Approval
 from interlock.gate.clearance import Begun, Clearance, OperatorPresent, clear
 from interlock.gate.decision import Open, Reason, Shut
+from interlock.judge.agreement.glass import GlassBroken
 from interlock.judge.agreement.plans import Approved
 
 ROOT = Path(__file__).parent.parent.parent
@@ -84,6 +86,17 @@ def test_what_was_begun_may_be_undone_without_a_gate_and_nothing_else() -> None:
         clearance.check(plan=PLAN, action="release", now=NOW)
 
 
+def test_one_who_broke_the_glass_makes_one_for_that_plan_alone_and_only_behind_an_open_gate() -> None:
+    glass = GlassBroken(plan=PLAN, principal="anna", reason="the disk is dying tonight", approval=ANNA, self_approved=True)
+    assert cleared(authority=glass).who == ("anna",)
+    with pytest.raises(ApprovalError, match="another plan"):
+        cleared(authority=dataclasses.replace(glass, plan=OTHER))
+    with pytest.raises(TypeError):
+        cleared(authority=glass, gate=Shut((Reason(code=1, text="broken"),)))
+    with pytest.raises(TypeError):
+        cleared(authority=glass, gate=glass)
+
+
 def test_the_operator_at_the_terminal_is_named() -> None:
     assert cleared(authority=OperatorPresent(user="anna", host="app1")).who == ("anna@app1",)
 
@@ -129,6 +142,8 @@ def test_only_the_runner_makes_one() -> None:
     ("code", "refused"),
     [
         ("clear(plan='p', action='a', gate=Open(), authority=OperatorPresent(user='u', host='h'), now=now, lasts=lasts)", False),
+        ("clear(plan='p', action='a', gate=Open(), authority=glass, now=now, lasts=lasts)", False),
+        ("clear(plan='p', action='a', gate=glass, authority=glass, now=now, lasts=lasts)", True),
         ("Clearance(None)", True),
         ("Clearance('p')", True),
         ("Clearance()", True),
@@ -147,8 +162,9 @@ from interlock.act.commands import do_command
 from interlock.gate.clearance import Clearance, OperatorPresent, clear
 from interlock.gate.decision import Open, Shut
 from interlock.gate.plan import CommandPlan
+from interlock.judge.agreement.glass import GlassBroken
 from interlock.judge.agreement.plans import NotApproved
-def f(now: datetime, lasts: timedelta, step: CommandPlan) -> None:
+def f(now: datetime, lasts: timedelta, step: CommandPlan, glass: GlassBroken) -> None:
     {code}
 """
     (tmp_path / "probe.py").write_text(source)
