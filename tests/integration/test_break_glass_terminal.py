@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
-from tests.in_terminal import Shown
+from tests.in_terminal import INTERLOCK, Shown
 from tests.integration.test_apply_terminal import DIGITS, GATED, Hand
 from tests.tiny_site import NEW, OLD, key_of
 
@@ -74,3 +75,21 @@ def test_a_signature_that_was_taken_back_lets_nothing_through(tmp_path: Path) ->
     shown = hand.type("apply", plan)
     assert (shown.code, "nobody has validly approved this plan" in shown.text) == (13, True), shown.text
     assert hand.tiny.look() == OLD
+
+
+def test_without_a_terminal_no_glass_is_broken_and_nothing_followed_up(tmp_path: Path) -> None:
+    hand = hand_of_two(tmp_path)
+    plan = hand.plan()
+
+    def piped(*words: str) -> subprocess.CompletedProcess[str]:
+        answers = f"{WHY}\n{plan.rpartition('-')[2][:8]}\n"
+        argv = (*INTERLOCK, *words)
+        return subprocess.run(argv, input=answers, cwd=hand.tiny.root, env=hand.environ, capture_output=True, text=True, start_new_session=True, check=False)
+
+    done = piped("break-glass", plan, "--key", str(key_of("anna")))
+    assert (done.returncode, "no controlling terminal" in done.stderr) == (13, True), done.stderr
+    assert hand.untouched()
+    assert break_glass(hand, plan).code == 0
+    done = piped("follow-up", "--key", str(key_of("bert")))
+    assert (done.returncode, "there is no terminal to ask at" in done.stderr) == (13, True), done.stderr
+    assert "OWED" in hand.type("status").text
