@@ -128,6 +128,11 @@ def is_called_script(path: str) -> bool:
     return path.endswith(".py") or _SHELL.search(path) is not None
 
 
+def has_programs(found: Sorted) -> bool:
+    """Whether anything in a tree looks like a script or a program by its name."""
+    return bool(found.scripts or found.programs)
+
+
 def scripts_in(tree: Files, found: Sorted) -> Iterator[str]:
     """The scripts and programs of a tree that a rule has something to say about; those that cannot be read are among them, but for
     what is too large to be one."""

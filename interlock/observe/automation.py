@@ -4,14 +4,12 @@ tree, `interlock.facts.automation` follows them.
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import replace
 from enum import Enum
 
 from interlock.config.forges import Forge, ForgeKind
 from interlock.config.models import Automation, Site
-from interlock.config.yamltext import COMPOSE, YamlText, read_yaml
 from interlock.errors import CouldNotLook
 from interlock.facts.automation import (
     Declared,
@@ -26,11 +24,11 @@ from interlock.facts.automation import (
 from interlock.facts.cron import RUN_PARTS, Crontab, is_crontab_path, is_system_path, parse_crontab
 from interlock.facts.gate_workflow import GateWorkflow, NoGateWorkflow, Protection, check_names, gate_steps
 from interlock.facts.looks import Look, ReadFolder
-from interlock.facts.workflows import CALLED, NotWorkflow, Step, Workflow, parse_composite, parse_workflow
+from interlock.facts.workflows import CALLED, Workflow
 from interlock.nouns import dataclass
 from interlock.observe import forge as forges
+from interlock.observe.sources import TreeSources, sources
 from interlock.observe.starters import SCRIPT, find, runs_gate
-from interlock.observe.tree import Tree
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
 
@@ -40,71 +38,6 @@ CRON = "cron"
 ENVIRONMENT = "environment "
 GATE = "gate"
 BRANCH = "branch "
-
-
-@dataclass(slots=True)
-class TreeSources:
-    """The files of a tree as `interlock.facts.automation` follows calls through them. A file that cannot be read is one that is not there, but for a
-    workflow that was asked for by name."""
-
-    tree: Tree
-    _texts: dict[str, str | None] = field(default_factory=dict)
-    _names: dict[str, list[str]] = field(default_factory=dict)
-
-    def text(self, path: str) -> str | None:
-        """The text of a file, bytes that are no UTF-8 by `surrogateescape`."""
-        if path not in self._texts:
-            try:
-                self._texts[path] = self.tree.read(path).decode("utf-8", "surrogateescape")
-            except CouldNotLook:
-                self._texts[path] = None
-        return self._texts[path]
-
-    def called(self, name: str) -> Sequence[str]:
-        """The paths that end with this name."""
-        if not self._names:
-            for path in self.tree.listing():
-                self._names.setdefault(posixpath.basename(path), []).append(path)
-        return self._names.get(name, [])
-
-    def workflow(self, path: str) -> Workflow | NotWorkflow:
-        """A workflow; the reason that it is none in one line."""
-        try:
-            content = self.tree.read(path)
-        except CouldNotLook as error:
-            return NotWorkflow(path=path, line=1, why=error.what)
-        read = read_yaml(content, COMPOSE)
-        if not read.documents:
-            problem = read.problems[0]
-            return NotWorkflow(path=path, line=problem.line, why=problem.message)
-        return parse_workflow(path, read.data, _Lines(read, content))
-
-    def action(self, folder: str) -> tuple[Step, ...]:
-        """The steps of a composite action."""
-        for name in ("action.yml", "action.yaml"):
-            text = self.text(posixpath.normpath(posixpath.join(folder, name)))
-            if text is not None:
-                content = text.encode("utf-8", "surrogateescape")
-                read = read_yaml(content, COMPOSE)
-                return parse_composite(read.data, _Lines(read, content))
-        return ()
-
-
-class _Lines:
-    """Where a parsed YAML text says what (`interlock.facts.workflows.Places`)."""
-
-    def __init__(self, read: YamlText, content: bytes) -> None:
-        self._positions = read.positions
-        self._lines = content.decode("utf-8", "replace").splitlines()
-
-    def line(self, path: tuple[str | int, ...]) -> int:
-        return self._positions.nearest(path).key.line
-
-    def first_line(self, path: tuple[str | int, ...]) -> int:
-        at = self._positions.nearest(path).value
-        shown = self._lines[at.line - 1 : at.line]
-        block = bool(shown) and shown[0][at.column - 1 : at.column] in ("|", ">")
-        return at.line + 1 if block else at.line
 
 
 # ---- what a subject names
@@ -144,10 +77,6 @@ def _forge(automation: Automation, environment: str) -> Forge:
     return automation.forge
 
 
-def _sources(world: World) -> TreeSources:
-    return world.once("automation.sources", lambda: TreeSources(world.tree))
-
-
 def _scripts(automation: Automation) -> frozenset[str]:
     return frozenset(automation.apply or ())
 
@@ -158,16 +87,16 @@ def _declared(automation: Automation, path: str) -> Declared | None:
 
 def _workflow(world: World, path: str, automation: Automation) -> Starter:
     world.tree.read(path)  # one that is not there says so in the words of every other file
-    starter = starter_of_workflow(path, _sources(world), declared=_scripts(automation))
+    starter = starter_of_workflow(path, sources(world), declared=_scripts(automation))
     return replace(starter, declared=_declared(automation, path), reviewed=frozenset(automation.reviewed or ()))
 
 
 def _crontab(world: World, path: str, automation: Automation) -> Starter:
-    content, sources = world.tree.read(path), _sources(world)
+    content, texts = world.tree.read(path), sources(world)
     if SCRIPT.search(path):
-        starter = starter_of_installer(path, content.decode("utf-8", "surrogateescape"), sources, declared=_scripts(automation))
+        starter = starter_of_installer(path, content.decode("utf-8", "surrogateescape"), texts, declared=_scripts(automation))
     else:
-        starter = starter_of_crontab(path, _parsed(path, content), sources, declared=_scripts(automation))
+        starter = starter_of_crontab(path, _parsed(path, content), texts, declared=_scripts(automation))
     return replace(starter, declared=_declared(automation, path))
 
 
@@ -222,7 +151,7 @@ def _looks(_site: Site, subject: Subject) -> Iterable[Look]:
 def _host_crontabs(world: World, subject: Subject, automation: Automation) -> Starters:
     """Every crontab of a host. A line that stands in a crontab of the tree that may apply by itself may do so here too."""
     facts = world.host(subject.host)
-    known = _Known(sources=_sources(world), scripts=_scripts(automation), declared=dict(_declared_lines(world, automation)))
+    known = _Known(sources=sources(world), scripts=_scripts(automation), declared=dict(_declared_lines(world, automation)))
     files: list[Starter] = []
     unread: list[CouldNotLook] = []
     for folder in _FOLDERS:
@@ -297,10 +226,10 @@ def _gate_workflow(world: World, automation: Automation) -> GateWorkflow | NoGat
         if path is None:
             return NoGateWorkflow(several=tuple(one for one in found.workflows if runs_gate(world.tree, one)))
     world.tree.read(path)
-    sources = _sources(world)
-    path = _caller(world, sources, path)
-    workflow = sources.workflow(path)
-    steps = gate_steps(workflow, sources, check=automation.gate_check, declared=automation.gate is not None) if isinstance(workflow, Workflow) else ()
+    texts = sources(world)
+    path = _caller(world, texts, path)
+    workflow = texts.workflow(path)
+    steps = gate_steps(workflow, texts, check=automation.gate_check, declared=automation.gate is not None) if isinstance(workflow, Workflow) else ()
     return GateWorkflow(path=path, workflow=workflow, steps=steps, branch=automation.forge.branch if automation.forge else "")
 
 

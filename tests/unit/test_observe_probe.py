@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import errno
+import gc
 import json
 import os
 import shutil
@@ -373,11 +374,13 @@ def descriptors() -> int:
 
 def test_a_walk_that_is_left_early_leaves_no_descriptor_and_no_thread(tmp_path: Path) -> None:
     (tmp_path / "1/2/3").mkdir(parents=True)
-    before = descriptors(), threading.active_count()
+    gc.collect()  # what an earlier test left may be closed at any time
+    before, threads = descriptors(), set(threading.enumerate())
     for make in (probe.walk(os.fsencode(tmp_path)), probe.patient_walk(os.fsencode(tmp_path), lambda: 5.0)):
         next(make)
         make.close()
-    assert (descriptors(), threading.active_count()) == before
+    assert descriptors() == before
+    assert set(threading.enumerate()) - threads == set()
 
 
 def test_python_3_6_cannot_scan_a_descriptor_and_sees_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
