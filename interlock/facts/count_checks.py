@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import TypeGuard
 
@@ -41,6 +42,7 @@ class CountChecks:
     unread_line: int = 0
 
 
+@lru_cache(maxsize=1024)  # discovery and judgement ask for the same file
 def count_checks(path: str, data: bytes) -> CountChecks:
     """What the script or program at `path` does with numbers of rows. Raises nothing, whatever the bytes are."""
     if not _COUNT_BYTES.search(data):
@@ -64,10 +66,13 @@ def _in_python(path: str, data: bytes) -> CountChecks:
     module = pythoncode.parse(data)
     if isinstance(module, pythoncode.NotPython):
         return CountChecks(path=path, unread=module.why, unread_line=module.line)
-    scopes = {name: _Scope(name, function.body) for name, function in module.functions.items()}
-    counting = frozenset(name for name, scope in scopes.items() if scope.returns_count)
+    whole = _Whole(module.body)
+    queries = whole.around(lambda node: isinstance(node, ast.Constant) and isinstance(node.value, str) and COUNT.search(node.value) is not None)
+    scopes = {name: _Scope(name, function.body, queries) for name, function in module.functions.items()}
+    names = frozenset(name for name, scope in scopes.items() if scope.returns_count)
+    counting = whole.around(lambda node: isinstance(node, ast.Call) and _called(node) in names)
     comparing = frozenset(name for name, scope in scopes.items() if scope.compares(counting))
-    top = _Scope("", [statement for statement in module.body if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))])
+    top = _Scope("", [statement for statement in module.body if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))], queries)
     comparing |= {""} if top.compares(counting) else set()
     found = [
         zero
@@ -84,21 +89,45 @@ def that_hide(zeros: Iterable[ZeroForMissing]) -> list[ZeroForMissing]:
     return [] if all(_SOURCE.search(zero.name) for zero in found) else found
 
 
-class _Scope:
-    """The statements of one function, or of the module around them."""
+class _Whole:
+    """Every node of a file with the one above it, in one pass."""
 
-    def __init__(self, name: str, body: Sequence[ast.stmt]) -> None:
+    def __init__(self, body: Sequence[ast.stmt]) -> None:
+        self._above: dict[ast.AST, ast.AST | None] = dict.fromkeys(body)
+        pending: list[ast.AST] = list(body)
+        while pending:
+            node = pending.pop()
+            below = pythoncode.children(node)
+            self._above.update(dict.fromkeys(below, node))
+            pending += below
+
+    def around(self, sought: Callable[[ast.AST], bool]) -> frozenset[ast.AST]:
+        """The nodes that are sought, and all in which one of them stands."""
+        found: set[ast.AST] = set()
+        for node in self._above:
+            inside: ast.AST | None = node if sought(node) else None
+            while inside is not None and inside not in found:
+                found.add(inside)
+                inside = self._above[inside]
+        return frozenset(found)
+
+
+class _Scope:
+    """The statements of one function, or of the module around them. `queries` are the nodes in which a number of rows is asked for."""
+
+    def __init__(self, name: str, body: Sequence[ast.stmt], queries: frozenset[ast.AST]) -> None:
         self.name = name
         self.body = list(body)
+        self.queries = queries
         self.nodes = [node for statement in body for node in _below(statement)]
         self.counted = {
-            ast.unparse(target) for node in self.nodes for target in _targets(node) if _counts(node) or _is_lookup_with_zero(getattr(node, "value", None))
+            ast.unparse(target) for node in self.nodes for target in _targets(node) if node in queries or _is_lookup_with_zero(getattr(node, "value", None))
         }
         self.returns_count = any(isinstance(node, ast.Return) and self._is_count(node.value, frozenset()) for node in self.nodes)
 
-    def compares(self, counting: frozenset[str]) -> bool:
-        """Does it compare one number of rows with another?"""
-        known = {ast.unparse(target) for node in self.nodes for target in _targets(node) if self._calls(node, counting)}
+    def compares(self, counting: frozenset[ast.AST]) -> bool:
+        """Does it compare one number of rows with another? `counting` are the nodes that call a function which gives one."""
+        known = {ast.unparse(target) for node in self.nodes for target in _targets(node) if node in counting}
         return any(
             isinstance(node, ast.Compare)
             and len(node.comparators) == 1
@@ -106,14 +135,11 @@ class _Scope:
             for node in self.nodes
         )
 
-    def _calls(self, node: ast.AST, functions: frozenset[str]) -> bool:
-        return any(isinstance(call, ast.Call) and _called(call) in functions for call in ast.walk(node))
-
-    def _is_count(self, value: ast.expr | None, counting: frozenset[str], known: set[str] | frozenset[str] = frozenset()) -> bool:
+    def _is_count(self, value: ast.expr | None, counting: frozenset[ast.AST], known: set[str] | frozenset[str] = frozenset()) -> bool:
         """Is it a number of rows, or several: by where it comes from, or by its name where a name is all there is?"""
         if value is None or isinstance(value, ast.Constant):
             return False
-        if _counts(value) or self._calls(value, counting):
+        if value in self.queries or value in counting:
             return True
         names = {ast.unparse(node) for node in ast.walk(value) if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript))}
         return bool(names & (self.counted | known)) or any(_COUNT_WORD.search(name) for name in names)
@@ -125,7 +151,7 @@ class _Scope:
         yield from self._looked_up()
         for node in self.nodes:
             if isinstance(node, ast.Try):
-                counted = [inner for statement in node.body for inner in _below(statement) if _counts(inner)]
+                counted = [inner for statement in node.body for inner in _below(statement) if self._asks(inner)]
                 yield from self._zeros_of(node, counted, before.get(id(node)))
 
     def _looked_up(self) -> Iterator[ZeroForMissing]:
@@ -151,6 +177,11 @@ class _Scope:
                 given += [(name, before) for name in _made_zero(before) & names]
             given += [(self.name, inner) for inner in inside if returns and isinstance(inner, ast.Return) and _is_zero(inner.value)]
             yield from (ZeroForMissing(name=name, scope=self.name, line=inner.lineno) for name, inner in given)
+
+
+    def _asks(self, node: ast.AST) -> bool:
+        """Does it ask for a number of rows? A simple statement or an expression that holds such a query."""
+        return node in self.queries and (not isinstance(node, ast.stmt) or isinstance(node, (ast.Assign, ast.AnnAssign, ast.Return)))
 
 
 _ELSEWHERE = (ast.Return, ast.Continue, ast.Break, ast.Assign)  # a handler that goes on with something else than what was there before
@@ -203,13 +234,6 @@ def _targets(node: ast.AST) -> list[ast.expr]:
             return [node.target]
         case _:
             return []
-
-
-def _counts(node: ast.AST) -> bool:
-    """Does it ask for a number of rows? A simple statement or an expression that holds such a query."""
-    if isinstance(node, ast.stmt) and not isinstance(node, (ast.Assign, ast.AnnAssign, ast.Return)):
-        return False
-    return any(isinstance(inner, ast.Constant) and isinstance(inner.value, str) and COUNT.search(inner.value) for inner in ast.walk(node))
 
 
 def _is_zero(value: ast.AST | None) -> bool:

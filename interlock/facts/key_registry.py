@@ -10,12 +10,16 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from interlock.facts import pythoncode
 from interlock.nouns import dataclass
 
 _MODEL = b"__tablename__"
-_KEY_WORD = re.compile(rb"(?<![A-Za-z])pks?(?![A-Za-z])|primary_?key|conflict_?col|key_?col", re.IGNORECASE)
+_KEY_WORDS = tuple(
+    re.compile(word) for word in (rb"pks?(?<![a-z]pk)(?<![a-z]pks)(?![a-z])", rb"primary_?key", rb"conflict_?col", rb"key_?col")
+)  # each begins with letters: those are found fast
+_DICTIONARY = re.compile(rb"^\w[^\n=]*=[ \t]*\{", re.MULTILINE)  # with a name, in the module itself
 FEWEST = 3  # entries that must be right before a list of texts counts as a list of keys
 
 
@@ -63,15 +67,20 @@ class KeyLists:
         return tuple(table for table in self.tables if table.key != default and table.name not in one.entries)
 
 
+@lru_cache(maxsize=1024)  # discovery and judgement ask for the same file
 def key_lists(path: str, data: bytes) -> KeyLists:
     """The lists in a program that may be of keys, without the tables. Raises nothing, whatever the bytes are."""
-    if not path.endswith(".py") or not _KEY_WORD.search(data):
+    if not path.endswith(".py") or not _DICTIONARY.search(data) or not _says_key(data.lower()):
         return KeyLists(path=path)
     module = pythoncode.parse(data)
     if isinstance(module, pythoncode.NotPython):
         return KeyLists(path=path, unread=f"line {module.line}: {module.why}")
     found = [one for statement in module.body for one in _lists(statement)]
     return KeyLists(path=path, lists=tuple(found))
+
+
+def _says_key(lower: bytes) -> bool:
+    return any(word.search(lower) for word in _KEY_WORDS)
 
 
 def _lists(statement: ast.stmt) -> Iterator[KeyList]:

@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from interlock.config.discover import sort
 from interlock.config.models import Copy, Site
 from interlock.errors import CouldNotLook, TooLarge
 from interlock.facts.catalogue import Catalogue, Server, dotted
@@ -21,6 +20,7 @@ from interlock.facts.parity import DatabaseCopy, Ignored, Side, TableRows, ignor
 from interlock.nouns import dataclass
 from interlock.observe.catalogue import OLDEST, PINS, read_catalogue, read_server
 from interlock.observe.postgres import CANCELED, DENIED, LOCKED, Access, Session, StatementRefused, reading
+from interlock.observe.programs import sorted_files
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject, When
 
@@ -60,7 +60,7 @@ def inventory(world: World, subject: Subject) -> DatabaseCopy | KeyLists:
 def _mapped(world: World) -> tuple[MappedTable, ...]:
     """The tables that the models of the tree declare, tests left out. Raises `CouldNotLook` when a model cannot be read: its tables are unknown then."""
     tables: list[MappedTable] = []
-    for path in sort(world.tree.listing()).programs:
+    for path in sorted_files(world).programs:
         try:
             found = mapped_tables(path, world.tree.read(path))
         except TooLarge:
