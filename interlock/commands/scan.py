@@ -13,7 +13,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from interlock.judge import catalogue, gate_names, guarded
 from interlock.observe.chains import compose_files
 from interlock.observe.own_checks import OwnCheck, own_checks
 from interlock.observe.scripts import with_found_scripts
+from interlock.observe.stack import resolve_ahead
 from interlock.observe.tree import Tree
 from interlock.observe.world import World, observer
 from interlock.verdicts import Detail, Guardrail, Judgement, Outcome, Pair, Settled, Severity, Sink, Subject, Unproven, Verdict, When, settle
@@ -67,14 +68,15 @@ def site_of_tree(root: Path, site_file: Path | None = None) -> Site:
     """The site that a scan of `root` judges: what `site_file` says, else the `interlock.yaml` in it, else what it looks like. Raises as `scan` does."""
     if not root.is_dir():
         raise UsageError(f"{root} is no folder", where=str(root), remedy="name a folder")
-    return _site_of(Tree(root, patient=True), root, site_file or _site_file(root))
+    tree = Tree(root, patient=True)
+    return with_found_scripts(_site_of(tree, root, site_file or _site_file(root)), tree)
 
 
 def _site_of(tree: Tree, root: Path, site_file: Path | None) -> Site:
     if site_file is None:
-        return site_of(discover(tree, compose_files(tree), root=root), tree)
+        return site_of(discover(tree, compose_files(tree), root=root), root)
     declared = load_site(site_file, None, known=gate_names())
-    return with_found_scripts(declared.placed(root, source=declared.source, digest=declared.digest), tree)
+    return declared.placed(root, source=declared.source, digest=declared.digest)
 
 
 class _Spool:
@@ -114,13 +116,16 @@ class _Scan:
         """Know what is to be judged, and what must be."""
         started = datetime.now(UTC).replace(microsecond=0)
         tree = Tree(root, patient=True)
-        site, waivers = _site_of(tree, root, site_file), Waivers()
+        named, waivers = _site_of(tree, root, site_file), Waivers()
+        seen = World(site=named, gates=GATES, tree=tree, hosts={}, environ=environ)
+        resolve_ahead(seen)  # docker compose works while the scripts are read
+        site = with_found_scripts(named, tree)
         own: tuple[OwnCheck, ...] = ()
         if site_file is not None:
             folder = site_file.absolute().parent
             own = tuple(one for one in own_checks(folder / "checks") if one.when & GATES)
             waivers = judge_waivers(load_waivers(folder / site.waivers), catalogue(), frozenset(one.guardrail for one in own), started)
-        world = World(site=site, gates=GATES, tree=tree, hosts={}, environ=environ)
+        world = replace(seen, site=site)
         return cls(site=site, world=world, guardrails=asked(site, catalogue(), GATES, None), own=own, waivers=waivers, started=started)
 
     def required(self) -> tuple[Expected, ...]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from interlock.config.actions import Workplans
 from interlock.config.models import Chain, Compose, Scripts, Site
 from interlock.discover.document import plain
 from interlock.discover.whole import Discovered
-from interlock.observe.scripts import with_found_scripts
-from interlock.observe.tree import Tree
 
 _JUDGED = ("interlock", "site", "state_dir", "inventory", "instances", "templates", "automation", "health")
 
 
-def site_of(found: Discovered, tree: Tree) -> Site:
-    """The site of a tree without a site file. Its `source` is empty.
+def site_of(found: Discovered, root: Path) -> Site:
+    """The site of a tree at `root` without a site file. Its `source` is empty; which scripts are judged one by one, `interlock.observe.scripts` finds.
 
     File names are kept as they are, also those that a site file could not hold (with newlines, not UTF-8). A folder that cannot be listed is among both
     kinds of files: nobody knows what is in it, and reading it says why. What a human has to say (modules, databases, who may reach a port) is not.
@@ -27,4 +27,4 @@ def site_of(found: Discovered, tree: Tree) -> Site:
         "scripts": Scripts(found=True),
         "workplans": Workplans.model_construct(files=found.workplans) if found.workplans else None,
     }
-    return with_found_scripts(site.model_copy(update=files).placed(tree.root), tree)
+    return site.model_copy(update=files).placed(root)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from interlock.config.models import Chain
 
 AT_ONCE = 2
+_AHEAD = "stacks ahead"
 MOST_TRIES = 40  # of one chain; each takes away one reason
 DOT_ENV = ".env"
 WITHOUT_ENV_FILES = 2
@@ -70,17 +71,27 @@ def _or_raise(found: Stack | tuple[Refusal, ...], chain: str) -> Stack:
 # ---- each chain once, two at a time
 
 
+def resolve_ahead(world: World) -> None:
+    """Begin to ask about every chain of the site, while the caller looks at other things. Whoever needs a chain waits for all of them."""
+    if not world.site.chains:
+        return
+    pool = ThreadPoolExecutor(1)
+    world.memory[_AHEAD] = pool.submit(_ask_all, world)
+    pool.shutdown(wait=False)
+
+
 def _resolve_all(world: World) -> None:
-    """Ask about every chain of the site, so that the slow part is done side by side."""
+    """Ask about every chain of the site once, so that the slow part is done side by side."""
+    begun = world.memory.get(_AHEAD)
+    world.once("stacks", begun.result if begun is not None else lambda: _ask_all(world))
 
-    def ask() -> bool:
-        compose_of(world)
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            for done in [pool.submit(_ask, world, name, chain) for name, chain in world.site.chains.items()]:
-                done.result()
-        return True
 
-    world.once("stacks", ask)
+def _ask_all(world: World) -> bool:
+    compose_of(world)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for done in [pool.submit(_ask, world, name, chain) for name, chain in world.site.chains.items()]:
+            done.result()
+    return True
 
 
 def _ask(world: World, name: str, chain: Chain) -> None:
@@ -251,7 +262,8 @@ class _Resolving:
         there = tuple(file for file in named if _is_there(world, file))
         absent = tuple(file for file in named if file not in there) if env_files is not None else ()
         values = env_values(world, there)
-        return cls(world=world, files=files, env_files=there if env_files is not None else None, absent=absent, values=values, part=part)
+        patient = int(_lacks_env_files(world, files))
+        return cls(world=world, files=files, env_files=there if env_files is not None else None, absent=absent, values=values, part=part, patient=patient)
 
     def run(self, name: str) -> Stack | tuple[Refusal, ...]:
         """The stack, or all for which docker compose refuses it and that lies in its files. Raises `CouldNotLook` when that cannot be told apart.
@@ -364,13 +376,30 @@ def _is_there(world: World, path: str) -> bool:
     return True
 
 
+def _lacks_env_files(world: World, files: Sequence[str]) -> bool:
+    """Whether a service names an env file that is not in this tree: docker compose would refuse the chain for that alone, and be asked in vain."""
+    home = os.path.dirname(files[0])  # noqa: PTH120 - a name in the tree
+    try:
+        said = [service.get("env_file") for file in files for service in _services(world, file).values() if isinstance(service, dict)]
+    except CouldNotLook:
+        return False  # docker compose says why
+    listed = [one for value in said for one in (value if isinstance(value, list) else [value])]
+    named = [one.get("path") if isinstance(one, dict) and one.get("required", True) is True else one for one in listed]
+    paths = [path for path in named if isinstance(path, str) and "$" not in path and not path.startswith("/")]
+    return any(not _is_there(world, os.path.normpath(os.path.join(home, path))) for path in paths)  # noqa: PTH118
+
+
+def _services(world: World, file: str) -> Mapping[str, object]:
+    data = compose_yaml(world, file).data
+    services = data.get("services") if isinstance(data, dict) else None
+    return services if isinstance(services, dict) else {}
+
+
 def _patient_overlay(world: World, files: Sequence[str], *, without: bool) -> str:
     """A compose file for the end of a chain that lets each service do without the env files that are not here; `without`: without any."""
     named: dict[str, list[object]] = {}
     for file in files:
-        data = compose_yaml(world, file).data
-        services = data.get("services") if isinstance(data, dict) else None
-        for name, service in (services if isinstance(services, dict) else {}).items():
+        for name, service in _services(world, file).items():
             if isinstance(service, Tagged):
                 named.pop(name, None)
             elif isinstance(service, dict) and ("env_file" in service or without):

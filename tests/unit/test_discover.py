@@ -45,7 +45,7 @@ class Files:
 
 def site(files: Mapping[str, bytes | CouldNotLook], compose: tuple[str, ...] = (), unlisted: Mapping[str, CouldNotLook] | None = None) -> Site:
     tree = cast("Tree", Files(files, unlisted))
-    return site_of(discover(tree, compose, root=tree.root), tree)
+    return with_found_scripts(site_of(discover(tree, compose, root=tree.root), tree.root), tree)
 
 
 def scripts(files: Mapping[str, bytes | CouldNotLook]) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def test_a_folder_that_cannot_be_listed_is_among_both_kinds_of_files() -> None:
 @pytest.mark.parametrize(("folder", "name"), [("my stack!", "my-stack-"), ("-x", "x"), ("\udcff", "tree"), ("x" * 200, "x" * 63)])
 def test_the_site_is_called_after_its_folder(folder: str, name: str) -> None:
     tree = cast("Tree", Files({}, root=f"/srv/{folder}"))
-    assert site_of(discover(tree, (), root=tree.root), tree).site == name
+    assert site_of(discover(tree, (), root=tree.root), tree.root).site == name
 
 
 def test_a_real_tree_is_read_once_and_symbolic_links_lead_nowhere_strange(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_real_tree_is_read_once_and_symbolic_links_lead_nowhere_strange(tmp_pa
     os.mkdir(os.fsencode(tmp_path) + b"/\xff")
     (Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff")) / "b.sh").write_bytes(DUMP)
     tree = Tree(tmp_path, patient=True)
-    found = site_of(discover(tree, (), root=tmp_path), tree)
+    found = with_found_scripts(site_of(discover(tree, (), root=tmp_path), tmp_path), tree)
     assert found.scripts is not None
     assert found.scripts.files == ("backup.sh", "out.sh", "\udcff/b.sh")
 
