@@ -17,11 +17,13 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import Protocol
+from itertools import pairwise
+from typing import Protocol, assert_never
 
 from interlock.facts import makefiles, pythoncode
 from interlock.facts.applies import RUN_OPTIONS, Act, ApplyKind, after_options, read_act, says_deploy
 from interlock.facts.backup_writers import listed
+from interlock.facts.failures import Failure, consequence, is_negated, looked_back_at
 from interlock.facts.shell import (
     AndOr,
     Assignment,
@@ -122,6 +124,31 @@ Found = Reached | Unfollowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One level of the way to a command: its line in the script, function or recipe of that level, what its failure there comes to, and the branches
+    that its outcome decides on (`Heard.after`)."""
+
+    hop: Hop
+    failure: Failure
+    decides: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """A command that was listened for, in the order in which it is run. `frames` are the levels that it was called through, the outermost first;
+    `after` the decisions that let it run; `doubtful`: it stands in a branch that may not be taken."""
+
+    what: object
+    command: str
+    hops: tuple[Hop, ...]
+    frames: tuple[Frame, ...]
+    place: Place
+    after: frozenset[int] = frozenset()
+    doubtful: bool = False
+    contained: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
     """A crontab that a script writes: its text with what is known put in, where it goes (`-` for that of the user), and the hop of the command."""
 
@@ -140,6 +167,7 @@ class Start:
     environment: Mapping[str, str] = field(default_factory=dict)
     shown: Callable[[str], str] = str
     declared: frozenset[str] = frozenset()  # scripts that the site says apply
+    errexit: bool = False  # the shell ends with the first command that fails
 
 
 @dataclass(slots=True, kw_only=True)
@@ -162,10 +190,23 @@ class _State:
     doubts: int = 0  # branches around this place that may not be taken
     traps: list[str] = field(default_factory=list)  # what the shell runs when it ends
     here: Hop | None = None  # the place that stands for all lines: a step of a Python program
+    frames: tuple[Frame, ...] = ()  # the levels above this one
+    errexit: bool = False
+    tested: bool = False  # what fails here decides something, and `set -e` does not end the shell
+    treated: Failure | None = None  # what was written for the failure of what stands here
+    decides: frozenset[int] = frozenset()  # the decisions that what stands here makes
+    after: frozenset[int] = frozenset()  # those that let it run
 
     def inside(self, **changes: object) -> _State:
         """A scope of its own: what is set in it does not come back."""
         return replace(self, variables=dict(self.variables), functions=dict(self.functions), **changes)  # type: ignore[arg-type]
+
+    @property
+    def failure(self) -> Failure:
+        """What becomes of the path when a command fails here."""
+        if self.treated is not None:
+            return self.treated
+        return Failure.STOPS if self.errexit and not self.tested else Failure.PASSES
 
 
 @lru_cache(maxsize=256)
@@ -190,23 +231,36 @@ class _Made:
     names: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What a function or script came to when it was followed: what was found and heard in it (`depth` frames below the start), and what it left behind."""
+
+    found: tuple[Found, ...]
+    heard: tuple[Heard, ...]
+    depth: int
+    changed: Mapping[str, str] = field(default_factory=dict)
+    over: bool = False
+
+
 @dataclass(slots=True)
 class Calls:
     """Follows calls through the files of one tree; the number of commands is bounded for each start."""
 
     files: Files
-    seeks: Callable[[Sequence[str]], bool] = lambda _argv: False
-    sought: list[tuple[Hop, ...]] = field(default_factory=list)  # the ways to the commands that `seeks` knows
+    hears: Callable[[Sequence[str], str | None], object | None] | None = None  # what a command and its input are to the listener, None for nothing
+    heard: list[Heard] = field(default_factory=list)  # in order: what `hears` knows, and every `Act`
     installed: list[Installed] = field(default_factory=list)  # the crontabs that the commands write
     _drafts: list[Installed] = field(default_factory=list)  # what the commands write into other files
     _left: int = MOST_COMMANDS
-    _known: dict[tuple[Hashable, ...], tuple[tuple[Found, ...], dict[str, str], bool]] = field(default_factory=dict)
+    _decisions: int = 0
+    _known: dict[tuple[Hashable, ...], _Known] = field(default_factory=dict)
 
     def shell(self, text: str, start: Start, *, file: str, line: int) -> Iterator[Found]:
         """What a piece of shell that begins on `line` of `file` comes to change."""
         self._left = MOST_COMMANDS
         self._known.clear()  # what was found has the hops of its start
         state = _State(start=start, file=file, hops=start.hops, place=start.place, directory=start.directory, variables=dict(start.environment))
+        state.errexit = start.errexit or _SETS_ERREXIT.match(text) is not None
         yield from self._shell(text, state, line)
 
     def _shell(self, text: str, state: _State, line: int) -> Iterator[Found]:
@@ -225,9 +279,33 @@ class Calls:
         for statement in statements:
             if isinstance(statement, Function):
                 state.functions[statement.name] = statement
-        for statement in statements:
-            if not state.over:
+        for index, statement in enumerate(statements):
+            if state.over:
+                return
+            following = statements[index + 1] if index + 1 < len(statements) else None
+            looked_at = self.hears is not None and following is not None and looked_back_at(following, state.functions)
+            if looked_at and state.failure is Failure.PASSES:
+                yield from self._asked((statement,), state, Failure.STOPS, self._decision())
+            else:
                 yield from self._statement(statement, state)
+
+    def _decision(self) -> int:
+        self._decisions += 1
+        return self._decisions
+
+    def _asked(self, statements: Sequence[Statement], state: _State, failure: Failure | None, decision: int) -> Iterator[Found]:
+        """Statements whose outcome decides something, and what their failure comes to; None where that is as for what is around them."""
+        before = state.tested, state.treated, state.decides
+        state.tested, state.treated, state.decides = True, failure or state.treated, state.decides | {decision}
+        for statement in statements:
+            yield from self._statement(statement, state)
+        state.tested, state.treated, state.decides = before
+
+    def _decided_on(self, statements: Sequence[Statement], state: _State, decision: int, *, perhaps: bool = True) -> Iterator[Found]:
+        """Statements that run by the outcome of a decision."""
+        before, state.after = state.after, state.after | {decision}
+        yield from (self._perhaps if perhaps else self._statements)(statements, state)
+        state.after = before
 
     def _perhaps(self, statements: Sequence[Statement], state: _State) -> Iterator[Found]:
         """Statements that may not be reached: an `exit` among them does not end what comes after."""
@@ -237,16 +315,22 @@ class Calls:
 
     def _if(self, statement: If, state: _State) -> Iterator[Found]:
         """Every branch that what is known of the arguments does not rule out."""
-        for branch in statement.branches:
-            taken = _decided(branch.condition, state)
-            yield from self._statements(branch.condition, state)
+        negated: list[int] = []
+        for index, branch in enumerate(statement.branches):
+            taken, decision = _decided(branch.condition, state), self._decision()
+            rest = [*(one for later in statement.branches[index + 1 :] for one in later.body), *statement.otherwise]
+            failed = branch.body if is_negated(branch.condition) else rest
+            yield from self._asked(branch.condition, state, consequence(failed, state.functions), decision)
+            if is_negated(branch.condition):
+                negated.append(decision)
+                decision = self._decision()
             if taken:
-                yield from self._statements(branch.body, state)
+                yield from self._decided_on(branch.body, state, decision, perhaps=False)
                 return
             if taken is None:
-                yield from self._perhaps(branch.body, state)
+                yield from self._decided_on(branch.body, state, decision)
         undecided = any(_decided(branch.condition, state) is None for branch in statement.branches)
-        yield from (self._perhaps if undecided else self._statements)(statement.otherwise, state)
+        yield from self._decided_on(statement.otherwise, state, negated[0] if negated else self._decision(), perhaps=undecided)
 
     def _loop(self, loop: Loop, state: _State) -> Iterator[Found]:
         """`while (( $# ))` is gone through for each argument that is left; any other loop perhaps."""
@@ -264,13 +348,12 @@ class Calls:
             case Command():
                 yield from self._command(statement, state)
             case Pipeline():
-                self._note_crontab(statement, state)
-                for index, stage in enumerate(statement.stages):
-                    fed = self._written(statement.stages[index - 1], state) if index else None
-                    yield from self._command(stage, state.inside(), fed) if isinstance(stage, Command) else self._statement(stage, state.inside())
+                yield from self._pipeline(statement, state)
             case AndOr():
-                yield from self._statement(statement.left, state)
-                yield from self._perhaps((statement.right,), state)
+                yield from self._and_or(statement, state)
+            case Condition():
+                self._listen(("[[", statement.raw), state, statement.line, None)
+                yield from self._statements(statement.body, state.inside())
             case Background():
                 yield from self._statement(statement.body, state.inside())
             case Group():
@@ -283,8 +366,23 @@ class Calls:
                 yield from self._case(statement, state)
             case Unparsed():
                 yield from self._unparsed(statement, state)
-            case _:  # a condition looks; a function is followed where it is called
+            case Function():  # followed where it is called
                 return
+            case _:
+                assert_never(statement)
+
+    def _pipeline(self, pipeline: Pipeline, state: _State) -> Iterator[Found]:
+        self._note_crontab(pipeline, state)
+        for index, stage in enumerate(pipeline.stages):
+            fed = self._written(pipeline.stages[index - 1], state) if index else None
+            yield from self._command(stage, state.inside(), fed) if isinstance(stage, Command) else self._statement(stage, state.inside())
+
+    def _and_or(self, both: AndOr, state: _State) -> Iterator[Found]:
+        """The right side may run; with `||` it says what the failure of the left one comes to, with `&&` it runs by the left one's outcome."""
+        decision, alternative = self._decision(), both.operator == "||"
+        failure = consequence((both.right,), state.functions) if alternative else None
+        yield from self._asked((both.left,), state, failure, decision)
+        yield from self._decided_on((both.right,), state, self._decision() if alternative else decision)
 
     def _case(self, case: Case, state: _State) -> Iterator[Found]:
         """The arms that a known word can take; all of them for one that is not known."""
@@ -331,24 +429,27 @@ class Calls:
     def _argv(self, argv: list[str], state: _State, line: int, stdin: str | None = None, environment: Mapping[str, str] | None = None) -> Iterator[Found]:
         given = environment or {}
         environment = {**state.variables, **given}
-        argv, script = _unwrapped(argv)
+        self._listen(argv, state, line, stdin)
+        wrapped = argv
+        argv, script = unwrapped(argv)
+        if argv and argv != wrapped:
+            self._listen(argv, state, line, stdin)
         if script is not None:
             yield from self._shell(script, self._nested(state, line), line)
             return
         if not argv:
             return
-        if self.seeks(argv):
-            self.sought.append((*state.hops, self._hop(state, line)))
         if argv[0] in state.functions and len(state.running) < DEEPEST and f"{state.file}#{argv[0]}" not in state.running:
-            yield from self._function(argv, state)
+            yield from self._function(argv, state, line)
             return
         match argv[0].rpartition("/")[2]:
             case "cd" | "pushd":
                 state.directory = _moved(state, argv[1] if len(argv) > 1 else "")
             case "shift":
                 state.arguments = _shifted(argv, state)
-            case "set" if "--" in argv:
-                state.arguments = None
+            case "set":
+                state.arguments = None if "--" in argv else state.arguments
+                state.errexit = _errexit(argv, before=state.errexit)
             case "read" | "getopts" | "mapfile" | "readarray":
                 state.argued = state.argued.difference(argv)
             case "exit":
@@ -361,21 +462,62 @@ class Calls:
                 scope = replace(state, variables=environment, exported=state.exported.union(given)) if given else state
                 yield from self._act(argv, scope, line, stdin, environment)
 
-    def _function(self, argv: Sequence[str], state: _State) -> Iterator[Found]:
+    def _function(self, argv: Sequence[str], state: _State, line: int) -> Iterator[Found]:
         """What a function comes to; asked again with the same words, and the same in the variables that it names, it comes to the same."""
         function = state.functions[argv[0]]
         named = tuple((name, state.variables.get(name)) for name in _names_in(function))
-        circumstances = (state.file, function.line, tuple(argv), state.place, state.contained, state.directory, named, state.argued)
-        if circumstances not in self._known:
-            inner = state.inside(arguments=tuple(argv[1:]), running=(*state.running, f"{state.file}#{argv[0]}"))
+        stops = state.failure is Failure.STOPS
+        circumstances = (state.file, function.line, tuple(argv), state.place, state.contained, state.directory, named, state.argued, stops)
+        known = self._known.get(circumstances)
+        if known is None:
+            running = (*state.running, f"{state.file}#{argv[0]}")
+            inner = state.inside(arguments=tuple(argv[1:]), running=running, **self._below(state, line))
+            begun = len(self.heard)
             found = tuple(self._statement(function.body, inner))
             changed = {name: value for name, value in inner.variables.items() if state.variables.get(name) != value}
-            self._known[circumstances] = (found, changed, inner.over)
-        found, changed, over = self._known[circumstances]
-        yield from found
-        state.variables |= changed
-        state.argued = state.argued.difference(changed)
-        state.over = state.over or (over and not state.doubts)
+            known = _Known(found=found, heard=tuple(self.heard[begun:]), depth=len(state.frames), changed=changed, over=inner.over)
+            self._known[circumstances] = known
+            state.errexit = inner.errexit
+        else:
+            self._hear_again(known, state, line)
+        yield from known.found
+        state.variables |= known.changed
+        state.argued = state.argued.difference(known.changed)
+        state.over = state.over or (known.over and not state.doubts)
+
+    def _frame(self, state: _State, line: int) -> Frame:
+        return Frame(hop=self._hop(state, line), failure=state.failure, decides=state.decides)
+
+    def _below(self, state: _State, line: int) -> dict[str, object]:
+        """What changes one level below a call: what its failure comes to is told by the frame of the call."""
+        return {"frames": (*state.frames, self._frame(state, line)), "treated": None, "decides": frozenset()}
+
+    def _listen(self, argv: Sequence[str], state: _State, line: int, stdin: str | None) -> None:
+        if self.hears is not None and (what := self.hears(argv, stdin)) is not None:
+            self._note(what, self._told(argv, state), state, line)
+
+    def _note(self, what: object, command: str, state: _State, line: int) -> None:
+        if len(self.heard) < MOST_COMMANDS:
+            self.heard.append(
+                Heard(
+                    what=what,
+                    command=command,
+                    hops=(*state.hops, self._hop(state, line)),
+                    frames=(*state.frames, self._frame(state, line)),
+                    place=state.place,
+                    after=state.after,
+                    doubtful=state.doubts > 0,
+                    contained=state.contained,
+                )
+            )
+
+    def _hear_again(self, known: _Known, state: _State, line: int) -> None:
+        """What was heard the first time is heard again, on this way."""
+        above = (*state.frames, self._frame(state, line))
+        for one in known.heard[: max(0, MOST_COMMANDS - len(self.heard))]:
+            self.heard.append(
+                replace(one, frames=(*above, *one.frames[known.depth + 1 :]), after=one.after | state.after, doubtful=one.doubtful or state.doubts > 0)
+            )
 
     def _act(self, argv: list[str], state: _State, line: int, stdin: str | None, environment: Mapping[str, str]) -> Iterator[Found]:
         """What a program changes by itself, or whom it calls."""
@@ -384,6 +526,8 @@ class Calls:
             yield from self._call(argv, state, line, stdin)
             return
         act = replace(act, local=False) if self._is_remote_database(act, argv, environment, state) else act
+        if self.hears is not None:
+            self._note(act, self._told(argv, state), state, line)
         yield Reached(hops=(*state.hops, self._hop(state, line)), command=self._told(argv, state), act=act, place=state.place)
 
     def _is_remote_database(self, act: Act, argv: Sequence[str], environment: Mapping[str, str], state: _State) -> bool:
@@ -437,9 +581,12 @@ class Calls:
         if path is None or text is None or path in state.running or len(state.running) >= DEEPEST:
             return
         before = state.file, state.hops, state.running, state.here
+        level = state.frames, state.treated, state.decides
+        state.frames, state.treated, state.decides = (*state.frames, self._frame(state, line)), None, frozenset()
         state.file, state.hops, state.running, state.here = path, (*state.hops, self._hop(state, line)), (*state.running, path), None
         yield from self._shell(text, state, 1)
         state.file, state.hops, state.running, state.here = before
+        state.frames, state.treated, state.decides = level
 
     def _script(self, word: str, argv: Sequence[str], state: _State, line: int) -> Iterator[Found]:
         path = self._resolve(word, state)
@@ -457,9 +604,15 @@ class Calls:
             return
         exported = tuple((name, state.variables.get(name)) for name in sorted(state.exported))
         circumstances = (path, tuple(argv[1:]), state.place, state.contained, state.directory, exported)
-        if circumstances not in self._known:
-            self._known[circumstances] = (tuple(self._in_script(path, text, argv, replace(state, hops=hops))), {}, False)
-        yield from self._known[circumstances][0]
+        known = self._known.get(circumstances)
+        if known is None:
+            begun = len(self.heard)
+            found = tuple(self._in_script(path, text, argv, replace(state, hops=hops, **self._below(state, line))))  # type: ignore[arg-type]
+            known = _Known(found=found, heard=tuple(self.heard[begun:]), depth=len(state.frames))
+            self._known[circumstances] = known
+        else:
+            self._hear_again(known, state, line)
+        yield from known.found
 
     def _in_script(self, path: str, text: str, argv: Sequence[str], state: _State) -> Iterator[Found]:
         """A script has the environment of its caller, and none of its other variables."""
@@ -468,6 +621,7 @@ class Calls:
         inner = replace(
             state, file=path, arguments=arguments, running=running, here=None, functions={}, variables=variables, argued=frozenset(), over=False, doubts=0
         )
+        inner.tested, inner.errexit = False, _SETS_ERREXIT.match(text) is not None
         if path.endswith(".py") or re.match(r"#![^\n]*python", text):
             yield from self._python(text, inner)
         elif path.endswith((".sh", ".bash")) or re.match(r"#![^\n]*\b(?:ba|da|k|a)?sh\b", text) or "." not in posixpath.basename(path):
@@ -548,6 +702,11 @@ class Calls:
                 here=None,
                 functions={},
                 variables=dict(state.variables),
+                frames=(*state.frames, self._frame(state, line)),
+                treated=None,
+                decides=frozenset(),
+                tested=False,
+                errexit=True,  # make ends with the first line that fails
             )
             yield from self._shell(recipe.text, inner, recipe.line)
 
@@ -560,6 +719,7 @@ class Calls:
         if command and key not in state.running and len(state.running) < DEEPEST:
             hop = Hop(file=path, line=1, said=f"{path}: {name}")
             inner = replace(state, hops=(*state.hops, self._hop(state, line)), here=hop, running=(*state.running, key), variables=dict(state.variables))
+            inner.frames, inner.treated, inner.decides = (*state.frames, self._frame(state, line)), None, frozenset()
             yield from self._shell(command, inner, 1)
 
     def _python(self, text: str, state: _State) -> Iterator[Found]:
@@ -609,7 +769,7 @@ class Calls:
         last = pipeline.stages[-1]
         if not isinstance(last, Command):
             return
-        argv = _unwrapped([text for word in last.words for text in _fields(word, state)])[0]
+        argv = unwrapped([text for word in last.words for text in _fields(word, state)])[0]
         installs = argv[:1] == ["crontab"] and all(word in ("-", "-u") or not word.startswith("-") for word in argv[1:]) and "-" in argv[1:]
         target = "-" if installs else next((word for word in argv[1:] if argv[0] == "tee" and _CRON_FILE.search(word)), None) if argv else None
         if target is None:
@@ -674,7 +834,8 @@ class Calls:
     def _nested(self, state: _State, line: int, *, place: Place | None = None, directory: str | None = None) -> _State:
         """A script that stands inside of a word: its lines are those of the command around it."""
         inner = replace(state, variables=dict(state.variables), functions=dict(state.functions), here=self._hop(state, line), running=(*state.running, ""))
-        inner.over, inner.doubts = False, 0
+        inner.frames, inner.treated, inner.decides = (*state.frames, self._frame(state, line)), None, frozenset()
+        inner.over, inner.doubts, inner.tested, inner.errexit = False, 0, False, False
         inner.place = place or state.place
         inner.directory = state.directory if directory is None else directory
         return inner
@@ -683,6 +844,7 @@ class Calls:
         return _short(state.start.shown(" ".join(argv)))
 
 
+_SETS_ERREXIT = re.compile(r"#![^\n]*\s-[a-zA-Z]*e")
 _CRON_FILE = re.compile(r"/cron\.d/[^/]+$|/etc/crontab$|/var/spool/cron/")
 _SHELLS = listed("sh bash dash ash zsh ksh")
 _TASKS = listed("just task invoke inv mage rake gradle gradlew nox composer mise")
@@ -702,7 +864,7 @@ _PREFIXES_WITH_WORD: Mapping[str, frozenset[str]] = {  # the same, with a word o
 }  # fmt: skip
 
 
-def _unwrapped(argv: list[str]) -> tuple[list[str], str | None]:
+def unwrapped(argv: list[str]) -> tuple[list[str], str | None]:
     """What really runs behind `sudo`, `timeout` and the like: an argv, or the text that a shell is given."""
     for _ in range(10):
         if not argv:
@@ -802,6 +964,14 @@ def _parameter(name: str, state: _State) -> str | None:
 
 
 _COMPARISON = re.compile(r'\[\[?\s+"?\$\{?(?P<name>\w+)(?::?-(?P<default>[^}"]*))?\}?"?\s+(?P<sign>==?|!=)\s+["\']?(?P<word>[\w./*-]*)["\']?\s+\]\]?')
+
+
+def _errexit(argv: Sequence[str], *, before: bool) -> bool:
+    """Whether the shell ends with the first command that fails, after a `set`."""
+    for option, value in pairwise((*argv[1:], "")):
+        if re.fullmatch(r"[-+][a-zA-Z]*e[a-zA-Z]*", option) or (option[1:].endswith("o") and value == "errexit"):
+            before = option.startswith("-")
+    return before
 
 
 def _shifted(argv: Sequence[str], state: _State) -> tuple[str, ...] | None:

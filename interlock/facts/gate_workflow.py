@@ -82,6 +82,13 @@ def runs_gate(argv: Sequence[str]) -> bool:
     return False
 
 
+_GATE = "the gate"
+
+
+def _hears_gate(argv: Sequence[str], _stdin: str | None) -> str | None:
+    return _GATE if runs_gate(argv) else None
+
+
 def gate_steps(workflow: Workflow, sources: Sources, *, check: str | None, declared: bool) -> tuple[GateStep, ...]:
     """The steps that run the gate: by what they come to run; in a workflow that the site names, by the name of the check, or all of its only job."""
     found = [gate for job in workflow.jobs for gate in _gates_of(job, workflow, sources)]
@@ -104,12 +111,12 @@ def _gates_of(job: Job, workflow: Workflow, sources: Sources) -> Iterator[GateSt
 def _gate_step(job: Job, step: Step, workflow: Workflow, sources: Sources) -> GateStep | None:
     if not step.run:
         return None
-    calls = Calls(sources, seeks=runs_gate)
+    calls = Calls(sources, hears=_hears_gate)
     directory = (step.directory or job.directory).removeprefix("./")
     start = Start(hops=(), place=Place.THROW_AWAY, directory="" if directory == "." else directory)
     for _ in calls.shell(fill(step.run).text, start, file=workflow.path, line=step.run_line):
         pass
-    lines = frozenset(hops[0].line for hops in calls.sought)
+    lines = frozenset(heard.hops[0].line for heard in calls.heard if heard.what is _GATE)
     return GateStep(path=workflow.path, job=job, step=step, line=min(lines), lines=lines) if lines else None
 
 
