@@ -123,7 +123,7 @@ def starter_of_workflow(path: str, sources: Sources, *, declared: frozenset[str]
     workflow = sources.workflow(path)
     if isinstance(workflow, NotWorkflow):
         return Starter(path=path, events=(), unreadable=(Unreadable(line=workflow.line, why=workflow.why),))
-    following = _Following(sources=sources, declared=declared)
+    following = _Following(sources=sources, declared=declared, calls=Calls(sources))
     automatic = [trigger for trigger in workflow.triggers if trigger.automatic]
     applies = [found for trigger in automatic for found in _of_trigger(workflow, trigger, following)]
     events = {trigger.event for trigger in workflow.triggers}
@@ -143,6 +143,7 @@ class _Following:
 
     sources: Sources
     declared: frozenset[str]
+    calls: Calls
     known: dict[tuple[tuple[str, ...], int, str], tuple[Found, ...]] = field(default_factory=dict)
 
 
@@ -299,8 +300,9 @@ def _shell(text: str, inside: _In, following: _Following, place: Place, *, file:
         environment=environment,
         shown=everything.shown,
         declared=following.declared,
+        errexit=place is not Place.REMOTE,  # a forge's shell is `bash -e`
     )
-    yield from Calls(following.sources).shell(filled.text, start, file=file, line=line)
+    yield from following.calls.shell(filled.text, start, file=file, line=line)
 
 
 _APPLYING_ACTIONS = (

@@ -320,7 +320,7 @@ class Calls:
             taken, decision = _decided(branch.condition, state), self._decision()
             rest = [*(one for later in statement.branches[index + 1 :] for one in later.body), *statement.otherwise]
             failed = branch.body if is_negated(branch.condition) else rest
-            yield from self._asked(branch.condition, state, consequence(failed, state.functions), decision)
+            yield from self._asked(branch.condition, state, _after_test(branch.condition, failed, branch.body, state), decision)
             if is_negated(branch.condition):
                 negated.append(decision)
                 decision = self._decision()
@@ -380,7 +380,7 @@ class Calls:
     def _and_or(self, both: AndOr, state: _State) -> Iterator[Found]:
         """The right side may run; with `||` it says what the failure of the left one comes to, with `&&` it runs by the left one's outcome."""
         decision, alternative = self._decision(), both.operator == "||"
-        failure = consequence((both.right,), state.functions) if alternative else None
+        failure = consequence((both.right,), state.functions) if alternative and not isinstance(both.right, Condition) else None
         yield from self._asked((both.left,), state, failure, decision)
         yield from self._decided_on((both.right,), state, self._decision() if alternative else decision)
 
@@ -964,6 +964,14 @@ def _parameter(name: str, state: _State) -> str | None:
 
 
 _COMPARISON = re.compile(r'\[\[?\s+"?\$\{?(?P<name>\w+)(?::?-(?P<default>[^}"]*))?\}?"?\s+(?P<sign>==?|!=)\s+["\']?(?P<word>[\w./*-]*)["\']?\s+\]\]?')
+
+
+def _after_test(condition: Sequence[Statement], failed: Sequence[Statement], body: Sequence[Statement], state: _State) -> Failure:
+    """What the failure of a tested command comes to; a test of several commands can lead into either branch by it."""
+    several = len(condition) != 1 or isinstance(condition[0], AndOr)
+    if several and consequence(body, state.functions) is Failure.STOPS:
+        return Failure.STOPS
+    return consequence(failed, state.functions)
 
 
 def _errexit(argv: Sequence[str], *, before: bool) -> bool:
