@@ -133,6 +133,26 @@ def _write(text: str) -> Callable[[DemoSite, Path], None]:
     return _rewrite(lambda _before: text.encode())
 
 
+def _add(**texts: str) -> Callable[[DemoSite, Path], None]:
+    """New files in a folder, by their names."""
+
+    def add(_site: DemoSite, folder: Path) -> None:
+        for name, text in texts.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    return add
+
+
+def _forgotten_step(site: DemoSite, folder: Path) -> None:
+    """An update of four steps that runs three, and a site file that knows of all."""
+    steps = [f"steps/{name}.sh" for name in ("check-disk", "stop-app", "migrate-receipts", "start-app")]
+    texts = dict.fromkeys(steps, "#!/bin/sh\nset -eu\ntrue\n")
+    _add(**texts, **{"update.sh": "#!/bin/sh\nset -eu\n. steps/check-disk.sh\n. steps/stop-app.sh\n. steps/start-app.sh\n"})(site, folder)
+    _edit(("\nscripts:\n", "\nscripts:\n  found: true\n"))(site, folder / "interlock.yaml")
+
+
 def _edited_later(_site: DemoSite, path: Path) -> None:
     path.write_text(path.read_text().replace("1000", "5000"))
     later = time.time() + 60
@@ -374,6 +394,34 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
         path=SITE_FILE,
         seed=_edit(("    container: platform-ledger-1\n", "    container: platform-ledger-1\n    unconfirmed: true\n")),
         guardrail="site.confirmed",
+    ),
+    # migrations
+    Break(
+        what="two releases brought a migration each, and both follow the same one",
+        path=_below("app"),
+        seed=_add(
+            **{
+                "migrations/versions/0001.py": 'revision = "0001"\ndown_revision = None\n',
+                "migrations/versions/0002_a.py": 'revision = "0002_a"\ndown_revision = "0001"\n',
+                "migrations/versions/0002_b.py": 'revision = "0002_b"\ndown_revision = "0001"\n',
+            }
+        ),
+        guardrail="migrations.single_head",
+        gate=SCAN,
+    ),
+    Break(
+        what="a migration got a name that its column cannot hold",
+        path=_below("app"),
+        seed=_add(**{"migrations/versions/0001.py": 'revision = "0001_every_receipt_gets_its_own_number"\ndown_revision = None\n'}),
+        guardrail="migrations.revision_id_length",
+        gate=SCAN,
+    ),
+    Break(
+        what="a step came to the folder of the update's steps, and the update does not know it",
+        path=_below(""),
+        seed=_forgotten_step,
+        guardrail="migrations.step_wired",
+        gate=SCAN,
     ),
     # the operator's own
     Break(
