@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from interlock.commands.kept import Kept
 from interlock.config.load import SITE_FILE, find_site, load_site
 from interlock.config.models import Site
 from interlock.config.scalars import LOCAL
@@ -35,7 +36,7 @@ from interlock.judge import catalogue, gate_names, guarded
 from interlock.observe.chains import compose_files
 from interlock.observe.own_checks import OwnCheck, own_checks
 from interlock.observe.scripts import with_found_scripts
-from interlock.observe.stack import resolve_ahead
+from interlock.observe.stack import reads_outside, resolve_ahead
 from interlock.observe.tree import Tree
 from interlock.observe.world import World, observer
 from interlock.verdicts import Detail, Guardrail, Judgement, Outcome, Pair, Settled, Severity, Sink, Subject, Unproven, Verdict, When, settle
@@ -51,10 +52,20 @@ def scan(root: Path, environ: Mapping[str, str], site_file: Path | None = None) 
     """
     if not root.is_dir():
         raise UsageError(f"{root} is no folder", where=str(root), remedy="name the folder to scan: interlock scan PATH")
-    begun = _Scan.begin(root, environ, site_file or _site_file(root))
-    spool = _Spool()
+    started, tree, spool = datetime.now(UTC).replace(microsecond=0), Tree(root, patient=True), _Spool()
+    site_file = site_file or _site_file(root)
+    kept = Kept.place(tree, site_file, environ)
+    known = kept.load(started) if kept is not None else None
+    if known is not None:
+        record, details = known
+        spool.whole.write_bytes(details)
+        return record, spool.details
+    begun = _Scan.begin(tree, environ, site_file, started)
     begun.judge(spool)
-    return begun.record(spool), spool.details
+    record = begun.record(spool)
+    if kept is not None and not reads_outside(begun.world):
+        kept.keep(record, spool.whole)
+    return record, spool.details
 
 
 def _site_file(root: Path) -> Path | None:
@@ -112,11 +123,9 @@ class _Scan:
     spools: dict[Pair, Path] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, root: Path, environ: Mapping[str, str], site_file: Path | None) -> _Scan:
+    def begin(cls, tree: Tree, environ: Mapping[str, str], site_file: Path | None, started: datetime) -> _Scan:
         """Know what is to be judged, and what must be."""
-        started = datetime.now(UTC).replace(microsecond=0)
-        tree = Tree(root, patient=True)
-        named, waivers = _site_of(tree, root, site_file), Waivers()
+        named, waivers = _site_of(tree, tree.root, site_file), Waivers()
         seen = World(site=named, gates=GATES, tree=tree, hosts={}, environ=environ)
         resolve_ahead(seen)  # docker compose works while the scripts are read
         site = with_found_scripts(named, tree)

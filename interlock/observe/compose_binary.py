@@ -95,11 +95,11 @@ def find_compose(environ: Mapping[str, str]) -> Compose | None:
         if found is None:
             raise CouldNotLook(f"{named} is no docker compose {OLDEST_MAJOR} or newer", where=NAMED_BY, remedy=f"correct {NAMED_BY}, or unset it")
         return found
-    answers = (asked(candidate, environ) for candidate in _candidates(environ))
+    answers = (asked(candidate, environ) for candidate in candidates(environ))
     return next((compose for compose in answers if compose), None)
 
 
-def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
+def candidates(environ: Mapping[str, str]) -> Iterator[str]:
     """Programs that are there and can be run, in the order of preference."""
     own = environ.get("DOCKER_CONFIG") or os.path.join(environ.get("HOME", "/nonexistent"), ".docker")  # noqa: PTH118, a plain string for the folders below
     for folder in (f"{own}/cli-plugins", *SYSTEM_PLUGINS, *environ.get("PATH", "").split(os.pathsep), *_unpacked()):

@@ -66,3 +66,11 @@ def tracked(folder: Path) -> frozenset[str] | None:
         remedy = f"see what `git -C {folder} ls-files` says: it refuses the checkout of another user, and it may not be installed"
         raise CouldNotLook("git does not say which files are under version control", where=str(folder), remedy=remedy)
     return frozenset(name for name in said.split("\0") if name)
+
+
+def tags(folder: Path) -> tuple[str, ...]:
+    """The tags of the checkout that `folder` lies in, each as `name commit`, sorted; none without a checkout or git."""
+    if not any((place / ".git").exists() for place in (folder, *folder.parents)):
+        return ()
+    said = _git(folder, "for-each-ref", "--format=%(refname:short) %(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)", "refs/tags")
+    return tuple(sorted((said or "").splitlines()))

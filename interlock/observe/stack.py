@@ -189,6 +189,30 @@ def _included(world: World, file: str) -> Iterator[str]:
     yield from (os.path.normpath(os.path.join(folder, path)) for path in said if isinstance(path, str) and "$" not in path and "://" not in path)  # noqa: PTH118
 
 
+def reads_outside(world: World) -> bool:
+    """Whether docker compose may have read something outside of the tree for a chain: an env file, or a file that is taken in. What cannot be read may."""
+    files = [file for chain in world.site.chains.values() for file in chain.files]
+    try:
+        return any(_leads_out(path) for file in with_included(world, files) for path in (*_included(world, file), *_env_files_in(world, file)))
+    except CouldNotLook:
+        return True
+
+
+def _leads_out(path: str) -> bool:
+    return path.startswith(("/", "~", "../")) or "$" in path
+
+
+def _env_files_in(world: World, file: str) -> Iterator[str]:
+    """The env files of the services of a compose file, relative to the tree."""
+    folder = os.path.dirname(file)  # noqa: PTH120 - a name in the tree
+    for service in _services(world, file).values():
+        said = service.get("env_file") if isinstance(service, dict) else None
+        for one in said if isinstance(said, list) else [said]:
+            path = one.get("path") if isinstance(one, dict) else one
+            if isinstance(path, str):
+                yield os.path.normpath(os.path.join(folder, path))  # noqa: PTH118
+
+
 def scalars(world: World, path: str) -> tuple[Scalar, ...]:
     """Every text value of a compose file that has a `$` in it. Raises `CouldNotLook` as `compose_yaml` does."""
 

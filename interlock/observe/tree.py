@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from interlock.errors import CouldNotLook, TooLarge
 from interlock.observe import probe
 
 SIZE_LIMIT = 4 * 1024 * 1024
+KEPT_LIMIT = 256 * 1024  # a text that is read for the digest alone, and is longer, is read again when somebody asks for it
 SKIPPED = frozenset({".git", ".hg", ".svn", ".interlock", ".venv", ".tox", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__", "node_modules"})
 
 
@@ -36,6 +38,7 @@ class Tree:
         self._real_root = os.path.realpath(root)
         self._contents: dict[str, bytes | CouldNotLook] = {}
         self._listings: dict[str, tuple[str, ...]] = {}
+        self._others: dict[str, list[str]] = {}  # what else than regular files a listing met
         self._folders: dict[str, str] = {}  # where folders really are: looking at each part of each path takes as long as reading small files
 
     def read(self, path: str) -> bytes:
@@ -52,6 +55,16 @@ class Tree:
         content = self._contents[real]
         if isinstance(content, CouldNotLook):
             raise type(content)(content.what, where=content.where, why=content.why, remedy=content.remedy)
+        return content
+
+    def glance(self, path: str) -> bytes:
+        """Like `read`, for whoever looks at every file once: what nobody has read yet is not kept."""
+        real = self._inside(path)
+        if real in self._contents:
+            return self.read(path)
+        content = self._read(real, path)
+        if isinstance(content, CouldNotLook):
+            raise content
         return content
 
     def exists(self, path: str) -> bool:
@@ -72,6 +85,36 @@ class Tree:
         if below not in self._listings:
             self._listings[below] = tuple(sorted(self._files(below.strip("/"))))
         return self._listings[below]
+
+    def digest(self) -> str:
+        """The sha256 over every file with its mode, and every folder, link and unreadable thing with its name: the same for the same tree, and for no other.
+
+        What is read for it is kept like anything that is read, so that a file is opened once.
+        """
+        whole = hashlib.sha256()
+        for path in self.listing():
+            whole.update(f"{len(path)}:{path}={self._file_digest(path)}\n".encode("utf-8", "surrogateescape"))
+        for name in sorted((*self._others.get("", ()), *(f"! {path}" for path in self.unlisted))):
+            whole.update(f"{len(name)}:{name}\n".encode("utf-8", "surrogateescape"))
+        return whole.hexdigest()
+
+    def _file_digest(self, path: str) -> str:
+        try:
+            real = self._inside(path)
+            with os.fdopen(os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
+                seen = os.fstat(file.fileno())
+                if not stat.S_ISREG(seen.st_mode):
+                    return "no file"
+                if seen.st_size > KEPT_LIMIT:
+                    return f"{seen.st_mode:o} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+                content = file.read(KEPT_LIMIT + 1)
+        except CouldNotLook as error:
+            return error.what
+        except OSError as error:
+            return str(error.errno)
+        if b"\0" not in content[:1024] and len(content) == seen.st_size:
+            self._contents.setdefault(real, content)
+        return f"{seen.st_mode:o} {hashlib.sha256(content).hexdigest()}"
 
     def _inside(self, path: str) -> str:
         """Where a path leads. Raises `CouldNotLook` when that is out of the tree."""
@@ -106,6 +149,7 @@ class Tree:
 
     def _files(self, below: str) -> Iterator[str]:
         folders = [below]
+        others = self._others[below] = []
         while folders:
             folder = folders.pop()
             prefix = f"{folder}/" if folder else ""
@@ -113,9 +157,13 @@ class Tree:
                 with os.scandir(self._inside(folder)) as entries:
                     for entry in entries:
                         if entry.is_dir(follow_symlinks=False):
+                            others.append(f"d {prefix}{entry.name}")
                             if entry.name not in SKIPPED:
                                 folders.append(prefix + entry.name)
-                        elif entry.is_file(follow_symlinks=False) or (entry.is_symlink() and _is_regular(entry)):
+                            continue
+                        if not entry.is_file(follow_symlinks=False):
+                            others.append(f"{_target(entry)} {prefix}{entry.name}")
+                        if entry.is_file(follow_symlinks=False) or (entry.is_symlink() and _is_regular(entry)):
                             yield prefix + entry.name
             except FileNotFoundError:
                 continue
@@ -132,6 +180,14 @@ def _is_regular(link: os.DirEntry[str]) -> bool:
         return stat.S_ISREG(link.stat().st_mode)
     except OSError:
         return False
+
+
+def _target(entry: os.DirEntry[str]) -> str:
+    """Where a link leads, as it says; of a device, a FIFO or a socket that it is one."""
+    try:
+        return f"l {os.readlink(entry.path)}" if entry.is_symlink() else "s"  # noqa: PTH115
+    except OSError:
+        return "l"
 
 
 def _unreadable(path: str, error: OSError) -> CouldNotLook:
