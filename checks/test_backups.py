@@ -1,6 +1,7 @@
 """A copy that is private, complete and proven: every dump holds what the original protects, and is all that is left of it one day."""
 
 from interlock.checking import assert_held, check
+from interlock.facts.backup_coverage import BackupCoverage
 from interlock.facts.backup_modules import ModuleInventory
 from interlock.facts.backup_writers import WriterScript
 from interlock.facts.backups import BackupAge, BackupContents, ModuleBackups, NewestBackup, Procedure, RestoreNote
@@ -35,3 +36,8 @@ def test_a_backup_holds_all_that_a_restore_needs(taken_along: BackupContents | P
 @check(backups.RESTORE_NOTES)
 def test_a_restore_is_described_and_its_backup_decided(restore_note: RestoreNote) -> None:
     assert_held(backups.judge_restore_note(restore_note))
+
+
+@check(backups.COVERAGE)
+def test_every_engine_that_keeps_state_is_in_some_backup(backup_coverage: BackupCoverage) -> None:
+    assert_held(backups.judge_coverage(backup_coverage))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from interlock.judge.backup.contents import COMPLETE, judge_complete
+from interlock.judge.backup.coverage import COVERAGE, judge_coverage
 from interlock.judge.backup.modules import CLASS_ASSIGNED, judge_classes
 from interlock.judge.backup.newest import FRESH, INTACT, judge_fresh, judge_intact
 from interlock.judge.backup.notes import RESTORE_NOTES, judge_restore_note
@@ -11,12 +12,14 @@ from interlock.judge.backup.privacy import MODE_0600, judge_directory, judge_pri
 __all__ = [
     "CLASS_ASSIGNED",
     "COMPLETE",
+    "COVERAGE",
     "FRESH",
     "INTACT",
     "MODE_0600",
     "RESTORE_NOTES",
     "judge_classes",
     "judge_complete",
+    "judge_coverage",
     "judge_directory",
     "judge_fresh",
     "judge_intact",

@@ -38,6 +38,7 @@ from interlock.facts.backups import (
     without_comments,
 )
 from interlock.facts.looks import Examine, HostFacts, Look, Stat, User, Walk
+from interlock.observe import backup_coverage
 from interlock.observe.git import last_change
 from interlock.observe.patterns import matching
 from interlock.observe.postgres import Access, reading
@@ -377,4 +378,5 @@ OBSERVERS: Mapping[str, Observer] = {
     "backups.intact": Observer(looks=_newest_looks, see=newest_backup),
     "backups.mode_0600": Observer(looks=_privacy_looks, see=see),
     "backups.restore_notes": Observer(see=restore_note),
+    **backup_coverage.OBSERVERS,
 }

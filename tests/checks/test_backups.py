@@ -13,12 +13,13 @@ from interlock.commands.scan import scan
 from interlock.commands.selftest import prove
 from interlock.testing import run_check
 from interlock.testing.faults import Fault, read_site, write_site
+from interlock.testing.faults.backup_coverage import FAULTS as COVERED
 from interlock.testing.faults.backup_files import FAULTS as FROM_FILES
 from interlock.testing.faults.backup_files import platform
 from interlock.testing.faults.backups import FAULTS, PROGRAM, SCRIPT, private_backups, write_private
 
 
-@pytest.mark.parametrize("fault", [pytest.param(fault, id=f"{fault.guardrail}-{fault.gate}-{fault.kind}") for fault in (*FAULTS, *FROM_FILES)])
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=f"{fault.guardrail}-{fault.gate}-{fault.kind}") for fault in (*FAULTS, *FROM_FILES, *COVERED)])
 def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault) -> None:
     assert prove(fault) == ""
 
