@@ -111,15 +111,16 @@ def _may_run(caller: Caller, folder: str, name: str, names: Sequence[str]) -> bo
     if caller.path != f"{folder}/{name}" and re.search(rf"(?<![\w.-]){re.escape(stem)}(?![\w-])", caller.text):
         return True
     stems = [posixpath.splitext(one)[0] for one in names]
-    listed = sum(1 for one in stems if re.search(rf"(?<![\w./-]){re.escape(one)}(?![\w.-])", caller.text)) >= _FEWEST
-    words = (found.group() for found in _WILD.finditer(caller.text))
-    return any(_fits(word, folder, name) for word in words if not (listed and "*" not in word))
+    listed = sum(1 for one in stems if re.search(rf"(?<![\w./-]){re.escape(one)}(?![\w-])", caller.text)) >= _FEWEST
+    words = [found.group() for found in _WILD.finditer(caller.text)]
+    lists = re.search(rf"\b(?:run-parts|find|ls)\b[^\n]*(?<![\w.-]){re.escape(posixpath.basename(folder))}(?![\w.-])", caller.text)
+    return lists is not None or any(_fits(word, folder, name) for word in words if "*" in word or not listed)
 
 
 def _fits(word: str, folder: str, name: str) -> bool:
-    """Whether a word with a glob or a variable may become the path of a step."""
+    """Whether a word with a glob or a variable may become the path of a step. One of variables alone may become anything, and says nothing."""
     above, _, last = word.replace('"', "").rpartition("/")
-    if not _VARIABLE.search(last) or (_VARIABLE.fullmatch(last) and not above):
+    if not _VARIABLE.search(last) or not (_VARIABLE.sub("", last) or ("*" in last and above)):
         return False
     if not re.fullmatch("".join(".*" if part is None else re.escape(part) for part in _parts(last)), name):
         return False

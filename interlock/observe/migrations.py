@@ -20,8 +20,12 @@ from interlock.verdicts import Subject
 _ALL_HEADS = re.compile(r"upgrade[\s\"',()\w.]{0,40}?[\s\"']heads\b")
 _ONE_HEAD = re.compile(r"upgrade[\s\"',()\w.]{0,40}?[\s\"']head\b")
 _HISTORY = re.compile(r"(?:^|/)(?:change-?log|changes|release[-_]?notes|history|news)[^/]*$|(?:^|/)changelog\.d/", re.IGNORECASE)
-_CODE = (".py", ".js", ".mjs", ".ts", ".rb", ".go", ".rs", ".php", ".java", ".kt", ".md", ".rst", ".txt", ".adoc", ".yml", ".yaml", ".json", ".toml", ".sh")
-_CODE += (".bash", ".mk", ".html", ".mdx", ".j2", ".tpl", ".service", ".hcl", ".tf", ".cfg", ".ini")
+_TEXTS = frozenset(
+    {
+        *(".py", ".js", ".mjs", ".ts", ".rb", ".go", ".rs", ".php", ".java", ".kt", ".md", ".mdx", ".rst", ".txt", ".adoc", ".html"),
+        *(".yml", ".yaml", ".json", ".toml", ".sh", ".bash", ".mk", ".j2", ".tpl", ".service", ".hcl", ".tf", ".cfg", ".ini", ""),
+    }
+)
 
 
 def histories(world: World, _subject: Subject) -> Histories:
@@ -128,7 +132,7 @@ def _others(world: World, own: str) -> Iterator[tuple[str, bytes]]:
         name = posixpath.basename(path)
         if path == own or path in scripts or _HISTORY.search(path) or is_of_others(posixpath.dirname(path)) or is_test_name(name):
             continue
-        if (path.endswith(_CODE) or "." not in name) and (data := _read(world, path)) is not None:
+        if posixpath.splitext(name)[1] in _TEXTS and (data := _read(world, path)) is not None:
             yield path, data
 
 
