@@ -2,6 +2,7 @@
 
 from interlock.checking import assert_held, check
 from interlock.facts.state_dir import Copies, DeclaredSecret, HostAndStack, MountedCopies, Users, VariableSeen
+from interlock.facts.state_places import StatePlaces
 from interlock.judge import state_dir
 
 
@@ -28,3 +29,8 @@ def test_the_declared_secrets_are_there_whole_and_private(secrets: tuple[Declare
 @check(state_dir.PRECEDENCE)
 def test_the_copy_in_the_state_directory_wins(copies: Copies | MountedCopies) -> None:
     assert_held(state_dir.judge_precedence(copies))
+
+
+@check(state_dir.SINGLE_SOURCE)
+def test_nobody_goes_past_the_variable(state_places: StatePlaces) -> None:
+    assert_held(state_dir.judge_single_source(state_places))

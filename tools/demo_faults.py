@@ -225,6 +225,13 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
         guardrail="state_dir.host_and_stack_agree",
         gate=SCAN,
     ),
+    Break(
+        what="the nightly job goes past the variable, to where state lay before",
+        path=_below("bin/nightly-backup"),
+        seed=_edit(("${STATE_DIR:-$DATA_DIR/state}", "$DATA_DIR/state")),
+        guardrail="state_dir.single_source",
+        gate=SCAN,
+    ),
     Break(what="a secret is there, and empty", path=_in_state("session_secret"), seed=_write(""), guardrail="state_dir.secrets_present"),
     Break(
         what="somebody edited the copy of the limits that nobody reads",

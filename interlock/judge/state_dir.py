@@ -28,7 +28,25 @@ from interlock.facts.state_dir import (
     in_service,
     on_host,
 )
+from interlock.judge.state.single_source import SINGLE_SOURCE, judge_single_source
 from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
+
+__all__ = [
+    "HOST_AND_STACK_AGREE",
+    "PRECEDENCE",
+    "RESOLVES",
+    "SECRETS_PRESENT",
+    "SERVICES_AGREE",
+    "SINGLE_SOURCE",
+    "judge_copies",
+    "judge_host_and_stack",
+    "judge_mounted",
+    "judge_precedence",
+    "judge_resolves",
+    "judge_secrets",
+    "judge_services",
+    "judge_single_source",
+]
 
 STATIC_AND_LIVE = frozenset({When.STATIC, When.PREFLIGHT, When.POSTFLIGHT})
 RUNNING = "running"

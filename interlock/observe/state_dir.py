@@ -38,6 +38,7 @@ from interlock.facts.state_dir import (
 )
 from interlock.facts.state_dir_readers import readings
 from interlock.facts.substitution import references
+from interlock.observe import state_places
 from interlock.observe.stack import stack
 from interlock.observe.tree import MissingFile
 from interlock.observe.world import Observer, World
@@ -417,4 +418,5 @@ OBSERVERS: Mapping[str, Observer] = {
     "state_dir.host_and_stack_agree": Observer(looks=_host_and_stack_looks, see=host_and_stack),
     "state_dir.secrets_present": Observer(looks=_secret_looks, see=secrets_seen),
     "state_dir.precedence": Observer(looks=_precedence_looks, see=precedence_seen),
+    **state_places.OBSERVERS,
 }

@@ -161,6 +161,48 @@ def _old_container(folder: Path) -> None:
     _start(folder, "worker", "/data/state")
 
 
+ROTATE = """\
+#!/bin/bash
+set -euo pipefail
+STATE_DIR="${STATE_DIR:-/data/state}"
+install -m 0600 new.pem "$STATE_DIR/certs/shop.pem"
+"""
+SETTINGS = """\
+import os
+from pathlib import Path
+
+
+def state_dir() -> Path:
+    state = os.environ.get("STATE_DIR")
+    return Path(state) if state else Path(os.environ.get("DATA_DIR", "/data")) / "state"
+
+
+def sessions() -> Path:
+    return state_dir() / "sessions.json"
+"""
+
+
+def _one_source(folder: Path) -> None:
+    """A script and a program that take the directory from its variable."""
+    (folder / "rotate.sh").write_text(ROTATE)
+    (folder / "settings.py").write_text(SETTINGS)
+    write_site(folder, {"scripts": {"found": True}})
+
+
+def _past_the_resolver(folder: Path) -> None:
+    (folder / "settings.py").write_text(
+        SETTINGS.replace("    return state_dir() / ", '    data_dir = Path(os.environ.get("DATA_DIR", "/data"))\n    return data_dir / "state" / ')
+    )
+
+
+def _written_down(folder: Path) -> None:
+    (folder / "rotate.sh").write_text(ROTATE.replace('"$STATE_DIR/certs', '"/data/state/certs'))
+
+
+def _no_program(folder: Path) -> None:
+    (folder / "settings.py").write_text(SETTINGS + 'BROKEN = Path("/data/state/"\n')
+
+
 def _unreachable(folder: Path) -> None:
     move_to_unreachable_host(folder, "state_dir")
 
@@ -274,5 +316,23 @@ FAULTS = (
         healthy=_state_directory,
         seed=_edited_fallback,
         blind=_unreachable,
+    ),
+    Fault(
+        guardrail="state_dir.single_source",
+        describe="a program joins the data directory with the name of the state directory",
+        kind="made-of-another-variable",
+        gate=When.STATIC,
+        healthy=_one_source,
+        seed=_past_the_resolver,
+        blind=_no_program,
+    ),
+    Fault(
+        guardrail="state_dir.single_source",
+        describe="a script writes the default down",
+        kind="literal-path",
+        gate=When.STATIC,
+        healthy=_one_source,
+        seed=_written_down,
+        blind=_no_program,
     ),
 )

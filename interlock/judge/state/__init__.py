@@ -1,0 +1,1 @@
+"""The rules of the state_dir family that have a module of their own."""
