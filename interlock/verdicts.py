@@ -43,6 +43,13 @@ class Severity(StrEnum):
         return order.index(self) <= order.index(other)
 
 
+class Age(StrEnum):
+    """Of a finding, where a tree is compared with an earlier state of it: is it there already?"""
+
+    NEW = "new"
+    OLD = "old"
+
+
 class When(StrEnum):
     """The gates, named as the pytest marks are."""
 
@@ -127,7 +134,8 @@ class Detail:
     """One file, row, table, variable or line below a subject.
 
     `what` and `kind` are stable (no sizes, counts, ages or line numbers): the fingerprint is made of them. `file` and `line` say where to look,
-    `file` relative to the scanned tree or absolute on the subject's host. `value` is the ordinal that a waiver's `up_to` bounds.
+    `file` relative to the scanned tree or absolute on the subject's host. `value` is the ordinal that a waiver's `up_to` bounds. `age` is set by the sink,
+    where somebody asked for it.
     """
 
     what: str
@@ -137,6 +145,7 @@ class Detail:
     file: str = ""
     line: int | None = None
     value: int | None = None
+    age: Age | None = None
 
 
 def in_short(details: Sequence[Detail], shown: int = 3) -> str:
@@ -323,12 +332,13 @@ def fingerprint(pair: Pair, detail: Detail) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a broken or unproven detail is: `file` as in `Detail`, `key` its fingerprint."""
+    """Where a broken or unproven detail is: `file` and `age` as in `Detail`, `key` its fingerprint."""
 
     file: str
     line: int | None
     key: str
     message: str
+    age: Age | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,7 @@ class Kept:
             details = read_private(self.folder / DETAILS, limit=LARGEST)
         except (OSError, ValueError, InterlockError):
             return None
-        if sha256(details) != record.details.sha256 or any(moment(waiver.expires_at) <= started for waiver in record.waivers):
+        if sha256(details) != record.details.sha256 or any(waiver.expires_at and moment(waiver.expires_at) <= started for waiver in record.waivers):
             return None
         os.utime(self.folder)
         return self._again(record, started), details

@@ -13,7 +13,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,12 +27,15 @@ from interlock.discover.whole import discover
 from interlock.errors import CouldNotLook, UsageError
 from interlock.evidence.details import Details, DetailWriter, Lines, concatenate, read_lines
 from interlock.evidence.provenance import run_of, target_of, used_waivers
-from interlock.evidence.record import DetailsDigest, FactsDigest, Record, Required, in_order, places, rfc3339, sha256
+from interlock.evidence.record import Compared, DetailsDigest, FactsDigest, Record, Required, in_order, places, rfc3339, sha256
 from interlock.facts.moments import stamp
 from interlock.gate.decision import NOT_RUN, WAIVER, Reason, decide
 from interlock.gate.required import Expected, absence, asked, expected, expected_own, pairs, required
-from interlock.gate.waivers import Waivers, judge_waivers
+from interlock.gate.known import Baseline, Earlier
+from interlock.gate.waivers import Waivers, idle_comment, judge_allows, judge_waivers
 from interlock.judge import catalogue, gate_names, guarded
+from interlock.nouns import dataclass
+from interlock.observe.allows import allows
 from interlock.observe.chains import compose_files
 from interlock.observe.own_checks import OwnCheck, own_checks
 from interlock.observe.scripts import with_found_scripts
@@ -44,7 +47,20 @@ from interlock.verdicts import Detail, Guardrail, Judgement, Outcome, Pair, Sett
 GATES = frozenset({When.STATIC})
 
 
-def scan(root: Path, environ: Mapping[str, str], site_file: Path | None = None) -> tuple[Record, Details]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What was there already (`interlock.commands.comparing`): a baseline, an earlier commit, both or neither. A `bare` scan takes no waiver and no comment
+    into account, and tells every finding as it is."""
+
+    baseline: Baseline | None = None
+    earlier: Earlier | None = None
+    bare: bool = False
+
+
+NOTHING_KNOWN = Known()
+
+
+def scan(root: Path, environ: Mapping[str, str], site_file: Path | None = None, known: Known = NOTHING_KNOWN) -> tuple[Record, Details]:
     """Judge the tree at `root`. `site_file` says what it is, else the `interlock.yaml` in it, else what it looks like.
 
     The details can be read as often as wanted, as long as they are held. Raises UsageError when there is no such tree, ConfigError for a site or waiver file
@@ -54,13 +70,13 @@ def scan(root: Path, environ: Mapping[str, str], site_file: Path | None = None) 
         raise UsageError(f"{root} is no folder", where=str(root), remedy="name the folder to scan: interlock scan PATH")
     started, tree, spool = datetime.now(UTC).replace(microsecond=0), Tree(root, patient=True), _Spool()
     site_file = site_file or _site_file(root)
-    kept = Kept.place(tree, site_file, environ)
-    known = kept.load(started) if kept is not None else None
-    if known is not None:
-        record, details = known
+    kept = Kept.place(tree, site_file, environ, given=(repr(known),))
+    again = kept.load(started) if kept is not None else None
+    if again is not None:
+        record, details = again
         spool.whole.write_bytes(details)
         return record, spool.details
-    begun = _Scan.begin(tree, environ, site_file, started)
+    begun = _Scan.begin(tree, environ, site_file, started, known)
     begun.judge(spool)
     record = begun.record(spool)
     if kept is not None and not reads_outside(begun.world):
@@ -123,7 +139,7 @@ class _Scan:
     spools: dict[Pair, Path] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, tree: Tree, environ: Mapping[str, str], site_file: Path | None, started: datetime) -> _Scan:
+    def begin(cls, tree: Tree, environ: Mapping[str, str], site_file: Path | None, started: datetime, known: Known) -> _Scan:
         """Know what is to be judged, and what must be."""
         named, waivers = _site_of(tree, tree.root, site_file), Waivers()
         seen = World(site=named, gates=GATES, tree=tree, hosts={}, environ=environ)
@@ -134,6 +150,7 @@ class _Scan:
             folder = site_file.absolute().parent
             own = tuple(one for one in own_checks(folder / "checks") if one.when & GATES)
             waivers = judge_waivers(load_waivers(folder / site.waivers), catalogue(), frozenset(one.guardrail for one in own), started)
+        waivers = Waivers() if known.bare else judge_allows(waivers, allows(tree), catalogue(), started).with_known(known.baseline, known.earlier)
         world = replace(seen, site=site)
         return cls(site=site, world=world, guardrails=asked(site, catalogue(), GATES, None), own=own, waivers=waivers, started=started)
 
@@ -178,7 +195,7 @@ class _Scan:
         pair = Pair(guardrail.id, subject.id)
 
         def writer() -> DetailWriter:
-            return DetailWriter(path, pair, waive=self.waivers.covering(pair))
+            return DetailWriter(path, pair, waive=self.waivers.covering(pair), compare=self.waivers.comparing(pair))
 
         sink = writer()
         try:
@@ -234,8 +251,9 @@ class _Scan:
             verdicts=self.verdicts,
             details=DetailsDigest(count=data.count(b"\n"), sha256=sha256(data)),
             facts=FactsDigest(sha256=""),
-            waivers=used_waivers(self.waivers.valid, used),
+            waivers=used_waivers(self.waivers, self.verdicts, self.site.waivers),
             not_used=self.site.not_used,
+            compared=_compared(self.waivers.earlier),
         )
 
     def _nothing_seen(self) -> Iterator[Reason]:
@@ -252,6 +270,11 @@ class _Scan:
             if Pair(waiver.guardrail, waiver.subject) in pairs or waiver.guardrail in from_files_alone:
                 text = f"waiver {waiver.id} covers nothing that is broken"
                 yield Reason(code=WAIVER, guardrail=waiver.guardrail, subject=waiver.subject, text=text, remedy="remove it from the waiver file")
+        yield from map(idle_comment, self.waivers.idle(used))
+
+
+def _compared(earlier: Earlier | None) -> Compared | None:
+    return Compared(revision=earlier.revision, commit=earlier.commit, only_new=earlier.only_new) if earlier else None
 
 
 def _unproven(subject: Subject, why: str, remedy: str) -> Unproven:

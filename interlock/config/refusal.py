@@ -24,7 +24,7 @@ Remedy = str | Callable[[], str]
 """What to do about a fault, or how to find it out once somebody asks."""
 
 
-def did_you_mean(name: str, known: Collection[str], otherwise: str) -> Remedy:
+def did_you_mean(name: str, known: Collection[str], otherwise: str) -> Callable[[], str]:
     """The remedy for a name that does not exist: the nearest one that does, else `otherwise` with all of them where they are few."""
     return partial(_nearest, name, known, otherwise)
 

@@ -1,7 +1,7 @@
 """What was found for each file, row or variable? One JSON line per detail, streamed to disk while a judgement is drained, and read back as a stream.
 
 A line is `{"guardrail","subject","outcome","what","message"}` in this order, in ASCII, and `kind`, `file`, `line`, `key`, `value`, `waiver` only where
-they say something. `key` is the detail's fingerprint and stands wherever the outcome is not held. Each item of a run has a spool of its own; at the end
+they say something (`age` where a tree was compared with an earlier one). `key` is the detail's fingerprint and stands wherever the outcome is not held. Each item of a run has a spool of its own; at the end
 they are put together in the record's order. A million held files are the hot path here: they are written, and read, a directory at a time.
 """
 
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, NotRequired, Required, Self, TypedDict, cast
 from interlock.errors import EvidenceError
 from interlock.evidence.files import create_private, open_to_read, unwritable, write_all
 from interlock.evidence.redact import PATTERNS_ONLY, Redactor
-from interlock.verdicts import Counts, Detail, HeldRun, Outcome, Pair, Verdict, fingerprint
+from interlock.verdicts import Age, Counts, Detail, HeldRun, Outcome, Pair, Verdict, fingerprint
 
 FLUSH_AT = 1 << 18  # characters kept before they are hashed and written
 BLOCK = 1 << 20  # bytes read at a time
@@ -33,6 +33,7 @@ LONG_RUN = 256  # lines that are asked at once whether they are all alike
 NAMES_AT_ONCE = 4096  # names of a held run joined at a time: bounds memory for a directory of a million files
 
 Waive = Callable[[Detail, str], str | None]
+Compare = Callable[[Detail, str], Age]
 
 
 class DetailLine(TypedDict, total=False):
@@ -49,6 +50,7 @@ class DetailLine(TypedDict, total=False):
     key: NotRequired[str]
     value: NotRequired[int]
     waiver: NotRequired[str]
+    age: NotRequired[str]
 
 
 class HeldLines(NamedTuple):
@@ -77,14 +79,15 @@ def no_details() -> Lines:
 class DetailWriter:
     """A sink that writes the details of one pair to a spool file (0600, made at the first detail), redacted, and counts them.
 
-    `waive` is asked for each broken detail, with its key, and returns the id of the waiver that covers it, or None. Raises EvidenceError when the spool
-    cannot be written: evidence that is lost is no evidence.
+    `waive` is asked for each broken or unproven detail, with its key, and returns the id of the waiver that covers it, or None; `compare` before it, for the
+    detail's age. Raises EvidenceError when the spool cannot be written: evidence that is lost is no evidence.
     """
 
-    def __init__(self, path: Path, pair: Pair, waive: Waive | None = None, redactor: Redactor = PATTERNS_ONLY) -> None:
+    def __init__(self, path: Path, pair: Pair, waive: Waive | None = None, redactor: Redactor = PATTERNS_ONLY, compare: Compare | None = None) -> None:
         self.path = path
         self._pair = pair
         self._waive = waive
+        self._compare = compare
         self._redactor = redactor
         self._head = f'{{"guardrail":{quoted(pair.guardrail)},"subject":{quoted(pair.subject)},"outcome":"'
         self._parts: list[str] = []
@@ -106,12 +109,14 @@ class DetailWriter:
         return tuple(sorted(self._waivers))
 
     def detail(self, detail: Detail) -> Detail:
-        """Write one detail, redacted, and return what it counts as: broken ones may come back waived."""
+        """Write one detail, redacted, and return what it counts as: what does not hold may come back waived, and with its age."""
         detail = self._redacted(detail)
         key, waiver = "", None
         if detail.outcome is not Outcome.HELD:
             key = fingerprint(self._pair, detail)
-            if detail.outcome is Outcome.BROKEN and self._waive is not None:
+            if self._compare is not None:
+                detail = dataclasses.replace(detail, age=self._compare(detail, key))
+            if self._waive is not None:
                 waiver = self._waive(detail, key)
         if waiver is not None:
             detail = dataclasses.replace(detail, outcome=Outcome.WAIVED)
@@ -202,6 +207,8 @@ def _line(head: str, detail: Detail, key: str, waiver: str | None) -> str:
         text += f',"value":{detail.value}'
     if waiver is not None:
         text += f',"waiver":{quoted(waiver)}'
+    if detail.age is not None:
+        text += f',"age":"{detail.age.value}"'
     return text + "}\n"
 
 
@@ -215,6 +222,7 @@ def detail_of(line: DetailLine) -> Detail:
         file=line.get("file", ""),
         line=line.get("line"),
         value=line.get("value"),
+        age=Age(line["age"]) if "age" in line else None,
     )
 
 
@@ -276,10 +284,11 @@ def _blocks(pair: Pair, path: Path | None) -> Iterator[bytes]:
 
 _PLAIN = r'[^"\\\x00-\x1f]*'
 _HELD = re.compile(rf'(\{{"guardrail":"({_PLAIN})","subject":"({_PLAIN})","outcome":"held","what":"){_PLAIN}(","message":"({_PLAIN})"\}})')
-_TEXTS = frozenset({"guardrail", "subject", "outcome", "what", "message", "kind", "file", "key", "waiver"})
+_TEXTS = frozenset({"guardrail", "subject", "outcome", "what", "message", "kind", "file", "key", "waiver", "age"})
 _NUMBERS = frozenset({"line", "value"})
 _ALWAYS = frozenset({"guardrail", "subject", "outcome", "what", "message"})
 _OUTCOMES = frozenset({"held", "broken", "unproven", "waived"})
+_AGES = frozenset(Age)
 
 
 def read_details(path: Path) -> Iterator[DetailLine]:
@@ -383,6 +392,8 @@ def _fault(found: Any) -> str:
         wanted = str if key in _TEXTS else int if key in _NUMBERS else None
         if wanted is None or type(value) is not wanted:  # no bool for an int
             return f"its {key} is not what a detail's is"
+    if found.get("age", Age.NEW) not in _AGES:
+        return f"{found['age']!r} is no age of a finding"
     return "" if found["outcome"] in _OUTCOMES else f"{found['outcome']!r} is no outcome of a detail"
 
 

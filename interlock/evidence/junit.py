@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from typing import assert_never
 
 from interlock.evidence.details import DetailLine, Details, HeldLines, Lines, by_verdict
-from interlock.evidence.record import Decision, Record, Required
+from interlock.evidence.record import Decision, Record, Required, UsedWaiver, WaivedBy
 from interlock.evidence.visible import visible, visible_lines
-from interlock.evidence.wording import approvers, broken_glass, ended_in_words, is_self_approved, number
+from interlock.evidence.wording import approvers, broken_glass, ended_in_words, is_self_approved, number, waived_by
 from interlock.verdicts import Outcome, Verdict
 
 _SPECIAL = ("&", "<", ">")  # HeldLines hold no quotes
@@ -125,7 +125,7 @@ def _properties(values: dict[str, str]) -> str:
 
 
 def _of_verdict(record: Record, verdict: Verdict, digest: str) -> dict[str, str]:
-    waivers = [f"{waiver.id} until {waiver.expires_at}" for name in verdict.waivers if (waiver := record.waiver_by_id.get(name))]
+    waivers = [_until(waiver) for name in verdict.waivers if (waiver := record.waiver_by_id.get(name))]
     return {
         "interlock.run_id": record.run.id,
         "interlock.record_sha256": digest,
@@ -185,7 +185,12 @@ def _waived(record: Record, line: DetailLine) -> str:
     waiver = record.waiver_by_id.get(line.get("waiver", ""))
     if waiver is None:
         return f"WAIVED by {line.get('waiver', '')}: {line['message']}"
-    return f"WAIVED by {waiver.id} until {waiver.expires_at} ({waiver.reason}; owner {waiver.owner}, {waiver.ticket}): {line['message']}"
+    who = f"owner {waiver.owner}, {waiver.ticket}" if waiver.by is WaivedBy.WAIVER else waived_by(waiver)
+    return f"WAIVED by {_until(waiver)} ({waiver.reason}; {who}): {line['message']}"
+
+
+def _until(waiver: UsedWaiver) -> str:
+    return f"{waiver.id} until {waiver.expires_at}" if waiver.expires_at else waiver.id
 
 
 def _without_details(verdict: Verdict) -> str:

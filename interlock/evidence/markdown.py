@@ -10,22 +10,25 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from interlock.evidence.details import Details
-from interlock.evidence.record import Record
+from interlock.evidence.record import Record, WaivedBy
 from interlock.evidence.visible import clipped
 from interlock.evidence.wording import (
     GRAVITY,
     approvers,
     asked_for,
+    asked_waivers,
     broken_glass,
     details_by_family,
     ended_in_words,
     headline,
     is_self_approved,
+    known_in_words,
     number,
     outcome_in_words,
     outcomes_by_family,
     steps_in_words,
     tally_in_words,
+    waived_by,
 )
 from interlock.gate.decision import Reason
 from interlock.verdicts import NONE_DECLARED, Outcome, Pair, Verdict
@@ -40,7 +43,7 @@ def render(record: Record, _details: Details) -> Iterator[str]:
     yield from _head(record)
     yield from _section("Why the gate is shut", _reasons(record), len(record.reasons), 13_000)
     yield from _section("What was done", (f"- step {code(step, _NAME)}\n" for step in steps_in_words(record)), len(record.steps), 5_000)
-    yield from _section("Waived", _waived(record), len(record.waivers), 10_000)
+    yield from _section("Waived", _waived(record), len(asked_waivers(record)) + len(known_in_words(record)), 10_000)
     yield from _checked(record)
     yield from _section("What was not checked", _not_checked(record), _not_checked_count(record), 8_000)
     yield from _places(record)
@@ -118,11 +121,17 @@ _KINDS: Mapping[int, str] = {
 
 
 def _waived(record: Record) -> Iterator[str]:
-    for waiver in record.waivers:
+    for known in known_in_words(record):
+        yield f"- **WAIVED {code(known, _TEXT)}**\n"
+    for waiver in asked_waivers(record):
+        who = (
+            f"waiver {code(waiver.id, _NAME)}, owner {code(waiver.owner, _NAME)}, approved by {code(waiver.approver, _NAME)}, ticket {code(waiver.ticket, _NAME)}"
+            if waiver.by is WaivedBy.WAIVER
+            else code(waived_by(waiver), _NAME)
+        )
         yield (
             f"- **WAIVED {code(waiver.guardrail, _NAME)} {code(waiver.subject, _NAME)} until {code(waiver.expires_at, _NAME)}**: {code(waiver.reason, _TEXT)}"
-            f" (waiver {code(waiver.id, _NAME)}, owner {code(waiver.owner, _NAME)}, approved by {code(waiver.approver, _NAME)},"
-            f" ticket {code(waiver.ticket, _NAME)})\n"
+            f" ({who})\n"
         )
 
 

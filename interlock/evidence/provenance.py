@@ -8,13 +8,18 @@ import pwd
 import socket
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
+from typing import assert_never
 
 from interlock import __version__
 from interlock.config.models import Site
 from interlock.config.waivers import Waiver
-from interlock.evidence.record import Git, Run, Target, UsedWaiver, rfc3339
+from interlock.evidence.record import Git, Run, Target, UsedWaiver, WaivedBy, rfc3339
+from interlock.evidence.redact import PATTERNS_ONLY
+from interlock.facts.allows import Allow
+from interlock.gate.known import Baseline, Earlier
+from interlock.gate.waivers import Grant, Waivers
 from interlock.observe.git import head
-from interlock.verdicts import When
+from interlock.verdicts import Pair, Verdict, When
 
 
 def run_of(
@@ -59,21 +64,47 @@ def target_of(site: Site) -> Target:
     return Target(site=site.site, file=site.source, sha256=site.digest, git=git)
 
 
-def used_waivers(waivers: Iterable[Waiver], used: Collection[str]) -> tuple[UsedWaiver, ...]:
-    """Those of `waivers` that covered something, whole, as a record keeps them."""
-    return tuple(
-        UsedWaiver(
-            id=waiver.id,
-            guardrail=waiver.guardrail,
-            subject=waiver.subject,
-            fingerprint=waiver.fingerprint,
-            reason=waiver.reason,
-            owner=waiver.owner,
-            ticket=waiver.ticket,
-            approver=waiver.approver,
-            expires_at=rfc3339(waiver.expires_at),
-            up_to=waiver.up_to,
-        )
-        for waiver in waivers
-        if waiver.id in used
+def used_waivers(waivers: Waivers, verdicts: Iterable[Verdict], file: str) -> tuple[UsedWaiver, ...]:
+    """All that covered something in these verdicts, whole, as a record keeps it. `file` is the waiver file as the site names it."""
+    return tuple(_used(granted, name, verdict.pair, file) for verdict in verdicts for name in verdict.waivers if (granted := waivers.granted(name)) is not None)
+
+
+def _used(granted: Grant, name: str, pair: Pair, file: str) -> UsedWaiver:
+    """A waiver names its failure; anything else covered the one whose key its id ends with."""
+    match granted:
+        case Waiver():
+            return UsedWaiver(
+                id=granted.id,
+                guardrail=granted.guardrail,
+                subject=granted.subject,
+                fingerprint=granted.fingerprint,
+                reason=granted.reason,
+                owner=granted.owner,
+                ticket=granted.ticket,
+                approver=granted.approver,
+                expires_at=rfc3339(granted.expires_at),
+                up_to=granted.up_to,
+                source=f"{file}:{granted.line}",
+            )
+        case Allow():
+            by, reason, until, source = WaivedBy.COMMENT, PATTERNS_ONLY.redact(granted.reason), rfc3339(granted.expires_at), granted.place
+        case Baseline():
+            by, reason, until, source = WaivedBy.BASELINE, "it was known when the baseline was written", "", granted.source
+        case Earlier():
+            by, reason, until, source = WaivedBy.EARLIER, f"it is not new: {granted.revision} has it", "", granted.commit
+        case _:
+            assert_never(granted)
+    return UsedWaiver(
+        id=name,
+        guardrail=pair.guardrail,
+        subject=pair.subject,
+        fingerprint=name.rpartition(".")[2],
+        reason=reason,
+        owner="",
+        ticket="",
+        approver="",
+        expires_at=until,
+        up_to=None,
+        by=by,
+        source=source,
     )

@@ -116,9 +116,21 @@ class Required:
         return Pair(self.guardrail, self.subject)
 
 
+class WaivedBy(StrEnum):
+    """What let a finding pass."""
+
+    WAIVER = "waiver"  # an entry of the waiver file
+    COMMENT = "comment"  # `interlock: allow` at the finding
+    BASELINE = "baseline"  # it was known when the baseline was written
+    EARLIER = "earlier"  # the commit that the tree is compared with has it, and only new ones were asked for
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsedWaiver:
-    """A waiver that covered something in this run, whole. `expires_at` RFC 3339, UTC; `up_to` bounds an ordinal value."""
+    """What covered something in this run, whole: a waiver, or another thing of `by`, and the place that it was written at (`source`).
+
+    `expires_at` RFC 3339, UTC, empty where there is no end (a baseline, an earlier commit); `up_to` bounds an ordinal value.
+    """
 
     id: str
     guardrail: str
@@ -130,10 +142,30 @@ class UsedWaiver:
     approver: str
     expires_at: str
     up_to: int | None
+    by: WaivedBy = WaivedBy.WAIVER
+    source: str = ""
 
     def __post_init__(self) -> None:
         _must(_KEY, self.fingerprint, "fingerprint")
-        _moment(self.expires_at, "expires_at")
+        if self.expires_at:
+            _moment(self.expires_at, "expires_at")
+
+    @property
+    def ends(self) -> bool:
+        """Whether somebody asked for it one by one, with a reason: such a thing has an end."""
+        return self.by in (WaivedBy.WAIVER, WaivedBy.COMMENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """The earlier commit that a tree was compared with: as it was named, and which it is. `only_new`: what it has already lets the gate open."""
+
+    revision: str
+    commit: str
+    only_new: bool
+
+    def __post_init__(self) -> None:
+        _must(_COMMIT, self.commit, "commit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +221,7 @@ class Record:
     details: DetailsDigest
     facts: FactsDigest
     previous: str | None
+    compared: Compared | None = None
     schema: str = SCHEMA
 
     def __post_init__(self) -> None:
@@ -220,6 +253,7 @@ class Record:
         steps: Iterable[JsonObject] = (),
         previous: str | None = None,
         exit_code: int | None = None,
+        compared: Compared | None = None,
         redact: Redact = PATTERNS_ONLY.redact,
     ) -> Record:
         """The record of a run, sorted and frozen. Sentences are redacted here, as details were when they were written; names of pairs are not.
@@ -243,6 +277,7 @@ class Record:
             details=details,
             facts=facts,
             previous=previous,
+            compared=compared,
         )
 
     @classmethod
@@ -302,7 +337,7 @@ def family(guardrail: str) -> str:
 def places(pair: Pair, tally: Tally) -> tuple[Place, ...]:
     """Where a verdict's broken and unproven details are, broken ones first, at most `WHERE_LIMIT`."""
     seen = [*tally.broken_seen, *tally.unproven_seen][:WHERE_LIMIT]
-    return tuple(Place(file=detail.file, line=detail.line, key=fingerprint(pair, detail), message=detail.message) for detail in seen)
+    return tuple(Place(file=detail.file, line=detail.line, key=fingerprint(pair, detail), message=detail.message, age=detail.age) for detail in seen)
 
 
 def redacted(verdict: Verdict, redact: Redact) -> Verdict:

@@ -13,10 +13,10 @@ from typing import Any, assert_never
 from urllib.parse import quote
 
 from interlock.evidence.details import DetailLine, Details, HeldLines, by_verdict
-from interlock.evidence.record import Record
+from interlock.evidence.record import Record, UsedWaiver, WaivedBy
 from interlock.evidence.visible import visible
-from interlock.evidence.wording import broken_glass, number, tally_in_words
-from interlock.verdicts import Guardrail, Outcome, Severity, Verdict
+from interlock.evidence.wording import broken_glass, number, tally_in_words, waived_by
+from interlock.verdicts import Age, Guardrail, Outcome, Severity, Verdict
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 FINGERPRINT = "interlock/v1"
@@ -94,8 +94,12 @@ def _result(record: Record, verdict: Verdict, line: DetailLine, index: dict[str,
         "partialFingerprints": {FINGERPRINT: line.get("key", "")},
         "properties": {"subject": visible(verdict.subject), "outcome": line["outcome"], "kind": visible(line.get("kind", "")), "what": visible(line["what"])},
     }
+    if "age" in line:
+        result["baselineState"] = "new" if line["age"] == Age.NEW else "unchanged"
     if line["outcome"] == Outcome.WAIVED:
-        result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": visible(_justification(record, line))}]
+        waiver = record.waiver_by_id.get(line.get("waiver", ""))
+        kind = "inSource" if waiver is not None and waiver.by is WaivedBy.COMMENT else "external"
+        result["suppressions"] = [{"kind": kind, "status": "accepted", "justification": visible(_justification(waiver, line))}]
     return result
 
 
@@ -109,10 +113,11 @@ def _uri(file: str) -> str:
     return quote(_NO_BYTE.sub("\ufffd", file).encode("utf-8", "surrogateescape"), safe="/")
 
 
-def _justification(record: Record, line: DetailLine) -> str:
-    waiver = record.waiver_by_id.get(line.get("waiver", ""))
+def _justification(waiver: UsedWaiver | None, line: DetailLine) -> str:
     if waiver is None:
         return f"waiver {line.get('waiver', '')}"
+    if waiver.by is not WaivedBy.WAIVER:
+        return f"{waived_by(waiver)}{f' until {waiver.expires_at}' if waiver.expires_at else ''}: {waiver.reason}"
     return f"waiver {waiver.id} until {waiver.expires_at}: {waiver.reason} (owner {waiver.owner}, approved by {waiver.approver}, {waiver.ticket})"
 
 

@@ -18,14 +18,17 @@ from interlock.evidence.visible import clipped
 from interlock.evidence.wording import (
     approvers,
     asked_for,
+    asked_waivers,
     broken_glass,
     ended_in_words,
     headline,
     is_self_approved,
+    known_in_words,
     number,
     outcome_in_words,
     steps_in_words,
     tally_in_words,
+    waived_by,
 )
 from interlock.gate.decision import BROKEN, NOT_RUN, UNPROVEN, Reason
 from interlock.nouns import dataclass
@@ -208,9 +211,12 @@ def _loud(record: Record, style: Style) -> Iterator[str]:
         yield from _painted_first(style.wrapped(glass, 0, "BREAK-GLASS by "), "BREAK-GLASS", style, _YELLOW)
     if is_self_approved(record):
         yield from _painted_first(style.wrapped("the planner approved this plan", 0, "SELF-APPROVED "), "SELF-APPROVED", style, _YELLOW)
-    for waiver in record.waivers:
-        said = f"{waiver.guardrail} {waiver.subject} until {waiver.expires_at}: {waiver.reason} (waiver {waiver.id}, owner {waiver.owner}, {waiver.ticket})"
+    for waiver in asked_waivers(record):
+        owner = f", owner {waiver.owner}, {waiver.ticket}" if waiver.owner else ""
+        said = f"{waiver.guardrail} {waiver.subject} until {waiver.expires_at}: {waiver.reason} ({waived_by(waiver)}{owner})"
         yield from _painted_first(style.wrapped(said, 0, "WAIVED "), "WAIVED", style, _YELLOW)
+    for known in known_in_words(record):
+        yield from _painted_first(style.wrapped(known, 0, "WAIVED "), "WAIVED", style, _YELLOW)
     if record.replayed:
         said = "these facts come from a file: this says nothing of the system as it is now"
         yield from _painted_first(style.wrapped(said, 0, "REPLAYED "), "REPLAYED", style, _YELLOW)

@@ -297,7 +297,9 @@ def _waiver_problems(record: Record) -> list[str]:
                 problems.append(f"{verdict.pair} is waived by {name}, which the record does not hold")
             elif (waiver.guardrail, waiver.subject) != (verdict.guardrail, verdict.subject):
                 problems.append(f"{verdict.pair} is waived by {name}, which is for {waiver.guardrail} [{waiver.subject}]")
-            elif waiver.expires_at <= record.run.started:
+            elif waiver.ends and not waiver.expires_at:
+                problems.append(f"{verdict.pair} is waived by {name}, which has no end")
+            elif waiver.ends and waiver.expires_at <= record.run.started:
                 problems.append(f"{verdict.pair} is waived by {name}, which had expired at {waiver.expires_at}")
     used = {name for verdict in record.verdicts for name in verdict.waivers}
     problems += [f"waiver {waiver.id} is recorded as used, and nothing is waived by it" for waiver in record.waivers if waiver.id not in used]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
-from interlock.evidence.record import Record, family
+from interlock.evidence.record import Record, UsedWaiver, WaivedBy, family
 from interlock.facts.statements import reason_of
 from interlock.verdicts import Outcome, When
 
@@ -91,6 +91,37 @@ def is_self_approved(record: Record) -> bool:
 def steps_in_words(record: Record) -> tuple[str, ...]:
     """`1 backup: done` for each step of an action."""
     return tuple(f"{step.get('number', '?')} {step.get('kind', '?')}: {step.get('state', '?')}" for step in record.steps)
+
+
+def waived_by(waiver: UsedWaiver) -> str:
+    """Where it stands what let a finding pass, for all but the entries of the waiver file, which have an owner."""
+    match waiver.by:
+        case WaivedBy.WAIVER:
+            return f"waiver {waiver.id}"
+        case WaivedBy.COMMENT:
+            return f"comment at {waiver.source}"
+        case WaivedBy.BASELINE:
+            return f"baseline {waiver.source}"
+        case WaivedBy.EARLIER:
+            return f"commit {waiver.source[:12]}"
+        case _:
+            assert_never(waiver.by)
+
+
+def asked_waivers(record: Record) -> tuple[UsedWaiver, ...]:
+    """Those that somebody asked for one by one, with a reason and an end: entries of the waiver file, and comments."""
+    return tuple(waiver for waiver in record.waivers if waiver.ends)
+
+
+def known_in_words(record: Record) -> Sequence[str]:
+    """What passed because it was there already: `12 findings that the baseline ops/baseline.json lists`."""
+    found = []
+    for by, why in ((WaivedBy.BASELINE, "that the baseline {} lists"), (WaivedBy.EARLIER, "that commit {} has already")):
+        mine = [waiver for waiver in record.waivers if waiver.by is by]
+        if mine:
+            source = mine[0].source if by is WaivedBy.BASELINE else mine[0].source[:12]
+            found.append(f"{number(len(mine), 'finding')} {why.format(source)}")
+    return found
 
 
 def tally_in_words(record: Record) -> str:

@@ -29,11 +29,13 @@ from interlock.evidence.record import (
 from interlock.evidence.text import Style, gate_text
 from interlock.facts.looks import HostFacts, Walk
 from interlock.gate.decision import UNPROVEN, worst
-from interlock.gate.waivers import judge_waivers
+from interlock.gate.waivers import idle_comment, judge_allows, judge_waivers
 from interlock.gaterun.run import GateRun, utc_now
 from interlock.judge import catalogue
+from interlock.observe.allows import allows
 from interlock.observe.facts_file import load, save
 from interlock.observe.own_checks import own_checks
+from interlock.observe.tree import Tree
 from interlock.verdicts import Verdict, When
 
 
@@ -63,7 +65,6 @@ def _without_walks(facts: HostFacts | CouldNotLook) -> HostFacts | CouldNotLook:
 
 
 def _record(run: GateRun, verdicts: Sequence[Verdict], details: DetailsDigest, facts: FactsDigest, previous: str | None) -> Record:
-    used = {name for verdict in verdicts for name in verdict.waivers}
     return Record.of(
         run=run_of(
             id=run.id,
@@ -80,7 +81,7 @@ def _record(run: GateRun, verdicts: Sequence[Verdict], details: DetailsDigest, f
         verdicts=verdicts,
         details=details,
         facts=facts,
-        waivers=used_waivers(run.waivers.valid, used),
+        waivers=used_waivers(run.waivers, verdicts, run.site.waivers),
         not_used=run.site.not_used,
         replayed=run.replayed,
         plan=PlanReference(digest=run.plan.digest, action=run.plan.action) if run.plan is not None else None,
@@ -149,8 +150,13 @@ def unused_waivers(site: Site, record: Record) -> tuple[str, ...]:
         return ()
     own = frozenset(one.guardrail for one in own_checks(site.root / "checks"))
     waivers = judge_waivers(load_waivers(site.root / site.waivers), catalogue(), own, utc_now())
+    if When.STATIC in record.run.gates:
+        waivers = judge_allows(waivers, allows(Tree(site.root, patient=True)), catalogue(), utc_now())
     used = {waiver.id for waiver in record.waivers}
-    return tuple(f"warning: waiver {waiver.id} ({site.waivers}:{waiver.line}) covers nothing any more: remove it" for waiver in waivers.unused(used))
+    return (
+        *(f"warning: waiver {waiver.id} ({site.waivers}:{waiver.line}) covers nothing any more: remove it" for waiver in waivers.unused(used)),
+        *(f"warning: {idle_comment(allow).text}: remove it" for allow in waivers.idle(used)),
+    )
 
 
 def decision_text(site: Site, run: LoadedRun, style: Style) -> str:

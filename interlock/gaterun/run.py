@@ -29,9 +29,10 @@ from interlock.facts.moments import stamp
 from interlock.facts.substitution import references
 from interlock.gate.decision import Open, Shut, decide, worst
 from interlock.gate.required import Absence, Expected, absence, asked, expected, expected_own, is_own, required, with_subjects
-from interlock.gate.waivers import Waivers, judge_waivers
+from interlock.gate.waivers import Waivers, judge_allows, judge_waivers
 from interlock.judge import catalogue, gate_names
 from interlock.nouns import dataclass
+from interlock.observe.allows import allows
 from interlock.observe.own_checks import OwnCheck, own_checks
 from interlock.observe.scripts import with_found_scripts
 from interlock.observe.tree import Tree
@@ -115,12 +116,15 @@ class GateRun:
                 remedy="run it in the site's folder, name one with --site FILE, or make one",
             )
         site, started = load_site(path, environ if request.gates & LIVE_GATES else None, known=gate_names()), utc_now()
-        if When.STATIC in request.gates:
-            site = with_found_scripts(site, Tree(site.root, patient=True))
+        tree = Tree(site.root, patient=True) if When.STATIC in request.gates else None
+        if tree is not None:
+            site = with_found_scripts(site, tree)
         guardrails = asked(site, catalogue(), request.gates, request.action, request.only)
         own = own_of(site, request)
         own_ids = frozenset(one.guardrail for one in own)
         waivers = judge_waivers(load_waivers(site.root / site.waivers), catalogue(), own_ids, started)
+        if tree is not None:
+            waivers = judge_allows(waivers, allows(tree), catalogue(), started)
         gate = "-".join(sorted(request.gates))
         return cls(
             request=request,

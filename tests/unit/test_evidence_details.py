@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from interlock.errors import EvidenceError
 from interlock.evidence.details import DetailLine, DetailWriter, HeldLines, by_verdict, canonical_held, canonical_line, concatenate, read_details, read_lines
 from interlock.evidence.redact import Redactor
-from interlock.verdicts import Broken, Counts, Detail, Held, HeldRun, Outcome, Pair, Severity, Tally, Verdict, fingerprint, settle
+from interlock.verdicts import Age, Broken, Counts, Detail, Held, HeldRun, Outcome, Pair, Severity, Tally, Verdict, fingerprint, settle
 
 PAIR = Pair("backups.mode_0600", "app@db1")
 ANY_TEXT = st.text(st.characters(exclude_categories=())).filter(lambda text: text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass") == text)
@@ -165,11 +165,19 @@ def test_a_waived_detail_comes_back_waived_and_names_its_waiver(tmp_path: Path) 
     assert [(line["outcome"], line.get("waiver")) for line in read_details(tmp_path / "d")] == [("waived", "W-1"), ("broken", None)]
 
 
-def test_only_what_is_broken_can_be_waived(tmp_path: Path) -> None:
+def test_nobody_is_asked_to_waive_what_holds(tmp_path: Path) -> None:
     with DetailWriter(tmp_path / "d", PAIR, waive=lambda _detail, _key: "W-1") as writer:
-        writer.detail(Detail(what="x", outcome=Outcome.UNPROVEN, message="timed out"))
         writer.detail(Detail(what="y", outcome=Outcome.HELD, message="0600"))
     assert (writer.close().waived, writer.waivers) == (0, ())
+
+
+def test_the_age_of_a_finding_is_asked_before_it_is_waived_and_written(tmp_path: Path) -> None:
+    asked: list[Age | None] = []
+    writer = DetailWriter(tmp_path / "d", PAIR, waive=lambda detail, _key: asked.append(detail.age), compare=lambda _detail, _key: Age.OLD)
+    counted = writer.detail(Detail(what="x", outcome=Outcome.BROKEN, message="m"))
+    writer.close()
+    (line,) = read_details(tmp_path / "d")
+    assert (asked, counted.age, line["age"], canonical_line(line)) == ([Age.OLD], Age.OLD, "old", (tmp_path / "d").read_bytes())
 
 
 def test_a_retried_look_leaves_nothing_of_the_look_before(tmp_path: Path) -> None:
