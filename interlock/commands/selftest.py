@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TextIO
 
 from interlock.errors import UsageError
-from interlock.judge import catalogue
+from interlock.judge import catalogue, guardrail
 from interlock.testing import CheckRun, run_check
 from interlock.testing.faults import Fault, all_faults
-from interlock.verdicts import Outcome
+from interlock.verdicts import Outcome, Severity
 
 
 def selftest(wanted: tuple[str, ...], out: TextIO) -> int:
@@ -73,9 +73,15 @@ def _healthy(fault: Fault) -> str:
     return ""
 
 
+def _shuts(fault: Fault) -> bool:
+    """Whether the gate shuts for this guardrail; one of medium or low severity informs."""
+    known = guardrail(fault.guardrail)
+    return known is None or known.severity.at_least(Severity.HIGH)
+
+
 def _seeded(fault: Fault) -> str:
     ran = _run(fault, "seed")
-    if ran.exit_code != 1 or ran.broken() != {fault.guardrail}:
+    if ran.exit_code != (1 if _shuts(fault) else 0) or ran.broken() != {fault.guardrail}:
         return f"seeded with `{fault.describe}`, broken is {sorted(ran.broken())} (exit {ran.exit_code}):\n{ran.output}"
     if fault.kind not in ran.kinds:
         return f"seeded with `{fault.describe}`, it is broken for {sorted(ran.kinds)}, not for {fault.kind}"
@@ -85,6 +91,6 @@ def _seeded(fault: Fault) -> str:
 def _blind(fault: Fault) -> str:
     ran = _run(fault, "blind")
     outcomes = {verdict.outcome for verdict in ran.verdicts(fault.guardrail)}
-    if ran.exit_code != 11 or Outcome.UNPROVEN not in outcomes:
+    if ran.exit_code not in ((11,) if _shuts(fault) else (0, 11)) or Outcome.UNPROVEN not in outcomes:
         return f"it cannot look, and says {sorted(outcomes)} (exit {ran.exit_code}):\n{ran.output}"
     return ""
