@@ -33,9 +33,9 @@ def selftest(wanted: tuple[str, ...], out: TextIO) -> int:
         problem = prove(fault)
         failures += bool(problem)
         print(f"{'FAILED  ' if problem else 'proven  '}  {fault.guardrail}: {problem or fault.describe}", file=out, flush=True)
-    for guardrail in sorted((set(wanted) or known) - {fault.guardrail for fault in faults}):
+    for lacking in sorted((set(wanted) or known) - {fault.guardrail for fault in faults}):
         failures += 1
-        print(f"FAILED    {guardrail}: has no seeded fault", file=out)
+        print(f"FAILED    {lacking}: has no seeded fault", file=out)
     print(f"{len(faults) - failures - unprovable} proven, {failures} failed, {unprovable} unproven", file=out)
     return 1 if failures else 11 if unprovable else 0
 
