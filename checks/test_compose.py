@@ -2,7 +2,10 @@
 
 from interlock.checking import assert_held, check
 from interlock.facts.compose import ChainAnswer, ChainMounts, ComposeText
+from interlock.facts.declared_volumes import VolumesOfFile
+from interlock.facts.placed import FileOfChains
 from interlock.judge import compose
+from interlock.judge.stack import data_directories, volumes
 
 
 @check(compose.STRICT_PARSE)
@@ -23,3 +26,13 @@ def test_no_replaced_list_drops_a_mount_without_saying_so(chain_mounts: ChainMou
 @check(compose.SHARED_VOLUME_MOVES_TOGETHER)
 def test_the_users_of_a_volume_move_together(chain_mounts: ChainMounts) -> None:
     assert_held(compose.judge_shared_volume_moves_together(chain_mounts))
+
+
+@check(data_directories.DATA_DIR_MATCHES_MOUNT)
+def test_what_is_mounted_for_data_holds_the_data(file_of_chains: FileOfChains) -> None:
+    assert_held(data_directories.judge_data_dir_matches_mount(file_of_chains))
+
+
+@check(volumes.VOLUME_DECLARED_BUT_UNMOUNTED)
+def test_each_declared_volume_is_mounted(volumes_of_file: VolumesOfFile) -> None:
+    assert_held(volumes.judge_declared_volumes(volumes_of_file))

@@ -1,8 +1,10 @@
 """Mount sanity: the disk is where the stack believes it is, and takes what is written to it."""
 
 from interlock.checking import assert_held, check
+from interlock.facts.declared_volumes import OptionsOfFile
 from interlock.facts.mounts import ChainLayout, DeclaredDisk, HostLayout, WritablePlace
 from interlock.judge import mounts
+from interlock.judge.stack import volume_options
 
 
 @check(mounts.STATE_DISK)
@@ -23,3 +25,13 @@ def test_state_and_data_lie_to_each_other_as_declared(layout: ChainLayout | Host
 @check(mounts.WRITABLE)
 def test_what_will_be_written_to_can_be_written_to(writable_place: WritablePlace) -> None:
     assert_held(mounts.judge_writable(writable_place))
+
+
+@check(volume_options.DRIVER_OPTS_IMMUTABLE)
+def test_no_overlay_leads_a_volume_elsewhere_by_its_options(options_of_file: OptionsOfFile) -> None:
+    assert_held(volume_options.judge_driver_opts(options_of_file))
+
+
+@check(volume_options.PROPAGATION)
+def test_no_volume_hides_what_is_mounted_below_its_directory(options_of_file: OptionsOfFile) -> None:
+    assert_held(volume_options.judge_propagation(options_of_file))

@@ -15,17 +15,14 @@ from interlock.facts.chains import Source
 from interlock.facts.compose import ChainAnswer, ChainFault, ChainMounts, ComposeText, Layer, Replaced
 from interlock.facts.refusals import Trouble
 from interlock.facts.stack import ServiceMount, Stack
+from interlock.judge.stack import data_directories, volumes
+from interlock.judge.stack.places import compose_files
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
 ESCAPES = 100  # apostrophes of one file; each costs reading it again
 LIMITS = (Fault.TOO_LARGE, Fault.TOO_DEEP, Fault.TOO_MANY_VALUES)  # of ours: no compose file comes near them, and nothing is proven about one that does
 _BREAK = re.compile("\r\n|\n|\r")
 _NEEDS_QUOTES = re.compile(r"[.\[\]\s]|^$")
-
-
-def compose_files(site: Site) -> Sequence[Subject]:
-    """Each compose file of the site, named by its path."""
-    return [Subject(name=path) for path in dict.fromkeys(site.compose.files)] if site.compose else []
 
 
 def judge_strict_parse(file: ComposeText) -> Held | Broken | Unproven:
@@ -307,3 +304,7 @@ SHARED_VOLUME_MOVES_TOGETHER = Guardrail(
     subjects=chains_of_several,
     judge=judge_shared_volume_moves_together,
 )
+
+# What looks at the services of a resolved chain lies in `interlock.judge.stack`, by its topic.
+DATA_DIR_MATCHES_MOUNT = data_directories.DATA_DIR_MATCHES_MOUNT
+VOLUME_DECLARED_BUT_UNMOUNTED = volumes.VOLUME_DECLARED_BUT_UNMOUNTED

@@ -5,7 +5,6 @@ docker compose itself says what a chain comes to (`interlock.observe.stack`); he
 
 from __future__ import annotations
 
-import os
 import posixpath
 from collections.abc import Mapping, Sequence
 
@@ -15,9 +14,12 @@ from interlock.errors import CouldNotLook
 from interlock.facts import gitignore
 from interlock.facts.chains import BASES, OVERRIDES, FoundChain, Source
 from interlock.facts.compose import ChainAnswer, ChainFault, ChainMounts, ComposeText, Layer, Replaced, said_dropped
+from interlock.facts.placed import Shipped
 from interlock.facts.refusals import Refusal, Trouble
 from interlock.facts.stack import ServiceMount, Stack
+from interlock.observe import declared_volumes
 from interlock.observe.chains import discover_chains
+from interlock.observe.placed import below, file_of_chains, shipped
 from interlock.observe.stack import compose_yaml, prefix, resolution, stack, with_included
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
@@ -62,7 +64,7 @@ def _may_be_right_elsewhere(world: World, files: Sequence[str], answer: Refusal)
     which is said by `compose.strict_parse`."""
     if answer.trouble is Trouble.SYNTAX:
         raise CouldNotLook("a file of the chain cannot be read", where=" ".join(files), why=answer.words, remedy="mend what compose.strict_parse says of it")
-    ours = answer.file and _below(world, answer.file)
+    ours = answer.file and below(world, answer.file)
     if answer.trouble is Trouble.MISSING_FILE and (ours is None or _ignored(world, ours)):
         raise CouldNotLook(f"{ours or answer.file} is not in this tree", where=" ".join(files), why=answer.words, remedy="judge it where the file is")
     own = [posixpath.join(posixpath.dirname(files[0]), name) for name in OVERRIDES]
@@ -70,13 +72,6 @@ def _may_be_right_elsewhere(world: World, files: Sequence[str], answer: Refusal)
         kept = next((path for path in own if _ignored(world, path)), None)
         if kept:
             raise CouldNotLook(f"{files[0]} needs an override that git ignores, {kept}", where=files[0], why=answer.words, remedy="judge it where the file is")
-
-
-def _below(world: World, path: str) -> str | None:
-    """A path as it is below the tree; None for one that is outside."""
-    root = os.path.realpath(world.tree.root)
-    whole = os.path.normpath(os.path.join(root, path))  # noqa: PTH118 - what docker compose printed, not a path to open
-    return whole[len(root) + 1 :] if whole.startswith(root + "/") else None
 
 
 def _ignored(world: World, path: str) -> bool:
@@ -189,16 +184,12 @@ def _replaced(world: World, file: str, service: str, line: int, stacks: tuple[St
 
 def _is_shipped(world: World, mount: ServiceMount) -> bool:
     """Whether the source of a bind is in the tree: code or configuration, and no state."""
-    path = _below(world, mount.source) if mount.kind == "bind" else None
-    if path is None:
-        return mount.kind == "bind" and mount.source == os.path.realpath(world.tree.root)
-    try:
-        return bool(world.tree.exists(path) and (world.tree.listing(path) or world.tree.read(path)))
-    except CouldNotLook:
-        return False
+    return mount.kind == "bind" and shipped(world, mount.source) in (Shipped.FILE, Shipped.FOLDER, Shipped.EMPTY)
 
 
 OBSERVERS: Mapping[str, Observer] = {
+    **declared_volumes.OBSERVERS,
+    "compose.data_dir_matches_mount": Observer(see=file_of_chains),
     "compose.strict_parse": Observer(see=compose_text),
     "compose.chain_valid": Observer(see=chain_answer),
     "compose.override_preserves_mounts": Observer(see=chain_mounts),

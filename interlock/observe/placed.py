@@ -1,0 +1,130 @@
+"""Where do the files of the chains say what docker compose makes of them, and which chains hold a file?"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+
+from interlock.config.yamltext import Tagged
+from interlock.errors import CouldNotLook, TooLarge
+from interlock.facts.chains import Source
+from interlock.facts.placed import FileOfChains, Keys, PlacedChain, Shipped, own_files
+from interlock.observe.stack import compose_yaml, stack, with_included
+from interlock.observe.world import World
+from interlock.verdicts import Subject
+
+_VARIABLE = re.compile(r"\$\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}|\$\w+")
+_KEEPERS = frozenset({".gitkeep", ".keep", ".gitignore", ".placeholder", "readme.md", "readme", ".empty"})
+_DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
+
+
+def placed_chain(world: World, chain: str) -> PlacedChain:
+    """A chain, and where its files say what. Raises `CouldNotLook` as `stack` does."""
+
+    def look() -> PlacedChain:
+        model, files = stack(world, chain), chain_files(world, chain)
+        places: dict[Keys, Source] = {}
+        named = world.site.chains[chain].files
+        for file in (*(one for one in files if one not in named), *named):
+            places.update(file_places(world, file))
+        sources = {mount.source for service in model.services.values() for mount in service.mounts if mount.kind == "bind"}
+        binds = {source: shipped(world, source) for source in sorted(sources)}
+        return PlacedChain(stack=model, files=files, places=places, binds=binds, root=os.path.realpath(world.tree.root))
+
+    return world.once(("placed", chain), look)
+
+
+def below(world: World, path: str) -> str | None:
+    """A path as it is below the tree; None for one that is outside."""
+    root = os.path.realpath(world.tree.root)
+    whole = os.path.normpath(os.path.join(root, path))  # noqa: PTH118 - what docker compose printed, not a path to open
+    return "" if whole == root else whole[len(root) + 1 :] if whole.startswith(root + "/") else None
+
+
+def shipped(world: World, source: str) -> Shipped:
+    """What the tree has at the source of a bind; what cannot be seen is outside."""
+    path = below(world, source)
+    if path is None:
+        return Shipped.OUTSIDE
+    try:
+        if path and not world.tree.exists(path):
+            return Shipped.NOTHING
+        inside = world.tree.listing(path)
+    except CouldNotLook:
+        return Shipped.FILE if _is_file(world, path) else Shipped.OUTSIDE
+    if not inside:
+        return Shipped.FILE if _is_file(world, path) else Shipped.EMPTY
+    return Shipped.FOLDER if any(posixpath.basename(file).lower() not in _KEEPERS for file in inside) else Shipped.EMPTY
+
+
+def _is_file(world: World, path: str) -> bool:
+    try:
+        world.tree.read(path)
+    except TooLarge:
+        return True
+    except CouldNotLook:
+        return False
+    return True
+
+
+def chain_files(world: World, chain: str) -> tuple[str, ...]:
+    """The files of a chain, and those that they take in. Raises `CouldNotLook`."""
+    return world.once(("chain files", chain), lambda: with_included(world, world.site.chains[chain].files))
+
+
+def file_of_chains(world: World, subject: Subject) -> FileOfChains:
+    """The compose file that the subject names, in each chain that holds it. Raises `CouldNotLook` when it cannot be read, or none of them can be looked at."""
+    return world.once(("file of chains", subject.name), lambda: _file_of_chains(world, subject.name))
+
+
+def _file_of_chains(world: World, path: str) -> FileOfChains:
+    compose_yaml(world, path)
+    found, unread, files = [], list[tuple[str, str]](), []
+    for name, chain in world.site.chains.items():
+        try:
+            every = chain_files(world, name)
+            if path in every:
+                files.append((chain.files, every))
+                found.append(placed_chain(world, name))
+        except CouldNotLook as error:
+            if path in chain.files:
+                unread.append((name, error.sentence))
+    subjects = world.site.compose.files if world.site.compose else ()
+    return FileOfChains(path=path, chains=tuple(found), own=own_files(path, files, subjects), unread=tuple(unread))
+
+
+def file_places(world: World, file: str) -> Mapping[Keys, Source]:
+    """Where a compose file says what of its services and volumes."""
+    return world.once(("places", file), lambda: dict(_places(world, file)))
+
+
+def _places(world: World, file: str) -> Iterator[tuple[Keys, Source]]:
+    yaml = compose_yaml(world, file)
+    data = yaml.data if isinstance(yaml.data, dict) else {}
+    for section in ("services", "volumes"):
+        members = _plain(data.get(section))
+        for name, said in members.items() if isinstance(members, dict) else ():
+            yield (section, str(name)), Source(file, yaml.positions.nearest((section, name)).key.line)
+            inner = _plain(said)
+            for key, value in inner.items() if isinstance(inner, dict) else ():
+                yield (section, str(name), str(key)), Source(file, yaml.positions.nearest((section, name, key)).key.line)
+                listed = _plain(value)
+                for index, item in enumerate(listed) if section == "services" and key == "volumes" and isinstance(listed, list) else ():
+                    if target := _target(item):
+                        yield (section, str(name), "volumes", target), Source(file, yaml.positions.nearest((section, name, key, index)).key.line)
+
+
+def _plain(said: object) -> object:
+    return said.value if isinstance(said, Tagged) else said
+
+
+def _target(item: object) -> str:
+    """Where a mount goes; empty for what is none, or stands in a variable."""
+    if isinstance(item, dict):
+        target = str(item.get("target") or "")
+    else:
+        parts = _DRIVE.sub("_", _VARIABLE.sub("$", str(item))).split(":")
+        target = parts[1] if len(parts) > 1 else parts[0]
+    return "" if "$" in target else (target.rstrip("/") or "/")
