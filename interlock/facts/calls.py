@@ -39,7 +39,6 @@ from interlock.facts.shell import (
     Pipeline,
     ProcessSubstitution,
     Redirect,
-    Script,
     Statement,
     Stream,
     Substitution,
@@ -209,12 +208,6 @@ class _State:
         return Failure.STOPS if self.errexit and not self.tested else Failure.PASSES
 
 
-@lru_cache(maxsize=256)
-def _parsed(text: str, line: int) -> Script:
-    """A script is called from many places."""
-    return parse(text, first_line=line)
-
-
 @lru_cache(maxsize=1024)
 def _names_in(function: Function) -> tuple[str, ...]:
     """The variables that a function names itself, sorted."""
@@ -266,7 +259,7 @@ class Calls:
     def _shell(self, text: str, state: _State, line: int) -> Iterator[Found]:
         if len(state.running) > DEEPEST:
             return
-        script = _parsed(text, line)
+        script = parse(text, first_line=line)
         around, state.traps = state.traps, []
         yield from self._statements(script.statements, state)
         at_exit, state.traps = state.traps, around
@@ -493,7 +486,7 @@ class Calls:
         return {"frames": (*state.frames, self._frame(state, line)), "treated": None, "decides": frozenset()}
 
     def _listen(self, argv: Sequence[str], state: _State, line: int, stdin: str | None) -> None:
-        if self.hears is not None and (what := self.hears(argv, stdin)) is not None:
+        if self.hears is not None and (what := self.hears([state.start.shown(word) for word in argv], stdin)) is not None:
             self._note(what, self._told(argv, state), state, line)
 
     def _note(self, what: object, command: str, state: _State, line: int) -> None:

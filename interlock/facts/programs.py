@@ -10,7 +10,7 @@ from dataclasses import field
 from enum import StrEnum
 
 from interlock.facts.pythoncode import Module, NotPython
-from interlock.facts.shell import Command, Script
+from interlock.facts.shell import Command, Script, parse
 from interlock.nouns import dataclass
 
 
@@ -37,7 +37,7 @@ class Holder(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShellText:
-    """One piece of shell: a script, or what stands in a file of another kind. `line` is where it begins in `path`; the lines of `script` are the file's.
+    """One piece of shell: a script, or what stands in a file of another kind. `line` is where it begins in `path`.
 
     `name` is what is started: the path of a script, `path: job` of a workflow, `path: target` of a makefile. `text` has every byte, those that are no UTF-8
     by `surrogateescape`; in a template its placeholders stand as they are.
@@ -49,7 +49,11 @@ class ShellText:
     runs: Runs
     holder: Holder
     text: str = field(repr=False)
-    script: Script = field(repr=False)
+
+    @property
+    def script(self) -> Script:
+        """The text, parsed; its lines are the file's. Look at `text` for what a rule is about before asking: reading a script takes two milliseconds."""
+        return parse(self.text, first_line=self.line)
 
     def commands(self) -> Iterator[Command]:
         """Every command, in the order of the text, also those inside functions, branches and substitutions."""

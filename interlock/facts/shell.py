@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field, replace
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -354,7 +354,11 @@ def parse(text: str | bytes, *, first_line: int = 1) -> Script:
 
     Bytes that are no UTF-8 become U+FFFD. Source: tree-sitter-bash's grammar, with its habits put right (`_Reader`).
     """
-    raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    return _parsed(text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text, first_line)
+
+
+@lru_cache(maxsize=2048)  # many rules ask for the same scripts, and a script is called from many places
+def _parsed(raw: bytes, first_line: int) -> Script:
     source = _as_the_grammar_likes_it(raw.replace(b"\r\n", b"\n"))
     whole = _read(source, first_line)
     return whole if whole.unread_lines < MANY_LINES else min(whole, _in_pieces(source, first_line), key=lambda script: script.unread_lines)

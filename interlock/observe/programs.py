@@ -19,7 +19,6 @@ from interlock.facts import pythoncode
 from interlock.facts.cron import is_crontab_path, is_system_path, parse_crontab
 from interlock.facts.makefiles import parse_makefile
 from interlock.facts.programs import Holder, Program, Programs, Runs, ShellText, Unreadable
-from interlock.facts.shell import parse
 from interlock.facts.workflows import Workflow
 from interlock.observe.sources import TreeSources, sources
 from interlock.observe.starters import find
@@ -209,7 +208,7 @@ def _of_cloud_init(path: str, text: str) -> Iterator[ShellText]:
 
 
 def _shell(path: str, name: str, line: int, text: str, *, runs: Runs, holder: Holder) -> ShellText:
-    return ShellText(path=path, name=name, line=line, runs=runs, holder=holder, text=text, script=parse(text, first_line=line))
+    return ShellText(path=path, name=name, line=line, runs=runs, holder=holder, text=text)
 
 
 def _line_of(text: str, at: int) -> int:
