@@ -31,7 +31,7 @@ from interlock.observe.world import World
 if TYPE_CHECKING:
     from interlock.config.models import Chain
 
-AT_ONCE = 2
+AT_ONCE = max(2, min(8, os.cpu_count() or 2))
 _AHEAD = "stacks ahead"
 MOST_TRIES = 40  # of one chain; each takes away one reason
 DOT_ENV = ".env"
@@ -68,7 +68,7 @@ def _or_raise(found: Stack | tuple[Refusal, ...], chain: str) -> Stack:
     return found
 
 
-# ---- each chain once, two at a time
+# ---- each chain once, side by side
 
 
 def resolve_ahead(world: World) -> None:
