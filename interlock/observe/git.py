@@ -74,3 +74,12 @@ def tags(folder: Path) -> tuple[str, ...]:
         return ()
     said = _git(folder, "for-each-ref", "--format=%(refname:short) %(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)", "refs/tags")
     return tuple(sorted((said or "").splitlines()))
+
+
+def git_tags(folder: Path) -> dict[str, str]:
+    """The tags of the checkout that `folder` is, each with the commit that it leads to; none where there is no checkout, or git does not say."""
+    if not (folder / ".git").exists():
+        return {}
+    said = _git(folder, "for-each-ref", "--format=%(refname:strip=2)%00%(objectname)%00%(*objectname)", "refs/tags") or ""
+    found = (line.split("\0") for line in said.splitlines())
+    return {line[0]: line[2] or line[1] for line in found if len(line) == 3}
