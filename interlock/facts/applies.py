@@ -178,7 +178,8 @@ def _engine_verb(rest: Sequence[str], local: bool) -> Act | None:
 
 def _once(words: Sequence[str]) -> bool:
     """`docker run --rm`, in the foreground: a tool that is run once, like certbot or a backup."""
-    options = [word for word in words if word.startswith("-")]
+    inside = len(after_options(("run", *words), RUN_OPTIONS))
+    options = [word for word in words[: len(words) - inside] if word.startswith("-")]
     return any(word in ("--rm", "--rm=true") for word in options) and not any(re.fullmatch(r"-[a-z]*d[a-z]*|--detach(?:=true)?", word) for word in options)
 
 

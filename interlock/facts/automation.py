@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field, replace
 from itertools import pairwise
 from typing import Protocol
 
 from interlock.facts.applies import Act, ApplyKind, Effect, read_act, rehearsed, says_deploy, says_publish, torn_down
-from interlock.facts.calls import Calls, Files, Found, Hop, Place, Reached, Start, Unfollowed
+from interlock.facts.calls import Calls, Files, Found, Heard, Hop, Place, Reached, Start, Unfollowed
 from interlock.facts.conditions import may_run, runs_after_failure
 from interlock.facts.cron import Crontab, parse_crontab
 from interlock.facts.workflows import CALLED, HUMAN, Job, NotWorkflow, RunnerKind, Step, Trigger, Workflow, fill, runner_kind
@@ -135,6 +135,22 @@ def starter_of_workflow(path: str, sources: Sources, *, declared: frozenset[str]
         called_only=events == {CALLED},
         knows_environments=workflow.forge in ("github", ""),
     )
+
+
+def heard_in_workflow(
+    workflow: Workflow, sources: Sources, hears: Callable[[Sequence[str], str | None], object | None]
+) -> Iterator[tuple[Job, str, bool, tuple[Heard, ...]]]:
+    """What is heard in each job of a workflow that changes a running system, the trigger that starts it, and whether that is no human; a job once."""
+    told: set[str] = set()
+    for trigger in sorted(workflow.triggers, key=lambda one: not one.automatic):
+        for job in running_jobs(workflow, trigger.event):
+            if job.id in told or job.uses:
+                continue
+            following = _Following(sources=sources, declared=frozenset(), calls=Calls(sources, hears=hears))
+            inside = _In(workflow=workflow, job=job, hops=(), event=trigger.event, called=False, depth=0)
+            if any(isinstance(one, Reached) for one in _of_job(inside, following)):
+                told.add(job.id)
+                yield job, str(trigger), trigger.automatic, tuple(following.calls.heard)
 
 
 @dataclass(slots=True, kw_only=True)

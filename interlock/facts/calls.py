@@ -226,11 +226,12 @@ class _Made:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """What a function or script came to when it was followed: what was found and heard in it (`depth` frames below the start), and what it left behind."""
+    """What a function or script came to when it was followed: what was found and heard in it, below `depth` frames and `hops` hops, and what it left behind."""
 
     found: tuple[Found, ...]
     heard: tuple[Heard, ...]
     depth: int
+    hops: int  # how many hops before it
     changed: Mapping[str, str] = field(default_factory=dict)
     over: bool = False
 
@@ -243,6 +244,7 @@ class Calls:
     hears: Callable[[Sequence[str], str | None], object | None] | None = None  # what a command and its input are to the listener, None for nothing
     heard: list[Heard] = field(default_factory=list)  # in order: what `hears` knows, and every `Act`
     installed: list[Installed] = field(default_factory=list)  # the crontabs that the commands write
+    keeps: bool = False  # what a script came to is known to the next start too: all of them declare the same, and show their texts as they are
     _drafts: list[Installed] = field(default_factory=list)  # what the commands write into other files
     _left: int = MOST_COMMANDS
     _decisions: int = 0
@@ -251,7 +253,8 @@ class Calls:
     def shell(self, text: str, start: Start, *, file: str, line: int) -> Iterator[Found]:
         """What a piece of shell that begins on `line` of `file` comes to change."""
         self._left = MOST_COMMANDS
-        self._known.clear()  # what was found has the hops of its start
+        if not self.keeps:
+            self._known.clear()
         state = _State(start=start, file=file, hops=start.hops, place=start.place, directory=start.directory, variables=dict(start.environment))
         state.errexit = start.errexit or _SETS_ERREXIT.match(text) is not None
         yield from self._shell(text, state, line)
@@ -468,12 +471,12 @@ class Calls:
             begun = len(self.heard)
             found = tuple(self._statement(function.body, inner))
             changed = {name: value for name, value in inner.variables.items() if state.variables.get(name) != value}
-            known = _Known(found=found, heard=tuple(self.heard[begun:]), depth=len(state.frames), changed=changed, over=inner.over)
+            known = _Known(found=found, heard=tuple(self.heard[begun:]), depth=len(state.frames), hops=len(state.hops), changed=changed, over=inner.over)
             self._known[circumstances] = known
             state.errexit = inner.errexit
         else:
-            self._hear_again(known, state, line)
-        yield from known.found
+            self._hear_again(known, state, state.hops, line)
+        yield from _on_this_way(known, state.hops)
         state.variables |= known.changed
         state.argued = state.argued.difference(known.changed)
         state.over = state.over or (known.over and not state.doubts)
@@ -504,12 +507,18 @@ class Calls:
                 )
             )
 
-    def _hear_again(self, known: _Known, state: _State, line: int) -> None:
+    def _hear_again(self, known: _Known, state: _State, hops: tuple[Hop, ...], line: int) -> None:
         """What was heard the first time is heard again, on this way."""
         above = (*state.frames, self._frame(state, line))
         for one in known.heard[: max(0, MOST_COMMANDS - len(self.heard))]:
             self.heard.append(
-                replace(one, frames=(*above, *one.frames[known.depth + 1 :]), after=one.after | state.after, doubtful=one.doubtful or state.doubts > 0)
+                replace(
+                    one,
+                    hops=(*hops, *one.hops[known.hops :]),
+                    frames=(*above, *one.frames[known.depth + 1 :]),
+                    after=one.after | state.after,
+                    doubtful=one.doubtful or state.doubts > 0,
+                )
             )
 
     def _act(self, argv: list[str], state: _State, line: int, stdin: str | None, environment: Mapping[str, str]) -> Iterator[Found]:
@@ -601,11 +610,11 @@ class Calls:
         if known is None:
             begun = len(self.heard)
             found = tuple(self._in_script(path, text, argv, replace(state, hops=hops, **self._below(state, line))))  # type: ignore[arg-type]
-            known = _Known(found=found, heard=tuple(self.heard[begun:]), depth=len(state.frames))
+            known = _Known(found=found, heard=tuple(self.heard[begun:]), depth=len(state.frames), hops=len(hops))
             self._known[circumstances] = known
         else:
-            self._hear_again(known, state, line)
-        yield from known.found
+            self._hear_again(known, state, hops, line)
+        yield from _on_this_way(known, hops)
 
     def _in_script(self, path: str, text: str, argv: Sequence[str], state: _State) -> Iterator[Found]:
         """A script has the environment of its caller, and none of its other variables."""
@@ -965,6 +974,12 @@ def _after_test(condition: Sequence[Statement], failed: Sequence[Statement], bod
     if several and consequence(body, state.functions) is Failure.STOPS:
         return Failure.STOPS
     return consequence(failed, state.functions)
+
+
+def _on_this_way(known: _Known, hops: tuple[Hop, ...]) -> Iterator[Found]:
+    """What a function or script came to, with the way to it that leads there now."""
+    for one in known.found:
+        yield one if one.hops[: known.hops] == hops else replace(one, hops=(*hops, *one.hops[known.hops :]))
 
 
 def _errexit(argv: Sequence[str], *, before: bool) -> bool:

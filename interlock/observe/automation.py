@@ -85,10 +85,18 @@ def _declared(automation: Automation, path: str) -> Declared | None:
     return next((Declared(reason=one.reason, owner=one.owner) for one in automation.automatic if one.path == path), None)
 
 
+def starter(world: World, path: str) -> Starter:
+    """What a workflow starts by itself, followed once a run. Raises `CouldNotLook`."""
+
+    def look() -> Starter:
+        world.tree.read(path)  # one that is not there says so in the words of every other file
+        return starter_of_workflow(path, sources(world), declared=_scripts(_automation(world)))
+
+    return world.once(("starter", path), look)
+
+
 def _workflow(world: World, path: str, automation: Automation) -> Starter:
-    world.tree.read(path)  # one that is not there says so in the words of every other file
-    starter = starter_of_workflow(path, sources(world), declared=_scripts(automation))
-    return replace(starter, declared=_declared(automation, path), reviewed=frozenset(automation.reviewed or ()))
+    return replace(starter(world, path), declared=_declared(automation, path), reviewed=frozenset(automation.reviewed or ()))
 
 
 def _crontab(world: World, path: str, automation: Automation) -> Starter:

@@ -1,0 +1,246 @@
+"""Is every way to a change of the running stack safe to go? A lock, the disk, a backup and a human stand before it, and what fails there stops it.
+
+`interlock.observe.apply_paths` brings the ways. The guardrails belong to automation, mounts, backups and approval, whose modules name them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from interlock.config.models import Site
+from interlock.facts.apply_paths import ApplyPaths, Path, Starts, StateDisk, holds_back, is_start
+from interlock.facts.calls import Heard
+from interlock.facts.path_steps import Said, Step
+from interlock.judge.tree import found
+from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
+
+APPLY_PATHS = "apply paths"
+
+
+def apply_paths(site: Site) -> Sequence[Subject]:
+    """All ways to a change together: one subject, and a detail for each that is not safe."""
+    return [Subject(name=APPLY_PATHS)] if site.scripts is not None or site.automation is not None else []
+
+
+def _broken(path: Path, kind: str, message: str, line: int) -> Detail:
+    return Detail(what=path.name, outcome=Outcome.BROKEN, kind=kind, message=message, file=path.file, line=line)
+
+
+def _once_each(details: Iterable[Detail]) -> tuple[Detail, ...]:
+    """A script that is started in several ways is told of once."""
+    return tuple({(detail.what, detail.kind): detail for detail in reversed(list(details))}.values())[::-1]
+
+
+def _line_in(path: Path, heard: Heard) -> int:
+    """The line of the path's own file by which it comes to a command."""
+    return next((hop.line for hop in heard.hops if hop.file == path.file), path.line)
+
+
+def _shown(path: Path, heard: Heard) -> str:
+    """The way from the start to a command, for a reader."""
+    places = dict.fromkeys(f"{hop.file}:{hop.line}" for hop in heard.hops)
+    return " → ".join((path.said, *(place for place in places if not path.said.endswith(f"({place})")), heard.command))
+
+
+def _declared(path: Path, seen: ApplyPaths) -> bool:
+    """Whether the site says that the path applies by itself: one of its files is named."""
+    return path.starts.by_itself and any(name in path.files or name in path.said for name in seen.automatic)
+
+
+def _ways(seen: ApplyPaths) -> str:
+    starting = sum(1 for _ in seen.starting())
+    return f"{starting} ways bring the stack up" if starting != 1 else "one way brings the stack up"
+
+
+# ---- a lock
+
+
+def judge_exclusive_lock(seen: ApplyPaths) -> Held | Broken | Unproven:
+    """Held when every path that can be started again while it runs takes an exclusive lock before it first brings containers up."""
+    details = _once_each(detail for path, start in seen.starting() if path.starts.again and not path.exclusive for detail in _unlocked(path, start))
+    again = sum(1 for path, _ in seen.starting() if path.starts.again)
+    held = f"nothing that can run twice at once brings the stack up: {seen.read} scripts and workflows followed"
+    return found(
+        details, held=held if again == 0 else f"{again} ways can run twice at once, and each takes a lock before it brings the stack up", remedy=LOCK_REMEDY
+    )
+
+
+def _unlocked(path: Path, start: int) -> Iterator[Detail]:
+    change = path.at(start)
+    locks = path.steps(Step.LOCKS, start)
+    if any((isinstance(lock.what, Said) and lock.what.waits) or holds_back(lock, change) for lock in locks):
+        return
+    if locks:
+        lock = locks[0]
+        message = f"{path.file}:{_line_in(path, lock)}: `{lock.command}` fails when another run holds the lock, and the script goes on: {_shown(path, change)}"
+        yield _broken(path, "lock-not-heeded", message, _line_in(path, lock))
+        return
+    message = f"{_shown(path, change)}: no lock is taken before it, so two runs at once pull, compare and recreate containers against each other"
+    yield _broken(path, "no-lock", message, _line_in(path, change))
+
+
+LOCK_REMEDY = "take a lock first: `exec 9>/var/lock/<name>.lock; flock -n 9 || exit 0`; in a crontab `flock -n <file> <command>`; in a workflow `concurrency:`"
+
+EXCLUSIVE_LOCK = Guardrail(
+    id="automation.exclusive_lock",
+    title="what brings the stack up takes an exclusive lock before it does",
+    severity=Severity.HIGH,
+    when=frozenset({When.STATIC}),
+    rationale="Cron makes up for lost ticks all at once, and two pushes start two deploys: runs that race recreate containers for nothing, or half of them.",
+    remedy=LOCK_REMEDY,
+    subjects=apply_paths,
+    judge=judge_exclusive_lock,
+)
+
+
+# ---- the disk
+
+
+def judge_state_disk_gate(seen: ApplyPaths) -> Held | Broken | Unproven:
+    """Held when every script and unit that starts a stack whose data lies on a disk of its own proves first that the disk is mounted."""
+    if not seen.disks:
+        return Held(f"nothing here says that data lies on a disk of its own: {seen.read} scripts and workflows read")
+    starting = [(path, start) for path, start in seen.starting() if path.starts not in (Starts.EVENT, Starts.DISPATCH)]
+    details = _once_each(detail for path, start in starting for detail in _ungated(path, start, seen.disks))
+    held = f"{len(starting)} scripts and units start the stack, and each proves first that {seen.disks[0].target} is mounted"
+    return found(details, held=held, remedy=DISK_REMEDY)
+
+
+def _ungated(path: Path, start: int, disks: Sequence[StateDisk]) -> Iterator[Detail]:
+    disk = next((disk for disk in disks if not disk.overlays or set(disk.overlays) & set(path.composes)), None)
+    change = path.at(start)
+    if disk is None or path.mounted:
+        return
+    looks = path.steps(Step.LOOKS, start)
+    if any(holds_back(look, change) for look in looks):
+        return
+    says = f"{disk.file}:{disk.line} mounts a disk at {disk.target}"
+    if looks:
+        message = f"{path.file}:{_line_in(path, looks[0])}: `{looks[0].command}` looks at the mount, and the stack is started whatever it says ({says})"
+        yield _broken(path, "gate-not-heeded", message, _line_in(path, looks[0]))
+        return
+    message = (
+        f"{_shown(path, change)}: nothing proves before it that the disk is mounted ({says}); without it state is written to the disk below, and is gone later"
+    )
+    yield _broken(path, "no-gate", message, _line_in(path, change))
+
+
+DISK_REMEDY = (
+    "prove it before the first `up`: `mountpoint -q <directory> || exit 1`, better with `findmnt -no SOURCE`; in a unit `RequiresMountsFor=<directory>`"
+)
+
+STATE_DISK_GATE = Guardrail(
+    id="mounts.state_disk_gate",
+    title="what starts the stack proves first that the state disk is mounted",
+    severity=Severity.HIGH,
+    when=frozenset({When.STATIC}),
+    rationale="A stack that starts without its disk finds an empty directory, makes itself new there, and writes what will be hidden when the disk is back.",
+    remedy=DISK_REMEDY,
+    subjects=apply_paths,
+    judge=judge_state_disk_gate,
+)
+
+
+# ---- a backup
+
+_UPGRADES = re.compile(r"up-?(?:date|grade)|upgrad|migrat|deploy|release|bump|pull", re.IGNORECASE)
+_INSTALLS = re.compile(r"install|setup|bootstrap|provision|init|startup|start-?up|user-?data|quick", re.IGNORECASE)
+
+
+def judge_before_apply(seen: ApplyPaths) -> Held | Broken | Unproven:
+    """Held when a backup stands before the first write of every path that brings something new up, or migrates, and its failure stops the path."""
+    writing = [(path, write) for path in seen.paths if (write := path.first_write()) is not None and "restore" not in path.name.rpartition("/")[2]]
+    if not seen.stateful:
+        return Held(f"no compose file here has a service that is known to keep data: {seen.read} scripts and workflows read")
+    details = _once_each(detail for path, write in writing for detail in _unsaved(path, write, seen))
+    held = (
+        f"{len(writing)} ways bring something new up, and none passes a backup by" if writing else f"nothing brings something new up: {seen.read} scripts read"
+    )
+    return found(details, held=held, remedy=BACKUP_REMEDY)
+
+
+def _unsaved(path: Path, write: int, seen: ApplyPaths) -> Iterator[Detail]:
+    change, server = path.at(write), seen.stateful[0]
+    backups = path.steps(Step.BACKS_UP, write)
+    if any(holds_back(backup, change) for backup in backups):
+        return
+    if backups:
+        last = backups[-1]
+        message = (
+            f"{path.file}:{_line_in(path, last)}: when `{last.command}` fails nobody stops, and the change is made without a backup: {_shown(path, change)}"
+        )
+        yield _broken(path, "failure-ignored", message, _line_in(path, last))
+        return
+    late = [one for one in path.steps(Step.BACKS_UP) if not one.doubtful]
+    if late and any(is_start(one) for one in path.heard[write : path.heard.index(late[0])]):
+        message = f"{path.file}:{_line_in(path, late[0])}: the backup is made after {_shown(path, change)}, so it holds what the change has left"
+        yield _broken(path, "too-late", message, _line_in(path, late[0]))
+        return
+    if _declared(path, seen) or (_should_back_up(path, seen) and not _asks_for_backup(path, write)):
+        has = f", although {seen.backups[0]} makes one" if seen.backups else ""
+        what = f"{server.server} ({server.service}) is upgraded without a backup before it{has}"
+        message = f"{_shown(path, change)}: {what}; a migration that goes wrong has no way back"
+        yield _broken(path, "no-backup", message, _line_in(path, change))
+
+
+def _should_back_up(path: Path, seen: ApplyPaths) -> bool:
+    """An updater by its name, where the tree has a backup to make; or a major upgrade of a database."""
+    name = path.name.rpartition("/")[2]
+    if path.steps(Step.MIGRATES):
+        return True
+    return bool(seen.backups) and _UPGRADES.search(name) is not None and _INSTALLS.search(name) is None
+
+
+def _asks_for_backup(path: Path, write: int) -> bool:
+    asked = (one.what.text for one in path.steps(Step.ASKS, write) if isinstance(one.what, Said))
+    return any(re.search(r"back-?\s?up|snapshot|sauvegarde|sicherung", text, re.IGNORECASE) for text in asked)
+
+
+BACKUP_REMEDY = "make the backup first, check it, and let its failure end the script: `set -e`, or `./backup.sh || exit 1`"
+
+BEFORE_APPLY = Guardrail(
+    id="backups.before_apply",
+    title="a backup stands before the first write of every upgrade, and its failure stops it",
+    severity=Severity.HIGH,
+    when=frozenset({When.STATIC}),
+    rationale="A new release migrates the data when it starts. What goes wrong then is undone by a backup of the minute before, or not at all.",
+    remedy=BACKUP_REMEDY,
+    subjects=apply_paths,
+    judge=judge_before_apply,
+)
+
+
+# ---- a human
+
+
+def judge_never_automatic(seen: ApplyPaths) -> Held | Broken | Unproven:
+    """Held when no workflow, timer, hook or crontab starts a path that backs up and then applies: that one is an operator's."""
+    both = [(path, write) for path in seen.paths if (write := path.first_write()) is not None and path.steps(Step.BACKS_UP, write)]
+    details = _once_each(_started_alone(path, write) for path, write in both if path.starts.by_itself and not _declared(path, seen))
+    held = (
+        f"{len(both)} ways back up and then apply, and a human starts each"
+        if both
+        else f"no way backs up and then applies: {seen.read} scripts and workflows followed"
+    )
+    return found(details, held=held, remedy=ALONE_REMEDY)
+
+
+def _started_alone(path: Path, write: int) -> Detail:
+    change = path.at(write)
+    message = f"{_shown(path, change)}: it backs up and then applies, and nobody is there to see that the backup is good, or that now is no time for it"
+    return _broken(path, "by-itself", message, _line_in(path, change))
+
+
+ALONE_REMEDY = "let an operator start it; what runs by itself may back up and nothing else; or declare it below `automation.automatic`, with reason and owner"
+
+NEVER_AUTOMATIC = Guardrail(
+    id="backups.never_automatic",
+    title="nothing starts a backup-and-apply by itself",
+    severity=Severity.HIGH,
+    when=frozenset({When.STATIC}),
+    rationale="A backup is there for the human who applies: a clock takes a bad one for a good one, applies, and overwrites the last good one the next night.",
+    remedy=ALONE_REMEDY,
+    subjects=apply_paths,
+    judge=judge_never_automatic,
+)
