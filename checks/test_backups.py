@@ -1,10 +1,12 @@
 """A copy that is private, complete and proven: every dump holds what the original protects, and is all that is left of it one day."""
 
 from interlock.checking import assert_held, check
+from interlock.facts.apply_paths import ApplyPaths
 from interlock.facts.backup_coverage import BackupCoverage
 from interlock.facts.backup_modules import ModuleInventory
 from interlock.facts.backup_writers import WriterScript
 from interlock.facts.backups import BackupAge, BackupContents, ModuleBackups, NewestBackup, Procedure, RestoreNote
+from interlock.judge import apply_paths as ways
 from interlock.judge import backups
 
 
@@ -41,3 +43,13 @@ def test_a_restore_is_described_and_its_backup_decided(restore_note: RestoreNote
 @check(backups.COVERAGE)
 def test_every_engine_that_keeps_state_is_in_some_backup(backup_coverage: BackupCoverage) -> None:
     assert_held(backups.judge_coverage(backup_coverage))
+
+
+@check(ways.BEFORE_APPLY)
+def test_a_backup_stands_before_every_upgrade(apply_paths: ApplyPaths) -> None:
+    assert_held(ways.judge_before_apply(apply_paths))
+
+
+@check(ways.NEVER_AUTOMATIC)
+def test_nothing_starts_a_backup_and_apply_by_itself(apply_paths: ApplyPaths) -> None:
+    assert_held(ways.judge_never_automatic(apply_paths))

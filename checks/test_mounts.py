@@ -1,8 +1,10 @@
 """Mount sanity: the disk is where the stack believes it is, and takes what is written to it."""
 
 from interlock.checking import assert_held, check
+from interlock.facts.apply_paths import ApplyPaths
 from interlock.facts.declared_volumes import OptionsOfFile
 from interlock.facts.mounts import ChainLayout, DeclaredDisk, HostLayout, WritablePlace
+from interlock.judge import apply_paths as ways
 from interlock.judge import mounts
 from interlock.judge.stack import volume_options
 
@@ -35,3 +37,8 @@ def test_no_overlay_leads_a_volume_elsewhere_by_its_options(options_of_file: Opt
 @check(volume_options.PROPAGATION)
 def test_no_volume_hides_what_is_mounted_below_its_directory(options_of_file: OptionsOfFile) -> None:
     assert_held(volume_options.judge_propagation(options_of_file))
+
+
+@check(ways.STATE_DISK_GATE)
+def test_what_starts_the_stack_proves_first_that_the_disk_is_mounted(apply_paths: ApplyPaths) -> None:
+    assert_held(ways.judge_state_disk_gate(apply_paths))

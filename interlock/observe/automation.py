@@ -11,6 +11,7 @@ from enum import Enum
 from interlock.config.forges import Forge, ForgeKind
 from interlock.config.models import Automation, Site
 from interlock.errors import CouldNotLook
+from interlock.facts.apply_paths import ApplyPaths
 from interlock.facts.automation import (
     Declared,
     ReviewedEnvironment,
@@ -266,7 +267,14 @@ def _wanted(world: World, automation: Automation, forge: Forge) -> tuple[str, ..
     return names
 
 
+def _see_paths(world: World, subject: Subject) -> ApplyPaths:
+    from interlock.observe import apply_paths  # it asks this module what starts by itself
+
+    return apply_paths.see(world, subject)
+
+
 OBSERVERS: Mapping[str, Observer] = {
     "automation.no_automatic_apply": Observer(looks=_looks, see=see),
     "automation.gate_is_required": Observer(see=see_gate),
+    "automation.exclusive_lock": Observer(see=_see_paths),
 }

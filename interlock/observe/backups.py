@@ -38,7 +38,7 @@ from interlock.facts.backups import (
     without_comments,
 )
 from interlock.facts.looks import Examine, HostFacts, Look, Stat, User, Walk
-from interlock.observe import backup_coverage
+from interlock.observe import apply_paths, backup_coverage
 from interlock.observe.git import last_change
 from interlock.observe.patterns import matching
 from interlock.observe.postgres import Access, reading
@@ -372,6 +372,8 @@ def _excludes(excluded: Excluded, containers: tuple[Container, ...]) -> bool:
 
 
 OBSERVERS: Mapping[str, Observer] = {
+    "backups.before_apply": Observer(see=apply_paths.see),
+    "backups.never_automatic": Observer(see=apply_paths.see),
     "backups.class_assigned": Observer(see=module_inventory),
     "backups.complete": Observer(looks=_contents_looks, see=contents_or_procedure),
     "backups.fresh": Observer(looks=_age_looks, see=backup_age),

@@ -23,7 +23,7 @@ from interlock.facts.mounts import (
     newest_backup,
 )
 from interlock.facts.stack import Service
-from interlock.observe import volume_options
+from interlock.observe import apply_paths, volume_options
 from interlock.observe.stack import stack
 from interlock.observe.state_dir import engine_look, services_in, services_running
 from interlock.observe.world import Observer, World
@@ -201,6 +201,7 @@ def writable_place(world: World, subject: Subject) -> WritablePlace:
 
 
 OBSERVERS: Mapping[str, Observer] = {
+    "mounts.state_disk_gate": Observer(see=apply_paths.see),
     **volume_options.OBSERVERS,
     "mounts.state_disk": Observer(looks=_disk_looks, see=declared_disk),
     "mounts.data_disk": Observer(looks=_disk_looks, see=declared_disk),
