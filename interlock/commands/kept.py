@@ -136,7 +136,11 @@ def _version_control(root: Path) -> Iterator[str]:
     found = head(root)
     if found is not None:
         yield found.commit
-        yield hashlib.sha256("\0".join((*tags(root), "", *sorted(tracked(root) or ()))).encode("utf-8", "surrogateescape")).hexdigest()
+        yield hashlib.sha256(
+            "\0".join((*(f"{name} {commit}" for name, commit in sorted(tags(root).items())), "", *sorted(tracked(root) or ()))).encode(
+                "utf-8", "surrogateescape"
+            )
+        ).hexdigest()
 
 
 def _forget_the_oldest(base: Path) -> None:

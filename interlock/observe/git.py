@@ -68,15 +68,7 @@ def tracked(folder: Path) -> frozenset[str] | None:
     return frozenset(name for name in said.split("\0") if name)
 
 
-def tags(folder: Path) -> tuple[str, ...]:
-    """The tags of the checkout that `folder` lies in, each as `name commit`, sorted; none without a checkout or git."""
-    if not any((place / ".git").exists() for place in (folder, *folder.parents)):
-        return ()
-    said = _git(folder, "for-each-ref", "--format=%(refname:short) %(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)", "refs/tags")
-    return tuple(sorted((said or "").splitlines()))
-
-
-def git_tags(folder: Path) -> dict[str, str]:
+def tags(folder: Path) -> dict[str, str]:
     """The tags of the checkout that `folder` is, each with the commit that it leads to; none where there is no checkout, or git does not say."""
     if not (folder / ".git").exists():
         return {}

@@ -17,7 +17,7 @@ from interlock.facts.programs import Holder, Runs
 from interlock.facts.releases import MONTH, Releases, ReleaseTag, slips_of
 from interlock.facts.shipping import Deliveries, Delivery, Mention, Way, compose_files_named, deliveries_of, sourced, staged, started_by_unit, taken_in
 from interlock.facts.workflows import Workflow
-from interlock.observe.git import git_tags
+from interlock.observe.git import tags
 from interlock.observe.programs import dockerfiles, programs, sorted_files
 from interlock.observe.sources import sources
 from interlock.observe.stack import compose_yaml
@@ -259,7 +259,7 @@ def releases(world: World, _subject: Subject) -> Releases:
     makers = [text for text in programs(world).shell if "git" in text.text and MONTH.search(text.text) and re.search(r"\bgit\b[^\n]*\btag\b", text.text)]
     paths = {text.path for text in makers}
     slips = [slip for text in programs(world).shell if text.path in paths for slip in slips_of(text.path, text.script)]
-    tags = (ReleaseTag.parse(name, commit) for name, commit in sorted(git_tags(world.tree.root).items()))
+    tags = (ReleaseTag.parse(name, commit) for name, commit in sorted(tags(world.tree.root).items()))
     given = tuple(tag for tag in tags if tag is not None)
     return Releases(tags=given, makers=tuple(sorted(paths)), slips=tuple(slips), unreadable=programs(world).unreadable)
 
