@@ -259,8 +259,8 @@ def releases(world: World, _subject: Subject) -> Releases:
     makers = [text for text in programs(world).shell if "git" in text.text and MONTH.search(text.text) and re.search(r"\bgit\b[^\n]*\btag\b", text.text)]
     paths = {text.path for text in makers}
     slips = [slip for text in programs(world).shell if text.path in paths for slip in slips_of(text.path, text.script)]
-    tags = (ReleaseTag.parse(name, commit) for name, commit in sorted(tags(world.tree.root).items()))
-    given = tuple(tag for tag in tags if tag is not None)
+    read = (ReleaseTag.parse(name, commit) for name, commit in sorted(tags(world.tree.root).items()))
+    given = tuple(tag for tag in read if tag is not None)
     return Releases(tags=given, makers=tuple(sorted(paths)), slips=tuple(slips), unreadable=programs(world).unreadable)
 
 
