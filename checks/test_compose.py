@@ -1,9 +1,11 @@
 """Compose files: they say what their authors believe they say."""
 
 from interlock.checking import assert_held, check
+from interlock.facts.chain_lists import ChainLists
 from interlock.facts.compose import ChainAnswer, ChainMounts, ComposeText
 from interlock.facts.declared_volumes import VolumesOfFile
 from interlock.facts.placed import FileOfChains
+from interlock.judge import chain_lists as lists
 from interlock.judge import compose
 from interlock.judge.stack import data_directories, volumes
 
@@ -36,3 +38,8 @@ def test_what_is_mounted_for_data_holds_the_data(file_of_chains: FileOfChains) -
 @check(volumes.VOLUME_DECLARED_BUT_UNMOUNTED)
 def test_each_declared_volume_is_mounted(volumes_of_file: VolumesOfFile) -> None:
     assert_held(volumes.judge_declared_volumes(volumes_of_file))
+
+
+@check(lists.CHAIN_SINGLE_RESOLVER)
+def test_one_script_decides_which_files_are_started_together(chain_lists: ChainLists) -> None:
+    assert_held(lists.judge_single_resolver(chain_lists))

@@ -13,6 +13,7 @@ from interlock.facts.applies import Act, ApplyKind, Effect, torn_down
 from interlock.facts.calls import Heard
 from interlock.facts.failures import Failure
 from interlock.facts.path_steps import Said, Step
+from interlock.facts.programs import Unreadable
 from interlock.nouns import dataclass
 
 
@@ -147,6 +148,7 @@ class ApplyPaths:
     stateful: tuple[Stateful, ...] = ()
     backups: tuple[str, ...] = ()
     automatic: tuple[str, ...] = ()
+    unread: tuple[Unreadable, ...] = ()
 
     def starting(self) -> Iterator[tuple[Path, int]]:
         """The paths that bring containers up, and where they do first."""

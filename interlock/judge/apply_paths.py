@@ -12,7 +12,7 @@ from interlock.config.models import Site
 from interlock.facts.apply_paths import ApplyPaths, Path, Starts, StateDisk, holds_back, is_start
 from interlock.facts.calls import Heard
 from interlock.facts.path_steps import Said, Step
-from interlock.judge.tree import found
+from interlock.judge.tree import found, unread
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
 APPLY_PATHS = "apply paths"
@@ -99,12 +99,12 @@ EXCLUSIVE_LOCK = Guardrail(
 
 def judge_state_disk_gate(seen: ApplyPaths) -> Held | Broken | Unproven:
     """Held when every script and unit that starts a stack whose data lies on a disk of its own proves first that the disk is mounted."""
-    if not seen.disks:
+    if not seen.disks and not seen.unread:
         return Held(f"nothing here says that data lies on a disk of its own: {seen.read} scripts and workflows read")
     starting = [(path, start) for path, start in seen.starting() if path.starts not in (Starts.EVENT, Starts.DISPATCH)]
     details = _once_each(detail for path, start in starting for detail in _ungated(path, start, seen.disks))
-    held = f"{len(starting)} scripts and units start the stack, and each proves first that {seen.disks[0].target} is mounted"
-    return found(details, held=held, remedy=DISK_REMEDY)
+    held = f"{len(starting)} scripts and units start the stack, and each proves first that the disk is mounted"
+    return found((*details, *unread(seen.unread)), held=held, remedy=DISK_REMEDY)
 
 
 def _ungated(path: Path, start: int, disks: Sequence[StateDisk]) -> Iterator[Detail]:
@@ -151,13 +151,13 @@ _INSTALLS = re.compile(r"install|setup|bootstrap|provision|init|startup|start-?u
 def judge_before_apply(seen: ApplyPaths) -> Held | Broken | Unproven:
     """Held when a backup stands before the first write of every path that brings something new up, or migrates, and its failure stops the path."""
     writing = [(path, write) for path in seen.paths if (write := path.first_write()) is not None and "restore" not in path.name.rpartition("/")[2]]
-    if not seen.stateful:
+    if not seen.stateful and not seen.unread:
         return Held(f"no compose file here has a service that is known to keep data: {seen.read} scripts and workflows read")
-    details = _once_each(detail for path, write in writing for detail in _unsaved(path, write, seen))
+    details = _once_each(detail for path, write in writing for detail in _unsaved(path, write, seen)) if seen.stateful else ()
     held = (
         f"{len(writing)} ways bring something new up, and none passes a backup by" if writing else f"nothing brings something new up: {seen.read} scripts read"
     )
-    return found(details, held=held, remedy=BACKUP_REMEDY)
+    return found((*details, *unread(seen.unread)), held=held, remedy=BACKUP_REMEDY)
 
 
 def _unsaved(path: Path, write: int, seen: ApplyPaths) -> Iterator[Detail]:
@@ -223,7 +223,7 @@ def judge_never_automatic(seen: ApplyPaths) -> Held | Broken | Unproven:
         if both
         else f"no way backs up and then applies: {seen.read} scripts and workflows followed"
     )
-    return found(details, held=held, remedy=ALONE_REMEDY)
+    return found((*details, *unread(seen.unread)), held=held, remedy=ALONE_REMEDY)
 
 
 def _started_alone(path: Path, write: int) -> Detail:

@@ -82,6 +82,7 @@ class _Finding:
             disks=tuple(self._disks()),
             stateful=tuple(self._stateful()),
             backups=tuple(dict.fromkeys(self.backups)),
+            unread=programs(self.world).unreadable,
             automatic=tuple(one.path for one in declared.automatic) if declared is not None else (),
         )
 

@@ -11,15 +11,14 @@ from collections.abc import Mapping, Sequence
 from interlock.config.yamlnodes import KeyPath, Node
 from interlock.config.yamltext import Tagged
 from interlock.errors import CouldNotLook
-from interlock.facts import gitignore
 from interlock.facts.chains import BASES, OVERRIDES, FoundChain, Source
 from interlock.facts.compose import ChainAnswer, ChainFault, ChainMounts, ComposeText, Layer, Replaced, said_dropped
 from interlock.facts.placed import Shipped
 from interlock.facts.refusals import Refusal, Trouble
 from interlock.facts.stack import ServiceMount, Stack
-from interlock.observe import declared_volumes
+from interlock.observe import chain_lists, declared_volumes
 from interlock.observe.chains import discover_chains
-from interlock.observe.placed import below, file_of_chains, shipped
+from interlock.observe.placed import below, file_of_chains, ignored, shipped
 from interlock.observe.stack import compose_yaml, prefix, resolution, stack, with_included
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
@@ -65,28 +64,13 @@ def _may_be_right_elsewhere(world: World, files: Sequence[str], answer: Refusal)
     if answer.trouble is Trouble.SYNTAX:
         raise CouldNotLook("a file of the chain cannot be read", where=" ".join(files), why=answer.words, remedy="mend what compose.strict_parse says of it")
     ours = answer.file and below(world, answer.file)
-    if answer.trouble is Trouble.MISSING_FILE and (ours is None or _ignored(world, ours)):
+    if answer.trouble is Trouble.MISSING_FILE and (ours is None or ignored(world, ours)):
         raise CouldNotLook(f"{ours or answer.file} is not in this tree", where=" ".join(files), why=answer.words, remedy="judge it where the file is")
     own = [posixpath.join(posixpath.dirname(files[0]), name) for name in OVERRIDES]
     if answer.trouble in (Trouble.UNDEFINED, Trouble.NO_IMAGE) and len(files) == 1 and posixpath.basename(files[0]) in BASES:
-        kept = next((path for path in own if _ignored(world, path)), None)
+        kept = next((path for path in own if ignored(world, path)), None)
         if kept:
             raise CouldNotLook(f"{files[0]} needs an override that git ignores, {kept}", where=files[0], why=answer.words, remedy="judge it where the file is")
-
-
-def _ignored(world: World, path: str) -> bool:
-    """Whether git ignores a path of the tree."""
-    folder, folders = posixpath.dirname(path), [""]
-    while folder:
-        folders.append(folder)
-        folder = posixpath.dirname(folder)
-    files = {}
-    for one in folders:
-        try:
-            files[one] = world.tree.read(posixpath.join(one, gitignore.NAME)).decode("utf-8", "replace")
-        except CouldNotLook:
-            continue
-    return gitignore.ignored(path, files)
 
 
 def _place(world: World, files: Sequence[str], answer: Refusal) -> tuple[str, int | None]:
@@ -188,6 +172,7 @@ def _is_shipped(world: World, mount: ServiceMount) -> bool:
 
 
 OBSERVERS: Mapping[str, Observer] = {
+    **chain_lists.OBSERVERS,
     **declared_volumes.OBSERVERS,
     "compose.data_dir_matches_mount": Observer(see=file_of_chains),
     "compose.strict_parse": Observer(see=compose_text),
