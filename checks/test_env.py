@@ -1,10 +1,28 @@
-"""Variables: what the stack asks for, its instances give."""
+"""Variables: what the stack asks for, its instances give; and the files that they stand in."""
 
 from interlock.checking import assert_held, check
 from interlock.facts.env import InstanceEnv
+from interlock.facts.env_quoting import Quoting
+from interlock.facts.env_sourcing import SourcedFiles
+from interlock.facts.env_updates import Upkeep
 from interlock.judge import env
 
 
 @check(env.COVERAGE)
 def test_every_variable_without_a_default_is_given(instance_env: InstanceEnv) -> None:
     assert_held(env.judge_coverage(instance_env))
+
+
+@check(env.COVERAGE_EXISTING_INSTALLS)
+def test_old_installations_get_the_settings_that_new_ones_are_given(upkeep: Upkeep) -> None:
+    assert_held(env.judge_existing(upkeep))
+
+
+@check(env.FILE_NOT_SOURCED)
+def test_no_script_runs_the_env_file_of_docker_compose(sourced_files: SourcedFiles) -> None:
+    assert_held(env.judge_sourcing(sourced_files))
+
+
+@check(env.FILE_QUOTING)
+def test_what_scripts_write_into_env_files_is_the_same_to_every_reader(quoting: Quoting) -> None:
+    assert_held(env.judge_quoting(quoting))

@@ -377,6 +377,13 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
         guardrail="env.coverage",
     ),
     Break(
+        what="the nightly job runs the env file as a program, since that is shorter",
+        path=_below("bin/nightly-backup"),
+        seed=_edit(("DATA_DIR=$(sed -n 's/^DATA_DIR=//p' \"$platform/.env\")\nSTATE_DIR=$(sed -n 's/^STATE_DIR=//p' \"$platform/.env\")", '. "$platform/.env"')),
+        guardrail="env.file_not_sourced",
+        gate=SCAN,
+    ),
+    Break(
         what="the database was published, for an afternoon of debugging",
         path=BASE,
         seed=_edit(("    image: postgres:16\n", '    image: postgres:16\n    ports: ["5432:5432"]\n')),

@@ -1,4 +1,5 @@
-"""Does every instance give the variables that its chain of compose files asks for? `interlock.observe.env` brings both."""
+"""Does every instance give the variables that its chain of compose files asks for? `interlock.observe.env` brings both. What else is asked of env files lies in
+`interlock.judge.settings`, by its subject, and is named here."""
 
 from __future__ import annotations
 
@@ -7,7 +8,22 @@ from collections.abc import Mapping, Sequence
 from interlock.config.models import Site
 from interlock.facts.env import InstanceEnv, Missing
 from interlock.facts.substitution import Fault
+from interlock.judge.settings.existing import COVERAGE_EXISTING_INSTALLS, judge_existing
+from interlock.judge.settings.quoting import FILE_QUOTING, judge_quoting
+from interlock.judge.settings.sourcing import FILE_NOT_SOURCED, judge_sourcing
 from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
+
+__all__ = [
+    "COVERAGE",
+    "COVERAGE_EXISTING_INSTALLS",
+    "FILE_NOT_SOURCED",
+    "FILE_QUOTING",
+    "instances",
+    "judge_coverage",
+    "judge_existing",
+    "judge_quoting",
+    "judge_sourcing",
+]
 
 UNKNOWN_CHAIN = "unknown-chain"
 

@@ -1,0 +1,129 @@
+"""Scripts that do the wrong thing with an env file, and settings that old installations never hear of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from interlock.testing.faults import Fault, write_site
+from interlock.verdicts import When
+
+COMPOSE = """\
+services:
+  app:
+    image: registry.example.org/app:${APP_TAG:-stable}
+    environment:
+      MAIL_HOST: ${MAIL_HOST:-}
+      MAIL_FROM: ${MAIL_FROM:-}
+      MAIL_REPLY_TO: ${MAIL_REPLY_TO:-}
+"""
+GENERATOR = """\
+#!/bin/sh
+cat > app.conf <<EOF
+# which release runs
+APP_TAG=stable
+# who gets mail
+MAIL_HOST=localhost
+MAIL_FROM=root@localhost
+MAIL_REPLY_TO=root@localhost
+EOF
+ln -sf app.conf .env
+"""
+UPDATER = """\
+#!/bin/bash
+for option in APP_TAG MAIL_HOST MAIL_FROM MAIL_REPLY_TO; do
+  grep -q "^#\\\\?$option=" app.conf || echo "$option=" >> app.conf
+done
+"""
+REPORT = """\
+#!/bin/sh
+set -eu
+APP_TAG=$(sed -n 's/^APP_TAG=//p' .env)
+echo "the release is $APP_TAG"
+"""
+SECRET = """\
+#!/bin/sh
+SECRET_KEY=$(LC_ALL=C tr -dc 'A-Za-z0-9!#$%&' < /dev/urandom | head -c 48)
+echo "SECRET_KEY='$SECRET_KEY'" >> .env
+"""
+
+
+def _site(folder: Path, *scripts: str) -> None:
+    (folder / "compose.yaml").write_text(COMPOSE)
+    write_site(folder, {"compose": {"files": ["compose.yaml"]}, "scripts": {"files": list(scripts)}})
+
+
+def _healthy_updater(folder: Path) -> None:
+    """A generator, and an updater that knows all of its settings."""
+    (folder / "generate.sh").write_text(GENERATOR)
+    (folder / "update.sh").write_text(UPDATER)
+    _site(folder, "generate.sh", "update.sh")
+
+
+def _forgotten(folder: Path) -> None:
+    (folder / "update.sh").write_text(UPDATER.replace(" MAIL_REPLY_TO;", ";"))
+
+
+def _unreadable_updater(folder: Path) -> None:
+    (folder / "update.sh").unlink()
+    (folder / "update.sh").mkdir()
+
+
+def _healthy_report(folder: Path) -> None:
+    """A script that takes one key out of the env file."""
+    (folder / "report.sh").write_text(REPORT)
+    _site(folder, "report.sh")
+
+
+def _sourced(folder: Path) -> None:
+    (folder / "report.sh").write_text(REPORT.replace("APP_TAG=$(sed -n 's/^APP_TAG=//p' .env)", ". ./.env"))
+
+
+def _unreadable_report(folder: Path) -> None:
+    (folder / "report.sh").unlink()
+    (folder / "report.sh").mkdir()
+
+
+def _healthy_secret(folder: Path) -> None:
+    """A script that writes a random secret between quotes that keep it."""
+    (folder / "secrets.sh").write_text(SECRET)
+    _site(folder, "secrets.sh")
+
+
+def _without_quotes(folder: Path) -> None:
+    (folder / "secrets.sh").write_text(SECRET.replace("'$SECRET_KEY'", "$SECRET_KEY"))
+
+
+def _unreadable_secret(folder: Path) -> None:
+    (folder / "secrets.sh").unlink()
+    (folder / "secrets.sh").mkdir()
+
+
+FAULTS = (
+    Fault(
+        guardrail="env.coverage_existing_installs",
+        describe="a setting came with the generator, and the updater was never told",
+        kind="never-added",
+        gate=When.STATIC,
+        healthy=_healthy_updater,
+        seed=_forgotten,
+        blind=_unreadable_updater,
+    ),
+    Fault(
+        guardrail="env.file_not_sourced",
+        describe="a script runs the env file that docker compose reads",
+        kind="sourced",
+        gate=When.STATIC,
+        healthy=_healthy_report,
+        seed=_sourced,
+        blind=_unreadable_report,
+    ),
+    Fault(
+        guardrail="env.file_quoting",
+        describe="a random secret lost the quotes around it",
+        kind="random-letters",
+        gate=When.STATIC,
+        healthy=_healthy_secret,
+        seed=_without_quotes,
+        blind=_unreadable_secret,
+    ),
+)
