@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from interlock.evidence.record import Record
 
 FORMATS = ("text", "json", "markdown", "sarif", "junit")
+SCAN_FORMATS = ("github", "gitlab")  # of findings in files alone
 INTERRUPTED = 130
 INTERNAL_FAULT = 11  # our own fault proves nothing: unproven
 
@@ -94,15 +95,24 @@ def _add(commands: argparse._SubParsersAction[Parser], name: str, text: str, com
     return added
 
 
-def _format(command: Parser) -> None:
-    command.add_argument("--format", choices=FORMATS, default="text", help="what to print (default: text)")
+def _format(command: Parser, formats: Sequence[str] = FORMATS) -> None:
+    command.add_argument("--format", choices=formats, default="text", help="what to print (default: text)")
     command.add_argument("--output", metavar="FILE", type=Path, help="write it to FILE instead of standard output")
 
 
 def _judging(commands: argparse._SubParsersAction[Parser]) -> None:
     scan = _add(commands, "scan", "judge the files of a tree: no configuration, no daemon, no network", _scan)
     scan.add_argument("path", nargs="?", type=Path, default=Path(), metavar="PATH", help="the tree (default: here)")
-    _format(scan)
+    _format(scan, (*FORMATS, *SCAN_FORMATS))
+    scan.add_argument("--also", metavar="FORMAT=FILE", action="append", default=[], help="write it to FILE in another format too; may be given again")
+    scan.add_argument("--changed-since", metavar="REV", help="judge the tree of this commit too, and mark each finding as new or old")
+    scan.add_argument("--new-only", action="store_true", help="with --changed-since: only new findings shut the gate")
+    known = scan.add_mutually_exclusive_group()
+    known.add_argument("--baseline", metavar="FILE", type=Path, help="only findings that are not in FILE shut the gate")
+    known.add_argument("--write-baseline", metavar="FILE", type=Path, help="write the findings of now to FILE")
+    scan.add_argument(
+        "--explain", metavar="GUARDRAIL", nargs="?", const="", help="what a guardrail asks, why, and what to do; without a name: all that scan asks"
+    )
     for gate, text in (("preflight", "judge the live system before an action"), ("postflight", "judge the live system after an action"), ("drill", "rehearse")):
         command = _add(commands, gate, text, _gate)
         command.set_defaults(gate=gate)
@@ -194,11 +204,31 @@ def _site(request: argparse.Namespace, *, offline: bool = False) -> Site:
 
 
 def _scan(request: argparse.Namespace) -> int:
-    from interlock.commands.scan import scan
+    if request.explain is not None:
+        from interlock.commands.explain import explained
 
-    record, details = scan(request.path, os.environ, request.site)
-    _print(request, record, details)
-    return record.exit_code
+        print(explained(request.explain))
+        return 0
+    from interlock.commands.comparing import ScanRequest, scanned
+    from interlock.commands.scan_report import Outputs, report
+
+    if request.new_only and request.changed_since is None:
+        raise UsageError("--new-only needs --changed-since REV", why="new is what an earlier commit had not", remedy="name the commit to compare with")
+    outputs = Outputs.of(request.format, request.output, request.also, (*FORMATS, *SCAN_FORMATS))
+    asked = ScanRequest(
+        root=request.path,
+        environ=os.environ,
+        site_file=request.site,
+        baseline=request.baseline,
+        write_baseline=request.write_baseline,
+        changed_since=request.changed_since,
+        only_new=request.new_only,
+    )
+    found = scanned(asked)
+    report(found, outputs, request.path, os.environ, sys.stdout)
+    for note in found.notes:
+        print(f"interlock: {note}", file=sys.stderr)
+    return found.record.exit_code
 
 
 def _gate(request: argparse.Namespace) -> int:

@@ -30,8 +30,8 @@ from interlock.evidence.provenance import run_of, target_of, used_waivers
 from interlock.evidence.record import Compared, DetailsDigest, FactsDigest, Record, Required, in_order, places, rfc3339, sha256
 from interlock.facts.moments import stamp
 from interlock.gate.decision import NOT_RUN, WAIVER, Reason, decide
-from interlock.gate.required import Expected, absence, asked, expected, expected_own, pairs, required
 from interlock.gate.known import Baseline, Earlier
+from interlock.gate.required import Expected, absence, asked, expected, expected_own, pairs, required
 from interlock.gate.waivers import Waivers, idle_comment, judge_allows, judge_waivers
 from interlock.judge import catalogue, gate_names, guarded
 from interlock.nouns import dataclass

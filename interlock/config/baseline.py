@@ -18,6 +18,7 @@ from interlock.nouns import dataclass
 
 SCHEMA = "interlock/baseline/1"
 SIZE_LIMIT = 64 * 1024 * 1024
+_FIRST, _LINE, _AT_LINE = re.compile(r"line \d+: "), re.compile(r"\blines? \d+"), re.compile(r"(\.\w+):\d+\b")
 _KEY = re.compile("[0-9a-f]{16}")
 _TEXTS = ("guardrail", "subject", "file", "key", "message")
 
@@ -93,5 +94,10 @@ def baseline_text(entries: Iterable[Entry]) -> str:
 
 def _plain(entry: Entry) -> dict[str, Any]:
     finding = entry.finding
-    shown = {"guardrail": finding.guardrail, "subject": finding.subject, "file": finding.file, "key": finding.key, "message": entry.message}
+    shown = {"guardrail": finding.guardrail, "subject": finding.subject, "file": finding.file, "key": finding.key, "message": _without_lines(entry.message)}
     return shown | ({"count": entry.count} if entry.count > 1 else {})
+
+
+def _without_lines(message: str) -> str:
+    """What was said, without the numbers of lines, which move with every change."""
+    return _LINE.sub("line *", _AT_LINE.sub(r"\1", message.removeprefix(found[0]) if (found := _FIRST.match(message)) else message))

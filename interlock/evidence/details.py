@@ -1,8 +1,8 @@
 """What was found for each file, row or variable? One JSON line per detail, streamed to disk while a judgement is drained, and read back as a stream.
 
-A line is `{"guardrail","subject","outcome","what","message"}` in this order, in ASCII, and `kind`, `file`, `line`, `key`, `value`, `waiver` only where
-they say something (`age` where a tree was compared with an earlier one). `key` is the detail's fingerprint and stands wherever the outcome is not held. Each item of a run has a spool of its own; at the end
-they are put together in the record's order. A million held files are the hot path here: they are written, and read, a directory at a time.
+A line is `{"guardrail","subject","outcome","what","message"}` in this order, in ASCII, and `kind`, `file`, `line`, `key`, `value`, `waiver` and `age`
+only where they say something. `key` is the detail's fingerprint and stands wherever the outcome is not held. Each item of a run has a spool of its own; at
+the end they are put together in the record's order. A million held files are the hot path here: they are written, and read, a directory at a time.
 """
 
 from __future__ import annotations

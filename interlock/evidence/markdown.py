@@ -124,11 +124,8 @@ def _waived(record: Record) -> Iterator[str]:
     for known in known_in_words(record):
         yield f"- **WAIVED {code(known, _TEXT)}**\n"
     for waiver in asked_waivers(record):
-        who = (
-            f"waiver {code(waiver.id, _NAME)}, owner {code(waiver.owner, _NAME)}, approved by {code(waiver.approver, _NAME)}, ticket {code(waiver.ticket, _NAME)}"
-            if waiver.by is WaivedBy.WAIVER
-            else code(waived_by(waiver), _NAME)
-        )
+        who = f"waiver {code(waiver.id, _NAME)}, owner {code(waiver.owner, _NAME)}, approved by {code(waiver.approver, _NAME)}"
+        who = f"{who}, ticket {code(waiver.ticket, _NAME)}" if waiver.by is WaivedBy.WAIVER else code(waived_by(waiver), _NAME)
         yield (
             f"- **WAIVED {code(waiver.guardrail, _NAME)} {code(waiver.subject, _NAME)} until {code(waiver.expires_at, _NAME)}**: {code(waiver.reason, _TEXT)}"
             f" ({who})\n"

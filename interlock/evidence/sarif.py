@@ -13,22 +13,25 @@ from typing import Any, assert_never
 from urllib.parse import quote
 
 from interlock.evidence.details import DetailLine, Details, HeldLines, by_verdict
+from interlock.evidence.links import url_of, why
 from interlock.evidence.record import Record, UsedWaiver, WaivedBy
 from interlock.evidence.visible import visible
 from interlock.evidence.wording import broken_glass, number, tally_in_words, waived_by
 from interlock.verdicts import Age, Guardrail, Outcome, Severity, Verdict
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_BASES = {"%SRCROOT%": {"description": {"text": "the root of the repository, or of the scanned tree where it is in none"}}}
 FINGERPRINT = "interlock/v1"
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # half a character, which stands for no byte of a name
 
 
-def render(record: Record, details: Details, catalogue: Iterable[Guardrail] = ()) -> Iterator[str]:
-    """One log with one run, piece by piece. `catalogue` lends the rules their titles and rationales."""
+def render(record: Record, details: Details, catalogue: Iterable[Guardrail] = (), prefix: str = "") -> Iterator[str]:
+    """One log with one run, piece by piece. `catalogue` lends the rules their titles and rationales; `prefix` leads from the repository to the tree."""
     rules = _rules(record, {guardrail.id: guardrail for guardrail in catalogue})
     index = {rule["id"]: at for at, rule in enumerate(rules)}
     driver = {"name": "interlock", "version": record.run.interlock, "rules": rules}
-    yield f'{{"$schema":{_json(_SCHEMA)},"version":"2.1.0","runs":[{{"tool":{{"driver":{_json(driver)}}},"columnKind":"unicodeCodePoints","results":['
+    head = f'{{"$schema":{_json(_SCHEMA)},"version":"2.1.0","runs":[{{"tool":{{"driver":{_json(driver)}}},"originalUriBaseIds":{_json(_BASES)}'
+    yield f'{head},"columnKind":"unicodeCodePoints","results":['
     separator, elsewhere = "", 0
     for verdict, lines in by_verdict(record.verdicts, details()):
         for found in lines:
@@ -37,7 +40,7 @@ def render(record: Record, details: Details, catalogue: Iterable[Guardrail] = ()
             if not _in_tree(found.get("file", "")):
                 elsewhere += 1
                 continue
-            yield separator + "\n" + _json(_result(record, verdict, found, index))
+            yield separator + "\n" + _json(_result(record, verdict, found, index, prefix))
             separator = ","
     yield f'\n],"invocations":[{_json(_invocation(record, elsewhere))}],"properties":{_json(_properties(record))}}}]}}\n'
 
@@ -50,16 +53,30 @@ def _rules(record: Record, catalogue: dict[str, Guardrail]) -> list[dict[str, An
 
 
 def _rule(verdict: Verdict, known: Guardrail | None) -> dict[str, Any]:
-    title = known.title if known else f"guardrail {verdict.guardrail}"
-    remedy = known.remedy if known else verdict.remedy
-    help_text = "\n\n".join(part for part in (known.rationale if known else "", f"Remedy: {remedy}" if remedy else "") if part)
-    return {
+    title = visible(known.title if known else f"guardrail {verdict.guardrail}")
+    remedy = visible(known.remedy if known else verdict.remedy)
+    rationale = visible(known.rationale) if known else ""
+    parts = [("Must hold", title), ("Why", rationale), ("Remedy", remedy)]
+    page = url_of(verdict.guardrail)
+    severity = known.severity if known else verdict.severity
+    rule: dict[str, Any] = {
         "id": visible(verdict.guardrail),
-        "shortDescription": {"text": visible(title)},
-        "help": {"text": visible(help_text.replace("\n\n", " ")) or visible(title)},
-        "defaultConfiguration": {"level": _level(verdict.severity)},
-        "properties": {"severity": verdict.severity, "tags": [verdict.guardrail.partition(".")[0]]},
+        "name": "".join(part.capitalize() for part in re.split("[._]", verdict.guardrail) if part.isascii() and part.isalnum()) or "Guardrail",
+        "shortDescription": {"text": title},
+        "fullDescription": {"text": rationale or title},
+        "help": {
+            "text": " ".join(part for part in (rationale, f"Remedy: {remedy}" if remedy else "") if part) or title,
+            "markdown": "\n\n".join([*(f"**{name}**: {text}" for name, text in parts if text), f"More: {page or f'`{why(visible(verdict.guardrail))}`'}"]),
+        },
+        "defaultConfiguration": {"level": _level(severity)},
+        "properties": {
+            "severity": severity,
+            "tags": [visible(verdict.guardrail.partition(".")[0])],
+            "precision": "high",
+            "problem.severity": {"error": "error", "warning": "warning", "note": "recommendation"}[_level(severity)],
+        },
     }
+    return rule | ({"helpUri": page} if page else {})
 
 
 def _level(severity: Severity) -> str:
@@ -79,10 +96,10 @@ def _in_tree(file: str) -> bool:
     return bool(file) and not file.startswith("/") and ".." not in file.split("/")
 
 
-def _result(record: Record, verdict: Verdict, line: DetailLine, index: dict[str, int]) -> dict[str, Any]:
+def _result(record: Record, verdict: Verdict, line: DetailLine, index: dict[str, int], prefix: str) -> dict[str, Any]:
     # An unproven finding keeps the level of its guardrail: what nobody could look at must not be quieter than what was seen.
     said = line["message"] if line["outcome"] == Outcome.BROKEN else f"{line['outcome']}: {line['message']}"
-    place: dict[str, Any] = {"artifactLocation": {"uri": _uri(line["file"]), "uriBaseId": "%SRCROOT%"}}
+    place: dict[str, Any] = {"artifactLocation": {"uri": _uri(prefix + line["file"]), "uriBaseId": "%SRCROOT%"}}
     if line.get("line", 0) > 0:
         place["region"] = {"startLine": line["line"]}
     result: dict[str, Any] = {
@@ -123,7 +140,7 @@ def _justification(waiver: UsedWaiver | None, line: DetailLine) -> str:
 
 def _invocation(record: Record, elsewhere: int) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "executionSuccessful": record.exit_code in (0, 1),
+        "executionSuccessful": record.exit_code in (0, 1, 10, 11, 12),  # the scan ran to its end, whatever it found
         "exitCode": record.exit_code,
         "startTimeUtc": record.run.started,
         "endTimeUtc": record.run.ended,

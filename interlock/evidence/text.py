@@ -42,14 +42,14 @@ _MESSAGE_BYTES, _NAME_BYTES = 600, 200
 _WIDEST, _NARROWEST = 100, 60
 _WORD_COLUMN = 17  # symbol, the longest outcome in words, and a blank
 
-_BOLD, _RED, _YELLOW, _CYAN, _DIM, _RESET = "\x1b[1m", "\x1b[1;31m", "\x1b[33m", "\x1b[36m", "\x1b[2m", "\x1b[0m"
+BOLD, RED, YELLOW, CYAN, DIM, _RESET = "\x1b[1m", "\x1b[1;31m", "\x1b[33m", "\x1b[36m", "\x1b[2m", "\x1b[0m"
 _SYMBOLS: Mapping[Outcome, tuple[str, str, str]] = {  # Unicode, ASCII, colour
-    Outcome.HELD: ("✔", "+", _CYAN),
-    Outcome.BROKEN: ("✘", "X", _RED),
-    Outcome.UNPROVEN: ("?", "?", _YELLOW),
-    Outcome.NOT_RUN: ("!", "!", _RED),
-    Outcome.WAIVED: ("W", "W", _YELLOW),
-    Outcome.NOT_APPLICABLE: ("-", "-", _DIM),
+    Outcome.HELD: ("✔", "+", CYAN),
+    Outcome.BROKEN: ("✘", "X", RED),
+    Outcome.UNPROVEN: ("?", "?", YELLOW),
+    Outcome.NOT_RUN: ("!", "!", RED),
+    Outcome.WAIVED: ("W", "W", YELLOW),
+    Outcome.NOT_APPLICABLE: ("-", "-", DIM),
 }
 
 
@@ -62,7 +62,7 @@ class Style:
     ascii_only: bool = False
 
     @classmethod
-    def of(cls, stream: TextIO, environ: Mapping[str, str]) -> Style:
+    def of(cls, stream: TextIO, environ: Mapping[str, str], widest: int = _WIDEST) -> Style:
         """What this stream can show. Colour only on a terminal that is not dumb, and never with NO_COLOR (https://no-color.org)."""
         terminal = stream.isatty()
         try:
@@ -72,7 +72,7 @@ class Style:
             ascii_only = True
         width = shutil.get_terminal_size((80, 24)).columns if terminal else 80
         color = terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
-        return cls(width=max(_NARROWEST, min(width, _WIDEST)), color=color, ascii_only=ascii_only)
+        return cls(width=max(_NARROWEST, min(width, widest)), color=color, ascii_only=ascii_only)
 
     def painted(self, text: str, color: str) -> str:
         """The text in a colour, where there are colours."""
@@ -113,13 +113,13 @@ def gate_text(record: Record, changes: Sequence[str], next_command: str, style: 
         alike = _alike(record)
         lines += ["why:"] if alike else []
         for reasons in alike[:REASONS_SHOWN]:
-            lines += _reason(record, reasons[0], style, others=reasons[1:])
+            lines += reason_lines(record, reasons[0], style, others=reasons[1:])
         left = sum(map(len, alike[REASONS_SHOWN:]))
         lines += [f"  and {number(left, 'more reason')}: interlock report"] if left else []
-    lines += _loud(record, style)
+    lines += loud(record, style)
     if next_command:
         first = "mend the first reason, then " if any(reason.code == BROKEN for reason in record.reasons) else ""
-        lines += ["", f"next: {first}{style.painted(style.name(next_command), _BOLD)}"]
+        lines += ["", f"next: {first}{style.painted(style.name(next_command), BOLD)}"]
     return "\n".join(lines)
 
 
@@ -144,7 +144,7 @@ def render(record: Record, _details: Details, style: Style = PLAIN) -> Iterator[
     for (guardrail, outcome), group in groupby((verdict for verdict in record.verdicts if not _is_idle(verdict)), key=_quiet):
         if family(guardrail) != last:
             last = family(guardrail)
-            yield f"{style.painted(style.name(last), _BOLD)}\n"
+            yield f"{style.painted(style.name(last), BOLD)}\n"
         verdicts = list(group)
         if outcome is not None and len(verdicts) > 1:
             yield _together(verdicts, style)
@@ -158,14 +158,14 @@ def render(record: Record, _details: Details, style: Style = PLAIN) -> Iterator[
     lines = [*_decision(record, style)]
     for reason in record.reasons:
         if not reason.guardrail or reason.code not in (1, 10, 11):
-            lines += _reason(record, reason, style)
-    yield "\n".join([*lines, *_loud(record, style)]) + "\n"
+            lines += reason_lines(record, reason, style)
+    yield "\n".join([*lines, *loud(record, style)]) + "\n"
 
 
 def _decision(record: Record, style: Style) -> Iterator[str]:
     word = headline(record)
     said = f"(exit code {record.exit_code}): {style.name(asked_for(record))} of site {style.name(record.target.site)}"
-    yield from _painted_first(style.wrapped(said, 0, f"{word} "), word, style, _RED if record.exit_code else _CYAN)
+    yield from _painted_first(style.wrapped(said, 0, f"{word} "), word, style, RED if record.exit_code else CYAN)
     if record.run.only:
         yield from style.wrapped(ended_in_words(record), 2)
     if record.of_action:
@@ -186,13 +186,13 @@ def _changes(changes: Sequence[str], style: Style) -> list[str]:
     return [*lines, f"  and {number(left, 'more change')}"] if left > 0 else lines
 
 
-def _reason(record: Record, reason: Reason, style: Style, others: Sequence[Reason] = ()) -> list[str]:
+def reason_lines(record: Record, reason: Reason, style: Style, others: Sequence[Reason] = ()) -> list[str]:
     """One reason; `others` are the same guardrail's with other subjects, which are named and not told."""
     verdict = record.by_pair.get(Pair(reason.guardrail, reason.subject))
     outcome = _JUDGED.get(reason.code)
     about = " ".join(style.name(name) for name in (reason.guardrail, reason.subject) if name) or "the whole gate"
     grave = f" ({verdict.severity})" if verdict else ""
-    title = style.mark(outcome) if outcome else style.in_column(_KINDS.get(reason.code, f"exit code {reason.code}"), _RED)
+    title = style.mark(outcome) if outcome else style.in_column(_KINDS.get(reason.code, f"exit code {reason.code}"), RED)
     lines = [f"  {title}{about}{grave}", *style.wrapped(reason.text, 4)]
     if others:
         shown = ", ".join(other.subject for other in others[:SUBJECTS_SHOWN])
@@ -205,21 +205,21 @@ _JUDGED: Mapping[int, Outcome] = {BROKEN: Outcome.BROKEN, NOT_RUN: Outcome.NOT_R
 _KINDS: Mapping[int, str] = {12: "waiver", 13: "approval", 14: "stale", 15: "locked"}
 
 
-def _loud(record: Record, style: Style) -> Iterator[str]:
+def loud(record: Record, style: Style) -> Iterator[str]:
     """What every summary says, open or shut: what was done behind a broken glass, is self-approved, waived, replayed, and not used."""
     if glass := broken_glass(record):
-        yield from _painted_first(style.wrapped(glass, 0, "BREAK-GLASS by "), "BREAK-GLASS", style, _YELLOW)
+        yield from _painted_first(style.wrapped(glass, 0, "BREAK-GLASS by "), "BREAK-GLASS", style, YELLOW)
     if is_self_approved(record):
-        yield from _painted_first(style.wrapped("the planner approved this plan", 0, "SELF-APPROVED "), "SELF-APPROVED", style, _YELLOW)
+        yield from _painted_first(style.wrapped("the planner approved this plan", 0, "SELF-APPROVED "), "SELF-APPROVED", style, YELLOW)
     for waiver in asked_waivers(record):
         owner = f", owner {waiver.owner}, {waiver.ticket}" if waiver.owner else ""
         said = f"{waiver.guardrail} {waiver.subject} until {waiver.expires_at}: {waiver.reason} ({waived_by(waiver)}{owner})"
-        yield from _painted_first(style.wrapped(said, 0, "WAIVED "), "WAIVED", style, _YELLOW)
+        yield from _painted_first(style.wrapped(said, 0, "WAIVED "), "WAIVED", style, YELLOW)
     for known in known_in_words(record):
-        yield from _painted_first(style.wrapped(known, 0, "WAIVED "), "WAIVED", style, _YELLOW)
+        yield from _painted_first(style.wrapped(known, 0, "WAIVED "), "WAIVED", style, YELLOW)
     if record.replayed:
         said = "these facts come from a file: this says nothing of the system as it is now"
-        yield from _painted_first(style.wrapped(said, 0, "REPLAYED "), "REPLAYED", style, _YELLOW)
+        yield from _painted_first(style.wrapped(said, 0, "REPLAYED "), "REPLAYED", style, YELLOW)
     for name, why in sorted(record.not_used.items()):
         yield from style.wrapped(f"{name}: {why}", 0, "not used: ")
 

@@ -8,7 +8,6 @@ from interlock.config.baseline import Finding
 from interlock.nouns import dataclass
 from interlock.verdicts import Age, Detail, Pair
 
-
 Known = Mapping[Pair, Mapping[tuple[str, str], int]]  # file and key, and how often
 
 

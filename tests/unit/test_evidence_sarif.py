@@ -6,26 +6,33 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from interlock.evidence import sarif
 from interlock.evidence.folder import LoadedRun
+from interlock.evidence.record import WaivedBy
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Pair, Severity, Unproven, When, fingerprint
 from tests.evidence_samples import DRIFT, OPEN, SAMPLES, SHUT, Judged, Sample, publish, waiver
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), min_size=1)
 
 
+SCHEMA = json.loads((Path(__file__).parents[1] / "schemas" / "sarif-schema-2.1.0.json").read_text())
+VALIDATOR = jsonschema.Draft4Validator(SCHEMA)
+
+
 def log(run: LoadedRun, *catalogue: Guardrail) -> dict[str, Any]:
     found: dict[str, Any] = json.loads("".join(sarif.render(run.record, run.details, catalogue)))
+    VALIDATOR.validate(found)
     check_shape(found)
     return found
 
 
 def check_shape(found: dict[str, Any]) -> None:
-    """What SARIF 2.1.0 and its readers ask for, of the parts that we write."""
+    """What readers of SARIF ask for beyond its schema."""
     assert found["version"] == "2.1.0"
     (run,) = found["runs"]
     rules = run["tool"]["driver"]["rules"]
@@ -110,7 +117,44 @@ def test_rules_are_described_by_the_catalogue(tmp_path: Path) -> None:
     )
     rules = {rule["id"]: rule for rule in log(publish(tmp_path, OPEN), known)["runs"][0]["tool"]["driver"]["rules"]}
     assert rules["mounts.state_disk"]["shortDescription"]["text"] == "the disk is there"
-    assert rules["mounts.state_disk"]["help"]["text"] == "Data goes elsewhere. Remedy: mount it"
+    rule = rules["mounts.state_disk"]
+    assert rule["help"]["text"] == "Data goes elsewhere. Remedy: mount it"
+    assert "**Why**: Data goes elsewhere." in rule["help"]["markdown"]
+    assert (rule["name"], rule["fullDescription"]["text"], rule["defaultConfiguration"]["level"]) == ("MountsStateDisk", "Data goes elsewhere.", "error")
+
+
+def test_a_rule_leads_to_its_page_where_the_documentation_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = publish(tmp_path, SHUT)
+    assert all("helpUri" not in rule for rule in log(run)["runs"][0]["tool"]["driver"]["rules"])
+    monkeypatch.setenv("INTERLOCK_DOCS_URL", "https://docs.example/il/")
+    pages = {rule["id"]: rule["helpUri"] for rule in log(run)["runs"][0]["tool"]["driver"]["rules"]}
+    assert pages["templates.byte_equivalent"] == "https://docs.example/il/guardrails/templates.html#templatesbyte_equivalent"
+    monkeypatch.setenv("INTERLOCK_DOCS_URL", "https://forge.example/o/r/src/docs/{family}.md#{anchor}")
+    assert log(run)["runs"][0]["tool"]["driver"]["rules"][-1]["helpUri"].startswith("https://forge.example/o/r/src/docs/templates.md#")
+    monkeypatch.setenv("INTERLOCK_DOCS_URL", "javascript:alert(1)")
+    assert all("helpUri" not in rule for rule in log(run)["runs"][0]["tool"]["driver"]["rules"])
+
+
+def test_a_part_of_a_repository_is_named_from_its_root(tmp_path: Path) -> None:
+    run = publish(tmp_path, SHUT)
+    found = json.loads("".join(sarif.render(run.record, run.details, (), "deploy/west/")))
+    check_shape(found)
+    (result,) = found["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"] == {"uri": "deploy/west/deploy/proxy.conf", "uriBaseId": "%SRCROOT%"}
+
+
+@pytest.mark.parametrize(
+    ("by", "kind", "said"),
+    [("comment", "inSource", "comment at a.sh:3 until"), ("baseline", "external", "baseline a.sh:3: "), ("earlier", "external", "commit a.sh:3: ")],
+)
+def test_what_else_lets_a_finding_pass_is_a_suppression_too(tmp_path: Path, by: str, kind: str, said: str) -> None:
+    pair = Pair("templates.byte_equivalent", "p")
+    judged = Judged(guardrail=pair.guardrail, subject=pair.subject, judgement=Broken("m", details=(DRIFT,)))
+    passed = waiver(pair, DRIFT, by=WaivedBy(by), source="a.sh:3", expires_at="2026-12-01T00:00:00Z" if by == "comment" else "")
+    (result,) = results(publish(tmp_path, Sample(judged=[judged], waivers=[passed])))
+    (suppression,) = result["suppressions"]
+    assert suppression["kind"] == kind
+    assert suppression["justification"].startswith(said)
 
 
 def test_a_message_makes_no_link(tmp_path: Path) -> None:

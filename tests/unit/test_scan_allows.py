@@ -86,7 +86,7 @@ def test_what_has_no_line_is_covered_from_the_head_of_the_file() -> None:
 
 
 def test_a_moment_is_a_moment() -> None:
-    assert one(f"# interlock: allow a.b because x until y until 2026-12-24T12:00:00+01:00").expires_at == datetime(2026, 12, 24, 11, tzinfo=UTC)
+    assert one("# interlock: allow a.b because x until y until 2026-12-24T12:00:00+01:00").expires_at == datetime(2026, 12, 24, 11, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
