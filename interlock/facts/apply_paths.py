@@ -62,9 +62,13 @@ class Path:
         """What was heard at a place of the order."""
         return self.heard[index]
 
-    def steps(self, step: Step, before: int | None = None) -> tuple[Heard, ...]:
-        """The steps of a kind, in order, before a place."""
-        return tuple(one for one in self.heard[:before] if isinstance(one.what, Said) and one.what.step is step)
+    def steps(self, step: Step, before: int) -> tuple[Heard, ...]:
+        """The steps of a kind that are taken before a place is come to, in order; not those of other branches."""
+        return tuple(one for one in self.heard[:before] if is_step(one, step) and not one.excludes(self.heard[before]))
+
+    def steps_after(self, step: Step, place: int) -> tuple[Heard, ...]:
+        """Those that are surely taken afterwards."""
+        return tuple(one for one in self.heard[place + 1 :] if is_step(one, step) and one.after <= self.heard[place].after)
 
     def first_start(self) -> int | None:
         """Where containers are brought up on a machine that stays, first; None when they are not, or are down again at the end: that was a test."""
@@ -81,6 +85,11 @@ class Path:
             if is_start(one) and self.steps(Step.FETCHES, index):
                 return index if self.first_start() is not None else None
         return None
+
+
+def is_step(heard: Heard, step: Step) -> bool:
+    """Whether a command is a step of this kind."""
+    return isinstance(heard.what, Said) and heard.what.step is step
 
 
 def is_start(heard: Heard) -> bool:

@@ -143,8 +143,14 @@ class Heard:
     frames: tuple[Frame, ...]
     place: Place
     after: frozenset[int] = frozenset()
+    branches: frozenset[tuple[int, int]] = frozenset()  # which way was taken where only one of several is
     doubtful: bool = False
     contained: bool = False
+
+    def excludes(self, other: Heard) -> bool:
+        """True when no run comes by both: they stand in different arms of one `case`, or branches of one `if`."""
+        taken = dict(self.branches)
+        return any(taken.get(fork, way) != way for fork, way in other.branches)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +201,7 @@ class _State:
     treated: Failure | None = None  # what was written for the failure of what stands here
     decides: frozenset[int] = frozenset()  # the decisions that what stands here makes
     after: frozenset[int] = frozenset()  # those that let it run
+    branches: frozenset[tuple[int, int]] = frozenset()  # the ways that were taken to here
 
     def inside(self, **changes: object) -> _State:
         """A scope of its own: what is set in it does not come back."""
@@ -297,11 +304,14 @@ class Calls:
             yield from self._statement(statement, state)
         state.tested, state.treated, state.decides = before
 
-    def _decided_on(self, statements: Sequence[Statement], state: _State, decision: int, *, perhaps: bool = True) -> Iterator[Found]:
-        """Statements that run by the outcome of a decision."""
-        before, state.after = state.after, state.after | {decision}
+    def _decided_on(
+        self, statements: Sequence[Statement], state: _State, decision: int, *, perhaps: bool = True, way: tuple[int, int] | None = None
+    ) -> Iterator[Found]:
+        """Statements that run by the outcome of a decision; `way`: instead of those that are another way of the same fork."""
+        before = state.after, state.branches
+        state.after, state.branches = state.after | {decision}, state.branches | {way} if way is not None else state.branches
         yield from (self._perhaps if perhaps else self._statements)(statements, state)
-        state.after = before
+        state.after, state.branches = before
 
     def _perhaps(self, statements: Sequence[Statement], state: _State) -> Iterator[Found]:
         """Statements that may not be reached: an `exit` among them does not end what comes after."""
@@ -312,6 +322,7 @@ class Calls:
     def _if(self, statement: If, state: _State) -> Iterator[Found]:
         """Every branch that what is known of the arguments does not rule out."""
         negated: list[int] = []
+        fork = self._decision()
         for index, branch in enumerate(statement.branches):
             taken, decision = _decided(branch.condition, state), self._decision()
             rest = [*(one for later in statement.branches[index + 1 :] for one in later.body), *statement.otherwise]
@@ -324,9 +335,10 @@ class Calls:
                 yield from self._decided_on(branch.body, state, decision, perhaps=False)
                 return
             if taken is None:
-                yield from self._decided_on(branch.body, state, decision)
+                yield from self._decided_on(branch.body, state, decision, way=(fork, index))
         undecided = any(_decided(branch.condition, state) is None for branch in statement.branches)
-        yield from self._decided_on(statement.otherwise, state, negated[0] if negated else self._decision(), perhaps=undecided)
+        otherwise = negated[0] if negated else self._decision()
+        yield from self._decided_on(statement.otherwise, state, otherwise, perhaps=undecided, way=(fork, len(statement.branches)))
 
     def _loop(self, loop: Loop, state: _State) -> Iterator[Found]:
         """`while (( $# ))` is gone through for each argument that is left; any other loop perhaps."""
@@ -384,10 +396,11 @@ class Calls:
         """The arms that a known word can take; all of them for one that is not known."""
         word = _expanded(case.word, state)
         known = word if word is not None and "$" not in word and _is_asked_for(case.word, state) else None
-        for arm in case.arms:
+        fork = self._decision()
+        for number, arm in enumerate(case.arms):
             patterns = [_expanded(pattern, state) or "*" for pattern in arm.patterns]
             if known is None or any(_matches(known, pattern) for pattern in patterns):
-                yield from (self._perhaps if known is None else self._statements)(arm.body, state)
+                yield from self._decided_on(arm.body, state, self._decision(), perhaps=known is None, way=(fork, number))
                 if known is not None:
                     return
 
@@ -502,6 +515,7 @@ class Calls:
                     frames=(*state.frames, self._frame(state, line)),
                     place=state.place,
                     after=state.after,
+                    branches=state.branches,
                     doubtful=state.doubts > 0,
                     contained=state.contained,
                 )
@@ -517,6 +531,7 @@ class Calls:
                     hops=(*hops, *one.hops[known.hops :]),
                     frames=(*above, *one.frames[known.depth + 1 :]),
                     after=one.after | state.after,
+                    branches=one.branches | state.branches,
                     doubtful=one.doubtful or state.doubts > 0,
                 )
             )

@@ -14,7 +14,7 @@ from interlock.facts.programs import Unreadable
 from interlock.facts.shell import AndOr, Background, Case, Command, Function, Group, If, Loop, Pipeline, Script, Statement, Stream
 from interlock.nouns import dataclass
 
-_NAME = r"[\w.${}/-]*?([\w.-]+\.ya?ml)"
+_NAME = r"(?:[\w.${}/-]*/)?(\w[\w.-]*\.ya?ml)"
 _BY_OPTION = re.compile(rf"(?:^|[\s\"'(=])(?:-f|--file)(?:[\s=]+|(?=\S))[\"']?{_NAME}")
 _BY_COLON = re.compile(rf"(?:^|[:\"'=\s(-]){_NAME}(?=:)|:{_NAME}")
 _LISTS = re.compile(r"-f|--file|:[\w.${}/-]*\.ya?ml|\.ya?ml:")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from interlock.config.models import Site
-from interlock.facts.apply_paths import ApplyPaths, Path, Starts, StateDisk, holds_back, is_start
+from interlock.facts.apply_paths import ApplyPaths, Path, Starts, StateDisk, holds_back, is_step
 from interlock.facts.calls import Heard
 from interlock.facts.path_steps import Said, Step
 from interlock.judge.tree import found, unread
@@ -48,9 +48,8 @@ def _declared(path: Path, seen: ApplyPaths) -> bool:
     return path.starts.by_itself and any(name in path.files or name in path.said for name in seen.automatic)
 
 
-def _ways(seen: ApplyPaths) -> str:
-    starting = sum(1 for _ in seen.starting())
-    return f"{starting} ways bring the stack up" if starting != 1 else "one way brings the stack up"
+def _count(ways: Sequence[object]) -> str:
+    return "one way" if len(ways) == 1 else f"{len(ways)} ways"
 
 
 # ---- a lock
@@ -58,12 +57,14 @@ def _ways(seen: ApplyPaths) -> str:
 
 def judge_exclusive_lock(seen: ApplyPaths) -> Held | Broken | Unproven:
     """Held when every path that can be started again while it runs takes an exclusive lock before it first brings containers up."""
-    details = _once_each(detail for path, start in seen.starting() if path.starts.again and not path.exclusive for detail in _unlocked(path, start))
-    again = sum(1 for path, _ in seen.starting() if path.starts.again)
-    held = f"nothing that can run twice at once brings the stack up: {seen.read} scripts and workflows followed"
-    return found(
-        details, held=held if again == 0 else f"{again} ways can run twice at once, and each takes a lock before it brings the stack up", remedy=LOCK_REMEDY
+    again = [(path, start) for path, start in seen.starting() if path.starts.again]
+    details = _once_each(detail for path, start in again if not path.exclusive for detail in _unlocked(path, start))
+    held = (
+        f"what can run twice at once takes a lock before it brings the stack up: {_count(again)}"
+        if again
+        else f"nothing that can run twice at once brings the stack up: {seen.read} scripts and workflows followed"
     )
+    return found((*details, *unread(seen.unread)), held=held, remedy=LOCK_REMEDY)
 
 
 def _unlocked(path: Path, start: int) -> Iterator[Detail]:
@@ -103,7 +104,7 @@ def judge_state_disk_gate(seen: ApplyPaths) -> Held | Broken | Unproven:
         return Held(f"nothing here says that data lies on a disk of its own: {seen.read} scripts and workflows read")
     starting = [(path, start) for path, start in seen.starting() if path.starts not in (Starts.EVENT, Starts.DISPATCH)]
     details = _once_each(detail for path, start in starting for detail in _ungated(path, start, seen.disks))
-    held = f"{len(starting)} scripts and units start the stack, and each proves first that the disk is mounted"
+    held = f"what starts the stack proves first that the disk is mounted: {_count(starting)}"
     return found((*details, *unread(seen.unread)), held=held, remedy=DISK_REMEDY)
 
 
@@ -154,9 +155,7 @@ def judge_before_apply(seen: ApplyPaths) -> Held | Broken | Unproven:
     if not seen.stateful and not seen.unread:
         return Held(f"no compose file here has a service that is known to keep data: {seen.read} scripts and workflows read")
     details = _once_each(detail for path, write in writing for detail in _unsaved(path, write, seen)) if seen.stateful else ()
-    held = (
-        f"{len(writing)} ways bring something new up, and none passes a backup by" if writing else f"nothing brings something new up: {seen.read} scripts read"
-    )
+    held = f"what brings something new up passes no backup by: {_count(writing)}" if writing else f"nothing brings something new up: {seen.read} scripts read"
     return found((*details, *unread(seen.unread)), held=held, remedy=BACKUP_REMEDY)
 
 
@@ -166,14 +165,12 @@ def _unsaved(path: Path, write: int, seen: ApplyPaths) -> Iterator[Detail]:
     if any(holds_back(backup, change) for backup in backups):
         return
     if backups:
-        last = backups[-1]
-        message = (
-            f"{path.file}:{_line_in(path, last)}: when `{last.command}` fails nobody stops, and the change is made without a backup: {_shown(path, change)}"
-        )
-        yield _broken(path, "failure-ignored", message, _line_in(path, last))
+        outer = min(backups, key=lambda one: len(one.frames))
+        way = f"when `{outer.command}` fails nobody stops, and the change is made without a backup: {_shown(path, change)}"
+        yield _broken(path, "failure-ignored", f"{path.file}:{_line_in(path, outer)}: {way}", _line_in(path, outer))
         return
-    late = [one for one in path.steps(Step.BACKS_UP) if not one.doubtful]
-    if late and any(is_start(one) for one in path.heard[write : path.heard.index(late[0])]):
+    late = path.steps_after(Step.BACKS_UP, write)
+    if late:
         message = f"{path.file}:{_line_in(path, late[0])}: the backup is made after {_shown(path, change)}, so it holds what the change has left"
         yield _broken(path, "too-late", message, _line_in(path, late[0]))
         return
@@ -187,7 +184,7 @@ def _unsaved(path: Path, write: int, seen: ApplyPaths) -> Iterator[Detail]:
 def _should_back_up(path: Path, seen: ApplyPaths) -> bool:
     """An updater by its name, where the tree has a backup to make; or a major upgrade of a database."""
     name = path.name.rpartition("/")[2]
-    if path.steps(Step.MIGRATES):
+    if any(is_step(one, Step.MIGRATES) for one in path.heard):
         return True
     return bool(seen.backups) and _UPGRADES.search(name) is not None and _INSTALLS.search(name) is None
 
@@ -219,7 +216,7 @@ def judge_never_automatic(seen: ApplyPaths) -> Held | Broken | Unproven:
     both = [(path, write) for path in seen.paths if (write := path.first_write()) is not None and path.steps(Step.BACKS_UP, write)]
     details = _once_each(_started_alone(path, write) for path, write in both if path.starts.by_itself and not _declared(path, seen))
     held = (
-        f"{len(both)} ways back up and then apply, and a human starts each"
+        f"what backs up and then applies is started by a human, or by declaration: {_count(both)}"
         if both
         else f"no way backs up and then applies: {seen.read} scripts and workflows followed"
     )

@@ -15,12 +15,25 @@ from typing import Any
 
 from interlock.config.yamlscalars import Tagged
 from interlock.errors import CouldNotLook
-from interlock.facts.apply_paths import ApplyPaths, Path, Starts, StateDisk, Stateful, files_of, is_migration, is_start, lies_on, mounted_by, mounted_in_fstab
+from interlock.facts.apply_paths import (
+    ApplyPaths,
+    Path,
+    Starts,
+    StateDisk,
+    Stateful,
+    files_of,
+    is_migration,
+    is_start,
+    is_step,
+    lies_on,
+    mounted_by,
+    mounted_in_fstab,
+)
 from interlock.facts.automation import heard_in_workflow
 from interlock.facts.calls import Calls, Heard, Installed, Place, Start
 from interlock.facts.cron import is_crontab_path, is_system_path, parse_crontab
 from interlock.facts.known_images import recognise
-from interlock.facts.path_steps import Said, Step, hear
+from interlock.facts.path_steps import Step, hear
 from interlock.facts.programs import Holder, Runs, ShellText
 from interlock.facts.shell import Command, Stream
 from interlock.facts.workflows import Workflow
@@ -321,7 +334,7 @@ _PRINTS = frozenset({"echo", "printf", "logger", "cat"})
 
 
 def _backs_up(heard: Sequence[Heard]) -> bool:
-    return any(isinstance(one.what, Said) and one.what.step is Step.BACKS_UP for one in heard)
+    return any(is_step(one, Step.BACKS_UP) for one in heard)
 
 
 def _says_backup_script(path: str) -> bool:

@@ -34,13 +34,13 @@ def chain_lists(world: World, _subject: Subject) -> ChainLists:
 
 
 def _sources(script: ShellText, path: str) -> bool:
-    """Whether a script takes another one in, or runs it for what it prints."""
-    name = posixpath.basename(path)
-    return (
-        script.path != path
-        and name in script.text
-        and re.search(rf"(?m)^(?!\s*#).*(?:(?:^|[\s;&|(`])(?:source|\.|ba?sh)\s+\S*|\$\(\s*\S*){re.escape(name)}", script.text) is not None
-    )
+    """Whether a script takes another one in, or runs it for what it prints: by its name, or by a variable that holds it."""
+    name = re.escape(posixpath.basename(path))
+    if script.path == path or posixpath.basename(path) not in script.text:
+        return False
+    held = [rf"[\"']?\$\{{?{variable}\b" for variable in re.findall(rf"(?m)^\s*(?:local |readonly |export )?(\w+)=\S*{name}", script.text)]
+    called = "|".join((rf"\S*{name}", *held))
+    return re.search(rf"(?m)^(?!\s*#).*(?:(?:^|[\s;&|(`])(?:source|\.|ba?sh)\s+|\$\(\s*)(?:{called})", script.text) is not None
 
 
 OBSERVERS: Mapping[str, Observer] = {"compose.chain_single_resolver": Observer(see=chain_lists)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from interlock.testing.faults import Fault, write_site
+from interlock.testing.faults import Fault, read_site, rewrite_site, write_site
 from interlock.verdicts import When
 
 COMPOSE = """\
@@ -119,7 +119,40 @@ def _chain_fault(rule: str, describe: str, kind: str, seed: Callable[[Path], Non
     return Fault(guardrail=f"compose.{rule}", describe=describe, kind=kind, gate=gate, healthy=_healthy_chains, seed=seed, blind=_prod_is_a_directory)
 
 
+# ---- who lists the files
+
+START = """\
+#!/bin/sh
+set -eu
+FILES="-f compose.yaml"
+[ "${APPS:-no}" = no ] || FILES="$FILES -f compose.prod.yaml"
+docker compose $FILES up -d
+"""
+
+
+def _healthy_lists(folder: Path) -> None:
+    _healthy(folder)
+    (folder / "start.sh").write_text(START)
+    (folder / "stop.sh").write_text("#!/bin/sh\nexec docker compose -p shop stop\n")
+    site = read_site(folder)
+    rewrite_site(folder, {**site, "scripts": {"files": ["start.sh", "stop.sh"]}})
+
+
+def _stop_is_a_directory(folder: Path) -> None:
+    (folder / "stop.sh").unlink()
+    (folder / "stop.sh").mkdir()
+
+
 FAULTS = (
+    Fault(
+        guardrail="compose.chain_single_resolver",
+        describe="a second script that chooses overlays by a condition of its own",
+        kind="second-list",
+        gate=When.STATIC,
+        healthy=_healthy_lists,
+        seed=lambda folder: _write(folder / "stop.sh", START.replace('"${APPS:-no}" = no', "! -e /srv/apps").replace("up -d", "stop")),
+        blind=_stop_is_a_directory,
+    ),
     _fault("a second `volumes:` of one service", "duplicate-key", _insert("    logging:", "    volumes: []\n")),
     _fault("a merge that was never finished", "conflict-marker", _insert("    logging:", CONFLICT)),
     _fault("a list that is never closed", "syntax", _insert("    logging:", "    command: [serve, --port\n")),
