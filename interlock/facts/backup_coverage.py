@@ -59,6 +59,7 @@ COPIES = re.compile(rf"\b(?:{_OWN}|{_OTHERS})\b")
 _ARCHIVES = r"(?:tar|rsync|zip|restic|borg|borgmatic|rclone|kopia|duplicity|cp\s+-\w*[aRr]\w*)"
 _WHOLE = re.compile(rf"\b{_ARCHIVES}\b[^\n|;]*?[\s=](?:\"?\$(?:\{{\w+\}}|\w+)/?\"?|\.)(?=[\s\")]|$)", re.MULTILINE)
 _ALL_VOLUMES = re.compile(r"/var/lib/docker\b|docker volume (?:ls|inspect)|volumes?[-_]from|com\.docker\.compose|/var/lib/containers")
+_BACKS_UP = re.compile(r"back-?_?up|bkp|(?:^|/)(?:crontab|Makefile|makefile)$|(?:^|/)cron[./d]")
 _BACK_FIRST = listed("restore verify prune clean cleanup list rotate check test delete import load remove")
 _COPIES_OF_ONE = listed("replica slave secondary standby readonly exporter test tests ci dev")
 _SHORT = 5  # characters: a volume called `data` or `files` is named by accident
@@ -74,6 +75,14 @@ class Keeper:
     line: int
     text: str = field(repr=False)
     service: str = ""
+
+    @property
+    def of_the_stack(self) -> bool:
+        """Whether it is surely a backup of the stack, so that what it leaves out is in none: a sidecar, a script that says backup by its name, whatever runs an
+        engine's own dumps. A program that dumps or takes snapshots may be about anything."""
+        if self.service or any(_says(self.text, tool) for tools in _DUMPERS.values() for tool in tools.split() if tool not in _COMMON):
+            return True
+        return not self.path.endswith(".py") and _BACKS_UP.search(self.path) is not None
 
     @property
     def name(self) -> str:

@@ -160,6 +160,21 @@ def test_a_backup_of_another_stack_says_nothing_of_this_one() -> None:
     assert isinstance(judge_coverage(other), Held)
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "accused"),
+    [
+        ("ops/backup.sh", "tar cz uploads", True),
+        ("tools/backup.py", "subprocess.run(['pg_dump', 'blog'])", True),
+        ("tools/dump_pages.py", "write_dump(pages)", False),
+        ("app/commands/snapshot.py", "take_snapshot(table)", False),
+        ("images/push_backup.py", "boto3.client('s3').upload(backup)", False),
+    ],
+)
+def test_a_program_that_dumps_something_else_does_not_mean_that_the_tree_backs_up_its_stack(path: str, text: str, accused: bool) -> None:
+    judged = judge_coverage(BackupCoverage(keepers=(keeper(text, path=path),), engines=(engine(service="letters", server="MongoDB"),)))
+    assert isinstance(judged, Broken) is accused
+
+
 def test_what_the_site_excludes_or_backs_up_by_a_module_is_settled() -> None:
     none = (keeper("tar cz uploads"),)
     assert isinstance(judge_coverage(BackupCoverage(keepers=none, engines=(engine(left_out="made again every night"),))), Held)

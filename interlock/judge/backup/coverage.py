@@ -21,7 +21,7 @@ def backups_and_engines(site: Site) -> Sequence[Subject]:
 
 def judge_coverage(seen: BackupCoverage) -> Held | Broken | Unproven:
     """Held when each engine is in some backup; nothing is judged where the tree makes none: its site may be backed up by something else."""
-    if not seen.keepers:
+    if not any(keeper.of_the_stack for keeper in seen.keepers) and not any(engine.procedure for engine in seen.engines):
         return Held("nothing in this tree makes backups regularly: who backs up these stacks cannot be told from it")
     if not seen.engines and not seen.unresolved:
         return Held(f"{len(seen.keepers)} scripts and services make backups, and no chain starts an engine that keeps state")
@@ -35,7 +35,7 @@ def _details(seen: BackupCoverage) -> Iterator[Detail]:
             yield Detail(what=what, outcome=Outcome.HELD, message=because, file=engine.file, line=engine.line)
             continue
         able = [keeper for keeper in seen.keepers if not engine.procedure or keeper.path == engine.procedure]
-        near = [keeper for keeper in able if engine.procedure or _is_about(keeper, engine)]
+        near = [keeper for keeper in able if engine.procedure or (keeper.of_the_stack and _is_about(keeper, engine))]
         taking = next((keeper for keeper in able if takes_along(keeper, engine)), None)
         if taking is not None:
             yield Detail(what=what, outcome=Outcome.HELD, message=f"{engine.service} is backed up by {taking.name}", file=taking.path, line=taking.line)
