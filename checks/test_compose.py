@@ -3,11 +3,15 @@
 from interlock.checking import assert_held, check
 from interlock.facts.chain_lists import ChainLists
 from interlock.facts.compose import ChainAnswer, ChainMounts, ComposeText
+from interlock.facts.config_readers import MountedSettings
 from interlock.facts.declared_volumes import VolumesOfFile
+from interlock.facts.embedded import StoppedFile
+from interlock.facts.overrides import ExplicitBases, OverrideFile
 from interlock.facts.placed import FileOfChains
+from interlock.facts.sourceless import NeededSources
 from interlock.judge import chain_lists as lists
 from interlock.judge import compose
-from interlock.judge.stack import data_directories, volumes
+from interlock.judge.stack import containers, data_directories, overrides, settings, sourceless, volumes
 
 
 @check(compose.STRICT_PARSE)
@@ -43,3 +47,33 @@ def test_each_declared_volume_is_mounted(volumes_of_file: VolumesOfFile) -> None
 @check(lists.CHAIN_SINGLE_RESOLVER)
 def test_one_script_decides_which_files_are_started_together(chain_lists: ChainLists) -> None:
     assert_held(lists.judge_single_resolver(chain_lists))
+
+
+@check(settings.CONFIG_MOUNTED_BUT_UNUSED)
+def test_a_server_reads_the_settings_that_are_mounted_for_it(mounted_settings: MountedSettings) -> None:
+    assert_held(settings.judge_settings(mounted_settings))
+
+
+@check(sourceless.SOURCELESS_RUNNABLE)
+def test_a_stack_of_images_needs_no_source(needed_sources: NeededSources) -> None:
+    assert_held(sourceless.judge_sourceless(needed_sources))
+
+
+@check(containers.STOP_GRACE_FOR_STATEFUL)
+def test_a_service_with_a_database_has_time_to_stop(stopped_file: StoppedFile) -> None:
+    assert_held(containers.judge_stop_grace(stopped_file))
+
+
+@check(containers.DOCKER_SOCKET_READONLY)
+def test_nobody_gets_the_socket_of_the_engine_to_write_to(file_of_chains: FileOfChains) -> None:
+    assert_held(containers.judge_docker_socket(file_of_chains))
+
+
+@check(overrides.NO_AUTOLOADED_DEV_OVERRIDE)
+def test_what_is_loaded_by_itself_is_for_those_who_run_the_stack(override_file: OverrideFile) -> None:
+    assert_held(overrides.judge_autoloaded_override(override_file))
+
+
+@check(overrides.EXPLICIT_F_IGNORES_OVERRIDE)
+def test_no_command_leaves_the_override_of_an_operator_out(explicit_bases: ExplicitBases) -> None:
+    assert_held(overrides.judge_explicit_bases(explicit_bases))

@@ -42,7 +42,8 @@ class PublishedPort:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """One service. `environment` maps names to values, None where the value comes from the shell. `healthcheck` is compose's, with `test` a list; empty when
-    there is none, `{"disable": True}` when it is switched off."""
+    none is, `{"disable": True}` when it is switched off. `context` and `dockerfile` are of its build, as resolved; `dockerfile` is empty when it stands in
+    the compose file itself. `stop_grace` is its `stop_grace_period`, empty for the engine's ten seconds; `restart` its policy."""
 
     name: str
     image: str
@@ -56,6 +57,10 @@ class Service:
     user: str = ""
     expose: tuple[str, ...] = ()
     built: bool = False
+    context: str = ""
+    dockerfile: str = ""
+    stop_grace: str = ""
+    restart: str = ""
     healthcheck: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def mount_over(self, path: str) -> ServiceMount | None:
@@ -131,7 +136,7 @@ class Stack:
 
 
 def _service(name: str, said: Mapping[str, Any]) -> Service:
-    check = said.get("healthcheck") or {}
+    check, build = said.get("healthcheck") or {}, said.get("build") or {}
     if isinstance(test := check.get("test"), str):
         check = {**check, "test": ["CMD-SHELL", test]}
     return Service(
@@ -147,6 +152,10 @@ def _service(name: str, said: Mapping[str, Any]) -> Service:
         user=str(said.get("user") or ""),
         expose=tuple(str(port) for port in said.get("expose") or ()),
         built="build" in said,
+        context=str(build.get("context") or ""),
+        dockerfile="" if "dockerfile_inline" in build else str(build.get("dockerfile") or "Dockerfile"),
+        stop_grace=str(said.get("stop_grace_period") or ""),
+        restart=str(said.get("restart") or ""),
         healthcheck=MappingProxyType(dict(check)),
     )
 

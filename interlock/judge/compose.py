@@ -15,7 +15,7 @@ from interlock.facts.chains import Source
 from interlock.facts.compose import ChainAnswer, ChainFault, ChainMounts, ComposeText, Layer, Replaced
 from interlock.facts.refusals import Trouble
 from interlock.facts.stack import ServiceMount, Stack
-from interlock.judge.stack import data_directories, volumes
+from interlock.judge.stack import containers, data_directories, overrides, settings, sourceless, volumes
 from interlock.judge.stack.places import compose_files
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
@@ -308,3 +308,9 @@ SHARED_VOLUME_MOVES_TOGETHER = Guardrail(
 # What looks at the services of a resolved chain lies in `interlock.judge.stack`, by its topic.
 DATA_DIR_MATCHES_MOUNT = data_directories.DATA_DIR_MATCHES_MOUNT
 VOLUME_DECLARED_BUT_UNMOUNTED = volumes.VOLUME_DECLARED_BUT_UNMOUNTED
+CONFIG_MOUNTED_BUT_UNUSED = settings.CONFIG_MOUNTED_BUT_UNUSED
+SOURCELESS_RUNNABLE = sourceless.SOURCELESS_RUNNABLE
+STOP_GRACE_FOR_STATEFUL = containers.STOP_GRACE_FOR_STATEFUL
+DOCKER_SOCKET_READONLY = containers.DOCKER_SOCKET_READONLY
+NO_AUTOLOADED_DEV_OVERRIDE = overrides.NO_AUTOLOADED_DEV_OVERRIDE
+EXPLICIT_F_IGNORES_OVERRIDE = overrides.EXPLICIT_F_IGNORES_OVERRIDE

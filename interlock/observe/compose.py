@@ -16,7 +16,7 @@ from interlock.facts.compose import ChainAnswer, ChainFault, ChainMounts, Compos
 from interlock.facts.placed import Shipped
 from interlock.facts.refusals import Refusal, Trouble
 from interlock.facts.stack import ServiceMount, Stack
-from interlock.observe import chain_lists, declared_volumes
+from interlock.observe import chain_lists, declared_volumes, embedded, overrides, sourceless
 from interlock.observe.chains import discover_chains
 from interlock.observe.placed import below, file_of_chains, ignored, shipped
 from interlock.observe.stack import compose_yaml, prefix, resolution, stack, with_included
@@ -174,7 +174,11 @@ def _is_shipped(world: World, mount: ServiceMount) -> bool:
 OBSERVERS: Mapping[str, Observer] = {
     **chain_lists.OBSERVERS,
     **declared_volumes.OBSERVERS,
+    **embedded.OBSERVERS,
+    **overrides.OBSERVERS,
+    **sourceless.OBSERVERS,
     "compose.data_dir_matches_mount": Observer(see=file_of_chains),
+    "compose.docker_socket_readonly": Observer(see=file_of_chains),
     "compose.strict_parse": Observer(see=compose_text),
     "compose.chain_valid": Observer(see=chain_answer),
     "compose.override_preserves_mounts": Observer(see=chain_mounts),

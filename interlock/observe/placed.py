@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from interlock.config.yamltext import Tagged
 from interlock.errors import CouldNotLook, TooLarge
+from interlock.facts import gitignore
 from interlock.facts.chains import Source
 from interlock.facts.placed import FileOfChains, Keys, PlacedChain, Shipped, own_files
 from interlock.observe.stack import compose_yaml, stack, with_included
@@ -67,6 +68,21 @@ def _is_file(world: World, path: str) -> bool:
     except CouldNotLook:
         return False
     return True
+
+
+def ignored(world: World, path: str) -> bool:
+    """Whether git ignores a path of the tree."""
+    folder, folders = posixpath.dirname(path), [""]
+    while folder:
+        folders.append(folder)
+        folder = posixpath.dirname(folder)
+    files = {}
+    for one in folders:
+        try:
+            files[one] = world.tree.read(posixpath.join(one, gitignore.NAME)).decode("utf-8", "replace")
+        except CouldNotLook:
+            continue
+    return gitignore.ignored(path, files)
 
 
 def chain_files(world: World, chain: str) -> tuple[str, ...]:

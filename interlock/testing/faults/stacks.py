@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from interlock.testing.faults import Fault, write_site
+from interlock.testing.faults import Fault, read_site, rewrite_site, write_site
 from interlock.verdicts import When
 
 BASE = """\
@@ -80,6 +80,77 @@ def _fault(guardrail: str, describe: str, kind: str, seed: Callable[[Path], None
     return Fault(guardrail=guardrail, describe=describe, kind=kind, gate=When.STATIC, healthy=healthy, seed=seed, blind=_base_is_a_directory)
 
 
+# ---- what an operator meets
+
+SERVED = """\
+services:
+  cache:
+    image: redis:8
+    restart: always
+    stop_grace_period: 1m
+    command: redis-server /etc/redis.conf
+    volumes:
+      - ./redis.conf:/etc/redis.conf:ro
+      - cached:/data
+  proxy:
+    image: registry.example.org/proxy:stable
+    restart: always
+    volumes:
+      - /var/run/docker.sock:/var/run/docker.sock:ro
+  app:
+    build: .
+  worker:
+    build: .
+volumes:
+  cached: {}
+"""
+IMAGES = """\
+services:
+  app:
+    image: registry.example.org/app:stable
+  worker:
+    image: registry.example.org/app:stable
+"""
+OVERRIDE = "services:\n  app:\n    ports: !override []\n"
+SCRIPT = "#!/bin/sh\ncd /srv/app && docker compose pull && docker compose up -d\n"
+
+
+def _healthy_for_operators(folder: Path) -> None:
+    (folder / "Dockerfile").write_text("FROM scratch\n")
+    (folder / "redis.conf").write_text("appendonly yes\n")
+    (folder / "update.sh").write_text(SCRIPT)
+    (folder / "compose.yaml").write_text(SERVED)
+    (folder / "compose.images.yaml").write_text(IMAGES)
+    (folder / "compose.override.yaml").write_text(OVERRIDE)
+    chains = {"images": {"files": ["compose.yaml", "compose.images.yaml"]}, "built": {"files": ["compose.yaml", "compose.override.yaml"]}}
+    files = ["compose.yaml", "compose.images.yaml", "compose.override.yaml"]
+    write_site(folder, {"compose": {"files": files, "chains": chains}, "scripts": {"files": ["update.sh"]}, "excluded": EXCLUDED})
+
+
+def _compose_files_are_directories(folder: Path) -> None:
+    for path in folder.glob("compose*.yaml"):
+        path.unlink()
+        path.mkdir()
+
+
+def _script_of_the_base_alone(folder: Path) -> None:
+    (folder / "update.sh").write_text(SCRIPT.replace("docker compose up", "docker compose -f compose.yaml up"))
+    (folder / "compose.override.yaml").rename(folder / "compose.override.yaml.example")
+    site = read_site(folder)
+    site["compose"]["files"].remove("compose.override.yaml")
+    del site["compose"]["chains"]["built"]
+    rewrite_site(folder, site)
+
+
+def _script_is_a_directory(folder: Path) -> None:
+    (folder / "update.sh").unlink()
+    (folder / "update.sh").mkdir()
+
+
+def _informs(guardrail: str, describe: str, kind: str, seed: Callable[[Path], None], blind: Callable[[Path], None] = _compose_files_are_directories) -> Fault:
+    return Fault(guardrail=guardrail, describe=describe, kind=kind, gate=When.STATIC, healthy=_healthy_for_operators, seed=seed, blind=blind)
+
+
 FAULTS = (
     _fault(
         "compose.data_dir_matches_mount",
@@ -106,5 +177,42 @@ FAULTS = (
         "not-recursive",
         _change(NAMES[1], '"rbind"', '"bind"'),
         _volume_of_its_own,
+    ),
+    _informs(
+        "compose.config_mounted_but_unused",
+        "a server is no longer told of its configuration file",
+        "not-read",
+        _change(NAMES[0], "redis-server /etc/redis.conf", "redis-server"),
+    ),
+    _informs(
+        "compose.sourceless_runnable",
+        "a mounted configuration file is not shipped",
+        "no-file",
+        lambda folder: (folder / "redis.conf").unlink(),
+    ),
+    _informs(
+        "compose.stop_grace_for_stateful",
+        "a database has ten seconds to stop",
+        "default-grace",
+        _change(NAMES[0], "    stop_grace_period: 1m\n", ""),
+    ),
+    _informs(
+        "compose.docker_socket_readonly",
+        "a proxy gets the engine's socket to write to",
+        "socket-writable",
+        _change(NAMES[0], "docker.sock:ro", "docker.sock"),
+    ),
+    _informs(
+        "compose.no_autoloaded_dev_override",
+        "the override mounts the source, and is loaded by itself",
+        "development",
+        _change("compose.override.yaml", "ports: !override []", "volumes: ['.:/app']"),
+    ),
+    _informs(
+        "compose.explicit_f_ignores_override",
+        "a script names the base alone, and an override is left to the operator",
+        "override-left-out",
+        _script_of_the_base_alone,
+        _script_is_a_directory,
     ),
 )
