@@ -1,6 +1,8 @@
 """Templates: what would be written is what was reviewed."""
 
 from interlock.checking import assert_held, check
+from interlock.facts.anchors import Anchors
+from interlock.facts.siblings import Siblings
 from interlock.facts.templates import InstanceFiles
 from interlock.judge import templates
 
@@ -18,3 +20,13 @@ def test_nothing_is_left_to_be_replaced(instance_files: InstanceFiles) -> None:
 @check(templates.SIZE_CHANGE)
 def test_no_file_is_suddenly_another_size(instance_files: InstanceFiles) -> None:
     assert_held(templates.judge_size_change(instance_files))
+
+
+@check(templates.INSTALLER_ANCHORS)
+def test_the_patterns_of_installers_still_match_their_templates(anchors: Anchors) -> None:
+    assert_held(templates.judge_installer_anchors(anchors))
+
+
+@check(templates.SIBLING_VARIANTS)
+def test_the_variants_of_a_stack_agree(stack_variants: Siblings) -> None:
+    assert_held(templates.judge_sibling_variants(stack_variants))

@@ -153,6 +153,23 @@ def _forgotten_step(site: DemoSite, folder: Path) -> None:
     _edit(("\nscripts:\n", "\nscripts:\n  found: true\n"))(site, folder / "interlock.yaml")
 
 
+def _pattern_of_yesterday(site: DemoSite, folder: Path) -> None:
+    """An installer that edits a file of the release, which was tidied up."""
+    installer = 'cp config/ports.conf /etc/ledger.conf\nsed -i "s/^listen_port = 8080$/listen_port = $PORT/" /etc/ledger.conf\n'
+    _add(**{"config/ports.conf": "listen_port=8080\n", "install.sh": f"#!/bin/sh\nset -eu\n{installer}"})(site, folder)
+    _edit(("\nscripts:\n", "\nscripts:\n  found: true\n"))(site, folder / "interlock.yaml")
+
+
+def _odd_variant(site: DemoSite, folder: Path) -> None:
+    """Three variants of a small stack beside the big one, and a word that one of them spells otherwise."""
+    app, db = "{{image: registry.internal/statements, environment: {{KIND: {kind}}}}}", "{{image: 'postgres:16', tmpfs: /var/lib/postgresql/data}}"
+    text = f"services:\n  app: {app}\n  db: {db}\n"
+    kinds = {"plain": "postgresql", "proxy": "postgresql", "portal": "postgres"}
+    _add(**{f"variants/compose.{name}.yaml": text.format(kind=kind) for name, kind in kinds.items()})(site, folder)
+    files = "".join(f"\n    - variants/compose.{name}.yaml" for name in kinds)
+    _edit(("compose:\n  files:", f"compose:\n  files:{files}"))(site, folder / "interlock.yaml")
+
+
 def _edited_later(_site: DemoSite, path: Path) -> None:
     path.write_text(path.read_text().replace("1000", "5000"))
     later = time.time() + 60
@@ -309,6 +326,20 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
         path=_below("instances/main/nginx.conf"),
         seed=_rewrite(lambda content: content * 3),
         guardrail="templates.size_change",
+    ),
+    Break(
+        what="a template of the installer was tidied up, and the installer was not",
+        path=_below(""),
+        seed=_pattern_of_yesterday,
+        guardrail="templates.installer_anchors",
+        gate=SCAN,
+    ),
+    Break(
+        what="one of three variants got an engine's name that the application does not know",
+        path=_below(""),
+        seed=_odd_variant,
+        guardrail="templates.sibling_variants",
+        gate=SCAN,
     ),
     # automation
     Break(

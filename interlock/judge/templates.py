@@ -2,6 +2,7 @@
 brings them.
 
 Sizes are compared first, bytes next; what differs, and how, is looked into only where something does.
+What is judged from a whole tree is in `interlock.judge.template`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,26 @@ from interlock.facts.templates import (
     handlebars_braces,
     leftovers,
 )
+from interlock.judge.template.anchors import INSTALLER_ANCHORS, judge_installer_anchors
+from interlock.judge.template.siblings import SIBLING_VARIANTS, judge_sibling_variants
 from interlock.verdicts import Broken, Detail, Guardrail, HeldRun, Outcome, Severity, Streamed, Subject, Unproven, When
+
+__all__ = [
+    "BYTE_EQUIVALENT",
+    "INSTALLER_ANCHORS",
+    "SIBLING_VARIANTS",
+    "SIZE_CHANGE",
+    "UNRESOLVED",
+    "UNRESOLVED_KINDS",
+    "Cut",
+    "Finding",
+    "judge_byte_equivalence",
+    "judge_installer_anchors",
+    "judge_sibling_variants",
+    "judge_size_change",
+    "judge_unresolved",
+    "rendered_instances",
+]
 
 SHOWN = 3  # files that the one sentence names; the details name all
 

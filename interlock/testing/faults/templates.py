@@ -58,6 +58,57 @@ def _in_both(old: str, new: str) -> Callable[[Path], None]:
     return seed
 
 
+INSTALL = """\
+#!/bin/sh
+set -eu
+cp templates/settings.conf settings.conf
+sed -i "s|^data_path: /var/lib/app/data$|data_path: $DATA_DIRECTORY|" settings.conf
+"""
+VARIANT = """\
+services:
+  app:
+    image: registry.example.org/ledger:2.1
+    environment:
+      DATABASE_KIND: {kind}
+  db:
+    image: postgres:16
+    volumes: [state:/var/lib/postgresql/data]
+volumes:
+  state: {{}}
+"""
+
+
+def _installer(folder: Path) -> None:
+    (folder / "templates").mkdir()
+    (folder / "templates" / "settings.conf").write_text("name: app\ndata_path: /var/lib/app/data\n")
+    (folder / "install.sh").write_text(INSTALL)
+    write_site(folder, {"scripts": {"found": True}})
+
+
+def _no_script(folder: Path) -> None:
+    (folder / "install.sh").write_bytes(b"#!/bin/sh\n\0 sed -i s/a/b/ settings.conf\n")
+
+
+def _variants(folder: Path) -> None:
+    names = ("compose.plain.yaml", "compose.proxy.yaml", "compose.portal.yaml")
+    for name in names:
+        (folder / name).write_text(VARIANT.format(kind="postgresql"))
+    chains = {name.split(".")[1]: {"files": [name]} for name in names}
+    excluded = [{"container": "*", "reason": "this folder proves another guardrail"}, {"volume": "*", "reason": "the same"}]
+    write_site(folder, {"compose": {"files": list(names), "chains": chains}, "excluded": excluded})
+
+
+def _no_variants(folder: Path) -> None:
+    for path in folder.glob("compose.*.yaml"):
+        path.unlink()
+
+
+def _tree_fault(
+    guardrail: str, describe: str, kind: str, *, healthy: Callable[[Path], None], seed: Callable[[Path], None], blind: Callable[[Path], None]
+) -> Fault:
+    return Fault(guardrail=f"templates.{guardrail}", describe=describe, kind=kind, gate=When.STATIC, healthy=healthy, seed=seed, blind=blind)
+
+
 def _fault(
     describe: str,
     kind: str,
@@ -93,6 +144,22 @@ FAULTS = (
         _in_both("log_format", "server_alias {{ SERVER_NAME }};\nlog_format"),
         guardrail="unresolved",
         blind=_env_file_is_a_directory,
+    ),
+    _tree_fault(
+        "installer_anchors",
+        "a template that was tidied up, and an installer that was not",
+        "no-match",
+        healthy=_installer,
+        seed=_edit("templates/settings.conf", "/var/lib/app/data", "/var/lib/app"),
+        blind=_no_script,
+    ),
+    _tree_fault(
+        "sibling_variants",
+        "an engine's name that only one variant knows",
+        "odd-environment",
+        healthy=_variants,
+        seed=_edit("compose.portal.yaml", "postgresql\n", "postgres\n"),
+        blind=_no_variants,
     ),
     _fault(
         "a live file that a release would triple",
