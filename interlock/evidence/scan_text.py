@@ -80,7 +80,8 @@ def _counts(record: Record, found: Sequence[Found], style: Style) -> Iterator[st
     waived = sum(verdict.details.waived for verdict in record.verdicts)
     parts += [f"{waived:,} waived"] if waived else []
     held = [verdict for verdict in record.verdicts if verdict.outcome is Outcome.HELD]
-    parts.append(f"{number(len(held), 'pair')} held in {len({family(verdict.guardrail) for verdict in held}):,} families" if held else "nothing held")
+    families = len({family(verdict.guardrail) for verdict in held})
+    parts.append(f"{number(len(held), 'pair')} held in {families} {'family' if families == 1 else 'families'}" if held else "nothing held")
     lines = style.wrapped(f"(exit code {record.exit_code}): {'; '.join(parts)}", 0, f"{word} ")
     yield style.painted(word, RED if record.decision is Decision.SHUT else CYAN) + lines[0].removeprefix(word)
     yield from lines[1:]

@@ -68,7 +68,7 @@ def test_findings_are_grouped_the_gravest_first_with_one_remedy_and_one_line_of_
     assert shown.count("remedy: mend it") == 3
     assert shown.splitlines()[-2:] == [
         "SHUT (exit code 1): 3 findings shut the gate (2 critical, 1 high); 1 informs (1",
-        "     low); 1 pair held in 1 families",
+        "     low); 1 pair held in 1 family",
     ]
 
 
