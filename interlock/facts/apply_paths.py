@@ -116,9 +116,10 @@ def holds_back(guard: Heard, change: Heard) -> bool:
     parted = next((index for index, (one, other) in enumerate(zip(guard.frames, change.frames, strict=False)) if one != other), None)
     if parted is None:
         parted = min(len(guard.frames), len(change.frames)) - 1
-    if guard.frames[parted].failure is Failure.STOPS:
+    here = guard.frames[parted]
+    if here.failure in (Failure.STOPS, Failure.ENDS):
         return True
-    return any(frame.decides & change.after for frame in guard.frames[parted:])
+    return any(frame.decides & change.after or (frame.failure is Failure.ENDS and frame.shell == here.shell) for frame in guard.frames[parted:])
 
 
 def files_of(heard: Sequence[Heard], first: str) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from typing import Protocol, assert_never
 from interlock.facts import makefiles, pythoncode
 from interlock.facts.applies import RUN_OPTIONS, Act, ApplyKind, after_options, read_act, says_deploy
 from interlock.facts.backup_writers import listed
-from interlock.facts.failures import Failure, consequence, is_negated, looked_back_at
+from interlock.facts.failures import Failure, consequence, ends, is_negated, looked_back_at
 from interlock.facts.shell import (
     AndOr,
     Assignment,
@@ -129,6 +129,7 @@ class Frame:
 
     hop: Hop
     failure: Failure
+    shell: int = 0  # the shell that it runs in, among those of the way: a function runs in that of its caller
     decides: frozenset[int] = frozenset()
 
 
@@ -196,6 +197,7 @@ class _State:
     traps: list[str] = field(default_factory=list)  # what the shell runs when it ends
     here: Hop | None = None  # the place that stands for all lines: a step of a Python program
     frames: tuple[Frame, ...] = ()  # the levels above this one
+    shell: int = 0  # how many shells are above this one
     errexit: bool = False
     tested: bool = False  # what fails here decides something, and `set -e` does not end the shell
     treated: Failure | None = None  # what was written for the failure of what stands here
@@ -212,7 +214,7 @@ class _State:
         """What becomes of the path when a command fails here."""
         if self.treated is not None:
             return self.treated
-        return Failure.STOPS if self.errexit and not self.tested else Failure.PASSES
+        return Failure.ENDS if self.errexit and not self.tested else Failure.PASSES
 
 
 @lru_cache(maxsize=1024)
@@ -239,6 +241,7 @@ class _Known:
     heard: tuple[Heard, ...]
     depth: int
     hops: int  # how many hops before it
+    shell: int  # the shell that it was called in
     changed: Mapping[str, str] = field(default_factory=dict)
     over: bool = False
 
@@ -327,7 +330,7 @@ class Calls:
             taken, decision = _decided(branch.condition, state), self._decision()
             rest = [*(one for later in statement.branches[index + 1 :] for one in later.body), *statement.otherwise]
             failed = branch.body if is_negated(branch.condition) else rest
-            yield from self._asked(branch.condition, state, _after_test(branch.condition, failed, branch.body, state), decision)
+            yield from self._asked(branch.condition, state, _after_test(failed, branch.body, state), decision)
             if is_negated(branch.condition):
                 negated.append(decision)
                 decision = self._decision()
@@ -389,6 +392,8 @@ class Calls:
         """The right side may run; with `||` it says what the failure of the left one comes to, with `&&` it runs by the left one's outcome."""
         decision, alternative = self._decision(), both.operator == "||"
         failure = consequence((both.right,), state.functions) if alternative and not isinstance(both.right, Condition) else None
+        if not alternative and ends((both.right,), state.functions):  # `[ -e lock ] && exit`
+            failure = Failure.STOPS
         yield from self._asked((both.left,), state, failure, decision)
         yield from self._decided_on((both.right,), state, self._decision() if alternative else decision)
 
@@ -475,7 +480,7 @@ class Calls:
         """What a function comes to; asked again with the same words, and the same in the variables that it names, it comes to the same."""
         function = state.functions[argv[0]]
         named = tuple((name, state.variables.get(name)) for name in _names_in(function))
-        stops = state.failure is Failure.STOPS
+        stops = state.failure is Failure.ENDS
         circumstances = (state.file, function.line, tuple(argv), state.place, state.contained, state.directory, named, state.argued, stops)
         known = self._known.get(circumstances)
         if known is None:
@@ -484,7 +489,9 @@ class Calls:
             begun = len(self.heard)
             found = tuple(self._statement(function.body, inner))
             changed = {name: value for name, value in inner.variables.items() if state.variables.get(name) != value}
-            known = _Known(found=found, heard=tuple(self.heard[begun:]), depth=len(state.frames), hops=len(state.hops), changed=changed, over=inner.over)
+            known = _Known(
+                found=found, heard=tuple(self.heard[begun:]), depth=len(state.frames), hops=len(state.hops), shell=state.shell, changed=changed, over=inner.over
+            )
             self._known[circumstances] = known
             state.errexit = inner.errexit
         else:
@@ -495,7 +502,7 @@ class Calls:
         state.over = state.over or (known.over and not state.doubts)
 
     def _frame(self, state: _State, line: int) -> Frame:
-        return Frame(hop=self._hop(state, line), failure=state.failure, decides=state.decides)
+        return Frame(hop=self._hop(state, line), failure=state.failure, shell=state.shell, decides=state.decides)
 
     def _below(self, state: _State, line: int) -> dict[str, object]:
         """What changes one level below a call: what its failure comes to is told by the frame of the call."""
@@ -523,13 +530,13 @@ class Calls:
 
     def _hear_again(self, known: _Known, state: _State, hops: tuple[Hop, ...], line: int) -> None:
         """What was heard the first time is heard again, on this way."""
-        above = (*state.frames, self._frame(state, line))
+        above, deeper = (*state.frames, self._frame(state, line)), state.shell - known.shell
         for one in known.heard[: max(0, MOST_COMMANDS - len(self.heard))]:
             self.heard.append(
                 replace(
                     one,
                     hops=(*hops, *one.hops[known.hops :]),
-                    frames=(*above, *one.frames[known.depth + 1 :]),
+                    frames=(*above, *(replace(frame, shell=frame.shell + deeper) if deeper else frame for frame in one.frames[known.depth + 1 :])),
                     after=one.after | state.after,
                     branches=one.branches | state.branches,
                     doubtful=one.doubtful or state.doubts > 0,
@@ -625,7 +632,7 @@ class Calls:
         if known is None:
             begun = len(self.heard)
             found = tuple(self._in_script(path, text, argv, replace(state, hops=hops, **self._below(state, line))))  # type: ignore[arg-type]
-            known = _Known(found=found, heard=tuple(self.heard[begun:]), depth=len(state.frames), hops=len(hops))
+            known = _Known(found=found, heard=tuple(self.heard[begun:]), depth=len(state.frames), hops=len(hops), shell=state.shell)
             self._known[circumstances] = known
         else:
             self._hear_again(known, state, hops, line)
@@ -638,7 +645,7 @@ class Calls:
         inner = replace(
             state, file=path, arguments=arguments, running=running, here=None, functions={}, variables=variables, argued=frozenset(), over=False, doubts=0
         )
-        inner.tested, inner.errexit = False, _SETS_ERREXIT.match(text) is not None
+        inner.shell, inner.tested, inner.errexit = state.shell + 1, False, _SETS_ERREXIT.match(text) is not None
         if path.endswith(".py") or re.match(r"#![^\n]*python", text):
             yield from self._python(text, inner)
         elif path.endswith((".sh", ".bash")) or re.match(r"#![^\n]*\b(?:ba|da|k|a)?sh\b", text) or "." not in posixpath.basename(path):
@@ -852,7 +859,7 @@ class Calls:
         """A script that stands inside of a word: its lines are those of the command around it."""
         inner = replace(state, variables=dict(state.variables), functions=dict(state.functions), here=self._hop(state, line), running=(*state.running, ""))
         inner.frames, inner.treated, inner.decides = (*state.frames, self._frame(state, line)), None, frozenset()
-        inner.over, inner.doubts, inner.tested, inner.errexit = False, 0, False, False
+        inner.over, inner.doubts, inner.tested, inner.errexit, inner.shell = False, 0, False, False, state.shell + 1
         inner.place = place or state.place
         inner.directory = state.directory if directory is None else directory
         return inner
@@ -983,12 +990,10 @@ def _parameter(name: str, state: _State) -> str | None:
 _COMPARISON = re.compile(r'\[\[?\s+"?\$\{?(?P<name>\w+)(?::?-(?P<default>[^}"]*))?\}?"?\s+(?P<sign>==?|!=)\s+["\']?(?P<word>[\w./*-]*)["\']?\s+\]\]?')
 
 
-def _after_test(condition: Sequence[Statement], failed: Sequence[Statement], body: Sequence[Statement], state: _State) -> Failure:
-    """What the failure of a tested command comes to; a test of several commands can lead into either branch by it."""
-    several = len(condition) != 1 or isinstance(condition[0], AndOr)
-    if several and consequence(body, state.functions) is Failure.STOPS:
-        return Failure.STOPS
-    return consequence(failed, state.functions)
+def _after_test(failed: Sequence[Statement], body: Sequence[Statement], state: _State) -> Failure:
+    """What the outcome of a test comes to: it stops the way where one branch leaves the script, whichever that is."""
+    told = consequence(failed, state.functions)
+    return Failure.STOPS if told in (Failure.IGNORED, Failure.PASSES) and ends(body, state.functions) else told
 
 
 def _on_this_way(known: _Known, hops: tuple[Hop, ...]) -> Iterator[Found]:

@@ -11,7 +11,8 @@ from enum import StrEnum
 
 from interlock.facts.shell import AndOr, Command, Condition, Function, Group, If, Pipeline, Statement, Word, walk
 
-_ENDS = frozenset({"exit", "return", "exec", "false", "kill"})
+_ENDS = frozenset({"exit", "exec", "kill"})
+_RETURNS = frozenset({"return", "false"})
 _ENDS_BY_NAME = re.compile(r"(?:^|_|-)(?:die|fatal|abort|bail\w*|panic|quit|fail|failed|failure|croak|stop|rollback|exit_\w+|\w+_exit)$", re.IGNORECASE)
 _TALKS = re.compile(
     r"(?:true|:|echo|printf|logger|cat|tee|sleep|date|set|local|continue|tput|wall|sync)|.*(?:log|warn|info|msg|message|print|notify|say|err|error|success|ok)",
@@ -23,7 +24,8 @@ _LOOKS_BACK = re.compile(r"\$\{?\?|PIPESTATUS")
 class Failure(StrEnum):
     """What becomes of the path that a command stands on when it fails; the values end a sentence."""
 
-    STOPS = "stops it"
+    ENDS = "ends the script"  # whatever called the function that it stands in: `set -e`, `exit`
+    STOPS = "stops it"  # what called it is told, or something is done about it
     PASSES = "is not noticed"  # no `set -e`, and nothing asks
     IGNORED = "is told at most"  # `|| true`, `|| echo "..."`
 
@@ -32,8 +34,16 @@ def consequence(statements: Sequence[Statement], functions: Mapping[str, Functio
     """What statements that run after a failure make of it."""
     every = [one for one in walk(statements) if isinstance(one, Command)]
     if any(_ends(command, functions) for command in every):
+        return Failure.ENDS
+    if any(_name(command.words) in _RETURNS for command in every):
         return Failure.STOPS
     return Failure.IGNORED if all(_only_talks(command) for command in every) else Failure.STOPS
+
+
+def ends(statements: Sequence[Statement], functions: Mapping[str, Function]) -> bool:
+    """Whether statements leave the script, or the function that they stand in."""
+    every = [one for one in walk(statements) if isinstance(one, Command)]
+    return any(_ends(command, functions) or _name(command.words) in _RETURNS for command in every)
 
 
 def looked_back_at(following: Statement, functions: Mapping[str, Function]) -> bool:
@@ -42,9 +52,9 @@ def looked_back_at(following: Statement, functions: Mapping[str, Function]) -> b
         case If():
             asked = [one for one in following.branches[0].condition if isinstance(one, (Condition, Pipeline, AndOr))]
             bodies = [*(one for branch in following.branches for one in branch.body), *following.otherwise]
-            return bool(asked) and consequence(bodies, functions) is Failure.STOPS
+            return bool(asked) and ends(bodies, functions)
         case AndOr(left=Condition(), right=right):
-            return consequence((right,), functions) is Failure.STOPS
+            return ends((right,), functions)
         case Command():
             given = [one.value for one in following.assignments if one.value is not None]
             return any(_LOOKS_BACK.search(word.raw) for word in (*given, *following.words))

@@ -128,7 +128,7 @@ class _Finding:
         installers = {path for path in self.starts.crontabs if path in self.scripts}
         if not compose_files(self.world.tree):  # nothing here is judged by what a human runs
             return sorted(installers)
-        chosen = {path for path, text in self.scripts.items() if _changes(text)} | installers
+        chosen = {path for path, text in self.scripts.items() if _changes(text) or _says_backup_script(path)} | installers
         for _ in range(2):
             names = {posixpath.basename(path) for path in chosen}
             called = re.compile("|".join(rf"(?<![\\w.-]){re.escape(name)}(?![\\w.-])" for name in sorted(names)))
@@ -172,11 +172,11 @@ class _Finding:
             crontab = parse_crontab(known, system=None if installed.target == "-" else True)
             for line in crontab.lines:
                 heard = self._follow(line.command, script, installed.hop.line, variables=crontab.variables)
-                yield self._of_cron(line.when, heard, script, installed.hop.line)
+                yield self._of_cron(line.when if known == installed.text else "", heard, script, installed.hop.line)
 
     def _of_cron(self, when: str, heard: tuple[Heard, ...], path: str, line: int) -> Path:
         starts = Starts.BOOT if when == "@reboot" else Starts.CRON
-        return _placed(starts, f"cron {when} ({path}:{line})", heard, path, line)
+        return _placed(starts, f"cron {when} ({path}:{line})".replace("  ", " "), heard, path, line)
 
     def _units(self) -> Iterator[Path]:
         for text in programs(self.world).shell:
@@ -199,7 +199,7 @@ class _Finding:
             if not isinstance(workflow, Workflow):
                 continue
             for job, event, by_itself, heard in heard_in_workflow(workflow, self.sources, hear):
-                exclusive = "concurrency" if re.search(r"^[ \t]*concurrency:", text, re.MULTILINE) else ""
+                exclusive = "concurrency" if _one_at_a_time(heard) or re.search(r"^[ \t]*concurrency:", text, re.MULTILINE) else ""
                 starts = Starts.EVENT if by_itself else Starts.DISPATCH
                 asked = f"environment {job.gate}" if job.gate else "a typed input" if re.search(r"inputs\.\w*confirm", text, re.IGNORECASE) else ""
                 yield Path(
@@ -220,7 +220,7 @@ class _Finding:
 
     def _hooks(self) -> Iterator[Path]:
         for path, text in self.scripts.items():
-            if _HOOK.search(path) and _ENGINE.search(text.text):
+            if _HOOK.search(path):
                 heard = self._follow(text.text, path, 1)
                 yield Path(
                     starts=Starts.EVENT, said=f"git hook {posixpath.basename(path)}", name=path, file=path, line=1, heard=heard, files=files_of(heard, path)
@@ -305,6 +305,13 @@ _REBUILT = frozenset(
 )  # as a rule from elsewhere
 _FILE_OPTION = re.compile(r"(?:^|\s)(?:-f|--file)[= ]?(\S+)")
 _BY_ITSELF = re.compile(r"(?:docker-)?compose(?:\.override)?\.ya?ml")
+
+
+def _one_at_a_time(heard: Sequence[Heard]) -> bool:
+    """A runner does one job at a time: what a job changes on the machine that it runs on, no second one changes meanwhile."""
+    return all(one.place is Place.OWN for one in heard if is_start(one))
+
+
 _STAYS = re.compile(r"\bssh\b|self-hosted|DOCKER_HOST|docker context|runs-on: *\[(?!ubuntu)|appleboy")  # where what a job does may stay
 _HOOK = re.compile(r"(?:^|/)(?:\.githooks|githooks|git-hooks|hooks)/(?:post-(?:merge|receive|checkout|commit|update)|update|pre-push)$")
 
