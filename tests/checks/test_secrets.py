@@ -1,0 +1,14 @@
+"""The secrets family, proven both ways through real pytest."""
+
+from __future__ import annotations
+
+import pytest
+
+from interlock.commands.selftest import prove
+from interlock.testing.faults import Fault
+from interlock.testing.faults.secrets import FAULTS
+
+
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.guardrail) for fault in FAULTS])
+def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault) -> None:
+    assert prove(fault) == ""
