@@ -1,0 +1,13 @@
+"""The scripts family, proven both ways through real pytest."""
+
+from __future__ import annotations
+
+import pytest
+
+from interlock.commands.selftest import prove
+from interlock.testing.faults import Fault, all_faults
+
+
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.describe) for fault in all_faults() if fault.guardrail.startswith("scripts.")])
+def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault) -> None:
+    assert prove(fault) == ""
