@@ -29,6 +29,7 @@ not_used:
   automation: the smoke test has no workflow
 END
 "$work/venv/bin/interlock" --version
+"$work/venv/bin/interlock" scan --explain compose.strict_parse | grep -q 'Holds when' || { echo "wheel-smoke: the pages of the guardrails are not in the wheel" >&2; exit 1; }
 "$work/venv/bin/python" -m pytest -m preflight
 rm present
 code=0
