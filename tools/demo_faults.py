@@ -112,6 +112,15 @@ def _edit(*edits: tuple[str, str]) -> Callable[[DemoSite, Path], None]:
     return edit
 
 
+def _more(*lines: str) -> Callable[[DemoSite, Path], None]:
+    """More lines at the end of a script."""
+
+    def edit(_site: DemoSite, path: Path) -> None:
+        path.write_text("\n".join((path.read_text().rstrip("\n"), *lines, "")))
+
+    return edit
+
+
 def _everywhere(before: str, after: str, *names: str) -> Callable[[DemoSite, Path], None]:
     """The same edit in several files of a folder."""
 
@@ -255,6 +264,35 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
         path=_below("config/limits.yaml"),
         seed=_edited_later,
         guardrail="state_dir.precedence",
+    ),
+    # permissions
+    Break(
+        what="the settings of the metrics are made private to root",
+        path=_below("bin/nightly-backup"),
+        seed=_more("chown 0:0 instances/main/prometheus.yml", "chmod 600 instances/main/prometheus.yml"),
+        guardrail="permissions.mode_needs_owner_match",
+        gate=SCAN,
+    ),
+    Break(
+        what="the directory of the metrics goes to another uid",
+        path=_below("bin/nightly-backup"),
+        seed=_more("chown 1000:1000 data/metrics"),
+        guardrail="permissions.uid_matches_state_dir",
+        gate=SCAN,
+    ),
+    Break(
+        what="all data goes to one user, the database too",
+        path=_below("bin/nightly-backup"),
+        seed=_more("chown -R 1000:1000 data"),
+        guardrail="permissions.recursive_chown_scope",
+        gate=SCAN,
+    ),
+    Break(
+        what="a directory beside that of the metrics is made, and that one is left to the engine",
+        path=_below("bin/nightly-backup"),
+        seed=_more("mkdir -p data/exports"),
+        guardrail="permissions.state_subdirs_precreated",
+        gate=SCAN,
     ),
     # backups
     Break(what="the newest backup was copied under a wide umask", path=_newest_of("ledger"), seed=_chmod(0o644), guardrail="backups.mode_0600"),

@@ -43,8 +43,7 @@ def _use_in_words(use: PathUse) -> str:
         case Past.LITERAL:
             return f"{at} writes {use.written} down, and {use.place.variable} says where that is: on a host that sets it, this line goes to another directory"
         case Past.MADE:
-            other, _, rest = use.written.partition("/")
-            return f"{at} makes {rest} of {other}, and {use.place.variable} says where that is: on a host that sets it, this line goes to another directory"
+            return f"{at} takes {use.written}, and {use.place.variable} says where that is: on a host that sets it, this line goes to another directory"
         case Past.UNNAMED:
             return (
                 f"{at} writes {use.written} down, as other scripts do, and no variable says where it is: on a host with another disk for it, each goes astray"

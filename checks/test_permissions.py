@@ -1,0 +1,25 @@
+"""Owner, mode and reader of a file belong together."""
+
+from interlock.checking import assert_held, check
+from interlock.facts.permissions import Ownership, Publishing
+from interlock.judge import permissions
+
+
+@check(permissions.MODE_NEEDS_OWNER_MATCH)
+def test_a_private_file_belongs_to_who_reads_it(publishing: Publishing) -> None:
+    assert_held(permissions.judge_mode_needs_owner_match(publishing))
+
+
+@check(permissions.UID_MATCHES_STATE_DIR)
+def test_a_containers_directory_belongs_to_its_user(ownership: Ownership) -> None:
+    assert_held(permissions.judge_uid_matches(ownership))
+
+
+@check(permissions.RECURSIVE_CHOWN_SCOPE)
+def test_no_recursive_change_reaches_into_an_engines_data(ownership: Ownership) -> None:
+    assert_held(permissions.judge_recursive_chown(ownership))
+
+
+@check(permissions.STATE_SUBDIRS_PRECREATED)
+def test_a_directory_is_made_before_the_engine_makes_it(ownership: Ownership) -> None:
+    assert_held(permissions.judge_precreated(ownership))
