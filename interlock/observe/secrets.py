@@ -14,6 +14,7 @@ from interlock.facts.programs import Holder, Runs, ShellText
 from interlock.facts.secret_leaks import Leaks, leaks
 from interlock.facts.secrets import encryption_keys, is_fleeting, is_irreplaceable, is_key_file, made_keys, names_secret, signs
 from interlock.facts.tls_files import TlsArtifacts, TlsSlip, committed, may_hold_key, slips_of
+from interlock.observe.git import tracked
 from interlock.observe.programs import dockerfiles, programs, sorted_files
 from interlock.observe.sources import sources
 from interlock.observe.stack import compose_yaml
@@ -57,12 +58,15 @@ def tls_artifacts(world: World, _subject: Subject) -> TlsArtifacts:
 
 
 def _committed(world: World, path: str) -> TlsSlip | None:
+    """The key in a file, when it is under version control; where there is no checkout, everything is taken for that."""
     if is_of_others(posixpath.dirname(path)):
         return None
     try:
-        return committed(path, world.tree.read(path))
+        found = committed(path, world.tree.read(path))
+        kept = world.once("tracked files", lambda: tracked(world.tree.root)) if found is not None else None
     except CouldNotLook:
         return None
+    return found if kept is None or path in kept else None
 
 
 # ---- keys that must last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -318,6 +319,15 @@ def test_a_key_that_is_made_private_afterwards_was_readable_before(tmp_path: Pat
     assert [(one.kind, one.file, one.line) for one in broken(judged)] == [("key-committed", "proxy/server.key", 1), ("key-written-readable", "renew.sh", 2)]
     assert isinstance(judged, Broken)
     assert "made private afterwards" in judged.message
+
+
+def test_a_key_that_lies_in_a_checkout_and_is_not_under_version_control_is_not_committed(tmp_path: Path) -> None:
+    subprocess.run(("git", "-C", str(tmp_path), "init", "--quiet"), check=True, capture_output=True)
+    seen = world(tmp_path, {"up.sh": "#!/bin/sh\n", "proxy/server.key": KEY.format("", "")})
+    assert isinstance(judge_tls(tls_artifacts(seen, SCRIPTS)), Held)
+    subprocess.run(("git", "-C", str(tmp_path), "add", "proxy/server.key"), check=True, capture_output=True)
+    judged = judge_tls(tls_artifacts(world(tmp_path, {}), SCRIPTS))
+    assert [one.kind for one in broken(judged)] == ["key-committed"]
 
 
 @given(shell_texts())
