@@ -100,6 +100,10 @@ def _only_the_oldest(_site: DemoSite, folder: Path) -> None:
         backup.unlink()
 
 
+def _append(text: str) -> Callable[[DemoSite, Path], None]:
+    return _rewrite(lambda content: content + text.encode())
+
+
 def _edit(*edits: tuple[str, str]) -> Callable[[DemoSite, Path], None]:
     def edit(_site: DemoSite, path: Path) -> None:
         text = path.read_text()
@@ -179,6 +183,26 @@ def _odd_variant(site: DemoSite, folder: Path) -> None:
     _edit(("compose:\n  files:", f"compose:\n  files:{files}"))(site, folder / "interlock.yaml")
 
 
+UP = "docker compose -f compose/compose.yaml -f compose/compose.flat-mount.yaml"
+LOCK = "exec 9>/run/lock/platform\nflock -n 9 || exit 0\n"
+GATE = 'mountpoint -q "$STATE_DIR" || exit 1\n'
+SAVE = "bin/nightly-backup || exit 1\n"
+
+
+def _script(name: str, text: str, **more: str) -> Callable[[DemoSite, Path], None]:
+    """A script that brings the stack up, and a site file that knows of all."""
+
+    def seed(site: DemoSite, folder: Path) -> None:
+        _add(**{name: f"#!/bin/sh\nset -eu\n{text}", **more})(site, folder)
+        _edit(("\nscripts:\n", "\nscripts:\n  found: true\n"))(site, folder / "interlock.yaml")
+
+    return seed
+
+
+def _chooses(when: str) -> str:
+    return f'FILES="-f compose/compose.yaml"\n[ {when} ] || FILES="$FILES -f compose/compose.flat-mount.yaml"\ndocker compose $FILES ps\n'
+
+
 def _edited_later(_site: DemoSite, path: Path) -> None:
     path.write_text(path.read_text().replace("1000", "5000"))
     later = time.time() + 60
@@ -209,6 +233,7 @@ def _in_state(relative: str) -> Callable[[DemoSite], Path]:
 
 BASE, FLAT = _below("compose/compose.yaml"), _below("compose/compose.flat-mount.yaml")
 SITE_FILE = _below("interlock.yaml")
+NIGHTLY = _below("bin/nightly-backup")
 
 
 BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
@@ -393,6 +418,46 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
         guardrail="automation.gate_is_required",
         gate=SCAN,
     ),
+    Break(
+        what="a line of the crontab brings the stack up every ten minutes, and does not ask whether it is at it already",
+        path=_below("deploy/crontab"),
+        seed=_more("*/10 * * * * cd /srv/platform && docker compose pull -q && docker compose up -d"),
+        guardrail="automation.exclusive_lock",
+        also=frozenset({"automation.no_automatic_apply"}),
+        gate=SCAN,
+    ),
+    Break(
+        what="a script starts the stack, whatever is mounted",
+        path=_below(""),
+        seed=_script("bin/start.sh", f"{UP} up -d\n"),
+        guardrail="mounts.state_disk_gate",
+        gate=SCAN,
+    ),
+    Break(
+        what="an upgrade passes the backup by",
+        path=_below(""),
+        seed=_script("bin/upgrade.sh", f"{LOCK}{GATE}{UP} pull\n{UP} up -d\n"),
+        guardrail="backups.before_apply",
+        gate=SCAN,
+    ),
+    Break(
+        what="a timer got to start the operator's upgrade",
+        path=_below(""),
+        seed=_script(
+            "bin/upgrade.sh",
+            f"{LOCK}{GATE}{SAVE}{UP} pull\n{UP} up -d\n",
+            **{"deploy/upgrade.service": "[Service]\nExecStart=/srv/platform/bin/upgrade.sh\n", "deploy/upgrade.timer": "[Timer]\nOnCalendar=daily\n"},
+        ),
+        guardrail="backups.never_automatic",
+        gate=SCAN,
+    ),
+    Break(
+        what="two scripts choose the files of the stack, each by a condition of its own",
+        path=_below(""),
+        seed=_script("bin/show.sh", _chooses('"${LAYOUT:-flat}" = nested'), **{"bin/list.sh": f"#!/bin/sh\n{_chooses('-d data/state')}"}),
+        guardrail="compose.chain_single_resolver",
+        gate=SCAN,
+    ),
     # approval
     Break(
         what="the copy was begun, and the hours of the move are an open question again",
@@ -448,7 +513,9 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
     Break(
         what="the nightly job runs the env file as a program, since that is shorter",
         path=_below("bin/nightly-backup"),
-        seed=_edit(("DATA_DIR=$(sed -n 's/^DATA_DIR=//p' \"$platform/.env\")\nSTATE_DIR=$(sed -n 's/^STATE_DIR=//p' \"$platform/.env\")", '. "$platform/.env"')),
+        seed=_edit(
+            ("DATA_DIR=$(sed -n 's/^DATA_DIR=//p' \"$platform/.env\")\nSTATE_DIR=$(sed -n 's/^STATE_DIR=//p' \"$platform/.env\")", '. "$platform/.env"')
+        ),
         guardrail="env.file_not_sourced",
         gate=SCAN,
     ),
@@ -504,6 +571,97 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
         path=_below(""),
         seed=_forgotten_step,
         guardrail="migrations.step_wired",
+        gate=SCAN,
+    ),
+    # shipping, secrets, and what is in no backup
+    Break(
+        what="the stack got a second database, and the nightly backup did not",
+        path=BASE,
+        seed=_edit(("  postgres:\n", '  archive:\n    image: mongo:7\n    volumes: ["/srv/archive:/data/db"]\n\n  postgres:\n')),
+        guardrail="backups.coverage",
+        also=frozenset({"site.undeclared"}),
+        gate=SCAN,
+    ),
+    Break(
+        what="a script fetches the compose file, and not the overlay that it starts it with",
+        path=NIGHTLY,
+        seed=_append(
+            'curl -fsS "$RELEASES/compose/compose.yaml" -o compose/compose.yaml\n'
+            "docker compose -f compose/compose.yaml -f compose/compose.flat-mount.yaml config --quiet\n"
+        ),
+        guardrail="shipping.completeness",
+        gate=SCAN,
+    ),
+    Break(
+        what="two files that a script compares drifted apart",
+        path=NIGHTLY,
+        seed=_append("cmp compose/example.env templates/app.env\n"),
+        guardrail="shipping.fleet_files_in_sync",
+        gate=SCAN,
+    ),
+    Break(
+        what="the next release gets the number of a release that was deleted",
+        path=NIGHTLY,
+        seed=_append('number=$(git tag --list "*-$(date +%Y.%m).*" | wc -l)\ngit tag "stable-$(date +%Y.%m).$((number + 1))"\n'),
+        guardrail="shipping.calver_counter",
+        gate=SCAN,
+    ),
+    Break(
+        what="the key of the archives is made where the next start of the host deletes it",
+        path=NIGHTLY,
+        seed=_append("openssl rand -hex 32 > /run/platform-encryption.key\n"),
+        guardrail="secrets.durability",
+        gate=SCAN,
+    ),
+    Break(
+        what="every user of the host sees a password in the list of processes, every night",
+        path=NIGHTLY,
+        seed=_append('appctl --password="$LEDGER_PASSWORD" tidy\n'),
+        guardrail="secrets.not_logged",
+        gate=SCAN,
+    ),
+    Break(
+        what="somebody let everybody read the key of the certificate",
+        path=NIGHTLY,
+        seed=_append("chmod 644 /etc/platform/tls/privkey.pem\n"),
+        guardrail="secrets.tls_artifact",
+        gate=SCAN,
+    ),
+    # scripts
+    Break(
+        what="an edit of the nightly job left an `if` without its end",
+        path=_below("bin/nightly-backup"),
+        seed=_edit(("umask 077\n", 'umask 077\nif [ -n "${VERBOSE:-}" ]; then\n    set -x\n')),
+        guardrail="scripts.syntax",
+        gate=SCAN,
+    ),
+    Break(
+        what="the nightly job deletes old archives, also after a night without a new one",
+        path=_below("bin/nightly-backup"),
+        seed=_edit((" receipts statements\n", ' receipts statements || true\nfind "$platform/backups/ledger" -mtime +30 -delete\n')),
+        guardrail="scripts.no_swallowed_failure",
+        gate=SCAN,
+    ),
+    Break(
+        what="the nightly job makes room, and prunes the volumes of what is stopped",
+        path=_below("bin/nightly-backup"),
+        seed=_edit(("umask 077\n", "umask 077\ndocker system prune --force --volumes\n")),
+        guardrail="scripts.destructive_guarded",
+        gate=SCAN,
+    ),
+    Break(
+        what="the nightly job makes the name of the project itself, and loses its digits",
+        path=_below("bin/nightly-backup"),
+        seed=_edit(("umask 077\n", 'umask 077\nproject=$(basename "$PWD" | tr -cd a-z)\n')),
+        guardrail="scripts.project_name",
+        gate=SCAN,
+    ),
+    Break(
+        what="the nightly job knows by heart where the engine keeps its volumes",
+        path=_below("bin/nightly-backup"),
+        seed=_edit(("umask 077\n", "umask 077\nchmod -R g+rX /var/lib/docker/volumes/platform_data/_data\n")),
+        guardrail="scripts.engine_root",
+        also=frozenset({"scripts.project_name"}),
         gate=SCAN,
     ),
     # the operator's own

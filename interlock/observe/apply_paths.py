@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from interlock.config.load import SITE_FILE
 from interlock.config.yamlscalars import Tagged
 from interlock.errors import CouldNotLook
 from interlock.facts.apply_paths import (
@@ -259,6 +260,8 @@ class _Finding:
     def _disks(self) -> Iterator[StateDisk]:
         files = [path for path in compose_files(self.world.tree) if not _TRIES.search(path)]
         bound = {path: tuple(_binds(self.world, path)) for path in files}
+        if self.world.site.mounts is not None:  # the site says so: every way to the stack is judged
+            yield StateDisk(target=self.world.site.mounts.state.path, file=SITE_FILE, line=1)
         for target, file, line in dict.fromkeys(self._mounted()):
             overlays = tuple(path for path, places in bound.items() if any(lies_on(place, target) for place in places))
             if overlays:
@@ -369,12 +372,8 @@ def _header(text: str) -> str:
 
 def _mounted_in(text: ShellText) -> Iterator[tuple[str, str, int]]:
     """What the commands of a script mount, and write into fstab. Its own variables are put in where they are given once."""
-    values = {
-        given.name: given.value.literal
-        for command in text.commands()
-        for given in command.assignments
-        if given.value is not None and given.value.literal is not None
-    }
+    given = [(one.name, one.value) for command in text.commands() for one in command.assignments if one.value is not None]
+    values = {name: value.literal if value.literal is not None else _default(value.raw) for name, value in given}
     for command in text.commands():
         words = [_filled(word.literal or word.raw.strip("\"'"), values) for word in command.words]
         words = words[1:] if words[:1] == ["sudo"] else words
@@ -388,8 +387,14 @@ def _mounted_in(text: ShellText) -> Iterator[tuple[str, str, int]]:
                         yield target, text.path, command.line
 
 
+def _default(raw: str) -> str:
+    """What a variable comes to where nobody has set it: `${STATE_DIR:-/srv/state}`."""
+    found = re.fullmatch(r"[\"']?\$\{\w+:?-([^}$]*)\}[\"']?", raw)
+    return found[1] if found else ""
+
+
 def _filled(word: str, values: Mapping[str, str]) -> str:
-    return re.sub(r"\$\{?(\w+)(?::-[^}]*)?\}?", lambda found: values.get(found[1], found[0]), word)
+    return re.sub(r"\$\{?(\w+)(?::-[^}]*)?\}?", lambda found: values.get(found[1]) or found[0], word)
 
 
 def _said_of(world: World, path: str) -> Mapping[str, Any]:

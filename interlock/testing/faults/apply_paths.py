@@ -13,15 +13,16 @@ services:
   db:
     image: postgres:16
     environment: {PGDATA: /var/lib/postgresql/data}
-    volumes: ["/srv/state/db:/var/lib/postgresql/data"]
+    volumes: ["${STATE_DIR:-/srv/state}/db:/var/lib/postgresql/data"]
     stop_grace_period: 2m
 """
-DISK = "#!/bin/sh\nset -eu\nmkfs.ext4 -L state /dev/sdb\nmount LABEL=state /srv/state\n"
-BACKUP = "#!/bin/sh\nset -eu\numask 077\ndocker compose exec -T db pg_dump -U shop -f /backups/shop.sql shop\n"
+WHERE = "STATE_DIR=${STATE_DIR:-/srv/state}\n"
+DISK = f'#!/bin/sh\nset -eu\n{WHERE}mount LABEL=state "$STATE_DIR"\n'
+BACKUP = "#!/bin/sh\nset -eu\numask 077\ndocker compose exec -T db pg_dump -U shop shop > /backups/shop.sql\n"
 LOCK = "exec 9>/run/lock/shop-upgrade.lock\nflock -n 9 || exit 0\n"
-GATE = "mountpoint -q /srv/state || exit 1\n"
+GATE = 'mountpoint -q "$STATE_DIR" || exit 1\n'
 SAVE = "./scripts/backup.sh || exit 1\n"
-UPGRADE = f"#!/bin/sh\nset -eu\ncd /srv/app\n{LOCK}{GATE}{SAVE}docker compose pull\ndocker compose up -d --wait\n"
+UPGRADE = f"#!/bin/sh\nset -eu\ncd /srv/app\n{WHERE}{LOCK}{GATE}{SAVE}docker compose pull\ndocker compose up -d --wait\n"
 CRONTAB = "10 3 * * 0\troot\t/srv/app/scripts/upgrade.sh\n"
 UNIT = "[Service]\nType=oneshot\nExecStart=/srv/app/scripts/upgrade.sh\n"
 TIMER = "[Timer]\nOnCalendar=daily\n[Install]\nWantedBy=timers.target\n"
@@ -71,6 +72,6 @@ def _fault(guardrail: str, describe: str, kind: str, seed: Callable[[Path], None
 FAULTS = (
     _fault("automation.exclusive_lock", "an upgrade that cron starts, without a lock", "no-lock", _upgrade(LOCK, "")),
     _fault("mounts.state_disk_gate", "a stack that is started whatever is mounted", "no-gate", _upgrade(GATE, "")),
-    _fault("backups.before_apply", "an upgrade that goes on when its backup has failed", "failure-ignored", _upgrade(SAVE, "./scripts/backup.sh || true\n")),
+    _fault("backups.before_apply", "an upgrade that passes its backup by", "no-backup", _upgrade(SAVE, "")),
     _fault("backups.never_automatic", "a timer that starts the operator's backup and upgrade", "by-itself", _by_a_timer),
 )
