@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import stat
 from collections.abc import Iterator, Mapping
 
 from interlock.config.discover import is_aside, is_of_others
@@ -58,7 +59,7 @@ def tls_artifacts(world: World, _subject: Subject) -> TlsArtifacts:
 
 
 def _committed(world: World, path: str) -> TlsSlip | None:
-    """The key in a file, when it is under version control; where there is no checkout, everything is taken for that."""
+    """The key in a file, when it is under version control. Where there is no checkout to ask, the mode tells: a file that comes out of one is never private."""
     if is_of_others(posixpath.dirname(path)):
         return None
     try:
@@ -66,7 +67,16 @@ def _committed(world: World, path: str) -> TlsSlip | None:
         kept = world.once("tracked files", lambda: tracked(world.tree.root)) if found is not None else None
     except CouldNotLook:
         return None
-    return found if kept is None or path in kept else None
+    if kept is None:
+        return found if found is not None and not _is_private(world, path) else None
+    return found if path in kept else None
+
+
+def _is_private(world: World, path: str) -> bool:
+    try:
+        return stat.S_IMODE((world.tree.root / path).stat().st_mode) & 0o077 == 0
+    except OSError:
+        return False
 
 
 # ---- keys that must last

@@ -330,6 +330,12 @@ def test_a_key_that_lies_in_a_checkout_and_is_not_under_version_control_is_not_c
     assert [one.kind for one in broken(judged)] == ["key-committed"]
 
 
+def test_a_private_key_outside_of_any_checkout_is_somebodys_own(tmp_path: Path) -> None:
+    seen = world(tmp_path, {"up.sh": "#!/bin/sh\n", "people/server.key": KEY.format("", "")})
+    (tmp_path / "people" / "server.key").chmod(0o600)
+    assert isinstance(judge_tls(tls_artifacts(seen, SCRIPTS)), Held)
+
+
 @given(shell_texts())
 def test_reading_scripts_never_fails(text: bytes) -> None:
     script = parse(text)
