@@ -8,7 +8,7 @@ PYTHON ?=
 XDIST ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo setup-system site demo demo-break check lint types test prove bench bench-setup golden docs lock wheel wheel-smoke changelog clean
+.PHONY: help setup setup-demo setup-system site demo demo-break check lint types test prove fuzz bench bench-setup golden docs lock wheel wheel-smoke changelog clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -48,6 +48,11 @@ test: setup site ## every test, with branch coverage; at most 20 minutes on 2 co
 
 prove: setup site ## the long counts: fuzzing, crash points, matrices
 	$(IN_VENV) INTERLOCK_PROFILE=prove python -m pytest tests -n $(XDIST) --dist loadscope --durations=20
+	@$(MAKE) --no-print-directory fuzz
+
+fuzz: setup ## an hour of atheris over the parsers and whole scans; INTERLOCK_FUZZ_SECONDS=600 for less
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --requirement requirements/fuzz.txt
+	@$(IN_VENV) python -m tools.fuzz
 
 bench-setup: setup ## the peers that benchmarks compare with
 	$(IN_VENV) sh benchmarks/setup.sh

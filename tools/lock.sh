@@ -19,3 +19,4 @@ lock dev.txt pyproject.toml requirements/build.in --all-extras --group demo --gr
 lock demo.txt pyproject.toml requirements/build.in --group demo --constraints requirements/dev.txt
 lock runtime.txt pyproject.toml --constraints requirements/dev.txt
 lock docs.txt requirements/docs.in --constraints requirements/dev.txt
+lock fuzz.txt requirements/fuzz.in --constraints requirements/dev.txt
