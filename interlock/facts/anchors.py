@@ -16,7 +16,7 @@ _SHARE = 0.6  # of what is sought
 _SETTING = re.compile(r"^\^?\(?(?:#|\[#\]|\\?[?*]|\\s|[ \t])*(?P<key>[A-Z][A-Z0-9_]{3,})(?:\\s\*|[ \t]*)=")
 _SETTING_LINE = re.compile(r"^[ \t]*#?[ \t]*(?:export[ \t]+)?(?P<key>[A-Z][A-Z0-9_]*)=")
 _SETTINGS = 3  # lines that set something make a file of settings
-_SYNTAX = re.compile(r"\\s[*+]?|\[\[:\w+:\]\][*+]?|\.\*|\[\^[^\]]*\][*+]?|\[[^\]]*\][*+]?|\\[(){}|<>bB]|[\^$()]|\\(?=[^\w\s])|(?<=\w)[*+?](?!\w)")
+_SYNTAX = re.compile(r"\\s[*+]?|\[\[:\w+:\]\][*+]?|\.\*|\[\^[^\]]*\][*+]?|\[[^\]]*\][*+]?|\\[(){}|<>bB]|[\^$()]|\\(?=[^\w\s])|(?<=[\w ])[*+?](?!\w)| (?=[*+?])")
 _LAYOUT = re.compile(r"[\s\"']+")
 
 
@@ -47,13 +47,19 @@ class Anchors:
 def is_found(edit: Edit, templates: Iterable[Sequence[str]], elsewhere: Sequence[str]) -> bool:
     """Whether a line of a template, or one that the script itself brings, is changed by the edit; or needs it no more: it is written there already, or is
     no comment any more."""
-    every = [*(line for lines in templates for line in lines), *elsewhere]
-    if any(edit.applies(line) for line in every):
+    lines = [line for found in templates for line in found]
+    every = [*lines, *elsewhere]
+    if any(edit.applies(line) for line in lines) or any(_applies_inside(edit, line) for line in elsewhere):
         return True
     written = edit.written.strip()
     if len(written) >= _SHORTEST and ANYTHING not in written and any(written in line for line in every):
         return True
     return _is_uncommented(edit, every)
+
+
+def _applies_inside(edit: Edit, line: str) -> bool:
+    """Whether a script brings what is sought somewhere in one of its lines: `echo 'KEY=' >> file`."""
+    return all(re.search(re.sub(r"^\^|(?<!\\)\$$", "", pattern.pattern), line, pattern.flags) for pattern in edit.patterns)
 
 
 def _is_uncommented(edit: Edit, lines: Sequence[str]) -> bool:
