@@ -77,14 +77,14 @@ class ServiceMark(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverrideFile:
-    """A compose file as one that docker compose puts on `base` by itself; `base` is empty for any other file.
+    """The override at `path` that docker compose puts on `base` by itself; `path` is empty when there is none, or git ignores it.
 
     `marks` are those of its services for development, `base_marks` whether the base has such itself; `kept` is a service of the base that is kept running,
     empty when there is none. `edited` is where users are told to write their own settings into it.
     """
 
-    path: str
-    base: str = ""
+    base: str
+    path: str = ""
     marks: tuple[ServiceMark, ...] = ()
     base_marks: bool = False
     kept: str = ""
@@ -124,8 +124,8 @@ class ExplicitBases:
 
 _PLAIN = r"(?:\s+(?:(?:-p|--project-name|--env-file|--profile|--ansi|--progress)[ =]+\S+|--[\w-]+(?!\S*\.ya?ml)))*"
 _ALONE = re.compile(
-    rf"(?P<program>\S*compose\S*){_PLAIN}\s+(?:-f|--file)[ =]*(?P<file>[\"']?[^\s\"']*?(?:docker-)?compose\.ya?ml)[\"']?{_PLAIN}"
-    r"\s+(?P<verb>up|create|pull|build|run|start|restart)\b",
+    rf"(?P<program>\S*compose\S*){_PLAIN}[\s\0]+(?:-f|--file)[ =]*(?P<file>[\"']?[^\s\"']*?(?:docker-)?compose\.ya?ml)[\"']?{_PLAIN}"
+    r"[\s\0]+(?P<verb>up|create|pull|build|run|start|restart)\b",
     re.IGNORECASE,
 )
 _CONTINUED = re.compile(r"\\\r?\n[ \t]*")

@@ -25,20 +25,18 @@ _KEPT_RUNNING = ("always", "unless-stopped")
 
 
 def override_file(world: World, subject: Subject) -> OverrideFile:
-    """The compose file of the subject as an override. Raises `CouldNotLook` when it cannot be read."""
-    path = subject.name
-    services = _services(world, path)
-    base = _base_beside(world, path)
-    if not base or ignored(world, path):
-        return OverrideFile(path=path)
+    """The override that docker compose puts on the compose file of the subject by itself, also one that no site file names. Raises `CouldNotLook`."""
+    base = subject.name
     below = _services(world, base)
-    kept = next((name for name, service in below.items() if str(service.get("restart") or "") in _KEPT_RUNNING), "")
+    path = _override_beside(world, base)
+    if not path or ignored(world, path):
+        return OverrideFile(base=base)
     return OverrideFile(
-        path=path,
         base=base,
-        marks=tuple(_marks(world, path, services)),
+        path=path,
+        marks=tuple(_marks(world, path, _services(world, path))),
         base_marks=any(True for service in below.values() for _ in development_marks(service)),
-        kept=kept,
+        kept=next((name for name, service in below.items() if str(service.get("restart") or "") in _KEPT_RUNNING), ""),
         edited=_told_to_edit(world, path),
     )
 
@@ -54,12 +52,12 @@ def _plain(said: object) -> object:
     return said.value if isinstance(said, Tagged) else said
 
 
-def _base_beside(world: World, path: str) -> str:
-    """The base that docker compose puts this file on by itself; empty when it is no such file."""
-    folder, name = posixpath.split(path)
-    if name not in OVERRIDES or world.site.compose is None:
-        return ""
-    return next((base for one in BASES if (base := posixpath.join(folder, one)) in world.site.compose.files), "")
+def _override_beside(world: World, base: str) -> str:
+    """The file of the tree that docker compose puts on a base by itself; empty when it looks for none, or there is none."""
+    folder, name = posixpath.split(base)
+    first = next((one for one in BASES if _is_there(world, posixpath.join(folder, one))), "")
+    overrides = (posixpath.join(folder, one) for one in OVERRIDES) if name == first else ()
+    return next((one for one in overrides if _is_there(world, one)), "")
 
 
 def _marks(world: World, path: str, services: Mapping[str, Mapping[str, object]]) -> Iterator[ServiceMark]:
@@ -101,15 +99,18 @@ def explicit_bases(world: World, _subject: Subject) -> ExplicitBases:
 
 
 def _meant(written: str, path: str, files: tuple[str, ...]) -> str:
-    """The base of the tree that a command means: by its name, in the folder of the script or one above it; empty when there is none."""
-    name = posixpath.basename(written)
+    """The base of the tree that a command means: what is written, without what only running it would tell, from the folder of the script or one above it;
+    empty when there is none."""
+    relative = re.sub(r"^(?:.*[$}]\w*\)?/|/|\.\.?/)*", "", written)
     folder = posixpath.dirname(path)
-    while True:
-        if name in BASES and (base := posixpath.join(folder, name)) in files:
-            return base
+    while posixpath.basename(relative) in BASES:
+        for base in (posixpath.join(folder, relative), posixpath.join(folder, posixpath.basename(relative))):
+            if base in files:
+                return base
         if not folder:
-            return ""
+            break
         folder = posixpath.dirname(folder)
+    return ""
 
 
 def _promised(world: World, base: str) -> Source | None:

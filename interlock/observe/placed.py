@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 
 from interlock.config.yamltext import Tagged
-from interlock.errors import CouldNotLook, TooLarge
+from interlock.errors import CouldNotLook
 from interlock.facts import gitignore
 from interlock.facts.chains import Source
 from interlock.facts.placed import FileOfChains, Keys, PlacedChain, Shipped, own_files
@@ -49,25 +50,23 @@ def shipped(world: World, source: str) -> Shipped:
     path = below(world, source)
     if path is None:
         return Shipped.OUTSIDE
+    files = world.tree.listing()
+    if path and (at := bisect_left(files, path)) < len(files) and files[at] == path:
+        return Shipped.FILE
+    inside = _below_folder(files, path)
+    if inside:
+        return Shipped.FOLDER if any(posixpath.basename(file).lower() not in _KEEPERS for file in inside) else Shipped.EMPTY
     try:
-        if path and not world.tree.exists(path):
-            return Shipped.NOTHING
-        inside = world.tree.listing(path)
+        return Shipped.EMPTY if world.tree.exists(path) else Shipped.NOTHING
     except CouldNotLook:
-        return Shipped.FILE if _is_file(world, path) else Shipped.OUTSIDE
-    if not inside:
-        return Shipped.FILE if _is_file(world, path) else Shipped.EMPTY
-    return Shipped.FOLDER if any(posixpath.basename(file).lower() not in _KEEPERS for file in inside) else Shipped.EMPTY
+        return Shipped.OUTSIDE
 
 
-def _is_file(world: World, path: str) -> bool:
-    try:
-        world.tree.read(path)
-    except TooLarge:
-        return True
-    except CouldNotLook:
-        return False
-    return True
+def _below_folder(files: Sequence[str], folder: str) -> Sequence[str]:
+    """The files below a folder; `files` are sorted."""
+    if not folder:
+        return files
+    return files[bisect_left(files, f"{folder}/") : bisect_left(files, f"{folder}0")]  # 0 is what comes after the slash
 
 
 def ignored(world: World, path: str) -> bool:

@@ -94,7 +94,7 @@ def _is_unknown(path: str) -> bool:
 def _comes_later(world: World, path: str) -> bool:
     """Whether a path is kept out of the repository on purpose, or is another one's."""
     modules = _SUBMODULE.findall(sources(world).text(".gitmodules") or "")
-    return bool(path) and (any(path == one or path.startswith(f"{one}/") for one in modules) or ignored(world, path))
+    return bool(path) and (any(path == one or path.startswith(f"{one}/") for one in modules) or ignored(world, path) or ignored(world, f"{path}/inside"))
 
 
 def _exists(world: World, path: str) -> bool:

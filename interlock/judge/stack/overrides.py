@@ -15,9 +15,9 @@ EXPLICIT_REMEDY = "go into the folder and call docker compose without `-f`, or n
 
 
 def judge_autoloaded_override(override: OverrideFile) -> Held | Broken | Unproven:
-    """Held when the file is no override that docker compose loads by itself, or one for those who run the stack, which nobody is told to edit."""
-    if not override.base:
-        return Held(f"{override.path} is loaded by nobody who does not name it")
+    """Held when docker compose loads nothing by itself with the file, or an override for those who run the stack, which nobody is told to edit."""
+    if not override.path:
+        return Held(f"docker compose loads nothing of the repository by itself with {override.base}")
     held = f"{override.path}, which docker compose loads with {override.base}, has nothing that only a developer wants"
     return found(_override(override), held=held, remedy=OVERRIDE_REMEDY)
 
