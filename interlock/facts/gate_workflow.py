@@ -17,6 +17,7 @@ from interlock.facts.workflows import Job, NotWorkflow, Step, Workflow, fill
 from interlock.nouns import dataclass
 
 MARKS = frozenset({"static", "preflight"})
+_ACTION = re.compile(r"(?:https?://)?(?:[^/@\s]+/)+interlock(?:\.git)?(?:@\S+)?")  # ops/interlock@v1, https://forge.example/ops/interlock@v1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +110,8 @@ def _gates_of(job: Job, workflow: Workflow, sources: Sources) -> Iterator[GateSt
 
 
 def _gate_step(job: Job, step: Step, workflow: Workflow, sources: Sources) -> GateStep | None:
+    if _ACTION.fullmatch(step.uses):
+        return GateStep(path=workflow.path, job=job, step=step, line=step.line, lines=frozenset())
     if not step.run:
         return None
     calls = Calls(sources, hears=_hears_gate)

@@ -53,6 +53,15 @@ def test_a_gate_that_runs_on_every_pull_request_is_held(tmp_path: Path) -> None:
     assert kinds(tmp_path, HEALTHY) == []
 
 
+@pytest.mark.parametrize("uses", ["ops/interlock@v1", "https://forge.example/ops/interlock@v1", "ops/interlock.git@3f1c0a9"])
+def test_the_action_is_the_gate(tmp_path: Path, uses: str) -> None:
+    called = HEALTHY.replace("run: interlock scan .", f"uses: {uses}")
+    assert len(gate(tmp_path, called).steps) == 1
+    assert kinds(tmp_path, called) == []
+    assert kinds(tmp_path, called.replace(f"uses: {uses}", f"uses: {uses}\n        continue-on-error: true")) != []
+    assert gate(tmp_path, HEALTHY.replace("run: interlock scan .", "uses: actions/checkout@v4")).steps == ()
+
+
 @pytest.mark.parametrize(
     "command",
     [
