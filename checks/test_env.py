@@ -2,6 +2,7 @@
 
 from interlock.checking import assert_held, check
 from interlock.facts.env import InstanceEnv
+from interlock.facts.env_presence import Starts
 from interlock.facts.env_quoting import Quoting
 from interlock.facts.env_sourcing import SourcedFiles
 from interlock.facts.env_updates import Upkeep
@@ -26,3 +27,8 @@ def test_no_script_runs_the_env_file_of_docker_compose(sourced_files: SourcedFil
 @check(env.FILE_QUOTING)
 def test_what_scripts_write_into_env_files_is_the_same_to_every_reader(quoting: Quoting) -> None:
     assert_held(env.judge_quoting(quoting))
+
+
+@check(env.FILE_EXISTS)
+def test_what_starts_the_stack_makes_its_env_files_first(starts: Starts) -> None:
+    assert_held(env.judge_presence(starts))

@@ -56,24 +56,26 @@ class Values:
 
     def texts(self, word: Word) -> tuple[str, ...]:
         """What a word may come to, at most `MOST` texts. What is not known stays as `$name`, or begins with one of the marks of this module."""
-        return self._texts(word, 0)
+        return self._texts(word, ())
 
     def folders(self) -> tuple[str, ...]:
         """Where the script may be when it names something."""
         return tuple(text for word in self.moved for text in self.texts(word))
 
-    def _texts(self, word: Word, depth: int) -> tuple[str, ...]:
+    def _texts(self, word: Word, inside: tuple[str, ...]) -> tuple[str, ...]:
+        """`inside` are the variables whose value this word is part of."""
         made = [""]
         for part in word.parts:
-            made = [f"{text}{more}" for text in made for more in self._part(part, depth)][:MOST]
+            texts = self._part(part, inside)
+            made = [f"{text}{more}" for text in made for more in texts][:MOST]
         return tuple(dict.fromkeys(made))
 
-    def _part(self, part: object, depth: int) -> tuple[str, ...]:
+    def _part(self, part: object, inside: tuple[str, ...]) -> tuple[str, ...]:
         match part:
             case Text():
                 return (part.text,)
             case Variable():
-                return self._variable(part, depth)
+                return self._variable(part, inside)
             case Substitution():
                 return (_folder(part.raw),)
             case Opaque():
@@ -81,7 +83,7 @@ class Values:
             case _:
                 return ("$_",)
 
-    def _variable(self, variable: Variable, depth: int) -> tuple[str, ...]:
+    def _variable(self, variable: Variable, inside: tuple[str, ...]) -> tuple[str, ...]:
         if variable.name in ("BASH_SOURCE", "0"):
             return (OWN,) if variable.operator.startswith("%") else (f"{OWN}/.",)
         if variable.name == "PWD":
@@ -89,12 +91,14 @@ class Values:
         if variable.operator.strip(":") not in ("", "-", "=", "?"):
             return (f"${variable.name}",)
         itself = f"{ARGUMENT}{variable.name}\0" if variable.name.isdigit() else f"${variable.name}"
-        found: list[str] = [itself] if variable.name.isdigit() else []
-        if depth < _DEEPEST:
-            found += [text for word in self.given.get(variable.name, ()) for text in self._texts(word, depth + 1)]
-            if variable.argument is not None and variable.operator.strip(":") in ("-", "="):
-                found += self._texts(variable.argument, depth + 1)
-        return tuple(dict.fromkeys(found))[:MOST] or (itself,)
+        found = {itself: None} if variable.name.isdigit() else {}
+        if variable.name not in inside and len(inside) < _DEEPEST:
+            words = list(self.given.get(variable.name, ()))
+            words += [variable.argument] if variable.argument is not None and variable.operator.strip(":") in ("-", "=") else []
+            for word in words:
+                if len(found) < MOST:
+                    found |= dict.fromkeys(self._texts(word, (*inside, variable.name)))
+        return tuple(found)[:MOST] or (itself,)
 
 
 def _folder(raw: str) -> str:

@@ -9,6 +9,7 @@ from interlock.config.models import Site
 from interlock.facts.env import InstanceEnv, Missing
 from interlock.facts.substitution import Fault
 from interlock.judge.settings.existing import COVERAGE_EXISTING_INSTALLS, judge_existing
+from interlock.judge.settings.presence import FILE_EXISTS, judge_presence
 from interlock.judge.settings.quoting import FILE_QUOTING, judge_quoting
 from interlock.judge.settings.sourcing import FILE_NOT_SOURCED, judge_sourcing
 from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
@@ -16,11 +17,13 @@ from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, S
 __all__ = [
     "COVERAGE",
     "COVERAGE_EXISTING_INSTALLS",
+    "FILE_EXISTS",
     "FILE_NOT_SOURCED",
     "FILE_QUOTING",
     "instances",
     "judge_coverage",
     "judge_existing",
+    "judge_presence",
     "judge_quoting",
     "judge_sourcing",
 ]

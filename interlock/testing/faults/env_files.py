@@ -40,7 +40,7 @@ set -eu
 APP_TAG=$(sed -n 's/^APP_TAG=//p' .env)
 echo "the release is $APP_TAG"
 """
-SECRET = """\
+WRITER = """\
 #!/bin/sh
 SECRET_KEY=$(LC_ALL=C tr -dc 'A-Za-z0-9!#$%&' < /dev/urandom | head -c 48)
 echo "SECRET_KEY='$SECRET_KEY'" >> .env
@@ -85,17 +85,48 @@ def _unreadable_report(folder: Path) -> None:
 
 def _healthy_secret(folder: Path) -> None:
     """A script that writes a random secret between quotes that keep it."""
-    (folder / "secrets.sh").write_text(SECRET)
+    (folder / "secrets.sh").write_text(WRITER)
     _site(folder, "secrets.sh")
 
 
 def _without_quotes(folder: Path) -> None:
-    (folder / "secrets.sh").write_text(SECRET.replace("'$SECRET_KEY'", "$SECRET_KEY"))
+    (folder / "secrets.sh").write_text(WRITER.replace("'$SECRET_KEY'", "$SECRET_KEY"))
 
 
 def _unreadable_secret(folder: Path) -> None:
     (folder / "secrets.sh").unlink()
     (folder / "secrets.sh").mkdir()
+
+
+WORKFLOW = """\
+on: push
+jobs:
+  smoke:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v5
+      - run: |
+          cp example.env app.env
+          docker compose up -d --wait
+"""
+
+
+def _healthy_job(folder: Path) -> None:
+    """A job that makes the env file of the stack before it starts it."""
+    (folder / "compose.yaml").write_text("services: {app: {image: 'registry.example.org/app:1', env_file: app.env}}\n")
+    (folder / ".github" / "workflows").mkdir(parents=True)
+    (folder / ".github" / "workflows" / "smoke.yml").write_text(WORKFLOW)
+    (folder / "run.sh").write_text("#!/bin/sh\necho started\n")
+    write_site(folder, {"compose": {"files": ["compose.yaml"]}, "scripts": {"files": ["run.sh"]}})
+
+
+def _without_env_file(folder: Path) -> None:
+    (folder / ".github" / "workflows" / "smoke.yml").write_text(WORKFLOW.replace("          cp example.env app.env\n", ""))
+
+
+def _unreadable_job(folder: Path) -> None:
+    (folder / "run.sh").unlink()
+    (folder / "run.sh").mkdir()
 
 
 FAULTS = (
@@ -125,5 +156,14 @@ FAULTS = (
         healthy=_healthy_secret,
         seed=_without_quotes,
         blind=_unreadable_secret,
+    ),
+    Fault(
+        guardrail="env.file_exists",
+        describe="a job starts the stack before anything made its env file",
+        kind="env-file",
+        gate=When.STATIC,
+        healthy=_healthy_job,
+        seed=_without_env_file,
+        blind=_unreadable_job,
     ),
 )
