@@ -7,9 +7,10 @@ parsed once a run, whoever asks.
 
 from __future__ import annotations
 
+import fnmatch
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from interlock.config.discover import Sorted, is_aside, is_of_others, is_test_name, sort
@@ -20,6 +21,7 @@ from interlock.facts.cron import is_crontab_path, is_system_path, parse_crontab
 from interlock.facts.makefiles import parse_makefile
 from interlock.facts.programs import Holder, Program, Programs, Runs, ShellText, Unreadable
 from interlock.facts.workflows import Workflow
+from interlock.observe.chains import compose_files
 from interlock.observe.sources import TreeSources, sources
 from interlock.observe.starters import find
 from interlock.observe.world import World
@@ -35,7 +37,15 @@ _RUN_OPTIONS = re.compile(r"^(?:--\w[\w-]*=\S+\s+)*")
 _OWN_TOOLS = re.compile(r"(?:^|/)(?:hack|\.husky|\.circleci|\.buildkite|scripts?/(?:ci|dev|release|lint|test)|dev|development|bench(?:marks?)?)/")
 _CLOUD_INIT = re.compile(rb"\A#cloud-config\b")
 _CLOUD_NAMES = re.compile(r"(?:^|/)(?:cloud-?(?:init|config)|user-?data)[\w.-]*$", re.IGNORECASE)
-_TAKES_IN = re.compile(r"^[ \t]*(?:COPY|ADD)[ \t]+(?P<words>[^\n]+)", re.MULTILINE | re.IGNORECASE)
+_TAKES_IN = re.compile(r"^[ \t]*(?:COPY|ADD)[ \t]+(?P<words>(?:[^\n\\]|\\\n|\\[^\n])+)", re.MULTILINE | re.IGNORECASE)
+_MOUNTED = re.compile(r"^[ \t]*(?:-|source:)[ \t]*[\"']?(?P<path>\.{1,2}/[^\s:\"'#]+)", re.MULTILINE)
+_IN_IMAGES = frozenset(
+    {"rootfs", "docker-entrypoint.d", "docker-entrypoint-initdb.d", "cont-init.d", "cont-finish.d", "s6-rc.d", "s6-overlay", "runit", "entrypoint.d"}
+)
+_SYSTEM = re.compile(r"/(?:etc|usr/local|usr/bin|usr/sbin|bin|sbin|opt|docker|container|scripts?|entrypoint|hooks|run|root|tmp|build)(?:[/.-]|$)")
+_HOST_FOLDERS = frozenset(
+    {"scripts", "script", "ops", "bin", "deploy", "deployment", "infra", "tools", "helper-scripts", "install", "installer", "maintenance"}
+)
 
 
 def programs(world: World) -> Programs:
@@ -81,7 +91,11 @@ class _Finding:
         self.world = world
         self.sources: TreeSources = sources(world)
         self.unreadable: list[Unreadable] = []
-        self.images = _Images(self._text(path) for path in dockerfiles(world))
+        self.images = _Images(
+            sorted_files(world).every,
+            ((path, self._text(path)) for path in dockerfiles(world)),
+            ((path, self._text(path)) for path in compose_files(world.tree)),
+        )
 
     def whole(self) -> Programs:
         """All of it."""
@@ -174,20 +188,65 @@ class _Finding:
 
 
 class _Images:
-    """What the Dockerfiles of a tree copy into images and then run there."""
+    """What the Dockerfiles of a tree copy into images, and what its compose files mount into containers: that runs there, and not on a host."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        words = (word for text in texts for found in _TAKES_IN.finditer(text) for word in found["words"].split()[:-1] if not word.startswith("--"))
-        self._named = frozenset(posixpath.basename(word.rstrip("/")) for word in words)
+    def __init__(self, listing: Collection[str], dockerfiles: Iterable[tuple[str, str]], composed: Iterable[tuple[str, str]]) -> None:
+        self._files: set[str] = set()
+        self._folders: set[str] = set()
+        self._patterns: list[re.Pattern[str]] = []
+        self._names: set[str] = set()
+        every = frozenset(listing)
+        self._known = {".", *_folders_of(every)}
+        for path, text in dockerfiles:
+            for found in _TAKES_IN.finditer(text):
+                words = [word for word in found["words"].replace("\\\n", " ").split() if not word.startswith("--") and word != "\\"]
+                for word in words[:-1]:
+                    self._take(word.strip("[],\"'"), words[-1].strip("[],\"'"), posixpath.dirname(path), every)
+        for path, text in composed:
+            places = (posixpath.normpath(posixpath.join(posixpath.dirname(path), found["path"])) for found in _MOUNTED.finditer(text))
+            self._files |= {place for place in places if place in every}
+
+    def _take(self, word: str, target: str, folder: str, every: Collection[str]) -> None:
+        """One thing that is copied: a file of the tree, some of a folder, or a folder that becomes part of the image's own system."""
+        places = [posixpath.normpath(posixpath.join(base, word.lstrip("/"))) for base in dict.fromkeys((folder, ""))]
+        if "*" in word:
+            self._patterns += [re.compile(fnmatch.translate(place)) for place in places if place.strip("*./") and _is_of_system(target, place)]
+        elif files := [place for place in places if place in every]:
+            self._files |= set(files)
+        elif not (folders := [place for place in places if place in self._known]):
+            self._names |= {posixpath.basename(word.rstrip("/"))} - {"", ".", ".."}
+        else:
+            self._folders |= {f"{place}/" for place in folders if place not in (".", "..") and _is_of_system(target, place)}
 
     def have(self, path: str) -> bool:
-        """Whether a script is one that runs inside a container: an entry point by its name, or one that an image takes in by its own name."""
-        name = posixpath.basename(path)
+        """Whether a script is one that runs inside a container."""
+        name, parts = posixpath.basename(path), path.split("/")
         return (
             "entrypoint" in name
-            or name in self._named
-            or any(part in ("rootfs", "docker-entrypoint.d", "docker-entrypoint-initdb.d") for part in path.split("/"))
+            or path in self._files
+            or name in self._names
+            or not _IN_IMAGES.isdisjoint(parts)
+            or any(path.startswith(folder) for folder in self._folders)
+            or any(pattern.match(path) for pattern in self._patterns)
         )
+
+
+def _folders_of(files: Iterable[str]) -> Iterator[str]:
+    """Every folder that something lies in, at any depth."""
+    known: set[str] = set()
+    for lowest in {posixpath.dirname(path) for path in files}:
+        folder = lowest
+        while folder and folder not in known:
+            known.add(folder)
+            yield folder
+            folder = posixpath.dirname(folder)
+
+
+def _is_of_system(target: str, place: str) -> bool:
+    """Whether what is copied becomes a part of the image's system: a whole source tree, with the scripts for hosts in it, is copied to be at hand."""
+    if target.startswith("$"):
+        return not any(part in _HOST_FOLDERS for part in place.split("/"))
+    return target == "/" or _SYSTEM.match(target) is not None
 
 
 def _of_cloud_init(path: str, text: str) -> Iterator[ShellText]:
