@@ -203,6 +203,10 @@ def _chooses(when: str) -> str:
     return f'FILES="-f compose/compose.yaml"\n[ {when} ] || FILES="$FILES -f compose/compose.flat-mount.yaml"\ndocker compose $FILES ps\n'
 
 
+def _new(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
 def _edited_later(_site: DemoSite, path: Path) -> None:
     path.write_text(path.read_text().replace("1000", "5000"))
     later = time.time() + 60
@@ -466,6 +470,13 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
         guardrail="approval.decisions",
         gate=SCAN,
     ),
+    Break(
+        what="a migration removes the old volume in the same breath",
+        path=_below(""),
+        seed=_script("bin/migrate.sh", f"{GATE}{UP} up -d\n[ ! -e /srv/keep-old ] || exit 0\ndocker volume rm platform_postgres_16\n"),
+        guardrail="approval.gate",
+        gate=SCAN,
+    ),
     # compose
     Break(
         what="a service has two lists of volumes, and YAML readers silently drop the first",
@@ -503,6 +514,81 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
         also=frozenset({"mounts.layout", "state_dir.services_agree", "site.undeclared"}),
         gate=SCAN,
     ),
+    Break(
+        what="the database was bumped to a major version that keeps its data elsewhere",
+        path=BASE,
+        seed=_edit(("image: postgres:16", "image: postgres:18")),
+        guardrail="compose.data_dir_matches_mount",
+        gate=SCAN,
+    ),
+    Break(
+        what="a service was rewritten and lost its mount, and its volume is still declared",
+        path=BASE,
+        seed=_edit(("  metrics:\n    image", "  # it once mounted `reports`\n  metrics:\n    image"), ("\nvolumes:\n", "\nvolumes:\n  reports:\n")),
+        guardrail="compose.volume_declared_but_unmounted",
+        gate=SCAN,
+    ),
+    Break(
+        what="the overlay leads a volume to the disk by its driver_opts",
+        path=FLAT,
+        seed=_edit(("\nvolumes: !reset null\n", "\nvolumes:\n  data:\n    driver_opts: {type: none, o: rbind, device: /srv/data}\n")),
+        guardrail="mounts.driver_opts_immutable",
+        gate=SCAN,
+    ),
+    Break(
+        what="a volume shows the data disk without the state disk that is mounted below it",
+        path=BASE,
+        seed=lambda site, path: _edit(
+            ("\nvolumes:\n  data:\n", f"\nvolumes:\n  data:\n    driver_opts: {{type: none, o: bind, device: {site.state.parent.parent}}}\n")
+        )(site, path),
+        guardrail="mounts.propagation",
+        gate=SCAN,
+    ),
+    Break(
+        what="the configuration of the metrics server is mounted where it does not look",
+        path=FLAT,
+        seed=_edit((":/etc/prometheus/prometheus.yml:ro", ":/etc/prometheus.yml:ro")),
+        guardrail="compose.config_mounted_but_unused",
+        also=frozenset({"compose.override_preserves_mounts"}),
+        gate=SCAN,
+    ),
+    Break(
+        what="a service is to be built from a folder that nobody has",
+        path=BASE,
+        seed=_edit(("    image: prom/prometheus:v3.5.0\n", "    image: prom/prometheus:v3.5.0\n    build: ../metrics\n")),
+        guardrail="compose.sourceless_runnable",
+        gate=SCAN,
+    ),
+    Break(
+        what="the database has ten seconds to stop",
+        path=BASE,
+        seed=_edit(("    stop_grace_period: 2m\n", "")),
+        guardrail="compose.stop_grace_for_stateful",
+        gate=SCAN,
+    ),
+    Break(
+        what="the metrics server got the engine's socket to write to",
+        path=FLAT,
+        seed=_edit(
+            ("      - ${DATA_DIR:-/data}/metrics:/prometheus\n", "      - ${DATA_DIR:-/data}/metrics:/prometheus\n      - /run/docker.sock:/run/docker.sock\n")
+        ),
+        guardrail="compose.docker_socket_readonly",
+        gate=SCAN,
+    ),
+    Break(
+        what="an override for developers lies beside the base, and is loaded by itself",
+        path=_below("compose"),
+        seed=lambda _site, folder: _new(folder / "compose.override.yaml", "services: {ledger: {volumes: ['.:/app']}}\n"),
+        guardrail="compose.no_autoloaded_dev_override",
+        gate=SCAN,
+    ),
+    Break(
+        what="a script starts the base by its name, and leaves out what an operator is told to write beside it",
+        path=_below("bin/nightly-backup"),
+        seed=_edit(("umask 077\n", 'umask 077\ndocker compose -f "$platform/compose/compose.yaml" pull --quiet\n')),
+        guardrail="compose.explicit_f_ignores_override",
+        gate=SCAN,
+    ),
     # env, exposure, health, site
     Break(
         what="a new setting came with the stack, and no instance has it",
@@ -531,6 +617,18 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
         path=BASE,
         seed=_edit(("pg_isready -U ledger -d ledger", "curl -fsS http://127.0.0.1:5432/")),
         guardrail="health.endpoint",
+        gate=SCAN,
+    ),
+    Break(
+        what="a health check gives up before the database has started for the first time",
+        path=BASE,
+        seed=_edit(
+            (
+                "pg_isready -U ledger -d ledger\"]\n      interval: 10s\n      timeout: 5s\n      retries: 6\n      start_period: 30s",
+                'pg_isready -U ledger -d ledger"]\n      interval: 1s\n      retries: 5',
+            )
+        ),
+        guardrail="health.start_window",
         gate=SCAN,
     ),
     Break(
@@ -577,7 +675,12 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
     Break(
         what="the stack got a second database, and the nightly backup did not",
         path=BASE,
-        seed=_edit(("  postgres:\n", '  archive:\n    image: mongo:7\n    volumes: ["/srv/archive:/data/db"]\n\n  postgres:\n')),
+        seed=_edit(
+            (
+                "  postgres:\n    image: postgres:16\n",
+                '  archive:\n    image: mongo:7\n    stop_grace_period: 60s\n    volumes: ["/srv/archive:/data/db"]\n\n  postgres:\n    image: postgres:16\n',
+            )
+        ),
         guardrail="backups.coverage",
         also=frozenset({"site.undeclared"}),
         gate=SCAN,

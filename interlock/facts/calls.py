@@ -198,6 +198,7 @@ class _State:
     here: Hop | None = None  # the place that stands for all lines: a step of a Python program
     frames: tuple[Frame, ...] = ()  # the levels above this one
     shell: int = 0  # how many shells are above this one
+    deaf: bool = False  # what cleans up at the end is no step of the way
     errexit: bool = False
     tested: bool = False  # what fails here decides something, and `set -e` does not end the shell
     treated: Failure | None = None  # what was written for the failure of what stands here
@@ -277,7 +278,9 @@ class Calls:
         yield from self._statements(script.statements, state)
         at_exit, state.traps = state.traps, around
         for trap in at_exit:
-            yield from self._shell(trap, self._nested(state, line), line)
+            cleaning = self._nested(state, line)
+            cleaning.deaf = True
+            yield from self._shell(trap, cleaning, line)
 
     # ---- the statements of a script, every branch
 
@@ -513,7 +516,7 @@ class Calls:
             self._note(what, self._told(argv, state), state, line)
 
     def _note(self, what: object, command: str, state: _State, line: int) -> None:
-        if len(self.heard) < MOST_COMMANDS:
+        if len(self.heard) < MOST_COMMANDS and not state.deaf:
             self.heard.append(
                 Heard(
                     what=what,

@@ -95,7 +95,7 @@ _SQL_CLIENTS = listed("psql mysql mariadb mysqladmin clickhouse-client sqlcmd")
 _EMPTIES_DISKS = re.compile(r"mkfs(?:\.\w+)?|wipefs|mke2fs|mkswap|blkdiscard")
 
 
-def _loss(argv: Sequence[str], fed: str) -> tuple[Loss, str, bool] | None:
+def loss_of(argv: Sequence[str], fed: str) -> tuple[Loss, str, bool] | None:
     """What a program deletes, its name, and whether it is told to say nothing of it."""
     program = argv[0].rpartition("/")[2]
     if rest := engine_words(argv):
@@ -290,7 +290,7 @@ class _Following:
                 inner = _Following(CommandLines({**self.lines.constants, **CommandLines.of(nested).constants}), self.functions, self.made)
                 yield from (found for found in inner.found(nested.statements) if not run.inside or found.loss is not Loss.DISK)
                 continue
-            loss = _loss(run.argv, fed)
+            loss = loss_of(run.argv, fed)
             if loss is None or self._is_own(loss[1]):
                 continue
             told = " ".join(" ".join(word.raw for word in command.words).split())
@@ -372,7 +372,7 @@ def _made(lines: CommandLines, script: Script) -> Iterator[str]:
         for run in lines.runs(command):
             if not run.argv:
                 continue
-            if (loss := _loss(run.argv, lines.fed(command))) is not None:
+            if (loss := loss_of(run.argv, lines.fed(command))) is not None:
                 gone.add(loss[1])
             yield from (name for name in _makes(run.argv, lines.fed(command)) if name not in gone)
 

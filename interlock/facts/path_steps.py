@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from interlock.facts.applies import RUN_OPTIONS, after_options
 from interlock.facts.backup_writers import goes_back, listed, says_backup, says_state, words_of
+from interlock.facts.destruction import Loss, loss_of
 from interlock.nouns import dataclass
 
 
@@ -23,11 +24,14 @@ class Step(StrEnum):
     ASKS = "asks a human"
     FETCHES = "fetches something new"
     MIGRATES = "migrates data"
+    DESTROYS = "destroys what nobody can bring back"
+    CREATES = "makes something that may be taken away again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What a command is. `waits`: a lock that is surely held afterwards, so that its failure need not be looked at; `text`: what a human is asked."""
+    """What a command is. `waits`: a lock that is surely held afterwards, so that its failure need not be looked at; `text`: what a human is asked,
+    or what is destroyed."""
 
     step: Step
     waits: bool = False
@@ -41,7 +45,15 @@ def hear(argv: Sequence[str], stdin: str | None) -> Said | None:
     if argv[0] == "[[":
         return _condition(argv[1])
     name = argv[0].rpartition("/")[2]
-    return _lock(argv, name) or _look(argv, name) or _question(argv, name) or _backup(argv, name, stdin) or _fetch(argv, name) or _migration(name)
+    return (
+        _destruction(argv, name, stdin)
+        or _lock(argv, name)
+        or _look(argv, name)
+        or _question(argv, name)
+        or _backup(argv, name, stdin)
+        or _fetch(argv, name)
+        or _migration(name)
+    )
 
 
 # ---- locks
@@ -238,6 +250,32 @@ def _callee(argv: Sequence[str], name: str) -> str:
     if name in ("bash", "sh", "dash", "source", ".", "python", "python3", "node", "php", "ruby"):
         return plain[0].rpartition("/")[2] if plain and "-c" not in argv else ""
     return name if re.fullmatch(r"[\w.@%+-]+", name) else ""
+
+
+# ---- what nobody can bring back
+
+_THROWN_AWAY = re.compile(
+    r"(?<![a-z])(?:tests?|testing|tmp|temp|preview|review|pr|ephemeral|ci|sandbox|scratch|demo|dev|example|cache|canary|verify|check|drill|rehears\w*|trial|copy)"
+    r"(?![a-z])",
+    re.IGNORECASE,
+)
+_KEPT = frozenset({Loss.VOLUME, Loss.STACK, Loss.PRUNE, Loss.DATABASE, Loss.DISK})
+_FOR_GOOD = re.compile(
+    r"(?:terraform|tofu|terragrunt|pulumi|cdk|helmfile) (?:\S+ )*?destroy\b"
+    r"|kubectl (?:\S+ )*?delete (?:\S+ )*?(?:pvc|pv|persistentvolumeclaims?|namespaces?|ns)\b"
+    r"|zfs destroy|zpool destroy|lvremove|aws rds delete-db|aws s3 rb .*--force|gcloud sql instances delete|redis-cli .*\bFLUSH(?:ALL|DB)\b|\bdropDatabase\(",
+)
+
+
+def _destruction(argv: Sequence[str], name: str, stdin: str | None) -> Said | None:
+    """Volumes, databases, disks and whole systems; not what is called a test's. Also what makes one, for it may go again."""
+    told = " ".join((name, *argv[1:], stdin or ""))
+    loss = loss_of(argv, stdin or "")
+    for_good = (loss is not None and loss[0] in _KEPT) or (_FOR_GOOD.match(told) is not None and "--dry-run" not in told)
+    if for_good and not _THROWN_AWAY.search(told):
+        return Said(step=Step.DESTROYS, text=loss[1] if loss is not None else name)
+    created = re.search(r"\bvolume create\b.* (?P<volume>\S+)$|^createdb .*?(?P<database>\S+)$", told)
+    return Said(step=Step.CREATES, text=created["volume"] or created["database"]) if created else None
 
 
 # ---- what is new

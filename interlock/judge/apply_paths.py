@@ -241,3 +241,55 @@ NEVER_AUTOMATIC = Guardrail(
     subjects=apply_paths,
     judge=judge_never_automatic,
 )
+
+
+# ---- what nobody can bring back
+
+_MOVES = re.compile(r"migrat|cut-?over|up-?(?:date|grade)|deploy|apply|release|convert|move|switch", re.IGNORECASE)
+_ENDS = re.compile(
+    r"uninstall|reset|clean|destroy|remove|purge|wipe|tear-?down|restore|reinstall|recreate|fresh|nuke|preview|review|staging|sandbox|nightly", re.IGNORECASE
+)
+
+
+def judge_approval_gate(seen: ApplyPaths) -> Held | Broken | Unproven:
+    """Held when a human says yes before what nobody can bring back, in every path that applies or that starts by itself."""
+    irreversible = [(path, place) for path in seen.paths for place, one in enumerate(path.heard) if is_step(one, Step.DESTROYS) and one.place.lasts]
+    judged = [(path, place) for path, place in irreversible if _needs_yes(path) and not _made_here(path, place)]
+    details = _once_each(_unasked(path, place) for path, place in judged if not path.approved and not path.steps(Step.ASKS, place))
+    held = (
+        f"a human says yes before what nobody can bring back: {_count(judged)}" if judged else f"no way to a change destroys anything: {seen.read} scripts read"
+    )
+    return found((*details, *unread(seen.unread)), held=held, remedy=YES_REMEDY)
+
+
+def _needs_yes(path: Path) -> bool:
+    """What starts by itself or from a forge, and a script that is run for a change; who starts one that is called `reset` has said yes."""
+    name = path.name.rpartition("/")[2]
+    if _ENDS.search(name) or path.said.startswith("pull_request"):
+        return False
+    return path.starts is not Starts.HAND or (_MOVES.search(name) is not None and (path.first_start() is not None or path.first_write() is not None))
+
+
+def _made_here(path: Path, place: int) -> bool:
+    """What the path has made itself may go again."""
+    return any(isinstance(one.what, Said) and one.what.text in path.at(place).command for one in path.steps(Step.CREATES, place))
+
+
+def _unasked(path: Path, place: int) -> Detail:
+    step = path.at(place)
+    message = f"{_shown(path, step)}: it cannot be undone, and no human is asked before it"
+    return _broken(path, "nobody-asked", message, _line_in(path, step))
+
+
+YES_REMEDY = "ask before it (`read -p`, and a test of the answer), or let the job run in an environment with reviewers, or by an input that has to be typed"
+
+APPROVAL_GATE = Guardrail(
+    id="approval.gate",
+    title="a human says yes before a step that nobody can undo",
+    severity=Severity.HIGH,
+    when=frozenset({When.STATIC}),
+    rationale="The old side is the way back. A script that removes it in the same breath has none, and a clock that does it has asked nobody.",
+    remedy=YES_REMEDY,
+    subjects=apply_paths,
+    judge=judge_approval_gate,
+)

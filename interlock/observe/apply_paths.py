@@ -89,7 +89,7 @@ class _Finding:
         by_hand = [*self._by_hand(), *self._make_targets()]
         paths = [*self._crontabs(), *self._written_crontabs(), *self._units(), *self._workflows(), *self._hooks(), *self._said(by_hand), *by_hand]
         declared = self.world.site.automation
-        changing = [path for path in paths if any(is_start(one) or is_migration(one) for one in path.heard)]
+        changing = [path for path in paths if any(is_start(one) or is_migration(one) or is_step(one, Step.DESTROYS) for one in path.heard)]
         return ApplyPaths(
             paths=tuple(replace(path, composes=self._composes(path)) for path in changing),
             read=len(self.scripts) + len(self.starts.workflows),
@@ -202,7 +202,7 @@ class _Finding:
             for job, event, by_itself, heard in heard_in_workflow(workflow, self.sources, hear):
                 exclusive = "concurrency" if _one_at_a_time(heard) or re.search(r"^[ \t]*concurrency:", text, re.MULTILINE) else ""
                 starts = Starts.EVENT if by_itself else Starts.DISPATCH
-                asked = f"environment {job.gate}" if job.gate else "a typed input" if re.search(r"inputs\.\w*confirm", text, re.IGNORECASE) else ""
+                asked = f"environment {job.gate}" if job.gate else "an input" if _ASKS.search(text) and not by_itself else ""
                 yield Path(
                     starts=starts,
                     said=f"{event} ({path}: job {job.id})",
@@ -310,6 +310,9 @@ _FILE_OPTION = re.compile(r"(?:^|\s)(?:-f|--file)[= ]?(\S+)")
 _BY_ITSELF = re.compile(r"(?:docker-)?compose(?:\.override)?\.ya?ml")
 
 
+_ASKS = re.compile(r"inputs\.\w*(?:confirm|destroy|action|command|operation|sure|approve|delete)", re.IGNORECASE)
+
+
 def _one_at_a_time(heard: Sequence[Heard]) -> bool:
     """A runner does one job at a time: what a job changes on the machine that it runs on, no second one changes meanwhile."""
     return all(one.place is Place.OWN for one in heard if is_start(one))
@@ -321,7 +324,7 @@ _HOOK = re.compile(r"(?:^|/)(?:\.githooks|githooks|git-hooks|hooks)/(?:post-(?:m
 
 def _placed(starts: Starts, said: str, heard: tuple[Heard, ...], path: str, line: int) -> Path:
     """A path whose author is that of the script that is started, where there is one."""
-    change = next((one for one in heard if is_start(one) or is_migration(one)), None)
+    change = next((one for one in heard if is_start(one) or is_migration(one) or is_step(one, Step.DESTROYS)), None)
     script = next((hop.file for hop in change.hops if hop.file != path), None) if change is not None else None
     first = 1 if script is not None else line
     return Path(starts=starts, said=said, name=script or path, file=script or path, line=first, heard=heard, files=files_of(heard, path))

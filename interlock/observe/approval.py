@@ -12,7 +12,7 @@ from interlock.errors import ConfigError, CouldNotLook, PlanNotNamed
 from interlock.facts.approval import ISSUE_NAME, READINESS_NAME, TASK_NAME, DesignIssue
 from interlock.facts.signed_plan import SignedPlan
 from interlock.facts.workplans import ModuleClaims, NextTask, Workplans
-from interlock.observe import forge, workplans
+from interlock.observe import apply_paths, forge, workplans
 from interlock.observe.signatures import voters
 from interlock.observe.statements import APPROVALS, FOLDER, PLANNER, statement, statements
 from interlock.observe.world import Observer, World
@@ -67,6 +67,7 @@ def decisions(world: World, subject: Subject) -> Workplans | NextTask | ModuleCl
 
 
 OBSERVERS: Mapping[str, Observer] = {
+    "approval.gate": Observer(see=apply_paths.see),
     "approval.plan": Observer(see=signed_plan),
     "approval.decisions": Observer(see=decisions),
     "approval.issue": Observer(see=design_issue),

@@ -25,8 +25,25 @@ SAVE = "./scripts/backup.sh || exit 1\n"
 UPGRADE = f"#!/bin/sh\nset -eu\ncd /srv/app\n{WHERE}{LOCK}{GATE}{SAVE}docker compose pull\ndocker compose up -d --wait\n"
 CRONTAB = "10 3 * * 0\troot\t/srv/app/scripts/upgrade.sh\n"
 UNIT = "[Service]\nType=oneshot\nExecStart=/srv/app/scripts/upgrade.sh\n"
+MIGRATE = """\
+#!/bin/sh
+set -eu
+docker compose up -d --wait db
+docker compose exec -T db pg_restore -d shop /backups/shop.dump
+printf 'The old volume goes now. '
+read -r -p 'Type its name: ' answer
+[ "$answer" = shop_db_15 ] || exit 1
+docker volume rm shop_db_15
+"""
 TIMER = "[Timer]\nOnCalendar=daily\n[Install]\nWantedBy=timers.target\n"
-FILES = {"compose.yaml": COMPOSE, "scripts/disk.sh": DISK, "scripts/backup.sh": BACKUP, "scripts/upgrade.sh": UPGRADE, "ops/crontab": CRONTAB}
+FILES = {
+    "compose.yaml": COMPOSE,
+    "scripts/disk.sh": DISK,
+    "scripts/backup.sh": BACKUP,
+    "scripts/upgrade.sh": UPGRADE,
+    "ops/crontab": CRONTAB,
+    "scripts/migrate.sh": MIGRATE,
+}
 SCRIPTS = [path for path in FILES if path.endswith(".sh")]
 EXCLUDED = [{kind: name, "reason": "proves another guardrail"} for kind, name in (("container", "*"), ("mount", "/srv/state/db"))]
 
@@ -51,6 +68,12 @@ def _upgrade(old: str, new: str) -> Callable[[Path], None]:
     return lambda folder: _write(folder, "scripts/upgrade.sh", UPGRADE.replace(old, new))
 
 
+def _nobody_is_asked(folder: Path) -> None:
+    """Somebody still looks whether the volume is there: scripts.destructive_guarded holds."""
+    asked = MIGRATE[MIGRATE.index("printf") : MIGRATE.index("docker volume rm")]
+    _write(folder, "scripts/migrate.sh", MIGRATE.replace(asked, "[ ! -e /srv/keep-old ] || exit 0\n"))
+
+
 def _by_a_timer(folder: Path) -> None:
     """Held while it names every script, and finds units too."""
     _write(folder, "ops/upgrade.service", UNIT)
@@ -73,5 +96,6 @@ FAULTS = (
     _fault("automation.exclusive_lock", "an upgrade that cron starts, without a lock", "no-lock", _upgrade(LOCK, "")),
     _fault("mounts.state_disk_gate", "a stack that is started whatever is mounted", "no-gate", _upgrade(GATE, "")),
     _fault("backups.before_apply", "an upgrade that passes its backup by", "no-backup", _upgrade(SAVE, "")),
+    _fault("approval.gate", "a migration that removes the old volume in the same breath", "nobody-asked", _nobody_is_asked),
     _fault("backups.never_automatic", "a timer that starts the operator's backup and upgrade", "by-itself", _by_a_timer),
 )
