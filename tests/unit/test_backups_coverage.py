@@ -160,6 +160,11 @@ def test_a_backup_of_another_stack_says_nothing_of_this_one() -> None:
     assert isinstance(judge_coverage(other), Held)
 
 
+def test_a_folder_that_only_keeps_the_compose_files_is_no_stack_of_its_own() -> None:
+    beside = BackupCoverage(keepers=(keeper("tar cz uploads", path="bin/backup.sh"),), engines=(engine(folder="deploy/compose"),))
+    assert isinstance(judge_coverage(beside), Broken)
+
+
 @pytest.mark.parametrize(
     ("path", "text", "accused"),
     [

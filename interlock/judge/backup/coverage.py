@@ -11,6 +11,9 @@ from interlock.judge import tree
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
 BACKUPS = "backups"
+ONLY_KEEPS = frozenset(
+    {"compose", "docker", "docker-compose", "deploy", "deployment", "containers", ".docker", "infra", "infrastructure", "ops", "prod", "production"}
+)
 REMEDY = "dump the engine in the script that makes the backups (`docker compose exec -T SERVICE pg_dump ...`), or copy its volume while it is stopped"
 
 
@@ -67,9 +70,11 @@ def _missing(seen: BackupCoverage, engine: Engine, near: Sequence[Keeper], what:
 
 
 def _is_about(keeper: Keeper, engine: Engine) -> bool:
-    """Whether a backup is one of the stack that an engine belongs to: it lies above or below it."""
-    folder = posixpath.dirname(keeper.path)
-    return _below(folder, engine.folder) or _below(engine.folder, folder)
+    """Whether a backup is one of the stack that an engine belongs to: it lies above or below it, or beside the folder that only keeps the compose files."""
+    folder, own = posixpath.dirname(keeper.path), engine.folder
+    while posixpath.basename(own) in ONLY_KEEPS:
+        own = posixpath.dirname(own)
+    return _below(folder, own) or _below(engine.folder, folder)
 
 
 def _below(folder: str, ancestor: str) -> bool:
