@@ -62,6 +62,7 @@ class Service:
     stop_grace: str = ""
     restart: str = ""
     healthcheck: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    waits_for: tuple[str, ...] = ()  # the services whose health it waits for before it is started
 
     def mount_over(self, path: str) -> ServiceMount | None:
         """The mount that a path inside the container shows: the longest target that it is at or below; None when it is in the image."""
@@ -157,7 +158,12 @@ def _service(name: str, said: Mapping[str, Any]) -> Service:
         stop_grace=str(said.get("stop_grace_period") or ""),
         restart=str(said.get("restart") or ""),
         healthcheck=MappingProxyType(dict(check)),
+        waits_for=tuple(_waits_for(said.get("depends_on") or {})),
     )
+
+
+def _waits_for(said: Any) -> Iterator[str]:
+    yield from (name for name, how in (said.items() if isinstance(said, dict) else ()) if isinstance(how, dict) and how.get("condition") == "service_healthy")
 
 
 def _mounts(said: Mapping[str, Any]) -> Iterator[ServiceMount]:

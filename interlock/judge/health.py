@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from interlock.config.chain_subjects import chain_subjects
+from interlock.config.chain_subjects import FROM_FILES, chain_subjects
 from interlock.config.models import Site
 from interlock.facts.expect import HttpSeen
 from interlock.facts.health import ChainProbes, CheckedPort, EndpointSeen
 from interlock.facts.known_images import Speaks, recognise
+from interlock.facts.start_window import APPLICATION_WINDOW, SHORTEST_START, ChainWaits, Waited
 from interlock.judge.expect import judge_http
-from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, When
+from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, When, in_short
 
 
 def subjects(site: Site) -> Sequence[Subject]:
@@ -110,4 +111,53 @@ ENDPOINT = Guardrail(
     subjects=subjects,
     judge=judge_endpoint,
     max_age=60,
+)
+
+
+# ---- what waits for health
+
+
+def judge_start_window(seen: ChainWaits) -> Held | Broken:
+    """Held when each service whose health others wait for has a check, and time to become healthy."""
+    details = tuple(_waited(one) for one in seen.waited)
+    broken = [detail for detail in details if detail.outcome is Outcome.BROKEN]
+    if broken:
+        return Broken(f"the chain {seen.chain}: {in_short(broken)}", remedy=START_WINDOW.remedy, kind=broken[0].kind, details=details)
+    return Held("every service that others wait for has time to start" if details else "no service waits for the health of another", details)
+
+
+def _waited(one: Waited) -> Detail:
+    kind, why = _too_early(one) or ("", f"{one.service} has time to start")
+    who = " and ".join(one.waiting[:2]) + (f" and {len(one.waiting) - 2} more" if len(one.waiting) > 2 else "")
+    said = f"{why}: {who} would not be started" if kind else why
+    return Detail(what=one.service, outcome=Outcome.BROKEN if kind else Outcome.HELD, kind=kind, message=said, file=one.file, line=one.line)
+
+
+def _too_early(one: Waited) -> tuple[str, str] | None:
+    """Kind and sentence of what is wrong with a service that others wait for."""
+    if one.has_check is False:
+        return "no-check", f"{one.service} has no health check, and others wait for its health"
+    if one.window is None:
+        return None
+    shown = f"{one.window:g} s"
+    if one.known is not None:
+        least = SHORTEST_START.get(one.known.server.name, 0)
+        if one.window < least:
+            return "short-window", f"{one.service} is given {shown} to start, and a first start of {one.known.server.name} takes longer on many a host"
+        return None
+    if one.keeps_data and not one.start_period and one.window <= APPLICATION_WINDOW:
+        return "no-start-period", f"{one.service} keeps data and is given {shown} and no start_period: a start that migrates first is called unhealthy"
+    return None
+
+
+START_WINDOW = Guardrail(
+    id="health.start_window",
+    title="a service whose health others wait for has a check, and time to start",
+    severity=Severity.MEDIUM,
+    when=FROM_FILES,
+    rationale="What turns unhealthy while it is still starting is never waited for again: docker compose gives up, and the services behind it are created and "
+    "never run, after exactly the update that had most to migrate.",
+    remedy="give the health check a `start_period` as long as the slowest start: it costs nothing, for the first success ends it",
+    subjects=chain_subjects,
+    judge=judge_start_window,
 )

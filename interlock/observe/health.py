@@ -8,10 +8,11 @@ from itertools import count
 
 from interlock.config.chain_subjects import chain_of
 from interlock.facts.health import ChainProbes, CheckedPort, EndpointSeen, checked_ports
+from interlock.facts.start_window import ChainWaits, waited_for
 from interlock.observe.expect import Expectation, get, require_here
 from interlock.observe.stack import stack
 from interlock.observe.world import Observer, World
-from interlock.observe.written import positions, written
+from interlock.observe.written import positions, unset_at, written
 from interlock.verdicts import Subject
 
 
@@ -56,4 +57,17 @@ def _endpoint(world: World, subject: Subject, tries: int) -> EndpointSeen:
     )
 
 
-OBSERVERS: Mapping[str, Observer] = {"health.endpoint": Observer(see=health)}
+def waits(world: World, subject: Subject) -> ChainWaits:
+    """Who waits for whose health in a chain, and how long. A part of a check that has a variable without a value here is not known. Raises `CouldNotLook`."""
+    chain = chain_of(subject) or subject.name
+    model = stack(world, chain)
+    waited = []
+    for one in waited_for(model):
+        service = ("services", one.service)
+        at = written(world, model.files, (*service, "healthcheck"), service)
+        unknown = any(True for _ in unset_at(world, model, (*service, "healthcheck")))
+        waited.append(replace(one, file=at.file, line=at.line, window=None if unknown else one.window))
+    return ChainWaits(chain=chain, waited=tuple(waited))
+
+
+OBSERVERS: Mapping[str, Observer] = {"health.endpoint": Observer(see=health), "health.start_window": Observer(see=waits)}

@@ -16,8 +16,13 @@ services:
     image: clickhouse/clickhouse-server:25.3
     healthcheck:
       test: ["CMD-SHELL", "wget -nv -t1 --spider http://localhost:8123/ping || exit 1"]
+      start_period: 60s
     volumes:
       - events:/var/lib/clickhouse
+  app:
+    image: registry.example.org/ledger:2
+    depends_on:
+      events: {condition: service_healthy}
   cache:
     image: redis:7.4
     healthcheck:
@@ -90,6 +95,15 @@ def _fault(describe: str, kind: str, gate: When, seed: Callable[[Path], None]) -
 FAULTS = (
     _fault("a check that speaks HTTP to a port of another protocol", "not-http", When.STATIC, _ask("localhost:8123/ping", "localhost:9000/")),
     _fault("a check of a port on which nobody listens", "nobody-listens", When.STATIC, _ask('"6379"', '"6380"')),
+    Fault(
+        guardrail="health.start_window",
+        describe="a check that gives up while the server is still starting",
+        kind="short-window",
+        gate=When.STATIC,
+        healthy=_stack,
+        seed=_ask("      start_period: 60s\n", "      interval: 1s\n      retries: 5\n"),
+        blind=lose_compose_file,
+    ),
     _fault("a service that answers and is not well", "json", When.PREFLIGHT, lambda folder: _write(folder / "health", '{"status": "degraded"}')),
     _fault("a service whose database is gone", "status", When.POSTFLIGHT, lambda folder: (folder / "entries").unlink()),
 )
