@@ -473,7 +473,7 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
     Break(
         what="a migration removes the old volume in the same breath",
         path=_below(""),
-        seed=_script("bin/migrate.sh", f"{GATE}{UP} up -d\n[ ! -e /srv/keep-old ] || exit 0\ndocker volume rm platform_postgres_16\n"),
+        seed=_script("bin/migrate.sh", f"{GATE}{UP} up -d\nif docker volume inspect pg16; then docker volume rm pg16; fi\n"),
         guardrail="approval.gate",
         gate=SCAN,
     ),
@@ -624,7 +624,7 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
         path=BASE,
         seed=_edit(
             (
-                "pg_isready -U ledger -d ledger\"]\n      interval: 10s\n      timeout: 5s\n      retries: 6\n      start_period: 30s",
+                'pg_isready -U ledger -d ledger"]\n      interval: 10s\n      timeout: 5s\n      retries: 6\n      start_period: 30s',
                 'pg_isready -U ledger -d ledger"]\n      interval: 1s\n      retries: 5',
             )
         ),

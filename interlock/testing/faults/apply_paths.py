@@ -25,9 +25,9 @@ SAVE = "./scripts/backup.sh || exit 1\n"
 UPGRADE = f"#!/bin/sh\nset -eu\ncd /srv/app\n{WHERE}{LOCK}{GATE}{SAVE}docker compose pull\ndocker compose up -d --wait\n"
 CRONTAB = "10 3 * * 0\troot\t/srv/app/scripts/upgrade.sh\n"
 UNIT = "[Service]\nType=oneshot\nExecStart=/srv/app/scripts/upgrade.sh\n"
-MIGRATE = """\
-#!/bin/sh
-set -eu
+MIGRATE = (
+    f"#!/bin/sh\nset -eu\n{WHERE}{GATE}"
+    + """\
 docker compose up -d --wait db
 docker compose exec -T db pg_restore -d shop /backups/shop.dump
 printf 'The old volume goes now. '
@@ -35,6 +35,7 @@ read -r -p 'Type its name: ' answer
 [ "$answer" = shop_db_15 ] || exit 1
 docker volume rm shop_db_15
 """
+)
 TIMER = "[Timer]\nOnCalendar=daily\n[Install]\nWantedBy=timers.target\n"
 FILES = {
     "compose.yaml": COMPOSE,
@@ -70,8 +71,8 @@ def _upgrade(old: str, new: str) -> Callable[[Path], None]:
 
 def _nobody_is_asked(folder: Path) -> None:
     """Somebody still looks whether the volume is there: scripts.destructive_guarded holds."""
-    asked = MIGRATE[MIGRATE.index("printf") : MIGRATE.index("docker volume rm")]
-    _write(folder, "scripts/migrate.sh", MIGRATE.replace(asked, "[ ! -e /srv/keep-old ] || exit 0\n"))
+    removed = "if docker volume inspect shop_db_15 > /dev/null; then docker volume rm shop_db_15; fi\n"
+    _write(folder, "scripts/migrate.sh", MIGRATE[: MIGRATE.index("printf")] + removed)
 
 
 def _by_a_timer(folder: Path) -> None:
