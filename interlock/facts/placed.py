@@ -69,12 +69,13 @@ class Found(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileOfChains:
     """A compose file with the chains that hold it. `own` are the files whose findings are told here: itself, and those that no subject has. `unread` are
-    chains that nobody could look at, with the reason."""
+    chains that nobody could look at, with the reason. `alone`: no chain holds it, and the one here is the file by itself, without what others give it."""
 
     path: str
     chains: tuple[PlacedChain, ...]
     own: frozenset[str]
     unread: tuple[tuple[str, str], ...] = ()
+    alone: bool = False
 
     def found(self, look: Callable[[PlacedChain], Iterable[Found]]) -> Iterator[Found]:
         """What `look` finds in any of the chains at a place of this file, each once."""

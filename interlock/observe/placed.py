@@ -13,7 +13,9 @@ from interlock.errors import CouldNotLook
 from interlock.facts import gitignore
 from interlock.facts.chains import Source
 from interlock.facts.placed import FileOfChains, Keys, PlacedChain, Shipped, own_files
-from interlock.observe.stack import compose_yaml, stack, with_included
+from interlock.facts.stack import Stack
+from interlock.observe.chains import is_of_others
+from interlock.observe.stack import alone, compose_yaml, stack, with_included
 from interlock.observe.world import World
 from interlock.verdicts import Subject
 
@@ -26,16 +28,18 @@ def placed_chain(world: World, chain: str) -> PlacedChain:
     """A chain, and where its files say what. Raises `CouldNotLook` as `stack` does."""
 
     def look() -> PlacedChain:
-        model, files = stack(world, chain), chain_files(world, chain)
-        places: dict[Keys, Source] = {}
-        named = world.site.chains[chain].files
-        for file in (*(one for one in files if one not in named), *named):
-            places.update(file_places(world, file))
-        sources = {mount.source for service in model.services.values() for mount in service.mounts if mount.kind == "bind"}
-        binds = {source: shipped(world, source) for source in sorted(sources)}
-        return PlacedChain(stack=model, files=files, places=places, binds=binds, root=os.path.realpath(world.tree.root))
+        return _placed(world, stack(world, chain), world.site.chains[chain].files, chain_files(world, chain))
 
     return world.once(("placed", chain), look)
+
+
+def _placed(world: World, model: Stack, named: Sequence[str], files: Sequence[str]) -> PlacedChain:
+    places: dict[Keys, Source] = {}
+    for file in (*(one for one in files if one not in named), *named):
+        places.update(file_places(world, file))
+    sources = {mount.source for service in model.services.values() for mount in service.mounts if mount.kind == "bind"}
+    binds = {source: shipped(world, source) for source in sorted(sources)}
+    return PlacedChain(stack=model, files=tuple(files), places=places, binds=binds, root=os.path.realpath(world.tree.root))
 
 
 def below(world: World, path: str) -> str | None:
@@ -106,8 +110,28 @@ def _file_of_chains(world: World, path: str) -> FileOfChains:
         except CouldNotLook as error:
             if path in chain.files:
                 unread.append((name, error.sentence))
+    if not files and not unread and not world.site.source and not is_of_others(path) and _says_enough(world, path):
+        return _by_itself(world, path)
     subjects = world.site.compose.files if world.site.compose else ()
     return FileOfChains(path=path, chains=tuple(found), own=own_files(path, files, subjects), unread=tuple(unread))
+
+
+def _says_enough(world: World, path: str) -> bool:
+    """Whether a file has a service with an image and mounts of its own."""
+    data = compose_yaml(world, path).data
+    services = _plain(data.get("services")) if isinstance(data, dict) else None
+    said = [_plain(service) for service in services.values()] if isinstance(services, dict) else []
+    return any(isinstance(service, dict) and "image" in service and "volumes" in service for service in said)
+
+
+def _by_itself(world: World, path: str) -> FileOfChains:
+    """A file that no chain holds, as far as it can be looked at without others."""
+    own = frozenset((path,))
+    try:
+        chain = _placed(world, alone(world, path), (path,), (path,))
+    except CouldNotLook:
+        return FileOfChains(path=path, chains=(), own=own, alone=True)
+    return FileOfChains(path=path, chains=(chain,), own=own, alone=True)
 
 
 def file_places(world: World, file: str) -> Mapping[Keys, Source]:

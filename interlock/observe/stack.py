@@ -62,6 +62,13 @@ def prefix(world: World, chain: str, count: int) -> Stack:
     return _or_raise(_resolved(world, chain, declared, declared.files[:count], part=count < len(declared.files)), chain)
 
 
+def alone(world: World, path: str) -> Stack:
+    """One compose file that is in no chain, by itself: what other files would give it may be missing. Raises `CouldNotLook` as `stack` does."""
+    from interlock.config.models import Chain
+
+    return _or_raise(_once(world, path, Chain(files=(path,)), (path,), part=True), path)
+
+
 def _or_raise(found: Stack | tuple[Refusal, ...], chain: str) -> Stack:
     if isinstance(found, tuple):
         raise CouldNotLook(f"docker compose refuses the chain {chain}", where=chain, why=found[0].words, remedy="mend what compose.chain_valid says of it")

@@ -368,6 +368,18 @@ def test_a_command_that_leaves_nothing_of_the_operator_out_holds(tmp_path: Path,
     assert broken(tmp_path, LEFT_OUT, files) == []
 
 
+# ---- files that no chain holds
+
+
+def test_an_overlay_that_nobody_names_is_judged_by_itself(tmp_path: Path) -> None:
+    service = "  db:\n    image: postgres:17\n    volumes:\n      - rows:/var/lib/postgresql\n"
+    overlay = f"services:\n  app:\n    depends_on: [db, queue]\n{service}volumes: {{rows: , spare: }}\n"
+    files = {"compose.yaml": APP, "overlays/compose.postgres.yaml": overlay, "overlays/tests/compose.postgres.yaml": overlay}
+    details = broken(tmp_path, "compose.data_dir_matches_mount", files)
+    assert places(details) == [("data-elsewhere", "overlays/compose.postgres.yaml", 7)]
+    assert broken(tmp_path, UNMOUNTED, {}) == broken(tmp_path, SOURCELESS, {}) == []
+
+
 # ---- what cannot be looked at
 
 

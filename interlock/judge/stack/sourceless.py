@@ -16,6 +16,8 @@ REMEDY = "give the service an image beside the others, or ship what it is built 
 def judge_sourceless(noun: NeededSources) -> Held | Broken | Unproven:
     """Held when no service is left to be built where the others are pulled, and what is built and mounted is in the tree."""
     held = f"{noun.file.path} needs no source where the others are images, and what it builds and mounts is there"
+    if noun.file.alone:
+        return Held(f"{noun.file.path} is in no chain that somebody starts")
     return found((*_left(noun), *details(noun.file, lambda chain: _missing(chain, noun)), *unread(noun.file)), held=held, remedy=REMEDY)
 
 

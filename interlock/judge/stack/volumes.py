@@ -13,7 +13,7 @@ REMEDY = "mount the volume where its service keeps what must stay, or take the d
 def judge_declared_volumes(noun: VolumesOfFile) -> Held | Broken | Unproven:
     """Held when each volume that the file declares is mounted in some chain, or by a file that users write themselves."""
     path, chains = noun.file.path, noun.file.chains
-    if not chains and not noun.file.unread:
+    if noun.file.alone or not (chains or noun.file.unread):
         return Held(f"{path} is in no chain that somebody starts")
     lost = [volume for volume in noun.volumes if not volume.external and not volume.mounted_elsewhere]
     held = f"each volume that {path} declares is mounted"
