@@ -25,7 +25,8 @@ _IRREPLACEABLE = re.compile(
 )
 _SIGNING = re.compile(r"(?:^|_)(?:jwt(?:_\w+)?(?:_secret|_key)|session_secret|session_key|secret_key|cookie_secret|signing_key)$", re.IGNORECASE)
 _ENVIRONMENT_KEY = re.compile(rb"[\"']([A-Z][A-Z0-9_]*(?:VAULT|ENCRYPT|ENCRYPTION|FERNET|MASTER|CRYPTO)[A-Z0-9_]*KEY|SECRET_KEY_BASE)[\"']")
-_ENCRYPTS = re.compile(rb"\b(?:Fernet|MultiFernet|AESGCM|ChaCha20Poly1305|SecretBox|createCipheriv|aes\.NewCipher|MessageEncryptor|Cipher::AES)\b")
+_ENCRYPTS = re.compile(rb"\b(?:Fernet|MultiFernet|AESGCM|ChaCha20Poly1305|SecretBox)\b")
+_MARKS = (b"Fernet", b"AESGCM", b"ChaCha20Poly1305", b"SecretBox")
 _MAKES = re.compile(
     r"\bopenssl\s+rand\b|/dev/u?random\b|\buuidgen\b|\bpwgen\b|\bapg\b|\bmakepasswd\b|\bFernet\.generate_key\b|\bsecrets\.token_\w+|\brandomBytes\b|\bgenerate[_-]secrets?\b"
     r"|\bgenerate_key\b|\bSecureRandom\b|\bvault\s+operator\s+init\b|\bage-keygen\b"
@@ -69,7 +70,7 @@ def is_fleeting(path: str) -> bool:
 
 def encryption_keys(data: bytes) -> Iterator[str]:
     """The variables of the environment that a program takes the key from which it encrypts with."""
-    if _ENCRYPTS.search(data):
+    if any(mark in data for mark in _MARKS) and _ENCRYPTS.search(data):
         yield from sorted({found[1].decode() for found in _ENVIRONMENT_KEY.finditer(data)})
 
 

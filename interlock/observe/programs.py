@@ -81,7 +81,11 @@ def sorted_files(world: World) -> Sorted:
 
 def dockerfiles(world: World) -> tuple[str, ...]:
     """The paths of what images are built from."""
-    return tuple(path for path in world.tree.listing() if _DOCKERFILE.search(path) and not is_of_others(posixpath.dirname(path)))
+
+    def find_them() -> tuple[str, ...]:
+        return tuple(path for path in world.tree.listing() if _DOCKERFILE.search(path) and not is_of_others(posixpath.dirname(path)))
+
+    return world.once("dockerfiles", find_them)
 
 
 class _Finding:

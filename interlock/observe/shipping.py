@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 from interlock.config.discover import is_aside, is_of_others, is_test_name
 from interlock.errors import CouldNotLook
 from interlock.facts.copies import Compared, Twin, Twins, compared_by, first_difference, may_say, said_copies
-from interlock.facts.programs import Holder, Runs
+from interlock.facts.programs import Holder, Runs, ShellText
 from interlock.facts.releases import MONTH, Releases, ReleaseTag, slips_of
 from interlock.facts.shipping import Deliveries, Delivery, Mention, Way, compose_files_named, deliveries_of, sourced, staged, started_by_unit, taken_in
 from interlock.facts.workflows import Workflow
@@ -47,10 +47,15 @@ class _Names:
     def __init__(self, listing: tuple[str, ...]) -> None:
         self.every = frozenset(listing)
         self._by_name: dict[str, list[str]] = {}
-        self._folders = {parent for path in listing for parent in _parents(path)}
+        self._folders: set[str] = set()
+        ours: dict[str, bool] = {}
         for path in listing:
-            if not is_of_others(posixpath.dirname(path)):
-                self._by_name.setdefault(posixpath.basename(path), []).append(path)
+            folder, _, name = path.rpartition("/")
+            if folder not in ours:
+                ours[folder] = not is_of_others(folder)
+                self._folders.update((folder, *_parents(folder)))
+            if ours[folder]:
+                self._by_name.setdefault(name, []).append(path)
 
     def resolve(self, name: str, folder: str) -> str | None:
         """The file that a name means: beside the file that says it, from the root, or the one file of the tree whose path ends so."""
@@ -87,7 +92,10 @@ def _parents(path: str) -> Iterator[str]:
 def _of_images(world: World, tree: _Names) -> Iterator[Delivery]:
     """Files that an image carries for the host: a list that holds a compose file or a unit, and goes to one directory."""
     texts = sources(world)
-    run = {text.path: [one for one in programs(world).shell if one.path == text.path] for text in programs(world).shell if text.holder is Holder.DOCKERFILE}
+    run: dict[str, list[ShellText]] = {}
+    for text in programs(world).shell:
+        if text.holder is Holder.DOCKERFILE:
+            run.setdefault(text.path, []).append(text)
     for path in dockerfiles(world):
         found: dict[str, list[tuple[str, int]]] = {}
         for names, target, line in (*taken_in(texts.text(path) or ""), *(one for text in run.get(path, ()) for one in staged(text.script))):
@@ -161,7 +169,7 @@ def _mentions(world: World, tree: _Names, file: str) -> Iterator[Mention]:
 
 
 def _is_script(world: World, file: str) -> bool:
-    return any(text.path == file and text.holder is Holder.SCRIPT for text in programs(world).shell)
+    return file in world.once("paths of scripts", lambda: frozenset(text.path for text in programs(world).scripts()))
 
 
 def _of_compose(world: World, tree: _Names, file: str) -> Iterator[Mention]:
@@ -225,7 +233,7 @@ def twins(world: World, _subject: Subject) -> Twins:
 
 def _said(world: World, tree: _Names) -> Iterator[Twin]:
     files = sorted_files(world)
-    for path in (*files.scripts, *files.programs, *files.nameless, *dockerfiles(world), *(world.site.compose.files if world.site.compose else ())):
+    for path in (*files.scripts, *files.nameless, *dockerfiles(world), *(world.site.compose.files if world.site.compose else ())):
         try:
             data = world.tree.read(path)
         except CouldNotLook:
