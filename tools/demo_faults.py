@@ -323,6 +323,13 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
         guardrail="permissions.state_subdirs_precreated",
         gate=SCAN,
     ),
+    Break(
+        what="the nightly job writes a password down under a wide umask",
+        path=_below("bin/nightly-backup"),
+        seed=_more("umask 022", 'PASSWORD=$(cat "$STATE_DIR/pgpass")', 'echo "PGPASSWORD=$PASSWORD" > nightly.env'),
+        guardrail="permissions.secret_file_0600",
+        gate=SCAN,
+    ),
     # backups
     Break(what="the newest backup was copied under a wide umask", path=_newest_of("ledger"), seed=_chmod(0o644), guardrail="backups.mode_0600"),
     Break(what="the directory of the backups can be listed by everybody", path=_backups("ledger"), seed=_chmod(0o755), guardrail="backups.mode_0600"),

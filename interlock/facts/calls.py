@@ -256,7 +256,7 @@ class Calls:
     heard: list[Heard] = field(default_factory=list)  # in order: what `hears` knows, and every `Act`
     installed: list[Installed] = field(default_factory=list)  # the crontabs that the commands write
     keeps: bool = False  # what a script came to is known to the next start too: all of them declare the same, and show their texts as they are
-    _drafts: list[Installed] = field(default_factory=list)  # what the commands write into other files
+    drafts: list[Installed] = field(default_factory=list)  # what the commands write into other files
     _left: int = MOST_COMMANDS
     _decisions: int = 0
     _known: dict[tuple[Hashable, ...], _Known] = field(default_factory=dict)
@@ -780,16 +780,16 @@ class Calls:
         if target is None and targets:
             self._note_draft(command, targets[0], state)
         if argv[:1] == ["crontab"] or argv[:2] == ["sudo", "crontab"]:
-            self.installed += [replace(draft, target="-") for draft in self._drafts if draft.target == argv[-1]]
+            self.installed += [replace(draft, target="-") for draft in self.drafts if draft.target == argv[-1]]
         text = self._written(command, state) or self._stdin(command.redirects, state, None) if target is not None else None
         if target is not None and text is not None:
             self.installed.append(Installed(target=target, text=text, hop=self._hop(state, command.line)))
 
     def _note_draft(self, command: Command, target: str, state: _State) -> None:
         """`echo "..." >> new; crontab new`: a file may be a crontab later."""
-        text = self._written(command, state)
+        text = self._written(command, state) or self._stdin(command.redirects, state, None)
         if text is not None:
-            self._drafts.append(Installed(target=target, text=text, hop=self._hop(state, command.line)))
+            self.drafts.append(Installed(target=target, text=text, hop=self._hop(state, command.line)))
 
     def _note_crontab(self, pipeline: Pipeline, state: _State) -> None:
         """`(crontab -l; echo "...") | crontab -`, `echo "..." | sudo tee /etc/cron.d/x`."""

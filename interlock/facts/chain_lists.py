@@ -16,7 +16,7 @@ from interlock.nouns import dataclass
 
 _NAME = r"(?:[\w.${}/-]*/)?(\w[\w.-]*\.ya?ml)"
 _BY_OPTION = re.compile(rf"(?:^|[\s\"'(=])(?:-f|--file)(?:[\s=]+|(?=\S))[\"']?{_NAME}")
-_BY_COLON = re.compile(rf"(?:^|[:\"'=\s(-]){_NAME}(?=:)|:{_NAME}")
+_BY_COLON = re.compile(rf"(?:^|[:\"'=\s(-]){_NAME}(?=:)|:-?{_NAME}")
 _LISTS = re.compile(r"-f|--file|:[\w.${}/-]*\.ya?ml|\.ya?ml:")
 _WRITTEN = re.compile(r"^[ \t]*(?:export[ \t]+)?COMPOSE_FILE=(?P<list>[^\n]+)", re.MULTILINE)
 _PRINTS = frozenset({"echo", "printf", "logger", "grep", "sed", "curl", "wget", "git", "test"})

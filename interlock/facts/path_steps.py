@@ -269,7 +269,7 @@ _FOR_GOOD = re.compile(
 
 def _destruction(argv: Sequence[str], name: str, stdin: str | None) -> Said | None:
     """Volumes, databases, disks and whole systems; not what is called a test's. Also what makes one, for it may go again."""
-    told = " ".join((name, *argv[1:], stdin or ""))
+    told = " ".join((name, *argv[1:], stdin or "")).strip()
     loss = loss_of(argv, stdin or "")
     for_good = (loss is not None and loss[0] in _KEPT) or (_FOR_GOOD.match(told) is not None and "--dry-run" not in told)
     if for_good and not _THROWN_AWAY.search(told):

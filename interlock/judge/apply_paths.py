@@ -34,7 +34,8 @@ def _once_each(details: Iterable[Detail]) -> tuple[Detail, ...]:
 
 def _line_in(path: Path, heard: Heard) -> int:
     """The line of the path's own file by which it comes to a command."""
-    return next((hop.line for hop in heard.hops if hop.file == path.file), path.line)
+    lines = [hop.line for name in (path.name, path.file) for hop in heard.hops if hop.file == name]
+    return lines[0] if lines else path.line
 
 
 def _shown(path: Path, heard: Heard) -> str:

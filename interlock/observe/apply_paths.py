@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -83,7 +83,8 @@ class _Finding:
         self.installed: list[tuple[str, Installed]] = []
         self.backups: list[str] = []
         self.starts = find(world.tree)
-        self.calls = Calls(self.sources, hears=hear, keeps=True)
+        self.written = _Written(self.sources)
+        self.calls = Calls(self.written, hears=hear, keeps=True)
 
     def whole(self) -> ApplyPaths:
         by_hand = [*self._by_hand(), *self._make_targets()]
@@ -104,6 +105,7 @@ class _Finding:
         """What is heard from a piece of shell on."""
         self.calls.heard.clear()
         self.calls.installed.clear()
+        self.calls.drafts.clear()
         for _ in self.calls.shell(text, Start(hops=(), place=Place.HOST, directory=directory, environment=variables or {}), file=file, line=line):
             pass
         return tuple(self.calls.heard)
@@ -116,6 +118,7 @@ class _Finding:
         for path in self._candidates():
             followed[path] = self._follow(self.scripts[path].text, path, 1)
             self.installed += [(path, one) for one in self.calls.installed if one.hop.file == path]
+            self.written.take(one for one in self.calls.drafts if one.hop.file == path)
         here = ((path, one) for path, heard in followed.items() for one in heard if one.place is Place.HOST)
         called = {hop.file for path, one in here for hop in one.hops if hop.file != path}
         for path, heard in followed.items():
@@ -274,7 +277,7 @@ class _Finding:
         given = [posixpath.basename(name) for command in commands for name in _FILE_OPTION.findall(command)]
         if given and all(name in known for name in given):
             return tuple(dict.fromkeys(known[name] for name in given))
-        lines = [line for file in path.files for line in (self.sources.text(file) or "").splitlines() if not line.lstrip().startswith("#")]
+        lines = [line for file in path.files for line in (self.written.text(file) or "").splitlines() if not line.lstrip().startswith("#")]
         text = "\n".join(lines)
         named = tuple(full for name, full in known.items() if name in text)
         return named or tuple(full for name, full in known.items() if _BY_ITSELF.fullmatch(name))
@@ -327,7 +330,31 @@ def _placed(starts: Starts, said: str, heard: tuple[Heard, ...], path: str, line
     change = next((one for one in heard if is_start(one) or is_migration(one) or is_step(one, Step.DESTROYS)), None)
     script = next((hop.file for hop in change.hops if hop.file != path), None) if change is not None else None
     first = 1 if script is not None else line
-    return Path(starts=starts, said=said, name=script or path, file=script or path, line=first, heard=heard, files=files_of(heard, path))
+    file = (script or path).partition("#")[0]
+    return Path(starts=starts, said=said, name=script or path, file=file, line=first, heard=heard, files=files_of(heard, path))
+
+
+class _Written:
+    """The files of a tree, and the scripts that its scripts write: `cat > /usr/local/bin/update.sh <<'EOF'`. Such a one is called `where#name`, and its lines
+    are those of the script that holds it."""
+
+    def __init__(self, files: TreeSources) -> None:
+        self._files = files
+        self._texts: dict[str, str] = {}
+
+    def take(self, drafts: Iterable[Installed]) -> None:
+        """Know what begins as a script does."""
+        for draft in drafts:
+            if draft.text.startswith("#!") and not self._files.called(posixpath.basename(draft.target)):
+                self._texts.setdefault(f"{draft.hop.file}#{posixpath.basename(draft.target)}", "\n" * draft.hop.line + draft.text)
+
+    def text(self, path: str) -> str | None:
+        """The text of a file of the tree, or of a script that is written."""
+        return self._texts[path] if path in self._texts else self._files.text(path)
+
+    def called(self, name: str) -> Sequence[str]:
+        """The paths of the files with this base name."""
+        return self._files.called(name) or [path for path in self._texts if path.endswith(f"#{name}")]
 
 
 def _changes(text: ShellText) -> bool:

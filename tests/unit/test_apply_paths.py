@@ -13,7 +13,7 @@ from interlock.commands.scan import site_of_tree
 from interlock.facts.apply_paths import ApplyPaths, Starts, mounted_by, mounted_in_fstab
 from interlock.facts.calls import Calls, Place, Start
 from interlock.facts.path_steps import Said, Step, hear
-from interlock.judge.apply_paths import judge_before_apply, judge_exclusive_lock, judge_never_automatic, judge_state_disk_gate
+from interlock.judge.apply_paths import judge_approval_gate, judge_before_apply, judge_exclusive_lock, judge_never_automatic, judge_state_disk_gate
 from interlock.observe.apply_paths import apply_paths
 from interlock.observe.tree import Tree
 from interlock.observe.world import World
@@ -351,3 +351,57 @@ def test_a_function_that_is_called_twice_is_heard_twice_each_time_on_its_own_way
     assert not list(calls.shell(text, Start(hops=(), place=Place.HOST), file="x.sh", line=1))
     dumps = [one for one in calls.heard if one.what == Said(step=Step.BACKS_UP)]
     assert [[frame.hop.line for frame in one.frames] for one in dumps] == [[2, 1], [3, 1]]
+
+
+def test_a_script_that_an_installer_writes_is_followed_and_shown_where_it_stands(seen: Seen) -> None:
+    install = "#!/bin/bash\nset -e\ncat > /usr/local/bin/shop-update.sh <<'EOF'\n#!/bin/bash\ncd /srv/shop\ndocker compose pull\ndocker compose up -d\nEOF\n"
+    cron = "echo '*/5 * * * * root /usr/local/bin/shop-update.sh' > /etc/cron.d/shop\n"
+    judged = judge_exclusive_lock(seen({"install.sh": install + cron}))
+    assert [(one.what, one.kind, one.file, one.line) for one in judged.details] == [("install.sh#shop-update.sh", "no-lock", "install.sh", 7)]
+
+
+# ---- what nobody can bring back
+
+MOVED = "docker compose up -d db\n"
+ASKED = {
+    "read and a test": 'read -r -p "Remove the old volume? " yes\n[ "$yes" = y ] || exit 1\ndocker volume rm shop_db\n',
+    "an option": 'if [ "$1" = --yes ]; then docker volume rm shop_db; fi\n',
+    "a function": "confirm() { read -r -p 'sure? ' a; [ \"$a\" = y ]; }\nconfirm && docker volume rm shop_db\n",
+    "what was made here": "docker volume create shop_new\ndocker volume rm shop_new\n",
+    "a rehearsal's": "dropdb --if-exists shop_rehearsal\n",
+    "cleaning up": "trap 'docker volume rm x' EXIT\n",
+}
+
+
+@pytest.mark.parametrize("text", ASKED.values(), ids=ASKED)
+def test_a_human_who_is_asked_may_destroy(seen: Seen, text: str) -> None:
+    assert kinds(judge_approval_gate, seen({"bin/migrate.sh": f"#!/bin/bash\nset -e\n{MOVED}{text}"})) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "docker volume rm shop_db\n",
+        "docker compose down -v\n",
+        "dropdb shop_old\n",
+        'psql -c "DROP DATABASE shop_old"\n',
+        "lvremove -f vg/shop\n",
+        "zfs destroy tank/shop\n",
+    ],
+)
+def test_a_migration_that_destroys_the_old_side_unasked_is_broken(seen: Seen, text: str) -> None:
+    found = seen({"bin/migrate.sh": f"#!/bin/bash\nset -e\n{MOVED}{text}{MOVED}"})
+    assert kinds(judge_approval_gate, found) == {("bin/migrate.sh", "nobody-asked")}
+
+
+def test_who_starts_a_reset_has_said_yes_and_a_clock_has_not(seen: Seen) -> None:
+    reset = f"#!/bin/sh\n{MOVED}docker volume prune -f\n"
+    assert kinds(judge_approval_gate, seen({"bin/reset.sh": reset})) == set()
+    assert kinds(judge_approval_gate, seen({"ops/crontab": "0 4 * * * root docker system prune -af --volumes\n"})) == {("ops/crontab", "nobody-asked")}
+
+
+@pytest.mark.parametrize(("more", "broken"), [("", True), ("    environment: production\n", False)])
+def test_a_job_waits_in_an_environment(seen: Seen, more: str, broken: bool) -> None:
+    steps = "      - run: ssh app 'docker compose pull && docker volume rm shop_db && docker compose up -d'\n"
+    text = f"on: workflow_dispatch\njobs:\n  move:\n    runs-on: ubuntu-latest\n{more}    steps:\n{steps}"
+    assert bool(kinds(judge_approval_gate, seen({".github/workflows/move.yml": text}))) is broken
