@@ -2,6 +2,7 @@
 
 from interlock.checking import assert_held, check
 from interlock.facts.permissions import Ownership, Publishing
+from interlock.facts.secret_writers import SecretWriters
 from interlock.judge import permissions
 
 
@@ -23,3 +24,8 @@ def test_no_recursive_change_reaches_into_an_engines_data(ownership: Ownership) 
 @check(permissions.STATE_SUBDIRS_PRECREATED)
 def test_a_directory_is_made_before_the_engine_makes_it(ownership: Ownership) -> None:
     assert_held(permissions.judge_precreated(ownership))
+
+
+@check(permissions.SECRET_FILE_0600)
+def test_who_writes_a_secret_writes_it_for_its_owner_alone(secret_writers: SecretWriters) -> None:
+    assert_held(permissions.judge_secret_files(secret_writers))

@@ -1,6 +1,7 @@
-"""Which of the files that a script makes are backups, and how private was each at its birth? The book that both followers keep, shell and Python.
+"""Which of the files that a script makes are sought, and how private was each at its birth? The book that both followers keep, shell and Python.
 
-`interlock.facts.backup_shell` and `backup_python` know in which order things happen; this knows what follows from it.
+`interlock.facts.backup_shell` and `backup_python` know in which order things happen; this knows what follows from it. Sought are backups, unless a book is
+kept of something else (`interlock.facts.secret_writers`).
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 from collections.abc import Iterable
-from dataclasses import field
+from dataclasses import field, replace
 
-from interlock.facts.backup_tools import Emission, Made, Making, ModeChange
+from interlock.facts.backup_tools import Emission, Made, Making, ModeChange, is_private_mode
 from interlock.facts.backup_writers import (
     BackupWrite,
     Care,
@@ -102,15 +103,45 @@ class _Found:
         )
 
 
+class Backups:
+    """What a book is kept of: backups of state. `any_output`: what ordinary programs print counts as content; `in_a_group`: a mode that shares with a group
+    alone is private enough."""
+
+    any_output = False
+    in_a_group = False
+
+    def is_one(self, made: Made, *, scope: str, script: str) -> bool:
+        """True for a file that is a backup. `scope` is the function around the line, `script` the path of the file."""
+        content = made.content
+        if content.dump:
+            return True
+        inside_a_backup = (says_backup(scope) or says_backup(posixpath.basename(script))) and not goes_back(scope)
+        if content.archive:
+            return says_backup(made.target.names) or inside_a_backup
+        if made.making.from_source and is_secret_file(content.source):
+            return False
+        return is_backup_of_state(content.source, made.target, whatever=inside_a_backup and made.making.heeds_umask)
+
+    def is_named(self, target: Followed) -> bool:
+        """True for a path that says itself that it is one."""
+        return names_a_backup_file(target)
+
+    def is_private_mode(self, mode: str) -> bool:
+        """True for a mode, as it is written, that is private enough."""
+        return is_private_mode(mode)
+
+
 @dataclass(slots=True, kw_only=True)
 class Ledger:
-    """The backups of one script. `name` is its path. A `way` is one pass through it from an entry: its top, or a function that only others call."""
+    """What is sought in one script. `name` is its path. A `way` is one pass through it from an entry: its top, or a function that only others call."""
 
     name: str
     language: Language
+    seeks: Backups = field(default_factory=Backups)
     way: int = 0
     found: dict[tuple[str, str, str, int], _Found] = field(default_factory=dict)
     unread: dict[int, Unread] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)  # paths of all that the script makes, sought or not
 
     def enter(self) -> None:
         """Begin another way: what happens on it says nothing of the files of the others."""
@@ -123,12 +154,13 @@ class Ledger:
     def made(self, made: Made, path: str, sources: Iterable[str], at: At) -> None:
         """A file comes into being at `path`, made from `sources`: a backup, the next name of one, or nothing to us."""
         sources, standing = tuple(sources), at.standing
+        self.begun.add(path)
         from_private = bool(sources) and all(standing.covers(source) for source in sources)
         known = [found for found in self._met() if not found.paths.isdisjoint(sources)]
         if known and made.making is not Making.CREATED:
             for found in known:
                 found.paths.add(path)
-        if known or not is_a_file(made.target.path) or not self._is_backup(made, at.scope):
+        if known or not is_a_file(made.target.path) or not self.seeks.is_one(made, scope=at.scope, script=self.name):
             if made.making.from_source and from_private:
                 standing.make_private(path)
             return
@@ -139,17 +171,6 @@ class Ledger:
         if care is Care.PRIVATE:
             standing.make_private(path)
         self._record(made.target, made.content, path, at, (care, because))
-
-    def _is_backup(self, made: Made, scope: str) -> bool:
-        content = made.content
-        if content.dump:
-            return True
-        inside_a_backup = (says_backup(scope) or says_backup(posixpath.basename(self.name))) and not goes_back(scope)
-        if content.archive:
-            return says_backup(made.target.names) or inside_a_backup
-        if made.making.from_source and is_secret_file(content.source):
-            return False
-        return is_backup_of_state(content.source, made.target, whatever=inside_a_backup and made.making.heeds_umask)
 
     def _record(self, target: Followed, content: Emission, path: str, at: At, seen: tuple[Care, str]) -> None:
         """Keep a write; it can be met again, in another call of its function."""
@@ -165,6 +186,8 @@ class Ledger:
 
         One that opens a file that is called a backup to all is a finding whoever writes the file.
         """
+        if self.seeks.in_a_group and not change.private and not change.others:
+            change = replace(change, private=True)
         if change.private:
             at.standing.make_private(path, directory=change.directory)
         else:
@@ -175,7 +198,7 @@ class Ledger:
             care = _after_mode(before, change)
             if care is not before:
                 found.seen[self.way] = (care, f"the chmod of line {at.line}")
-        if change.opens_file and not touched and is_a_file(path) and names_a_backup_file(target):
+        if change.opens_file and not touched and is_a_file(path) and self.seeks.is_named(target):
             self._record(target, Emission(tool="chmod"), path, at, (Care.WIDENED, f"the chmod of line {at.line}"))
 
     def script(self) -> WriterScript:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from interlock.facts.backup_ledger import At, Ledger, Standing
+from interlock.facts.backup_ledger import At, Backups, Ledger, Standing
 from interlock.facts.backup_shell import follow_argv, follow_command
 from interlock.facts.backup_tools import DUMPERS, ENGINES, Emission, Made, Making, ModeChange, exported_by
 from interlock.facts.backup_writers import UNKNOWN, Followed, Language, Unread, WriterScript, listed, readable, says_backup
@@ -242,6 +242,8 @@ class _Follower:
         bits = self._number(mode)
         if bits is not None:
             self.ledger.mode_set(path, path.path, ModeChange.of_bits(bits), self._at(call))
+        elif mode is not None and self.ledger.seeks.any_output:
+            self.ledger.mode_set(path, path.path, ModeChange(private=True), self._at(call))  # worked out: somebody thought of it
 
     def private_mode(self, mode: ast.expr | None) -> bool | None:
         """True for a mode that leaves group and others nothing, None when it cannot be told."""
@@ -666,13 +668,18 @@ _METHODS: Mapping[str, Callable[[_Follower, ast.Call], None]] = {
 _TELLING = frozenset(name.rpartition(".")[2] for name in _FUNCTIONS) | frozenset(_METHODS)
 
 
-def writers_in_python(path: str, data: bytes) -> WriterScript:
-    """Every backup that a Python program writes."""
-    ledger = Ledger(name=path, language=Language.PYTHON)
+def writers_in_python(path: str, data: bytes, seeks: Backups | None = None) -> WriterScript:
+    """Every backup, or whatever is sought, that a Python program writes."""
+    ledger = Ledger(name=path, language=Language.PYTHON, seeks=seeks or Backups())
     module = parse(data)
     if isinstance(module, NotPython):
         if says_backup(posixpath.basename(path)):
             ledger.unread[module.line] = Unread(line=module.line, why=f"it could not be read as Python: {module.why}")
         return ledger.script()
-    _Follower(module=module, ledger=ledger).whole()
+    follow_module(ledger, module)
     return ledger.script()
+
+
+def follow_module(ledger: Ledger, module: Module) -> None:
+    """Enter all that a parsed program makes into a book."""
+    _Follower(module=module, ledger=ledger).whole()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from interlock.facts.backup_ledger import At, Ledger, Standing
+from interlock.facts.backup_ledger import At, Backups, Ledger, Standing
 from interlock.facts.backup_tools import (
     DUMPERS,
     SHELLS,
@@ -141,8 +141,14 @@ class _Run:
         for statement in statements:
             if self.state.over:
                 break
-            emits = self.statement(statement, stdin) or emits
+            emits = self._both(emits, self.statement(statement, stdin))
         return emits
+
+    def _both(self, first: Emission | None, then: Emission | None) -> Emission | None:
+        """What two statements write one after the other: the data of one, or where any output counts that of both."""
+        if first is None or then is None or not self.ledger.seeks.any_output:
+            return then or first
+        return replace(then, source=f"{first.source}\n{then.source}")
 
     def statement(self, statement: Statement, stdin: Emission | None) -> Emission | None:
         """One statement, with what it is fed on its standard input."""
@@ -255,6 +261,8 @@ class _Run:
         fed = stdin or self._fed(command.redirects)
         targets = self._opened(command.redirects)
         emits = self._run(argv, command, fed) if argv else None
+        if emits is None and argv and self.ledger.seeks.any_output:
+            emits = Emission(tool=program(argv[0]), source=" ".join(word.written for word in argv))
         return self._into(targets, emits)
 
     def _run(self, argv: Sequence[Followed], command: Command, stdin: Emission | None) -> Emission | None:
@@ -331,6 +339,8 @@ class _Run:
         """What a program does, as the table of tools knows it; `$COMPRESS` passes on what it is fed, whatever it is."""
         if not inner.argv:
             return stdin if _FILTER.search(called) else None
+        if self.ledger.seeks.any_output and program(inner.argv[0]) == "sed":
+            self._edited(inner, line)
         effect = read_argv(inner.argv, None if inner.remote else stdin)
         state = replace(self.state, umask=None) if inner.elsewhere else self.state
         away = replace(
@@ -342,6 +352,15 @@ class _Run:
 
     # ---- files
 
+    def _edited(self, inner: Inner, line: int) -> None:
+        """`sed -i`: what this script made holds what the expression puts in; a file from elsewhere keeps the mode that others gave it."""
+        if inner.elsewhere or not any(re.match(r"-[a-zA-Z]*i|--in-place", word.path) for word in inner.argv[1:]):
+            return
+        target = inner.argv[-1]
+        if self._path(target.path) in self.ledger.begun:
+            content = Emission(tool="sed -i", source=" ".join(word.written for word in inner.argv[1:-1]))
+            self._made(Made(target=target, content=content), line)
+
     def _opened(self, redirects: Sequence[Redirect]) -> list[tuple[Followed, int, _State, tuple[Statement, ...]]]:
         """Where the standard output goes, opened now, under the umask of now; the last one wins and the others only exist."""
         opened = []
@@ -350,6 +369,8 @@ class _Run:
                 continue
             if redirect.fd not in (1, -1):
                 continue
+            if redirect.stream is Stream.APPEND and self.ledger.seeks.any_output and self._path(self._followed(redirect.target).path) not in self.ledger.begun:
+                continue  # what was there before has the mode that others gave it
             part = redirect.target.parts[0] if len(redirect.target.parts) == 1 else None
             body = part.body if isinstance(part, ProcessSubstitution) else ()
             target = Followed(path="", written="") if redirect.stream is Stream.DUPLICATE or body else self._followed(redirect.target)
@@ -376,6 +397,8 @@ class _Run:
             if redirect.stream is Stream.READ and redirect.fd == 0:
                 source = self._followed(redirect.target)
                 return Emission(tool="<", source=source.names)
+            if redirect.stream in (Stream.HERE_DOCUMENT, Stream.HERE_STRING) and self.ledger.seeks.any_output:
+                return Emission(tool="<<", source=re.sub(r"\\\$\{?", "", redirect.target.raw) if redirect.expands else "")
         return None
 
     def _made(self, made: Made, line: int) -> None:
@@ -562,12 +585,12 @@ def _install(run: _Run, argv: Sequence[Followed], line: int) -> None:
     for word in argv[1:]:
         text = word.path
         if waits:
-            private = is_private_mode(text) if waits == "m" else private
+            private = run.ledger.seeks.is_private_mode(text) if waits == "m" else private
             waits = ""
         elif text in ("-m", "--mode", "-o", "-g", "-t", "-S"):
             waits = text.lstrip("-")[0]
         elif text.startswith(("--mode=", "-m")):
-            private = is_private_mode(text.removeprefix("--mode=").removeprefix("-m"))
+            private = run.ledger.seeks.is_private_mode(text.removeprefix("--mode=").removeprefix("-m"))
         elif not text.startswith("-"):
             operands.append(word)
     if len(operands) < 2:
@@ -632,10 +655,10 @@ _BUILTINS: Mapping[str, Callable[[_Run, Sequence[Followed], int], None]] = {
 }
 
 
-def writers_in_shell(path: str, data: bytes) -> WriterScript:
-    """Every backup that a shell script writes. Templates are read as far as their marks let them."""
+def writers_in_shell(path: str, data: bytes, seeks: Backups | None = None) -> WriterScript:
+    """Every backup, or whatever is sought, that a shell script writes. Templates are read as far as their marks let them."""
     script = parse(_without_template_marks(data))
-    ledger = Ledger(name=path, language=Language.SHELL)
+    ledger = Ledger(name=path, language=Language.SHELL, seeks=seeks or Backups())
     _Run(ledger=ledger, state=_State()).script(script)
     return ledger.script()
 

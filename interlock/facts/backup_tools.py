@@ -536,10 +536,11 @@ def read_argv(argv: Argv, stdin: Emission | None = None) -> Effect:
 class ModeChange:
     """What a mode does to a path. `private`: group and others get nothing. `opens_file`: others may read it and nobody executes it, so it is a file.
 
-    `directory`: its owner may enter it, so that it is one.
+    `others`: those who are not in the group get something. `directory`: its owner may enter it, so that it is one.
     """
 
     private: bool
+    others: bool = False
     opens_file: bool = False
     recursive: bool = False
     directory: bool = False
@@ -547,7 +548,13 @@ class ModeChange:
     @classmethod
     def of_bits(cls, bits: int, *, recursive: bool = False) -> Self:
         """The change to exactly these permission bits."""
-        return cls(private=bits & 0o077 == 0, opens_file=bits & 0o004 != 0 and bits & 0o111 == 0, recursive=recursive, directory=bits & 0o100 != 0)
+        return cls(
+            private=bits & 0o077 == 0,
+            others=bits & 0o007 != 0,
+            opens_file=bits & 0o004 != 0 and bits & 0o111 == 0,
+            recursive=recursive,
+            directory=bits & 0o100 != 0,
+        )
 
 
 _SYMBOLIC = re.compile(r"([ugoa]*)([-+=])([rwxXstugo]*)")
@@ -564,7 +571,9 @@ def read_mode(mode: str, *, recursive: bool = False) -> ModeChange | None:
             return None
         who = set("ugo") if not found[1] or "a" in found[1] else set(found[1])
         if found[3] and found[2] in "+=" and who & {"g", "o"} and set(found[3]) & set("rw"):
-            return ModeChange(private=False, opens_file="o" in who and "r" in found[3] and not set(found[3]) & set("xX"), recursive=recursive)
+            return ModeChange(
+                private=False, others="o" in who, opens_file="o" in who and "r" in found[3] and not set(found[3]) & set("xX"), recursive=recursive
+            )
         if (found[2] == "=" and not found[3]) or (found[2] == "-" and "r" in found[3]):
             taken |= who
     return ModeChange(private=True, recursive=recursive, directory=recursive) if {"g", "o"} <= taken else None

@@ -7,8 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from interlock.facts.backup_writers import Care
 from interlock.facts.ownership import TEMPORARY, Act, Did, is_below, is_number, is_unknown
 from interlock.facts.permissions import Ownership, Published, Publishing, Reader, ScriptActs
+from interlock.facts.secret_writers import SecretWriters, is_open
 from interlock.judge.tree import found, scripts, unread
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Unproven, When
 
@@ -282,6 +284,38 @@ def _not_made(seen: Ownership) -> Iterator[Detail]:
             yield _broken(script, line, source, "made-by-the-engine", said)
 
 
+# ---- secret_file_0600
+
+
+def judge_secret_files(seen: SecretWriters) -> Held | Broken | Unproven:
+    """Held when every secret that a script or program writes is private from its birth, or closed by the same script before anything else happens to it."""
+    details = (*_numbered(_secrets(seen)), *unread(seen.unread))
+    held = sum(detail.outcome is Outcome.HELD for detail in details)
+    said = f"{held} secrets are written, and none of them is left open to others" if held else "no script or program writes a secret"
+    return found(
+        details,
+        held=f"{said}: {seen.looked_at} scripts and programs read",
+        remedy="write it under `umask 077`, with `install -m 600`, or by os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)",
+    )
+
+
+def _secrets(seen: SecretWriters) -> Iterator[Detail]:
+    for script in seen.scripts:
+        for write in script.writes:
+            name = f"{write.scope}: {write.tool} {write.written}" if write.scope else f"{write.tool} {write.written}"
+            if not is_open(write.care):
+                how = "private" if write.care is Care.PRIVATE else f"open until {write.because}" if write.because else "with the mode that it had"
+                said = f"{script.path}:{write.line} writes {write.target} {how}"
+                yield Detail(what=f"{script.path}: {name}", outcome=Outcome.HELD, message=said, file=script.path, line=write.line)
+            elif write.care is Care.WIDENED:
+                yield _broken(
+                    script.path, write.line, name, write.care.value, f"opens {write.target}, which holds a secret, to every user of the host ({write.because})"
+                )
+            else:
+                said = f"writes a secret to {write.target} with whatever umask there is, and nothing closes it: every user of the host can read it"
+                yield _broken(script.path, write.line, name, write.care.value, said)
+
+
 MODE_NEEDS_OWNER_MATCH = Guardrail(
     id="permissions.mode_needs_owner_match",
     title="a file is made its owner's alone only where its owner is who reads it",
@@ -324,4 +358,15 @@ STATE_SUBDIRS_PRECREATED = Guardrail(
     remedy="make it where its neighbours are made, with the owner that the service runs as",
     subjects=scripts,
     judge=judge_precreated,
+)
+
+SECRET_FILE_0600 = Guardrail(
+    id="permissions.secret_file_0600",
+    title="who writes a secret writes it for its owner alone",
+    severity=Severity.HIGH,
+    when=STATIC,
+    rationale="Under the usual umask a new file is everybody's to read: an account that was only meant to serve pages reads the database's password.",
+    remedy="set the umask or the mode before the first byte; share with one group (0640) where another user has to read it",
+    subjects=scripts,
+    judge=judge_secret_files,
 )

@@ -17,6 +17,7 @@ from interlock.facts.programs import Holder, Runs, ShellText, Unreadable
 from interlock.facts.publishes import may_publish, publishes
 from interlock.facts.pythoncode import NotPython
 from interlock.facts.stack import Service, Stack
+from interlock.observe import secret_writers
 from interlock.observe.programs import dockerfiles, program, programs, sorted_files
 from interlock.observe.sources import sources
 from interlock.observe.stack import compose_yaml, stack
@@ -208,4 +209,5 @@ OBSERVERS: Mapping[str, Observer] = {
     "permissions.uid_matches_state_dir": Observer(see=ownership),
     "permissions.recursive_chown_scope": Observer(see=ownership),
     "permissions.state_subdirs_precreated": Observer(see=ownership),
+    **secret_writers.OBSERVERS,
 }

@@ -57,6 +57,39 @@ def _healthy(folder: Path) -> None:
     write_site(folder, {"compose": {"files": ["compose.yaml"]}, "scripts": {"found": True}, "excluded": excluded})
 
 
+SECRETS = """\
+#!/bin/sh
+set -eu
+umask 077
+PASSWORD=$(openssl rand -hex 24)
+cat > .env <<END
+DOMAIN=shop.example.org
+DB_PASSWORD=$PASSWORD
+END
+"""
+TOKENS = """\
+import os
+from pathlib import Path
+
+
+def keep(token: str) -> None:
+    path = Path("/srv/shop/admin_token")
+    path.write_text(token)
+    path.chmod(0o600)
+"""
+
+
+def _with_secrets(folder: Path) -> None:
+    """A script and a program that write secrets, each private."""
+    (folder / "install.sh").write_text(SECRETS)
+    (folder / "tokens.py").write_text(TOKENS)
+    write_site(folder, {"scripts": {"found": True}})
+
+
+def _unreadable_program(folder: Path) -> None:
+    (folder / "tokens.py").write_text(TOKENS + "    path.write_text(\n")
+
+
 def _edit(name: str, before: str, after: str, folder: Path) -> None:
     path = folder / name
     text = path.read_text()
@@ -117,5 +150,23 @@ FAULTS = (
         "prepare.sh",
         " /srv/shop/uploads /srv/shop/db\nchown -R 1500:1500 /srv/shop/state /srv/shop/uploads\n",
         " /srv/shop/db\nchown -R 1500:1500 /srv/shop/state\n",
+    ),
+    Fault(
+        guardrail="permissions.secret_file_0600",
+        describe="an installer lost its umask",
+        kind="no-umask",
+        gate=When.STATIC,
+        healthy=_with_secrets,
+        seed=lambda folder: _edit("install.sh", "umask 077\n", "", folder),
+        blind=_unreadable_program,
+    ),
+    Fault(
+        guardrail="permissions.secret_file_0600",
+        describe="a program leaves a token to the umask",
+        kind="no-umask",
+        gate=When.STATIC,
+        healthy=_with_secrets,
+        seed=lambda folder: _edit("tokens.py", "    path.chmod(0o600)\n", "", folder),
+        blind=_unreadable_program,
     ),
 )
