@@ -39,6 +39,11 @@ _CLUSTER = listed("kubectl oc")
 _ENGINE_OPTIONS = listed("-H --host -c --context --config -l --log-level")
 _COMPOSE_OPTIONS = listed("-f --file -p --project-name --profile --env-file --project-directory --ansi --progress --parallel")
 _CLUSTER_OPTIONS = listed("-n --namespace -c --container --context --kubeconfig")
+_RUN_OPTIONS = RUN_OPTIONS | listed(
+    "-a --attach --annotation --cgroup-parent --cpu-shares -c --cpuset-cpus --device-cgroup-rule --domainname --group-add --health-interval --health-retries"
+    " --health-timeout --ip --ip6 --isolation --label-file --mac-address --memory-reservation --memory-swap --oom-score-adj --pids-limit --storage-opt --sysctl"
+    " --uts --volume-driver --arch --os --authfile --secret"
+)
 _DEEPEST = 6
 _FINDS = re.compile(r"\$\(\s*(?:command -v|which|type -P)\s+(?P<program>[\w.-]+)[^)]*\)")
 
@@ -104,7 +109,7 @@ class CommandLines:
         only = word.parts[0] if len(word.parts) == 1 else None
         text = self.text(word)
         if isinstance(only, Variable) and only.operator in ("", "[") and (not word.raw.startswith('"') or only.operator == "["):
-            return text.split() or []
+            return [text] if "$(" in text or "`" in text else text.split()
         return [text]
 
     def _part(self, part: Part, depth: int) -> str:
@@ -158,7 +163,7 @@ def _entered(argv: list[str]) -> list[str]:
     """The command line inside the container or on the machine that this one enters; empty when it enters none."""
     rest = engine_words(argv)
     if rest[:1] in (["exec"], ["run"]):
-        return after_options(rest, RUN_OPTIONS)[1:]
+        return after_options(rest, _RUN_OPTIONS)[1:]
     program = argv[0].rpartition("/")[2]
     if program in _CLUSTER and (verb := after_options(argv, _CLUSTER_OPTIONS))[:1] == ["exec"]:
         return verb[verb.index("--") + 1 :] if "--" in verb else []

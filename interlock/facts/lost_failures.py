@@ -377,7 +377,8 @@ class _Run:
 
     def forgive(self, told: str) -> None:
         """Somebody looks at what the step made."""
-        self.lost = [one for one in self.lost if not any(mark in told for mark in one.marks) and not _STATUS.search(told)]
+        status = (_STATUS.search(told) is not None, _PIPE_STATUS.search(told) is not None)
+        self.lost = [one for one in self.lost if not any(mark in told for mark in one.marks) and not status[one.in_pipe]]
 
     def went_on(self, one: _Pending, goes_on: Next) -> None:
         """A finding, where going on matters after this step."""
@@ -395,6 +396,8 @@ class _Run:
             if not self.upgraded:
                 return
             then = Then.UPGRADES
+        if then is Then.KEEPS and (one.step.kind is not StepKind.BACKUP or one.step.packs or one.how in (How.IGNORED, How.ONLY_TOLD)):
+            return
         if then is Then.REPORTS and (one.how in (How.IGNORED, How.ONLY_TOLD) or one.step.kind is StepKind.MIGRATION):
             return
         if then is Then.CHANGES and one.step.kind is StepKind.MIGRATION:

@@ -25,11 +25,12 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One command that protects or changes data. `name` is what a reader calls it, and stays the same when other lines move."""
+    """One command that protects or changes data. `name` is what a reader calls it, and stays the same when other lines move; `packs`: it copies files."""
 
     kind: StepKind
     name: str
     line: int
+    packs: bool = False
 
 
 class Then(StrEnum):
@@ -39,6 +40,7 @@ class Then(StrEnum):
     UPGRADES = "upgrades"
     CHANGES = "changes-data"
     STARTS = "starts"
+    KEEPS = "keeps"
     REPORTS = "reports-success"
 
     @property
@@ -49,6 +51,7 @@ class Then(StrEnum):
             Then.UPGRADES: "upgrades",
             Then.CHANGES: "changes the data",
             Then.STARTS: "starts on what is there",
+            Then.KEEPS: "packs or sends away what is there as if it were whole",
             Then.REPORTS: "says that all went well",
         }[self]
 
@@ -132,17 +135,22 @@ def _of_files(run: Run, line: int) -> Step | None:
     program, argv = run.program, run.argv
     plain = [word for word in argv[1:] if not word.startswith("-")]
     if program in ("tar", "gtar", "bsdtar") and len(argv) > 2:
-        letters = argv[1].lstrip("-")
-        if not ("c" in letters.split("=")[0] and (argv[1][0] != "-" or argv[1][1:2] != "-")) and "--create" not in argv:
+        if not _creates_archive(argv):
             return None
         target = next((word for word in plain if re.search(r"\.(?:tar|tgz|tzst|txz|tbz)|\.t?gz\b", word)), "")
-        return Step(kind=StepKind.BACKUP, name=f"tar {_base(target)}", line=line) if target and says_backup(target) else None
+        return Step(kind=StepKind.BACKUP, name=f"tar {_base(target)}", line=line, packs=True) if target and says_backup(target) else None
     if program in ("rsync", "cp") and len(plain) >= 2:
         recursive = program == "rsync" or any(re.fullmatch(r"-[a-zA-Z]*[raR][a-zA-Z]*|--recursive|--archive", word) for word in argv)
         source, target = (_COMMAND.sub("", word) for word in plain[-2:])
         if recursive and says_backup(target) and not says_backup(source) and not _SETTINGS.search(source) and not _SETTINGS.search(target):
-            return Step(kind=StepKind.BACKUP, name=f"{program} to {_base(plain[-1])}", line=line)
+            return Step(kind=StepKind.BACKUP, name=f"{program} to {_base(plain[-1])}", line=line, packs=True)
     return None
+
+
+def _creates_archive(argv: Sequence[str]) -> bool:
+    """Whether tar is told to create: `czf`, `-Pcvpf`, `--create`."""
+    options = [word for index, word in enumerate(argv[1:]) if re.fullmatch(r"-[a-zA-Z]+", word) or (index == 0 and re.fullmatch(r"[a-zA-Z]+", word))]
+    return "--create" in argv or any("c" in word for word in options)
 
 
 def _of_migration(run: Run, line: int) -> Step | None:
@@ -205,7 +213,7 @@ def next_of(run: Run, line: int, *, paused: bool) -> Next | None:
     argv, program = run.argv, run.program
     if not argv:
         return None
-    then = _deletes(argv, program) or _changes(argv, program, paused=paused) or _reports(argv, program)
+    then = _deletes(argv, program) or _changes(argv, program, paused=paused) or _keeps(run) or _reports(argv, program)
     by_age = then is None and program == "find" and "-delete" in argv and bool({"-mtime", "-mmin", "-ctime"} & set(argv))
     if by_age:
         then = Then.DELETES
@@ -227,7 +235,7 @@ def _deletes(argv: Sequence[str], program: str) -> Then | None:
 
 
 _DATA = re.compile(
-    r"(?<![a-z])(?:data|pgdata|volumes?|postgres\w*|mysql|mariadb|state|uploads|vmail)(?:[_-]?dir)?/?(?:\*|\"|'|$|\s)|/var/lib/\w+/?$", re.IGNORECASE
+    r"(?<![a-z])(?:data|pgdata|volumes?|postgres\w*|mysql|mariadb|state|uploads|vmail)(?:[_-]?dir)?/?(?:\*|\"|'|$|\s)|/var/lib/[\w-]+/?\*?$", re.IGNORECASE
 )
 
 
@@ -259,6 +267,29 @@ def _changes(argv: Sequence[str], program: str, *, paused: bool) -> Then | None:
     if argv[:1] == ("$@",) or program in _SERVERS or (program in _RUNNERS and any(_SERVES.fullmatch(word) for word in argv[1:3])):
         return Then.STARTS
     return None
+
+
+_SENDS = (
+    ("aws", "s3"),
+    ("rclone", "copy"),
+    ("rclone", "sync"),
+    ("rclone", "copyto"),
+    ("gsutil", "cp"),
+    ("s3cmd", "put"),
+    ("mc", "cp"),
+    ("mc", "mirror"),
+    ("scp", ""),
+    ("sftp", ""),
+)
+
+
+def _keeps(run: Run) -> Then | None:
+    """It archives, or sends to another place, what a dump left behind."""
+    argv, program = run.argv, run.program
+    plain = [word for word in argv[1:] if not word.startswith("-")]
+    sends = any(program == name and (not verb or plain[:1] == [verb]) for name, verb in _SENDS)
+    packs = program in ("tar", "gtar", "bsdtar") and _creates_archive(argv)
+    return Then.KEEPS if sends or packs or (program == "zip" and len(plain) > 1) else None
 
 
 def _reports(argv: Sequence[str], program: str) -> Then | None:

@@ -91,7 +91,7 @@ def _goes_on(how: How, goes_on: Next) -> str:
     match goes_on.then:
         case Then.REPORTS:
             return f"and line {goes_on.line} says that all went well"
-        case Then.DELETES | Then.UPGRADES | Then.CHANGES | Then.STARTS:
+        case Then.DELETES | Then.UPGRADES | Then.CHANGES | Then.STARTS | Then.KEEPS:
             return f"and line {goes_on.line} {goes_on.then.told} ({goes_on.command})"
         case _:
             assert_never(goes_on.then)
