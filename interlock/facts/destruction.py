@@ -298,7 +298,7 @@ class _Following:
 
     def _is_own(self, what: str) -> bool:
         """Made by this script, or named as something for the time being."""
-        return what in self.made or bool(set(words_of(what.replace("$", " "))) & _OWN)
+        return what in self.made or bool(set(words_of(what.removeprefix("/dev/").replace("$", " "))) & _OWN)
 
     def _looks(self, condition: Sequence[Statement]) -> bool:
         """Whether a condition says something of what is there, or of what the caller wants; not of the machine alone."""

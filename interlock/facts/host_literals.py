@@ -42,7 +42,7 @@ class HostLiteral:
 ENGINE_ROOT = re.compile(rb"/var/lib/(?:docker|containers/storage)/volumes|/var/snap/docker/common/var-lib-docker/volumes")
 _VOLUME_PATH = re.compile(r"(?:/var/lib/(?:docker|containers/storage)|/var/snap/docker/common/var-lib-docker)/volumes(?:/[^\s:\"';,)]*)?")
 _ASKED = re.compile(r"DockerRootDir|\.Mountpoint|volumePath|graphRoot", re.IGNORECASE)
-_ONLY_TELLS = listed("echo printf log info warn error cat df du ls grep die fail usage print_info print_warning log_info log_warn log_error logger")
+_ONLY_TELLS = listed("echo printf log info warn error df du ls grep die fail usage print_info print_warning log_info log_warn log_error logger")
 
 
 def engine_roots(script: Script) -> Iterator[HostLiteral]:

@@ -104,7 +104,7 @@ class LiteralsSeen:
 
 # ---- which shell
 
-_SHEBANG = re.compile(r"#![^\n]*?\b(?P<shell>bash|dash|ksh\d*|mksh|ash|zsh|sh|python[\d.]*|perl|ruby|node|fish|php|tclsh|lua|expect|awk|make|env\s+-S\s+\S+)\b")
+_SHEBANG = re.compile(r"#![^\n]*?\b(?P<shell>bash|dash|ksh\d*|mksh|ash|zsh|sh|python[\d.]*|perl|ruby|node|fish|php|tclsh|lua|expect|awk|make)\b")
 _ANY_SHEBANG = re.compile(r"#!")
 _TEMPLATE_NAME = re.compile(r"\.(?:tpl|tmpl|tftpl|template|j2|jinja2?|in|erb|hbs|mustache|gotmpl|ctmpl|epp|m4)$")
 _TEMPLATE_MARK = re.compile(
