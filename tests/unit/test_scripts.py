@@ -558,14 +558,18 @@ def test_findings_are_told_with_their_place_and_keep_their_key_when_lines_move(t
         (
             observed.destroys_seen,
             judge.judge_destructive,
-            "up.sh:4: every run removes the volume shop_uploads; nothing looks first, nobody is asked (docker volume rm -f shop_uploads),"
-            " and -f hides when that goes wrong",
+            (
+                "up.sh:4: every run removes the volume shop_uploads; nothing looks first, nobody is asked (docker volume rm -f shop_uploads),"
+                " and -f hides when that goes wrong"
+            ),
         ),
         (
             observed.root_literals,
             judge.judge_engine_root,
-            "up.sh:5: /var/lib/docker/volumes/x/_data is written out: the engine's data may lie elsewhere;"
-            " there the script works on nothing, or on something else",
+            (
+                "up.sh:5: /var/lib/docker/volumes/x/_data is written out: the engine's data may lie elsewhere;"
+                " there the script works on nothing, or on something else"
+            ),
         ),
     ):
         (before,), (after,) = decide(see(world, ALL)).details, decide(see(moved, ALL)).details  # type: ignore[arg-type]
