@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 
-from interlock.facts.substitution import Fault, SubstitutionError, expand, references
+from interlock.facts.substitution import Fault, Reference, SubstitutionError, expand, references
 from interlock.nouns import dataclass
 
 # What the session, the runner or compose itself gives. Not UID and GID: a shell has them, and hands them on to nobody.
@@ -44,7 +44,7 @@ class ChainTexts:
 
     def needed(self) -> frozenset[str]:
         """Every variable that stands somewhere without a default, outside of another one's default."""
-        names = {one.name for scalar in self.scalars for one in references(scalar.text) if not one.has_default and not one.nested}
+        names = {one.name for scalar in self.scalars for one in _read(scalar.text) if not one.has_default and not one.nested}
         return frozenset(names - ALWAYS_DEFINED)
 
     def missing(self, values: Mapping[str, str]) -> Iterator[Missing]:
@@ -87,13 +87,23 @@ class InstanceEnv:
         return found
 
 
+def _read(text: str) -> tuple[Reference, ...]:
+    """The references of a text; none of one in which compose finds a wrong one."""
+    try:
+        return references(text)
+    except SubstitutionError:
+        return ()
+
+
 def _undefined(text: str, known: Mapping[str, str]) -> Iterator[tuple[str, Fault]]:
-    """The variables of one text that compose would find undefined, evaluated as compose evaluates it: what an unused default needs is not missing."""
+    """The variables of one text that compose would find undefined, evaluated as compose evaluates it: what an unused default needs is not missing.
+
+    None of a text with a reference that is none: compose refuses the chain for it, and `compose.chain_valid` says so.
+    """
     try:
         pieces = expand(text, known, lenient=True)
     except SubstitutionError as error:
-        if error.fault is Fault.SYNTAX:
-            raise
-        yield error.variable, error.fault
+        if error.fault is not Fault.SYNTAX:
+            yield error.variable, error.fault
         return
     yield from ((piece.name, Fault.UNDEFINED) for piece in pieces if piece.undefined)

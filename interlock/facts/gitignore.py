@@ -49,7 +49,11 @@ def _patterns(text: str) -> tuple[tuple[bool, bool, re.Pattern[str]], ...]:
         negated, written = written.startswith("!"), written.removeprefix("!").removeprefix("\\")
         bare = written.rstrip("/")
         anchored = "/" in bare
-        found.append((negated, written.endswith("/"), re.compile(("" if anchored else "(?:.*/)?") + _regex(bare.removeprefix("/")))))
+        try:
+            pattern = re.compile(("" if anchored else "(?:.*/)?") + _regex(bare.removeprefix("/")))
+        except re.error:
+            continue  # a range that ends before it begins, like [z-a]
+        found.append((negated, written.endswith("/"), pattern))
     return tuple(found)
 
 
@@ -65,5 +69,6 @@ def _one(token: str) -> str:
     if token.startswith("*"):
         return "[^/]*"
     if token.startswith("[") and len(token) > 1:
-        return ("[^" + token[2:] if token[1] == "!" else token).replace("\\", "\\\\")
+        kept = token[2 if token[1] == "!" else 1 :].replace("\\", "\\\\").replace("[", "\\[")
+        return f"[^{kept}" if token[1] == "!" else f"[{kept}"
     return re.escape(token[-1] if token.startswith("\\") else token)
