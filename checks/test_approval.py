@@ -24,6 +24,6 @@ def test_no_task_begins_before_what_it_needs_is_decided(workplans: Workplans | N
     assert_held(approval.judge_decisions(workplans))
 
 
-@check(ways.APPROVAL_GATE)
+@check(approval.GATE)
 def test_a_human_says_yes_before_what_nobody_can_undo(apply_paths: ApplyPaths) -> None:
     assert_held(ways.judge_approval_gate(apply_paths))

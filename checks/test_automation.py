@@ -18,6 +18,6 @@ def test_a_failed_gate_stops_the_merge(gate: GateWorkflow | NoGateWorkflow | Pro
     assert_held(automation.judge_gate_is_required(gate))
 
 
-@check(ways.EXCLUSIVE_LOCK)
+@check(automation.EXCLUSIVE_LOCK)
 def test_what_brings_the_stack_up_takes_a_lock_first(apply_paths: ApplyPaths) -> None:
     assert_held(ways.judge_exclusive_lock(apply_paths))

@@ -45,11 +45,11 @@ def test_every_engine_that_keeps_state_is_in_some_backup(backup_coverage: Backup
     assert_held(backups.judge_coverage(backup_coverage))
 
 
-@check(ways.BEFORE_APPLY)
+@check(backups.BEFORE_APPLY)
 def test_a_backup_stands_before_every_upgrade(apply_paths: ApplyPaths) -> None:
     assert_held(ways.judge_before_apply(apply_paths))
 
 
-@check(ways.NEVER_AUTOMATIC)
+@check(backups.NEVER_AUTOMATIC)
 def test_nothing_starts_a_backup_and_apply_by_itself(apply_paths: ApplyPaths) -> None:
     assert_held(ways.judge_never_automatic(apply_paths))

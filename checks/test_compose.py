@@ -44,7 +44,7 @@ def test_each_declared_volume_is_mounted(volumes_of_file: VolumesOfFile) -> None
     assert_held(volumes.judge_declared_volumes(volumes_of_file))
 
 
-@check(lists.CHAIN_SINGLE_RESOLVER)
+@check(compose.CHAIN_SINGLE_RESOLVER)
 def test_one_script_decides_which_files_are_started_together(chain_lists: ChainLists) -> None:
     assert_held(lists.judge_single_resolver(chain_lists))
 

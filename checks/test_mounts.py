@@ -39,6 +39,6 @@ def test_no_volume_hides_what_is_mounted_below_its_directory(options_of_file: Op
     assert_held(volume_options.judge_propagation(options_of_file))
 
 
-@check(ways.STATE_DISK_GATE)
+@check(mounts.STATE_DISK_GATE)
 def test_what_starts_the_stack_proves_first_that_the_disk_is_mounted(apply_paths: ApplyPaths) -> None:
     assert_held(ways.judge_state_disk_gate(apply_paths))

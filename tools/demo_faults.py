@@ -402,6 +402,13 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
         guardrail="templates.size_change",
     ),
     Break(
+        what="a service asks for an image with two tags",
+        path=BASE,
+        seed=_edit(("image: prom/prometheus:v3.5.0", "image: prom/prometheus:v3.5.0:latest")),
+        guardrail="templates.image_tag",
+        gate=SCAN,
+    ),
+    Break(
         what="a template of the installer was tidied up, and the installer was not",
         path=_below(""),
         seed=_pattern_of_yesterday,
@@ -434,7 +441,7 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
         path=_below("deploy/crontab"),
         seed=_more("*/10 * * * * cd /srv/platform && docker compose pull -q && docker compose up -d"),
         guardrail="automation.exclusive_lock",
-        also=frozenset({"automation.no_automatic_apply"}),
+        also=frozenset({"automation.no_automatic_apply", "mounts.state_disk_gate"}),
         gate=SCAN,
     ),
     Break(

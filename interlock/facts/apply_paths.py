@@ -129,8 +129,8 @@ def files_of(heard: Sequence[Heard], first: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateDisk:
-    """A disk of its own that a tree declares for data: where it is mounted, and the file and line that say so. `overlays` are the compose files that bind
-    what lies on it into containers."""
+    """A disk of its own that a tree declares for data: where it is mounted, and the file and line that say so (0: the site file). `overlays` are the compose
+    files that bind what lies on it into containers; none for all."""
 
     target: str
     file: str

@@ -117,7 +117,7 @@ def _ungated(path: Path, start: int, disks: Sequence[StateDisk]) -> Iterator[Det
     looks = path.steps(Step.LOOKS, start)
     if any(holds_back(look, change) for look in looks):
         return
-    says = f"{disk.file}:{disk.line} mounts a disk at {disk.target}"
+    says = f"{disk.file}:{disk.line} mounts a disk at {disk.target}" if disk.line else f"{disk.file} declares a disk for {disk.target}"
     if looks:
         message = f"{path.file}:{_line_in(path, looks[0])}: `{looks[0].command}` looks at the mount, and the stack is started whatever it says ({says})"
         yield _broken(path, "gate-not-heeded", message, _line_in(path, looks[0]))

@@ -8,9 +8,10 @@ from interlock.config.models import Site
 from interlock.facts.approval import ISSUE_NAME, READINESS_NAME, TASK_NAME, DesignIssue
 from interlock.judge.agreement.decisions import judge_decisions
 from interlock.judge.agreement.signatures import PLAN, judge_plan
+from interlock.judge.apply_paths import APPROVAL_GATE as GATE
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, When, in_short
 
-__all__ = ["DECISIONS", "ISSUE", "PLAN", "issues", "judge_decisions", "judge_issue", "judge_plan", "workplans"]
+__all__ = ["DECISIONS", "GATE", "ISSUE", "PLAN", "issues", "judge_decisions", "judge_issue", "judge_plan", "workplans"]
 
 # ---- the design issue
 

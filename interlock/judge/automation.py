@@ -13,6 +13,7 @@ from interlock.facts.conditions import UNKNOWN, evaluate, runs_after_failure
 from interlock.facts.gate_workflow import GateStep, GateWorkflow, NoGateWorkflow, Protection
 from interlock.facts.shell import AndOr, Background, Command, Group, If, Pipeline, Statement, parse, walk
 from interlock.facts.workflows import PULL_REQUESTS, Job, NotWorkflow, Trigger, Workflow, fill
+from interlock.judge import apply_paths
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
 SHOWN = 3  # findings that the one sentence names; the details name all
@@ -393,3 +394,5 @@ GATE_IS_REQUIRED = Guardrail(
     subjects=gates,
     judge=judge_gate_is_required,
 )
+
+EXCLUSIVE_LOCK = apply_paths.EXCLUSIVE_LOCK

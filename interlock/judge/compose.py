@@ -15,6 +15,7 @@ from interlock.facts.chains import Source
 from interlock.facts.compose import ChainAnswer, ChainFault, ChainMounts, ComposeText, Layer, Replaced
 from interlock.facts.refusals import Trouble
 from interlock.facts.stack import ServiceMount, Stack
+from interlock.judge import chain_lists
 from interlock.judge.stack import containers, data_directories, overrides, settings, sourceless, volumes
 from interlock.judge.stack.places import compose_files
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
@@ -314,3 +315,5 @@ STOP_GRACE_FOR_STATEFUL = containers.STOP_GRACE_FOR_STATEFUL
 DOCKER_SOCKET_READONLY = containers.DOCKER_SOCKET_READONLY
 NO_AUTOLOADED_DEV_OVERRIDE = overrides.NO_AUTOLOADED_DEV_OVERRIDE
 EXPLICIT_F_IGNORES_OVERRIDE = overrides.EXPLICIT_F_IGNORES_OVERRIDE
+
+CHAIN_SINGLE_RESOLVER = chain_lists.CHAIN_SINGLE_RESOLVER

@@ -12,6 +12,7 @@ from interlock.config.models import Site
 from interlock.facts.mounts import BACKUPS, NOT_RECURSIVE, ChainLayout, DeclaredDisk, Directories, HostLayout, Layout, Mount, WritablePlace, is_below
 from interlock.facts.stack import Service, ServiceMount
 from interlock.facts.state_dir import on_host
+from interlock.judge import apply_paths
 from interlock.judge.stack import volume_options
 from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
@@ -367,3 +368,4 @@ WRITABLE = Guardrail(
 # What the options of named volumes do to a disk lies in `interlock.judge.stack`.
 DRIVER_OPTS_IMMUTABLE = volume_options.DRIVER_OPTS_IMMUTABLE
 PROPAGATION = volume_options.PROPAGATION
+STATE_DISK_GATE = apply_paths.STATE_DISK_GATE  # in `interlock.judge.apply_paths`

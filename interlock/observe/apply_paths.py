@@ -264,7 +264,7 @@ class _Finding:
         files = [path for path in compose_files(self.world.tree) if not _TRIES.search(path)]
         bound = {path: tuple(_binds(self.world, path)) for path in files}
         if self.world.site.mounts is not None:  # the site says so: every way to the stack is judged
-            yield StateDisk(target=self.world.site.mounts.state.path, file=SITE_FILE, line=1)
+            yield StateDisk(target=self.world.site.mounts.state.path, file=SITE_FILE, line=0)
         for target, file, line in dict.fromkeys(self._mounted()):
             overlays = tuple(path for path, places in bound.items() if any(lies_on(place, target) for place in places))
             if overlays:
