@@ -58,8 +58,5 @@ class OptionsOfFile:
 
 
 def mounts_of(names: Iterable[str]) -> Mapping[str, re.Pattern[str]]:
-    """What a mount of each volume looks like in the text of a compose file, also when it is commented out."""
-    return {
-        name: re.compile(rf"(?m)^[ \t]*(?:#[# \t]*)?(?:-[ \t]*)?[\"']?(?:source:[ \t]*[\"']?{re.escape(name)}[\"']?[ \t]*$|{re.escape(name)}:/)")
-        for name in names
-    }
+    """What a mount of each volume looks like in the text of a compose file, also when it is commented out or a later file replaces it."""
+    return {name: re.compile(rf"(?m)(?<![\w./$-]){re.escape(name)}:[/$]|\bsource:[ \t]*[\"']?{re.escape(name)}[\"']?[ \t]*(?:[,}}#]|$)") for name in names}

@@ -78,8 +78,13 @@ def test_a_declared_volume_that_no_service_mounts_is_broken_and_its_backup_named
             "more.yaml": "services:\n  more:\n    image: x\n    volumes: ['uploads:/srv']\nvolumes: {uploads: }\n",
         },
         {"compose.yaml": APP + "  job:\n    image: x\n    profiles: [night]\n    volumes: ['uploads:/srv']\nvolumes:\n  uploads:\n"},
+        {
+            "compose.yaml": APP + "    volumes: [uploads:/srv]\nvolumes: {uploads: }\n",
+            "compose.disk.yaml": "services: {app: {volumes: !override ['/disk:/srv']}}\n",
+            "up.sh": "docker compose -f compose.yaml -f compose.disk.yaml up -d\n",
+        },
     ],
-    ids=["short", "long", "override", "example", "comment", "external", "include", "profile"],
+    ids=["short", "long", "override", "example", "comment", "external", "include", "profile", "replaced"],
 )
 def test_a_volume_that_somebody_mounts_or_is_told_to_holds(tmp_path: Path, files: dict[str, str]) -> None:
     assert broken(tmp_path, UNMOUNTED, files) == []
