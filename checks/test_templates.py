@@ -2,6 +2,7 @@
 
 from interlock.checking import assert_held, check
 from interlock.facts.anchors import Anchors
+from interlock.facts.image_tags import ImageTags
 from interlock.facts.siblings import Siblings
 from interlock.facts.templates import InstanceFiles
 from interlock.judge import templates
@@ -30,3 +31,8 @@ def test_the_patterns_of_installers_still_match_their_templates(anchors: Anchors
 @check(templates.SIBLING_VARIANTS)
 def test_the_variants_of_a_stack_agree(stack_variants: Siblings) -> None:
     assert_held(templates.judge_sibling_variants(stack_variants))
+
+
+@check(templates.IMAGE_TAG)
+def test_the_requested_image_is_well_formed_and_its_tag_reaches_the_stack(image_tags: ImageTags) -> None:
+    assert_held(templates.judge_image_tag(image_tags))

@@ -29,11 +29,13 @@ from interlock.facts.templates import (
     leftovers,
 )
 from interlock.judge.template.anchors import INSTALLER_ANCHORS, judge_installer_anchors
+from interlock.judge.template.image_tags import IMAGE_TAG, judge_image_tag
 from interlock.judge.template.siblings import SIBLING_VARIANTS, judge_sibling_variants
 from interlock.verdicts import Broken, Detail, Guardrail, HeldRun, Outcome, Severity, Streamed, Subject, Unproven, When
 
 __all__ = [
     "BYTE_EQUIVALENT",
+    "IMAGE_TAG",
     "INSTALLER_ANCHORS",
     "SIBLING_VARIANTS",
     "SIZE_CHANGE",
@@ -42,6 +44,7 @@ __all__ = [
     "Cut",
     "Finding",
     "judge_byte_equivalence",
+    "judge_image_tag",
     "judge_installer_anchors",
     "judge_sibling_variants",
     "judge_size_change",

@@ -12,7 +12,7 @@ from interlock.errors import ConfigError, CouldNotLook
 from interlock.facts.looks import Look, Stat
 from interlock.facts.substitution import SubstitutionError
 from interlock.facts.templates import Canonical, Header, InstanceFiles, NotRendered, Rendered, Target, TemplateFile, Unseen
-from interlock.observe import installer_edits, siblings
+from interlock.observe import image_tags, installer_edits, siblings
 from interlock.observe.tree import MissingFile
 from interlock.observe.world import Observer, World
 from interlock.render import render_instance
@@ -143,6 +143,7 @@ OBSERVERS: Mapping[str, Observer] = {
     "templates.byte_equivalent": Observer(looks=_looks, see=instance_files),
     "templates.unresolved": Observer(see=instance_files),
     "templates.size_change": Observer(looks=_looks, see=instance_files),
+    **image_tags.OBSERVERS,
     **installer_edits.OBSERVERS,
     **siblings.OBSERVERS,
 }

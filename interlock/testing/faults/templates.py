@@ -103,6 +103,17 @@ def _no_variants(folder: Path) -> None:
         path.unlink()
 
 
+def _tagged(folder: Path) -> None:
+    (folder / "compose.yaml").write_text("services:\n  app:\n    image: registry.example.org/ledger:${LEDGER_TAG:-stable}\n")
+    (folder / ".env.example").write_text("LEDGER_TAG=2.1\n")
+    excluded = [{"container": "*", "reason": "this folder proves another guardrail"}]
+    write_site(folder, {"compose": {"files": ["compose.yaml"]}, "excluded": excluded})
+
+
+def _no_compose(folder: Path) -> None:
+    (folder / "compose.yaml").unlink()
+
+
 def _tree_fault(
     guardrail: str, describe: str, kind: str, *, healthy: Callable[[Path], None], seed: Callable[[Path], None], blind: Callable[[Path], None]
 ) -> Fault:
@@ -144,6 +155,14 @@ FAULTS = (
         _in_both("log_format", "server_alias {{ SERVER_NAME }};\nlog_format"),
         guardrail="unresolved",
         blind=_env_file_is_a_directory,
+    ),
+    _tree_fault(
+        "image_tag",
+        "a tag that is set under a name that no compose file reads",
+        "tag-unread",
+        healthy=_tagged,
+        seed=_edit(".env.example", "LEDGER_TAG", "LEDGER_VERSION"),
+        blind=_no_compose,
     ),
     _tree_fault(
         "installer_anchors",
