@@ -5,6 +5,7 @@ Beside it: `backup_manifests` (what vouches for a backup, and when it was taken)
 
 from __future__ import annotations
 
+import ast
 import posixpath
 import re
 import stat
@@ -12,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from interlock.errors import CouldNotLook
-from interlock.facts.backup_writers import WriterScript
+from interlock.facts import pythoncode
+from interlock.facts.backup_writers import BackupWrite, WriterScript, is_python
 from interlock.facts.looks import Entry, Examined, Listing, StatAnswer
 from interlock.nouns import dataclass
 
@@ -131,6 +133,18 @@ def is_embedded_database(path: str) -> bool:
     return _EMBEDDED.search(path) is not None
 
 
+_COMPRESSED = re.compile(r"\.(?:gz|zst|xz|bz2|lz4)$")
+_COPIES = frozenset({"cp", "rsync", "scp", "cat", "dd", "<", "tar", "gtar", "bsdtar", "zip", "gzip", "zstd", "xz", "docker cp", "docker-compose cp"})
+
+
+def copied_database(write: BackupWrite) -> str:
+    """The file of an embedded database that is copied as it is; empty when it is another file, or another program writes it."""
+    if write.tool in _COPIES or write.tool.startswith("shutil.copy"):
+        return next((word.strip("'\"") for word in write.source.split() if is_embedded_database(word.strip("'\""))), "")
+    compressed = _COMPRESSED.sub("", write.target)
+    return compressed if write.tool in ("open", "gzip.open", "shutil.copyfileobj") and compressed != write.target and is_embedded_database(compressed) else ""
+
+
 def logs_of(database: str) -> tuple[str, str]:
     """Where an embedded database keeps what is not in its file yet: SQLite's write-ahead log, DuckDB's."""
     return f"{database}-wal", f"{database}.wal"
@@ -225,6 +239,21 @@ class Procedure:
 def without_comments(data: bytes) -> str:
     """A script's lines that are no comments."""
     return "\n".join(line for line in data.decode("utf-8", "replace").splitlines() if not line.lstrip().startswith("#"))
+
+
+def text_of_deeds(path: str, data: bytes) -> str:
+    """What a script does, as text, without what it says of itself: of a shell script the lines that are no comments; of a Python program its string constants,
+    one a line, but for docstrings, and the attributes that it calls as `.name`. Of a program that cannot be read all that is no comment."""
+    if not is_python(path, data):
+        return without_comments(data)
+    code = pythoncode.parse(data)
+    if isinstance(code, pythoncode.NotPython):
+        return without_comments(data)
+    said = [node for statement in code.body for node in ast.walk(statement)]
+    docstrings = {id(node.value) for node in said if isinstance(node, ast.Expr)}
+    words = [node.value for node in said if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings]
+    called = [f".{node.func.attr}" for node in said if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    return "\n".join((*words, *called))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,9 @@ from interlock.facts.backups import (
     RestoreNote,
     State,
     before,
+    copied_database,
     holds_files,
+    text_of_deeds,
     without_comments,
 )
 from interlock.facts.looks import Examine, HostFacts, Look, Stat, User, Walk
@@ -163,6 +165,8 @@ def _state(world: World, host: str, path: str) -> State:
 
 
 def _contents_looks(site: Site, subject: Subject) -> Iterable[Look]:
+    if subject.name not in site.modules:
+        return ()
     return (*_newest_looks(site, subject), *_state_looks(_archived(site, subject.name)))
 
 
@@ -173,7 +177,17 @@ def _archived(site: Site, module: str) -> tuple[str, ...]:
 
 def contents_or_procedure(world: World, subject: Subject) -> BackupContents | Procedure:
     """What is in the newest backup, on the live system; else what the script that makes it takes along. Raises `CouldNotLook`."""
+    if subject.name not in world.site.modules:
+        return _script_procedure(world, subject.name)
     return backup_contents(world, subject) if world.live else procedure(world, subject)
+
+
+def _script_procedure(world: World, path: str) -> Procedure:
+    """A script that may back up an embedded database, whoever's it is: of the other kinds of backups it cannot be told what they should hold."""
+    data = world.tree.read(path)
+    script = find_writers(path, data)
+    text = text_of_deeds(path, data) if any(map(copied_database, script.writes)) else ""
+    return Procedure(module="", backup_class=BackupClass.E.value, script=script, text=text)
 
 
 def backup_contents(world: World, subject: Subject) -> BackupContents:
@@ -224,7 +238,7 @@ def procedure(world: World, subject: Subject) -> Procedure:
     assert path is not None  # subjects are made from it
     data = world.tree.read(path)
     script = find_writers(path, data)
-    return Procedure(module=subject.name, backup_class=_letter(world.site, subject.name), script=script, text=without_comments(data))
+    return Procedure(module=subject.name, backup_class=_letter(world.site, subject.name), script=script, text=text_of_deeds(path, data))
 
 
 # ---- the notes

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from interlock.config.backup_classes import class_of
 from interlock.config.models import BackupClass, Site
 from interlock.facts.backup_manifests import Manifest
-from interlock.facts.backups import BackupContents, Procedure, State, format_of, is_embedded_database, logs_of, without_stamp
+from interlock.facts.backup_writers import UNKNOWN, Language
+from interlock.facts.backups import BackupContents, Procedure, State, copied_database, format_of, logs_of, without_stamp
 from interlock.facts.looks import Examined
 from interlock.judge.backup.newest import DUMPS, FORMATS, moment_of, nothing_to_look_at
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
@@ -18,14 +19,18 @@ MUCH_SMALLER = 50  # percent: a backup that lost more than half of the one befor
 
 STATIC_CLASSES = (BackupClass.A, BackupClass.E)  # whose procedure's text tells something
 LIVE = frozenset({When.PREFLIGHT})
+FROM_FILES = frozenset({When.STATIC})
 
 
 def modules_and_procedures(site: Site) -> Sequence[Subject]:
-    """Every module on its host; from files alone those whose procedure is a script that tells what it takes along."""
-    return [
+    """Every module on its host; from files alone those whose procedure tells what it takes along, and every other script that writes backups."""
+    modules = [
         Subject(name=name, host=module.host, when=None if module.procedure and class_of(site, name) in STATIC_CLASSES else LIVE)
         for name, module in site.modules.items()
     ]
+    procedures = {module.procedure for module in site.modules.values()}
+    others = (path for path in (site.scripts.files if site.scripts else ()) if path not in procedures and path not in site.modules)
+    return modules + [Subject(name=path, when=FROM_FILES) for path in others]
 
 
 def judge_complete(seen: BackupContents | Procedure) -> Held | Broken | Unproven:
@@ -266,7 +271,8 @@ def _judge_procedure(procedure: Procedure) -> Held | Broken | Unproven:
         return Broken(f"{script.path} makes backups that are not complete: {in_short(faults)}", kind=faults[0].kind, remedy=_remedy(faults[0]), details=details)
     if unread := [detail for detail in details if detail.outcome is Outcome.UNPROVEN]:
         return Unproven(in_short(unread), remedy="name the script that makes the dump as the module's `procedure`", details=details)
-    return Held(f"{script.path} takes along what a restore of {procedure.module} needs: {in_short(details)}", details=details)
+    whom = f"a restore of {procedure.module}" if procedure.module else "a restore"
+    return Held(f"{script.path} takes along what {whom} needs: {in_short(details)}", details=details)
 
 
 def _said(procedure: Procedure, outcome: Outcome, what: str, message: str, *, kind: str = "", line: int | None = None) -> Detail:
@@ -296,23 +302,35 @@ _TAKEN_CARE_OF = re.compile(
     r"|\b(?:stop|down|pause|kill|scale|quiesce|fsfreeze|snapshot|lvcreate)\b|-wal\b|\.wal\b",
     re.IGNORECASE,
 )
-_COPIES = frozenset({"cp", "rsync", "scp", "cat", "dd", "<", "tar", "gtar", "bsdtar", "zip", "gzip", "zstd", "xz", "docker cp", "docker-compose cp"})
+# a program stops and scales many things: only what it does with the database itself counts
+_PROGRAM_TAKES_CARE = re.compile(
+    r"(?<!\w)\.backup\b|\bVACUUM\s+INTO\b|wal_checkpoint|\bCHECKPOINT\b|EXPORT\s+DATABASE|journal_mode\s*=\s*(?:delete|truncate|persist)|-wal\b|\.wal\b",
+    re.IGNORECASE,
+)
 
 
 def _embedded_writes(procedure: Procedure) -> Iterator[Detail]:
     """Copies of an embedded database's file by its own name, where nothing in the script takes care of its log."""
-    careful = _TAKEN_CARE_OF.search(procedure.text) is not None
+    care = _PROGRAM_TAKES_CARE if procedure.script.language is Language.PYTHON else _TAKEN_CARE_OF
+    careful = care.search(procedure.text) is not None
     for write in procedure.script.writes:
-        plain_copy = write.tool in _COPIES or write.tool.startswith("shutil.copy")
-        database = next((word for word in write.source.split() if is_embedded_database(word.strip("'\""))), "") if plain_copy else ""
+        database = copied_database(write)
         if not database:
             continue
         what = f"{write.tool} {write.written}"
         if careful:
-            yield _said(procedure, Outcome.HELD, what, f"line {write.line}: {write.tool} copies {database}, whose log the script knows of", line=write.line)
+            yield _said(
+                procedure,
+                Outcome.HELD,
+                what,
+                f"line {write.line}: {write.tool} copies {posixpath.basename(database)}, whose log the script knows of",
+                line=write.line,
+            )
         else:
-            log = posixpath.basename(logs_of(database)[1 if database.lower().endswith("duckdb") else 0])
-            message = f"line {write.line}: {write.tool} copies {database} and leaves {log} behind, which holds what was written last"
+            name = posixpath.basename(database)
+            log = logs_of(name)[1 if name.lower().endswith("duckdb") else 0]
+            copied = f"copies {name} and leaves {log} behind" if not UNKNOWN.search(name) and "{" not in name else "copies a database and leaves its log behind"
+            message = f"line {write.line}: {write.tool} {copied}, which holds what was written last"
             yield _said(procedure, Outcome.BROKEN, what, message, kind="wal-missing", line=write.line)
     yield _said(procedure, Outcome.HELD, "script", f"backups that were found in it: {len(procedure.script.writes)}")
 
