@@ -2,6 +2,7 @@
 
 from interlock.checking import assert_held, check
 from interlock.facts.env import InstanceEnv
+from interlock.facts.env_defaults import FileSecrets, FileVariables
 from interlock.facts.env_presence import Starts
 from interlock.facts.env_quoting import Quoting
 from interlock.facts.env_sourcing import SourcedFiles
@@ -32,3 +33,13 @@ def test_what_scripts_write_into_env_files_is_the_same_to_every_reader(quoting: 
 @check(env.FILE_EXISTS)
 def test_what_starts_the_stack_makes_its_env_files_first(starts: Starts) -> None:
     assert_held(env.judge_presence(starts))
+
+
+@check(env.NO_DEFAULT_SECRET)
+def test_no_secret_stands_in_a_compose_file_that_is_deployed(file_secrets: FileSecrets) -> None:
+    assert_held(env.judge_secrets(file_secrets))
+
+
+@check(env.REQUIRED_VAR_BLAST_RADIUS)
+def test_what_must_have_a_value_is_needed_by_everybody(file_variables: FileVariables) -> None:
+    assert_held(env.judge_blast_radius(file_variables))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from interlock.config.models import Site
 from interlock.facts.env import InstanceEnv, Missing
 from interlock.facts.substitution import Fault
+from interlock.judge.settings.defaults import NO_DEFAULT_SECRET, REQUIRED_VAR_BLAST_RADIUS, judge_blast_radius, judge_secrets
 from interlock.judge.settings.existing import COVERAGE_EXISTING_INSTALLS, judge_existing
 from interlock.judge.settings.presence import FILE_EXISTS, judge_presence
 from interlock.judge.settings.quoting import FILE_QUOTING, judge_quoting
@@ -20,11 +21,15 @@ __all__ = [
     "FILE_EXISTS",
     "FILE_NOT_SOURCED",
     "FILE_QUOTING",
+    "NO_DEFAULT_SECRET",
+    "REQUIRED_VAR_BLAST_RADIUS",
     "instances",
+    "judge_blast_radius",
     "judge_coverage",
     "judge_existing",
     "judge_presence",
     "judge_quoting",
+    "judge_secrets",
     "judge_sourcing",
 ]
 

@@ -129,6 +129,41 @@ def _unreadable_job(folder: Path) -> None:
     (folder / "run.sh").mkdir()
 
 
+STACK = """\
+services:
+  app:
+    image: registry.example.org/app:1
+    environment:
+      SESSION_SECRET: ${SESSION_SECRET:?set it in the env file}
+  mail:
+    image: registry.example.org/mail:1
+    profiles: [mail]
+    environment:
+      MAIL_PASSWORD: ${MAIL_PASSWORD:-}
+"""
+
+
+def _healthy_stack(folder: Path) -> None:
+    """A stack that demands its secret, and asks nobody for what only a profile needs."""
+    (folder / "compose.yaml").write_text(STACK)
+    (folder / "main.env").write_text("SESSION_SECRET=not-a-real-one\n")
+    write_site(folder, {"compose": {"files": ["compose.yaml"]}, "instances": {"main": {"directory": str(folder), "env_file": "main.env"}}})
+
+
+def _default_secret(folder: Path) -> None:
+    (folder / "compose.yaml").write_text(STACK.replace(":?set it in the env file", ":-change-me-later"))
+
+
+def _demanded_of_all(folder: Path) -> None:
+    (folder / "compose.yaml").write_text(STACK.replace("${MAIL_PASSWORD:-}", "${MAIL_PASSWORD:?}"))
+    (folder / "main.env").write_text("SESSION_SECRET=not-a-real-one\nMAIL_PASSWORD=not-a-real-one\n")
+
+
+def _no_stack(folder: Path) -> None:
+    (folder / "compose.yaml").unlink()
+    (folder / "compose.yaml").mkdir()
+
+
 FAULTS = (
     Fault(
         guardrail="env.coverage_existing_installs",
@@ -165,5 +200,23 @@ FAULTS = (
         healthy=_healthy_job,
         seed=_without_env_file,
         blind=_unreadable_job,
+    ),
+    Fault(
+        guardrail="env.no_default_secret",
+        describe="a secret got a default, so that it starts without an env file",
+        kind="default-secret",
+        gate=When.STATIC,
+        healthy=_healthy_stack,
+        seed=_default_secret,
+        blind=_no_stack,
+    ),
+    Fault(
+        guardrail="env.required_var_blast_radius",
+        describe="a service that hardly anybody starts demands a variable of everybody",
+        kind="required-for-all",
+        gate=When.STATIC,
+        healthy=_healthy_stack,
+        seed=_demanded_of_all,
+        blind=_no_stack,
     ),
 )
