@@ -148,6 +148,19 @@ class Stateful:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stray:
+    """A database in a volume of the engine, in a chain that keeps its other state on a disk of its own. `file` and `line` are where the service gets it."""
+
+    service: str
+    server: str
+    volume: str
+    chain: str
+    disk: StateDisk
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyPaths:
     """All ways of a tree to a change, and what of the tree they are judged by. `read` is how many scripts, workflows and units were followed; `backups` are
     the scripts that back up; `automatic` the paths of files that the site declares to apply by themselves."""
@@ -155,6 +168,7 @@ class ApplyPaths:
     paths: tuple[Path, ...]
     read: int = 0
     disks: tuple[StateDisk, ...] = ()
+    strays: tuple[Stray, ...] = ()
     stateful: tuple[Stateful, ...] = ()
     backups: tuple[str, ...] = ()
     automatic: tuple[str, ...] = ()

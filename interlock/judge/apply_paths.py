@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from interlock.config.models import Site
-from interlock.facts.apply_paths import ApplyPaths, Path, Starts, StateDisk, holds_back, is_step
+from interlock.facts.apply_paths import ApplyPaths, Path, Starts, StateDisk, Stray, holds_back, is_step
 from interlock.facts.calls import Heard
 from interlock.facts.path_steps import Said, Step
 from interlock.judge.tree import found, unread
@@ -104,9 +104,20 @@ def judge_state_disk_gate(seen: ApplyPaths) -> Held | Broken | Unproven:
     if not seen.disks and not seen.unread:
         return Held(f"nothing here says that data lies on a disk of its own: {seen.read} scripts and workflows read")
     starting = [(path, start) for path, start in seen.starting() if path.starts not in (Starts.EVENT, Starts.DISPATCH)]
-    details = _once_each(detail for path, start in starting for detail in _ungated(path, start, seen.disks))
+    ungated = (detail for path, start in starting for detail in _ungated(path, start, seen.disks))
+    details = _once_each([*ungated, *(_strays(stray) for stray in seen.strays)])
     held = f"what starts the stack proves first that the disk is mounted: {_count(starting)}"
     return found((*details, *unread(seen.unread)), held=held, remedy=DISK_REMEDY)
+
+
+def _strays(stray: Stray) -> Detail:
+    where = f"{stray.disk.file}:{stray.disk.line}" if stray.disk.line else stray.disk.file
+    message = (
+        f"{stray.file}:{stray.line}: {stray.server} ({stray.service}) keeps its data in the engine's volume {stray.volume}, on the boot disk,"
+        f" while chain {stray.chain} binds other state from the disk at {stray.disk.target} ({where}): a new boot disk comes without it"
+    )
+    what = f"{stray.file}: {stray.service} {stray.volume}"
+    return Detail(what=what, outcome=Outcome.BROKEN, kind="engine-volume", message=message, file=stray.file, line=stray.line)
 
 
 def _ungated(path: Path, start: int, disks: Sequence[StateDisk]) -> Iterator[Detail]:

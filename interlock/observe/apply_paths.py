@@ -22,6 +22,7 @@ from interlock.facts.apply_paths import (
     Starts,
     StateDisk,
     Stateful,
+    Stray,
     files_of,
     is_migration,
     is_start,
@@ -42,7 +43,7 @@ from interlock.observe import automation
 from interlock.observe.chains import compose_files
 from interlock.observe.programs import programs, sorted_files
 from interlock.observe.sources import TreeSources, sources
-from interlock.observe.stack import compose_yaml
+from interlock.observe.stack import compose_yaml, stack
 from interlock.observe.starters import find
 from interlock.observe.world import World
 from interlock.verdicts import Subject
@@ -91,10 +92,12 @@ class _Finding:
         paths = [*self._crontabs(), *self._written_crontabs(), *self._units(), *self._workflows(), *self._hooks(), *self._said(by_hand), *by_hand]
         declared = self.world.site.automation
         changing = [path for path in paths if any(is_start(one) or is_migration(one) or is_step(one, Step.DESTROYS) for one in path.heard)]
+        disks = tuple(self._disks())
         return ApplyPaths(
             paths=tuple(replace(path, composes=self._composes(path)) for path in changing),
             read=len(self.scripts) + len(self.starts.workflows),
-            disks=tuple(self._disks()),
+            disks=disks,
+            strays=tuple(self._strays(disks)),
             stateful=tuple(self._stateful()),
             backups=tuple(dict.fromkeys(self.backups)),
             unread=programs(self.world).unreadable,
@@ -281,6 +284,47 @@ class _Finding:
         text = "\n".join(lines)
         named = tuple(full for name, full in known.items() if name in text)
         return named or tuple(full for name, full in known.items() if _BY_ITSELF.fullmatch(name))
+
+    def _strays(self, disks: Sequence[StateDisk]) -> Iterator[Stray]:
+        """Databases in volumes of the engine, in the chains whose other state is bound from a disk of its own."""
+        if any(lies_on("/var/lib/docker", disk.target) or lies_on(disk.target, "/var/lib/docker") for disk in disks) or self._moves_the_engine():
+            return
+        for name, chain in self.world.site.chains.items():
+            disk = next((disk for disk in disks if set(disk.overlays) & set(chain.files)), None)
+            if disk is None:
+                continue
+            try:
+                found = stack(self.world, name)
+            except CouldNotLook:
+                continue  # compose.chain_valid says so
+            for service in found.services.values():
+                known = recognise(service.image)
+                kept = known is not None and known.server.stateful and known.server.name not in _REBUILT
+                for mount in service.mounts if known is not None and kept else ():
+                    volume = found.volumes.get(mount.source)
+                    if mount.kind == "volume" and volume is not None and not volume.bound_to and not volume.external and not mount.read_only:
+                        file, line = self._where(chain.files, service.name, mount.source)
+                        server = known.server.name if known is not None else ""
+                        yield Stray(service=service.name, server=server, volume=mount.source, chain=name, disk=disk, file=file, line=line)
+
+    def _moves_the_engine(self) -> bool:
+        """The engine itself keeps its volumes elsewhere."""
+        return any("data-root" in text.text or "/var/lib/docker" in text.text for text in self.scripts.values())
+
+    def _where(self, files: Sequence[str], service: str, volume: str) -> tuple[str, int]:
+        """The line by which a service gets a volume; the last file that says so counts."""
+        for file in reversed(files):
+            try:
+                read = compose_yaml(self.world, file)
+            except CouldNotLook:
+                continue
+            mounts = _members(_said_of(self.world, file), "services").get(service, {}).get("volumes")
+            mounts = mounts.value if isinstance(mounts, Tagged) else mounts
+            for index, one in enumerate(mounts if isinstance(mounts, list) else ()):
+                source = one.get("source") if isinstance(one, dict) else str(one).partition(":")[0]
+                if source == volume:
+                    return file, read.positions.nearest(("services", service, "volumes", index)).value.line
+        return files[0], 1
 
     def _mounted(self) -> Iterator[tuple[str, str, int]]:
         for text in programs(self.world).on_hosts():

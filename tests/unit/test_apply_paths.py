@@ -208,6 +208,28 @@ def test_a_script_that_starts_other_files_is_not_judged(seen: Seen) -> None:
     assert kinds(judge_state_disk_gate, found) == set()
 
 
+APP = "services:\n  app:\n    image: x\n    volumes: !override ['/srv/state/app:/app/data']\n"
+WITH_APP = PLAIN.replace("services:\n", "services:\n  app:\n    image: x\n    volumes: ['app:/app/data']\n") + "  app:\n"
+TOGETHER = "#!/bin/sh\nmountpoint -q /srv/state || exit 1\ndocker compose -f compose.yaml -f compose.disk.yaml up -d\n"
+
+
+def test_a_database_that_stays_in_the_engine_while_the_rest_moves_to_the_disk_is_broken(seen: Seen) -> None:
+    files = {"compose.yaml": WITH_APP, "compose.disk.yaml": APP, "disk.sh": MOUNT, "start.sh": TOGETHER}
+    judged = judge_state_disk_gate(seen(files))
+    assert [(one.what, one.kind, one.file, one.line) for one in judged.details] == [("compose.yaml: db db", "engine-volume", "compose.yaml", 7)]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"compose.disk.yaml": APP + "  db:\n    volumes: !override ['/srv/state/db:/var/lib/postgresql/data']\n"},
+        {"compose.disk.yaml": APP, "engine.sh": '#!/bin/sh\necho \'{"data-root": "/srv/state/engine"}\' > /etc/docker/daemon.json\n'},
+    ],
+)
+def test_a_database_on_the_disk_by_itself_or_with_its_engine_is_right(seen: Seen, files: Mapping[str, str]) -> None:
+    assert kinds(judge_state_disk_gate, seen({"compose.yaml": WITH_APP, "disk.sh": MOUNT, "start.sh": TOGETHER, **files})) == set()
+
+
 @pytest.mark.parametrize(
     ("command", "target"),
     [
