@@ -16,6 +16,8 @@ from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
 
 _FSTAB = re.compile(r"(?:^|[\s\"'])(?:/dev/|LABEL=|UUID=|PARTUUID=|PARTLABEL=)\S+[ \t]+(?P<path>/[\w./-]+)[ \t]+(?:ext[234]|xfs|btrfs|zfs|auto)\b")
+_MOUNTS = re.compile(r"(?m)(?:^|[;&|(\s])mount[ \t]+\S")
+_BIND = re.compile(r"(?:^|,)\s*bind\s*(?:,|$)")  # alone; `rbind` hides nothing
 
 
 def options_of_file(world: World, subject: Subject) -> OptionsOfFile:
@@ -34,7 +36,8 @@ def options_of_file(world: World, subject: Subject) -> OptionsOfFile:
                 continue  # told as unread by the file
             chains.append((*(one for one in every if one not in chain.files), *chain.files))
     declared = {one: volume_options(world, one) for files in chains for one in files}
-    nested = tuple(_nested(world, file)) if any("bind" in one.options.get("o", "") for one in own.values()) else ()
+    hides = any(_BIND.search(one.options.get("o", "")) for one in own.values())
+    nested = tuple(_nested(world, file)) if hides else ()
     return OptionsOfFile(file=file, chains=tuple(chains), declared={path: own, **declared}, nested=nested)
 
 
@@ -46,7 +49,7 @@ def _nested(world: World, file: FileOfChains) -> Iterator[NestedPlace]:
     if site.state_dir is not None:
         yield NestedPlace(posixpath.normpath(site.state_dir.path), f"the site's state directory is {site.state_dir.path}")
     for text in programs(world).on_hosts() if site.scripts is not None else ():
-        for command in text.commands():
+        for command in text.commands() if _MOUNTS.search(text.text) else ():
             path = command.words[-1].literal if len(command.words) > 2 and command.words[0].literal == "mount" else None
             if path and path.startswith("/"):
                 yield NestedPlace(posixpath.normpath(path), f"{text.path}:{command.line} mounts something at {path}")
