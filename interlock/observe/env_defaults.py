@@ -59,9 +59,10 @@ def _secrets(world: World, file: str) -> Iterator[LiteralSecret]:
 
 
 def file_variables(world: World, subject: Subject) -> FileVariables:
-    """The variables of one compose file that only services of a profile need, in any of the chains that it is part of. Raises `CouldNotLook` for a file that
-    cannot be read."""
-    together = dict.fromkeys((subject.name, *(file for chain in world.site.chains.values() if subject.name in chain.files for file in chain.files)))
+    """The variables of one compose file that only services of a profile need, in any of the deployed chains that it is part of; none where it is in no such
+    chain, since what a part of a stack needs nobody can tell from it alone. Raises `CouldNotLook` for a file that cannot be read."""
+    chains = [chain for chain in world.site.chains.values() if subject.name in chain.files and not _develops(world, chain.files)]
+    together = dict.fromkeys(file for chain in chains for file in chain.files)
     profiles: dict[str, list[str]] = {}
     needed: list[Needed] = []
     for file in together:
