@@ -111,20 +111,27 @@ _WRITES = re.compile(rf"\b(?:echo|printf|sed)\b[^\n]*?(?<![\w$])(?P<name>{TAG_NA
 
 def settings(file: str, text: str) -> Iterator[Setting]:
     """The variables for tags that an env file or a script sets, in its own environment or in a file."""
+    if not any(end in text for end in ("TAG=", "VERSION=", "RELEASE=")):
+        return
     found = {match.start("name"): match["name"] for pattern in (_SETS, _WRITES) for match in pattern.finditer(text)}
     for at in sorted(found):
         yield Setting(file=file, line=text.count("\n", 0, at) + 1, name=found[at])
 
 
-def lost_tags(images: Sequence[ImageText], given: Iterable[Setting], texts: Mapping[str, str]) -> Iterator[LostTag]:
-    """The settings that no text reads, beside a variable of an image's tag that no text sets. `texts` are all files that may read or set a variable."""
+def perhaps_lost(images: Sequence[ImageText], given: Iterable[Setting]) -> tuple[Setting, ...]:
+    """The settings that may be meant for a tag of an image and have another name; whether anything reads them is still to be seen."""
+    every = tuple(given)
+    wanted = {name for image in images for name in image.variables}
+    unset = wanted - {one.name for one in every}
+    alone = len(wanted) == 1
+    return tuple(one for one in every if one.name not in wanted and any(_alike(one.name, name, alone=alone) for name in unset))
+
+
+def lost_tags(images: Sequence[ImageText], doubtful: Iterable[Setting], texts: Mapping[str, str]) -> Iterator[LostTag]:
+    """The doubtful settings that no text reads, beside a variable of an image's tag that no text sets. `texts` are all files that may read or set one."""
     wanted = {name: image for image in images for name in image.variables}
-    if not wanted:
-        return
     unset = [name for name in wanted if not any(_sets(text, name) for path, text in texts.items() if path != wanted[name].file)]
-    for setting in given:
-        if setting.name in wanted or not unset:
-            continue
+    for setting in doubtful:
         fitting = [name for name in unset if _alike(setting.name, name, alone=len(wanted) == 1)]
         if len(fitting) == 1 and not any(_reads(text, setting.name) for text in texts.values()):
             yield LostTag(file=setting.file, line=setting.line, name=setting.name, wanted=fitting[0], image_file=wanted[fitting[0]].file)

@@ -127,7 +127,7 @@ def alembic_revision(path: str, data: bytes) -> Revision | Unread | None:
     """The revision of a file of a versions folder; None for a file that declares none (a helper, a template)."""
     if not ALEMBIC.search(data):
         return None
-    code = parse(data)
+    code = _read_head(data)
     if isinstance(code, NotPython):
         return Unread(path=path, line=code.line, why=code.why)
     said = _assigned(code)
@@ -143,6 +143,13 @@ def alembic_revision(path: str, data: bytes) -> Revision | Unread | None:
     return Revision(
         id=name[0], path=path, line=at.lineno, after=parents, also_after=waits or (), labels=labels if labels is not None else (f"computed in {path}",)
     )
+
+
+def _read_head(data: bytes) -> Module | NotPython:
+    """The module up to its first function, where that has all that is asked for: what a migration does is longer than what it says of itself."""
+    head, cut, _ = data.partition(b"\ndef ")
+    code = parse(head) if cut and len(ALEMBIC.findall(head)) == len(ALEMBIC.findall(data)) else NotPython(line=1, why="")
+    return parse(data) if isinstance(code, NotPython) or "revision" not in _assigned(code) else code
 
 
 def _assigned(code: Module) -> dict[str, ast.expr]:

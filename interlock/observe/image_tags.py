@@ -9,7 +9,7 @@ from interlock.config.discover import is_of_others, is_test_name
 from interlock.config.yamltext import Positions
 from interlock.errors import CouldNotLook
 from interlock.facts.env import Scalar
-from interlock.facts.image_tags import ImageTags, ImageText, Setting, image_text, lost_tags, settings
+from interlock.facts.image_tags import ImageTags, ImageText, Setting, image_text, lost_tags, perhaps_lost, settings
 from interlock.facts.programs import Holder
 from interlock.observe.programs import programs, sorted_files
 from interlock.observe.sources import sources
@@ -38,9 +38,9 @@ def see(world: World, _subject: Subject) -> ImageTags:
             unread = error
     if unread is not None and not read:
         raise CouldNotLook(unread.what, where=unread.where, why=unread.why, remedy=unread.remedy) from unread
-    given = tuple(_given(world)) if any(image.variables for image in images) else ()
-    texts = dict(_texts(world)) if given else {}
-    return ImageTags(images=tuple(images), lost=tuple(lost_tags(images, given, texts)))
+    doubtful = perhaps_lost(images, _given(world)) if any(image.variables for image in images) else ()
+    lost = tuple(lost_tags(images, doubtful, dict(_texts(world)))) if doubtful else ()
+    return ImageTags(images=tuple(images), lost=lost)
 
 
 def _images(world: World, file: str) -> Iterator[ImageText]:

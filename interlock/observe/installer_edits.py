@@ -17,7 +17,7 @@ from interlock.observe.sources import sources
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
 
-_EDITS = re.compile(r"\b(?:sed|perl)\b")
+_EDITS = re.compile(r"\bg?sed\b[^\n]*?(?:[ \t]-[a-zA-Z]*i|--in-place|>)|\bsed[ \t]+\\\n|\bperl[ \t]+-")
 _EDITING_LINE = re.compile(r"^\s*#|\b(?:sed|perl|grep|awk)\b")
 _MOST_TEMPLATES = 40
 
