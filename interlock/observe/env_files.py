@@ -24,6 +24,7 @@ from interlock.verdicts import Subject
 
 _NAMED = re.compile(r"\bcompose\b[^\n;|&]*?--env-file[ =][\"']?(?P<path>[^\s\"';|&)]+)")
 _EXAMPLE = re.compile(r"(?P<target>\.?(?:env|[\w-]+\.env|[\w-]+\.conf))[._-](?:example|sample|dist|template|tmpl|tpl|default)|(?:example|sample)\.env")
+_IS_EXAMPLE = re.compile(r"(?:example|sample|dist|template|tmpl|tpl)(?:\.env)?$")  # what the tree says in it, and no operator
 _NO_CODE = re.compile(
     r"\.(?:md|mdx|rst|adoc|txt|po|lock|svg|map|min\.js|example|sample|dist)$|(?:^|/)(?:docs?|changelog\.d|locales?|i18n)/"
     r"|(?:^|/)(?:\.?env|[\w.-]+\.env)(?:[._-][\w.-]+)?$"
@@ -33,7 +34,7 @@ _DEFAULTED = re.compile(r"\$\{\w+:?-([^{}$]*)\}")
 
 def env_files(world: World) -> EnvFiles:
     """The env files that docker compose reads: `.env` beside the first file of a chain, those that chains, services, instances and command lines name."""
-    return world.once("env files", lambda: EnvFiles(frozenset(_paths(world))))
+    return world.once("env files", lambda: EnvFiles(frozenset(path for path in _paths(world) if not _IS_EXAMPLE.search(path))))
 
 
 def _paths(world: World) -> Iterator[str]:
