@@ -34,7 +34,7 @@ _ENGINES = {
     "Badger": r"badger",
     "H2": r"com\.h2database",
 }
-_NAMED = {engine: re.compile(rf"(?m)(?:^\s*|[\"'/>:<\s])(?:@[\w-]+/)?(?:{pattern})(?=$|[\"'\s=<>~!;,@:\[/]|$)") for engine, pattern in _ENGINES.items()}
+_NAMED = {engine: re.compile(rf"(?m)(?:^[ \t]*|[\"'/>:<\s])(?:@[\w-]+/)?(?:{pattern})(?=$|[\"'\s=<>~!;,@:\[/]|$)") for engine, pattern in _ENGINES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,7 +124,8 @@ class ExplicitBases:
 
 _PLAIN = r"(?:\s+(?:(?:-p|--project-name|--env-file|--profile|--ansi|--progress)[ =]+\S+|--[\w-]+(?!\S*\.ya?ml)))*"
 _ALONE = re.compile(
-    rf"(?P<program>\S*compose\S*){_PLAIN}[\s\0]+(?:-f|--file)[ =]*(?P<file>[\"']?[^\s\"']*?(?:docker-)?compose\.ya?ml)[\"']?{_PLAIN}"
+    rf"(?<!\S)(?P<program>\S{{0,120}}compose\S{{0,60}}){_PLAIN}[\s\0]+(?:-f|--file)[ =]*"
+    rf"(?P<file>[\"']?[^\s\"']{{0,300}}?(?:docker-)?compose\.ya?ml)[\"']?{_PLAIN}"
     r"[\s\0]+(?P<verb>up|create|pull|build|run|start|restart)\b",
     re.IGNORECASE,
 )
