@@ -115,7 +115,7 @@ def test_what_others_need_too_or_nobody_must_have_holds(tmp_path: Path, text: st
 def test_a_service_has_the_profiles_of_every_file_of_its_chain(tmp_path: Path) -> None:
     base = "services:\n  app: {image: a}\n  mail: {image: m, profiles: [mail]}\n"
     over = "services:\n  mail: {environment: ['HOST=${MAIL_HOST:?}']}\n"
-    files = {"compose.yaml": base, "compose.mail.yaml": over}
+    files = {"compose.yaml": base, "compose.mail.yaml": over, "up.sh": "#!/bin/sh\ndocker compose -f compose.yaml -f compose.mail.yaml up -d\n"}
     found = judged(tmp_path, file_variables, judge_blast_radius, "compose.mail.yaml", **files)
     assert [(detail.what, detail.file) for detail in found.details] == [("MAIL_HOST", "compose.mail.yaml")]
 
