@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping
 from interlock.facts.permissions import Published
 from interlock.facts.pythoncode import FunctionNode, Module, children
 
-MARK = (b"os.replace", b"os.rename", b".replace(", b".rename(", b"shutil.move")
-"""What a program that publishes so has in its text."""
+_MARKS = (b"os.replace", b"os.rename", b".rename(", b"shutil.move")
 _RENAMES = frozenset({"os.replace", "os.rename", "os.renames", "shutil.move"})
 _MODES = frozenset({"os.chmod", "os.fchmod", "os.lchmod"})
 _KEEPS_MODE = frozenset({"shutil.copymode", "shutil.copystat", "shutil.copy2", "os.umask", "os.fchown", "os.chown", "shutil.chown"})
@@ -18,7 +17,8 @@ _PRIVATE = frozenset({"tempfile.mkstemp", "tempfile.NamedTemporaryFile", "NamedT
 
 def may_publish(data: bytes) -> bool:
     """False for programs that need no parsing to know it."""
-    return (b"mkstemp" in data or b"NamedTemporaryFile" in data or b"chmod" in data) and any(mark in data for mark in MARK)
+    temporary = b"mkstemp" in data or b"NamedTemporaryFile" in data
+    return (temporary or b"chmod" in data) and (any(mark in data for mark in _MARKS) or (temporary and b".replace(" in data))
 
 
 def publishes(path: str, module: Module) -> Iterator[Published]:

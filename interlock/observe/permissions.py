@@ -116,6 +116,8 @@ class _Looking:
 
     def _of(self, found: Stack, service: Service) -> Iterator[Reader]:
         uid = self._uid(found, service)
+        for name, file in self._secret_files(found, service.name):
+            yield Reader(chain=found.chain, service=service.name, source=file, target=f"/run/secrets/{name}", uid=uid, read_only=True)
         for mount in service.mounts:
             source = found.host_path(mount)
             if not source or any(mark in source for mark in MARKS) or source in ("/", "/var/run/docker.sock", "/run/docker.sock"):
@@ -131,6 +133,30 @@ class _Looking:
                 strict=is_strict(service.image) and not service.built and not mount.read_only,
                 built=service.built,
             )
+
+    def _secret_files(self, found: Stack, service: str) -> Iterator[tuple[str, str]]:
+        """The files of the host that compose shows to a service as secrets: a bind like any other, with the mode and owner of the file."""
+        files: dict[str, str] = {}
+        asked: set[str] = set()
+        folder = posixpath.dirname(found.files[0])
+        for path in found.files:
+            top = self._top(path)
+            secrets, services = top.get("secrets"), top.get("services")
+            for name, said in (secrets if isinstance(secrets, dict) else {}).items():
+                if isinstance(said, dict) and isinstance(file := said.get("file"), str) and "$" not in file:
+                    files[str(name)] = file if file.startswith("/") else posixpath.normpath(posixpath.join(folder, file))
+            mine = services.get(service) if isinstance(services, dict) else None
+            for one in (mine.get("secrets") or ()) if isinstance(mine, dict) else ():
+                asked.add(str(one.get("source")) if isinstance(one, dict) else str(one))
+        yield from ((name, files[name]) for name in sorted(asked) if name in files)
+
+    def _top(self, file: str) -> dict[str, Any]:
+        """A compose file as plain data; nothing when it cannot be read."""
+        try:
+            data: Any = compose_yaml(self.world, file).data
+        except CouldNotLook:
+            return {}
+        return data if isinstance(data, dict) else {}
 
     def _in_tree(self, source: str) -> str:
         below = os.path.relpath(source, self.root) if source.startswith(self.root + "/") else ""
@@ -158,11 +184,7 @@ class _Looking:
 
     def _build(self, file: str, service: str) -> tuple[str, str] | None:
         """Context and Dockerfile of a service in one file."""
-        try:
-            data: Any = compose_yaml(self.world, file).data
-        except CouldNotLook:
-            return None
-        services = data.get("services") if isinstance(data, dict) else None
+        services = self._top(file).get("services")
         said = services.get(service) if isinstance(services, dict) else None
         build = said.get("build") if isinstance(said, dict) else None
         if isinstance(build, str):

@@ -40,7 +40,7 @@ _NO_SCRIPT = re.compile(r"\.(?:min|bundle|d|stories)\.|(?:^|/)(?:dist|build|stat
 _TEXT_FILE = re.compile(r"(?:^|/)Caddyfile[\w.-]*$|\.(?:service|path|mount|timer)(?:\.(?:j2|tpl|in|template))?$|\.caddy$")
 _MOUNT_CHECKS = {"mountpoint": 0, "findmnt": 0, "mount": 1, "umount": 0}
 _STATE_WORD = re.compile(r"(?:^|[/_-])(?:state|data)(?:$|[/_-])")
-_READS_STATE = re.compile(rb"STATE_?(?:DIR|PATH|ROOT|HOME|LOCATION|FOLDER)")
+_READS_STATE = re.compile(rb"(?:env\w*|get|str|path|config)\W{1,4}[\"']\w*STATE_?(?:DIR|DIRECTORY|PATH|ROOT|HOME|LOCATION|FOLDER)[\"']")
 LARGEST_SCRIPT = 512 * 1024
 
 
@@ -123,12 +123,12 @@ class _Looking:
     # ---- who goes past them
 
     def _uses(self, places: tuple[Place, ...]) -> Iterator[PathUse]:
-        tells, tells_in_program = _telling(places), _telling_in_program(places)
+        tells, tells_in_python, tells_in_script = _telling(places), _telling_in_program(places, rb"[\"']"), _telling_in_program(places, rb"[\"'`]")
         for text in self.shell:
             if tells(self._data(text.path)):
                 yield from uses_in_shell(text.path, text.script, _for_shell(text, places))
         for path in self.pythons:
-            if tells_in_program(self._data(path)):
+            if tells_in_python(self._data(path)):
                 code = program(self.world, path).code
                 if isinstance(code, NotPython):
                     self.unread.append(Unreadable(path=path, why=f"line {code.line} could not be read as Python: {code.why}"))
@@ -136,7 +136,7 @@ class _Looking:
                     yield from uses_in_python(path, code, places)
         for path in self.scripts:
             data = self._data(path)
-            if len(data) <= LARGEST_SCRIPT and tells_in_program(data):
+            if len(data) <= LARGEST_SCRIPT and tells_in_script(data):
                 yield from uses_in_script(path, data.decode("utf-8", "replace"), places)
         state = tuple(place for place in places if is_state(place.variable))
         if state:
@@ -208,10 +208,10 @@ def _telling(places: tuple[Place, ...]) -> Callable[[bytes], bool]:
     return lambda data: any(literal in data for literal in literals) or any(rest in data for rest in rests)
 
 
-def _telling_in_program(places: tuple[Place, ...]) -> Callable[[bytes], bool]:
+def _telling_in_program(places: tuple[Place, ...], quotes: bytes) -> Callable[[bytes], bool]:
     """Whether a program is worth parsing: a text in it begins with a whole path, or it joins the last part of one to something and names the variable that
     the path is made of."""
-    literals = [re.compile(rb"[\"'`=]" + re.escape(literal.encode())) for place in places for literal in place.literals]
+    literals = [re.compile(quotes + re.escape(literal.encode())) for place in places for literal in place.literals]
     parts = [
         (
             identifier_of(other).replace("_", "").encode(),

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interlock.commands.scan import site_of_tree
 from interlock.facts import pythoncode
 from interlock.facts.ownership import acts
 from interlock.facts.permissions import Ownership, Published, Publishing, Reader, ScriptActs
 from interlock.facts.publishes import may_publish, publishes
 from interlock.facts.shell import parse
 from interlock.judge.permissions import judge_mode_needs_owner_match, judge_precreated, judge_recursive_chown, judge_uid_matches
-from interlock.verdicts import Broken, Held, Outcome, Unproven
+from interlock.observe.permissions import ownership, publishing
+from interlock.observe.tree import Tree
+from interlock.observe.world import World
+from interlock.verdicts import Broken, Held, Outcome, Subject, Unproven, When
 
 APP = Reader(chain="prod", service="app", source="/srv/state", target="/state", uid=999)
 DB = Reader(chain="prod", service="db", source="/srv/db", target="/var/lib/postgresql/data", uid=None, data_of=frozenset({70}), strict=True)
@@ -248,3 +256,52 @@ def test_a_directory_of_the_tree_is_there() -> None:
     reader = Reader(chain="prod", service="app", source="data/state", target="/state", uid=999)
     assert kinds(judge_precreated(seen("mkdir -p data/uploads\n", reader))) == ["made-by-the-engine"]
     assert kinds(judge_precreated(seen("mkdir -p data/uploads\n", reader, present=("data/state",)))) == []
+
+
+# ---- from a tree
+
+COMPOSE = """\
+services:
+  app:
+    build: ./app
+    volumes: ["./data/app:/data", "/srv/shop:/srv"]
+    secrets: [db_password]
+  charts:
+    image: grafana/grafana:11.2.0
+    volumes: ["./data/charts:/var/lib/grafana"]
+  db:
+    image: postgres:17-alpine
+    volumes: ["${DATA:-./data}/db:/var/lib/postgresql/data"]
+secrets:
+  db_password: {file: ./secrets/db_password}
+"""
+
+
+def tree(folder: Path, **files: str) -> World:
+    for name, text in {"compose_DOT_yaml": COMPOSE, "app__Dockerfile": "FROM python:3\nRUN useradd -u 1200 app\nUSER app\n", **files}.items():
+        path = folder / name.replace("__", "/").replace("_DOT_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    site = site_of_tree(folder)
+    return World(site=site, gates=frozenset({When.STATIC}), tree=Tree(folder, patient=True), hosts={}, environ=os.environ)
+
+
+def test_readers_come_from_the_chain_its_images_and_its_secrets(tmp_path: Path, component: Callable[[str], None]) -> None:
+    component("compose")
+    found = ownership(tree(tmp_path, prepare_DOT_sh="mkdir -p data/app\n"), Subject(name="scripts"))
+    assert {(reader.service, reader.source, reader.uid, reader.data_of) for reader in found.readers} == {
+        ("app", "data/app", 1200, frozenset()),
+        ("app", "/srv/shop", 1200, frozenset()),
+        ("app", "secrets/db_password", 1200, frozenset()),
+        ("charts", "data/charts", 472, frozenset({472})),
+        ("db", "data/db", None, frozenset({70})),
+    }
+
+
+def test_a_tree_is_judged_as_its_scripts_and_chain_say(tmp_path: Path, component: Callable[[str], None]) -> None:
+    component("compose")
+    script = "#!/bin/sh\nsudo mkdir -p data/app secrets\nopenssl rand -hex 9 > secrets/db_password\nchmod 600 secrets/db_password\nsudo chown -R 1200 ./data\n"
+    world, subject = tree(tmp_path, prepare_DOT_sh=script), Subject(name="scripts")
+    assert kinds(judge_mode_needs_owner_match(publishing(world, subject))) == ["owner-not-set"]
+    assert kinds(judge_recursive_chown(ownership(world, subject))) == ["reaches-engine-data"]
+    assert kinds(judge_precreated(ownership(world, subject))) == ["made-by-the-engine"]
