@@ -5,6 +5,7 @@ from interlock.facts.env import InstanceEnv
 from interlock.facts.env_defaults import FileSecrets, FileVariables
 from interlock.facts.env_presence import Starts
 from interlock.facts.env_quoting import Quoting
+from interlock.facts.env_rewrites import Rewrites
 from interlock.facts.env_sourcing import SourcedFiles
 from interlock.facts.env_updates import Upkeep
 from interlock.judge import env
@@ -43,3 +44,8 @@ def test_no_secret_stands_in_a_compose_file_that_is_deployed(file_secrets: FileS
 @check(env.REQUIRED_VAR_BLAST_RADIUS)
 def test_what_must_have_a_value_is_needed_by_everybody(file_variables: FileVariables) -> None:
     assert_held(env.judge_blast_radius(file_variables))
+
+
+@check(env.PRESERVE_OPERATOR_EDITS)
+def test_no_script_writes_over_the_env_file_that_an_operator_edits(rewrites: Rewrites) -> None:
+    assert_held(env.judge_rewrites(rewrites))

@@ -12,6 +12,7 @@ from interlock.judge.settings.defaults import NO_DEFAULT_SECRET, REQUIRED_VAR_BL
 from interlock.judge.settings.existing import COVERAGE_EXISTING_INSTALLS, judge_existing
 from interlock.judge.settings.presence import FILE_EXISTS, judge_presence
 from interlock.judge.settings.quoting import FILE_QUOTING, judge_quoting
+from interlock.judge.settings.rewriting import PRESERVE_OPERATOR_EDITS, judge_rewrites
 from interlock.judge.settings.sourcing import FILE_NOT_SOURCED, judge_sourcing
 from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
@@ -22,6 +23,7 @@ __all__ = [
     "FILE_NOT_SOURCED",
     "FILE_QUOTING",
     "NO_DEFAULT_SECRET",
+    "PRESERVE_OPERATOR_EDITS",
     "REQUIRED_VAR_BLAST_RADIUS",
     "instances",
     "judge_blast_radius",
@@ -29,6 +31,7 @@ __all__ = [
     "judge_existing",
     "judge_presence",
     "judge_quoting",
+    "judge_rewrites",
     "judge_secrets",
     "judge_sourcing",
 ]

@@ -13,6 +13,7 @@ from interlock.facts.chains import BASES
 from interlock.facts.env import Scalar
 from interlock.facts.env_paths import EnvFiles
 from interlock.facts.env_quoting import Quoting, unquoted
+from interlock.facts.env_rewrites import Rewrites, rewritten
 from interlock.facts.env_sourcing import SourcedFiles, handed
 from interlock.facts.env_updates import FEWEST_KEYS, Generator, KeptUp, Upkeep, Use, example, generators, updater
 from interlock.facts.substitution import Reference, SubstitutionError, references
@@ -87,6 +88,12 @@ def quoting(world: World, _subject: Subject) -> Quoting:
     """The settings that scripts write so that their readers may take them for something else."""
     found = programs(world)
     return replace(unquoted(found.on_hosts(), env_files(world)), unreadable=found.unreadable)
+
+
+def rewrites(world: World, _subject: Subject) -> Rewrites:
+    """The scripts that write over an env file of the stack."""
+    found = programs(world)
+    return Rewrites(found=rewritten(found.on_hosts(), env_files(world)), unreadable=found.unreadable)
 
 
 # ---- what new installations are given, and what reaches old ones
@@ -194,5 +201,6 @@ def sourced_files(world: World, _subject: Subject) -> SourcedFiles:
 OBSERVERS: Mapping[str, Observer] = {
     "env.file_not_sourced": Observer(see=sourced_files),
     "env.file_quoting": Observer(see=quoting),
+    "env.preserve_operator_edits": Observer(see=rewrites),
     "env.coverage_existing_installs": Observer(see=upkeep),
 }

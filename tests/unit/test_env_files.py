@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from interlock.commands.scan import site_of_tree
 from interlock.facts.env_paths import OWN, EnvFiles, Values
+from interlock.facts.env_quoting import letters_of
 from interlock.facts.env_writes import written
 from interlock.facts.shell import Command, parse
-from interlock.judge.env import judge_existing, judge_sourcing
-from interlock.observe.env_files import sourced_files, upkeep
+from interlock.judge.env import judge_existing, judge_quoting, judge_rewrites, judge_sourcing
+from interlock.observe.env_files import quoting, rewrites, sourced_files, upkeep
 from interlock.observe.tree import Tree
 from interlock.observe.world import World
 from interlock.verdicts import Broken, Held, Subject, When
@@ -291,6 +292,107 @@ done < .env.example
 for key in APP_TAG MAIL_HOST MAIL_FROM; do echo "$key"; done
 """
     assert forgotten(tmp_path, **{".env.example": example, "update.sh": updater}) == []
+
+
+# ---- env.file_quoting
+
+PUNCTUATION = "A-Za-z0-9!#$%&"
+
+
+def unquoted_settings(folder: Path, script: str) -> list[tuple[str, str]]:
+    judged = judge_quoting(quoting(world(folder, **{"install.sh": f"#!/bin/bash\n{script}\n"}), SUBJECT))
+    assert isinstance(judged, Broken | Held)
+    return [(detail.what, detail.kind) for detail in judged.details]
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        (f"KEY=$(tr -dc '{PUNCTUATION}' < /dev/urandom | head -c 48)\necho \"SECRET=$KEY\" >> .env", "random-letters"),
+        (f"KEY=$(cat /dev/urandom | LC_ALL=C tr -cd '{PUNCTUATION}' | fold -w 40 | head -n 1)\ncat > .env <<EOF\nSECRET=$KEY\nEOF", "random-letters"),
+        ("KEY=`head -c 500 /dev/urandom | tr -dc '[:graph:]'`\nprintf 'SECRET=%s\\n' \"$KEY\" > app.env", "random-letters"),
+        ("key() { tr -dc '!-~' </dev/urandom | head -c 20; }\nKEY=$(key)\n{ echo A=1; echo \"SECRET=$KEY\"; } > .env", "random-letters"),
+        ('KEY=$(pwgen -sy 40 1)\nsed -i "s|^SECRET=.*|SECRET=$KEY|" .env', "random-letters"),
+        ("KEY=$(python3 -c 'import secrets, string; print(secrets.choice(string.punctuation))')\necho SECRET=$KEY > .env", "random-letters"),
+        (f'KEY=$(tr -dc \'{PUNCTUATION}\' < /dev/urandom | head -c 9)\necho "SECRET=\\"$KEY\\"" > .env', "random-letters"),
+        ('HASH=$(htpasswd -nbB admin x | cut -d: -f2)\necho "SECRET=$HASH" >> .env', "password-hash"),
+        ('echo "SECRET=$(docker run --rm caddy caddy hash-password --plaintext x)" >> .env', "password-hash"),
+        ("read -rsp 'Password: ' KEY\necho \"SECRET=$KEY\" >> .env", "typed-secret"),
+    ],
+)
+def test_a_value_whose_letters_are_read_differently_needs_quotes(tmp_path: Path, script: str, kind: str) -> None:
+    assert unquoted_settings(tmp_path, script) == [("install.sh: SECRET", kind)]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"KEY=$(tr -dc '{PUNCTUATION}' < /dev/urandom | head -c 48)\necho \"SECRET='$KEY'\" >> .env",
+        f"KEY=$(tr -dc '{PUNCTUATION}' < /dev/urandom | head -c 48)\necho \"SECRET=$KEY\" >> notes.txt",
+        f"KEY=$(tr -dc '{PUNCTUATION}' < /dev/urandom | base64)\necho \"SECRET=$KEY\" >> .env",
+        'KEY=$(tr -dc A-Za-z0-9 < /dev/urandom | head -c 48)\necho "SECRET=$KEY" >> .env',
+        "KEY=$(tr -dc '[:alnum:]' < /dev/urandom | head -c 48)\necho \"SECRET=$KEY\" >> .env",
+        "KEY=$(openssl rand -base64 32 | tr -d '/+=')\necho \"SECRET=$KEY\" >> .env",
+        'KEY=$(openssl rand -hex 32)\necho "SECRET=$KEY" >> .env',
+        'KEY=$(pwgen 40 1)\necho "SECRET=$KEY" >> .env',
+        "HASH=$(htpasswd -nbB admin x | sed 's/\\$/$$/g')\necho \"SECRET=$HASH\" >> .env",
+        'read -rsp x KEY\n[[ $KEY =~ ^[a-z]+$ ]] || exit 1\necho "SECRET=$KEY" >> .env',
+        "read -rp 'City: ' CITY\necho \"CITY=$CITY\" >> .env",
+        "read -rsp x KEY\necho \"SECRET='$KEY'\" >> .env",
+    ],
+)
+def test_harmless_letters_quotes_that_keep_them_and_other_files_are_silent(tmp_path: Path, script: str) -> None:
+    assert unquoted_settings(tmp_path, script) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "letters"), [("a-c", "abc"), ("[:digit:]", "0123456789"), ("\\044", "$"), ("a\\-c", "a-c"), ("#-%", "#$%"), ("-a", "-a"), ("a-", "a-")]
+)
+def test_the_letters_of_a_set_of_tr(told: str, letters: str) -> None:
+    assert letters_of(told) == frozenset(letters)
+
+
+# ---- env.preserve_operator_edits
+
+
+def written_over(folder: Path, script: str) -> list[str]:
+    judged = judge_rewrites(rewrites(world(folder, **{"install.sh": f"#!/bin/bash\n{script}\n"}), SUBJECT))
+    assert isinstance(judged, Broken | Held)
+    return [detail.what for detail in judged.details]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "cp .env.example .env",
+        "cat > .env <<EOF\nA=1\nB=2\nEOF",
+        "F=.env\n{ echo A=1; echo B=2; } > $F",
+        "install template.env /opt/app/.env",
+    ],
+)
+def test_who_writes_over_the_env_file_without_looking_loses_it(tmp_path: Path, script: str) -> None:
+    assert written_over(tmp_path, script) == ["install.sh: .env"]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "[ -f .env ] || cp .env.example .env",
+        "if [[ ! -e $F ]]; then cp .env.example .env; fi\nF=.env",
+        "cp -n .env.example .env",
+        "cp --backup=numbered .env.example .env",
+        "cp .env .env.bak\ncp .env.example .env",
+        "mv .env .env.$(date +%s)\ncat > .env <<EOF\nA=1\nB=2\nEOF",
+        "OLD=$(grep ^A= .env)\ncat > .env <<EOF\n$OLD\nA=1\nB=2\nEOF",
+        "read -p 'write it anew? ' yes\ncp .env.example .env",
+        "git clone https://example.org/app && cd app\ncp .env.example .env",
+        "echo TAG=$1 > .env",
+        "cp .env.example frontend/.env",
+        "cat > notes.env <<EOF\nA=1\nB=2\nEOF",
+    ],
+)
+def test_who_looks_first_keeps_it_or_writes_another_file_is_silent(tmp_path: Path, script: str) -> None:
+    assert written_over(tmp_path, script) == []
 
 
 # ---- the parts

@@ -164,6 +164,27 @@ def _no_stack(folder: Path) -> None:
     (folder / "compose.yaml").mkdir()
 
 
+INSTALLER = """\
+#!/bin/sh
+[ -f .env ] || cp example.env .env
+"""
+
+
+def _healthy_installer(folder: Path) -> None:
+    """An installer that leaves an env file alone which is there already."""
+    (folder / "install.sh").write_text(INSTALLER)
+    _site(folder, "install.sh")
+
+
+def _written_over(folder: Path) -> None:
+    (folder / "install.sh").write_text(INSTALLER.replace("[ -f .env ] || ", ""))
+
+
+def _unreadable_installer(folder: Path) -> None:
+    (folder / "install.sh").unlink()
+    (folder / "install.sh").mkdir()
+
+
 FAULTS = (
     Fault(
         guardrail="env.coverage_existing_installs",
@@ -218,5 +239,14 @@ FAULTS = (
         healthy=_healthy_stack,
         seed=_demanded_of_all,
         blind=_no_stack,
+    ),
+    Fault(
+        guardrail="env.preserve_operator_edits",
+        describe="an installer copies the example over the env file that is there",
+        kind="written-over",
+        gate=When.STATIC,
+        healthy=_healthy_installer,
+        seed=_written_over,
+        blind=_unreadable_installer,
     ),
 )
