@@ -17,11 +17,9 @@ from interlock.facts.shell import parse
 from interlock.facts.steps import Next, Step, StepKind, Then, next_of, step_of
 from interlock.nouns import dataclass
 
-_MENTIONS = re.compile(
-    rb"pg_dump|mysqldump|mariadb-dump|mongodump|pg_restore|mongorestore|pg_basebackup|command\.upgrade|call_command|alembic"
-    rb"|(?:backup|migrate|migrations|restore|snapshot|dump)(?:_\w+)?\("
-)
-_SWALLOWS = re.compile(rb"\bexcept\b|subprocess\.(?:run|call|Popen)|os\.system|\b(?:run|call)\(")
+_SWALLOWS = (b"except", b"subprocess.run", b"subprocess.call(", b"from subprocess", b"os.system")
+_NAMES = (b"dump", b"backup", b"migrat", b"restore", b"snapshot", b"alembic", b"command.upgrade", b"upgrade_", b"restic", b"borg")
+_AROUND = 48  # bytes around a name that say whether it is a step
 _RAISES = frozenset({"subprocess.check_call", "subprocess.check_output"})
 _STARTS = frozenset({"subprocess.run", "subprocess.call", "subprocess.check_call", "subprocess.check_output", "os.system", "os.popen"})
 _BROAD = frozenset(
@@ -31,13 +29,19 @@ _BROAD |= {"CommandError", "CommandException", "RuntimeError", "DatabaseError", 
 _TELLS = re.compile(
     r"(?:.*\.)?(?:debug|info|warning|warn|error|exception|critical|log|print|echo|secho|print_exc|capture_exception|capture_message|write|format_exc|notice)"
 )
-_STEP_NAME = re.compile(
+_STEP = (
     r"_?(?:run_|do_|take_|make_|create_|perform_|apply_|execute_|start_)?(?:"
     r"(?P<backup>backup(?:_(?:db|database|all|data|state|volumes?|postgres|mysql|sqlite|duckdb|before\w*|now|to_\w+))?|db_backup|database_backup"
     r"|(?:dump|snapshot)_(?:db|database|postgres|mysql|sqlite|duckdb|state|volumes?|before\w*)|pre_?(?:migration|migrate|upgrade|cutover)_(?:backup|snapshot|dump))"
     r"|(?P<restore>restore_(?:db|database|backup|dump|snapshot|from_backup|postgres|mysql|data|state)|db_restore)"
     r"|(?P<migration>migrations?|db_migrations?|migrate(?:_(?:db|database|schema|up|all|to_head))?|upgrade_(?:db|database|schema)|database_migrations?|db_upgrade))"
 )
+_STEP_NAME = re.compile(_STEP)
+_MENTIONS = re.compile(
+    rb"[\"' /](?:pg_dump(?:all)?|mysqldump|mariadb-dump|mongodump|pg_restore|mongorestore|pg_basebackup|mariabackup|restic|borg|xtrabackup)[\"' ]"
+    rb"|\bcommand\.upgrade\(|call_command\(\s*[\"']migrate[\"']|[\"' /]alembic[\"' ]|[\"' /]manage\.py[\"' ]"
+    rb"|(?<!def )(?<![\w])" + _STEP.encode() + rb"\("
+)  # what a program has to say before it is worth parsing
 _NEXT_NAME = re.compile(
     r"_?(?:run_|do_|perform_|apply_|execute_)?(?:(?P<changes>migrations?|migrate(?:_\w+)?|cut_?over(?:_\w+)?|switch_?over(?:_\w+)?|upgrade_(?:db|database|schema)|promote(?:_\w+)?)"
     r"|(?P<deletes>(?:drop|wipe|purge|truncate|delete|prune|rotate|remove)_(?:old|all|data|db|database|tables?|backups?|dumps?|volumes?|source|state|schema)\w*))"
@@ -57,7 +61,16 @@ class _Failed:
 
 def swallows(data: bytes) -> bool:
     """False for a program that needs no parsing to know it: no step of ours is named in it, or nothing in it could lose a failure."""
-    return _MENTIONS.search(data) is not None and _SWALLOWS.search(data) is not None
+    return any(word in data for word in _SWALLOWS) and any(_MENTIONS.search(data, max(0, place - _AROUND), place + _AROUND) for place in _places(data))
+
+
+def _places(data: bytes) -> Iterator[int]:
+    """Where something is called like a step. By `find`, for an expression looks at every byte of every program."""
+    for name in _NAMES:
+        place = data.find(name)
+        while place >= 0:
+            yield place
+            place = data.find(name, place + len(name))
 
 
 def lost_in_python(code: Module | NotPython) -> Iterator[LostFailure]:

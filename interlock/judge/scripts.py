@@ -131,7 +131,7 @@ def judge_destructive(seen: DestroysSeen) -> Held | Broken | Unproven:
 def _destroys(one: Destroys) -> Detail:
     what = one.destruction
     forced = ", and -f hides when that goes wrong" if what.forced else ""
-    message = f"{one.path}:{what.line}: every run {_LOST[what.loss].format(what.what)}; nothing looks first, nobody is asked ({what.command}){forced}"
+    message = f"{one.path}:{what.line}: this {_LOST[what.loss].format(what.what)}; nothing looks first, nobody is asked ({what.command}){forced}"
     return Detail(what=f"{one.name}: {what.what}", outcome=Outcome.BROKEN, kind=what.loss.value, message=message, file=one.path, line=what.line)
 
 

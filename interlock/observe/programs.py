@@ -10,7 +10,7 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from interlock.config.discover import Sorted, is_aside, is_of_others, is_test_name, sort
@@ -206,6 +206,7 @@ class _Images:
                 words = [word for word in found["words"].replace("\\\n", " ").split() if not word.startswith("--") and word != "\\"]
                 for word in words[:-1]:
                     self._take(word.strip("[],\"'"), words[-1].strip("[],\"'"), posixpath.dirname(path), every)
+                    self._started(word.strip("[],\"'"), words[-1].strip("[],\"'"), (posixpath.dirname(path), ""), text, every)
         for path, text in composed:
             places = (posixpath.normpath(posixpath.join(posixpath.dirname(path), found["path"])) for found in _MOUNTED.finditer(text))
             self._files |= {place for place in places if place in every}
@@ -221,6 +222,12 @@ class _Images:
             self._names |= {posixpath.basename(word.rstrip("/"))} - {"", ".", ".."}
         else:
             self._folders |= {f"{place}/" for place in folders if place not in (".", "..") and _is_of_system(target, place)}
+
+    def _started(self, word: str, target: str, bases: Sequence[str], text: str, every: Collection[str]) -> None:
+        """The scripts of a copied folder that the image names by the place where they are then."""
+        for found in re.finditer(rf"{re.escape(target.rstrip('/'))}/(?P<rest>[\w./-]+)", text) if target.strip("./") else ():
+            places = (posixpath.normpath(posixpath.join(base, word.lstrip("/"), found["rest"])) for base in bases)
+            self._files |= {place for place in places if place in every}
 
     def have(self, path: str) -> bool:
         """Whether a script is one that runs inside a container."""

@@ -82,39 +82,46 @@ def _lost_in_program(world: World, path: str) -> Iterator[lost_failures.LostFail
 
 
 class _Strictness:
-    """Which scripts are run under `set -e` that another one says: those that source each other are one program."""
+    """Which scripts are run under `set -e` that another one says: one that they source, one that sources them, or what that one has sourced."""
 
     def __init__(self, every: Programs) -> None:
         self._texts: dict[str, list[ShellText]] = {}
         for text in every.scripts():
             self._texts.setdefault(posixpath.basename(text.path), []).append(text)
-        self._with: dict[str, set[str]] = {}
+        self._takes: dict[str, set[str]] = {}
+        self._taken_by: dict[str, set[str]] = {}
         for text in every.scripts():
             for found in _SOURCES.finditer(text.text):
                 other = posixpath.basename(found["path"].split()[0].strip("\"'")) if found["path"].split() else ""
                 if other in self._texts:
-                    self._with.setdefault(posixpath.basename(text.path), set()).add(other)
-                    self._with.setdefault(other, set()).add(posixpath.basename(text.path))
+                    self._takes.setdefault(posixpath.basename(text.path), set()).add(other)
+                    self._taken_by.setdefault(other, set()).add(posixpath.basename(text.path))
 
     def of(self, text: ShellText) -> Strict:
         """What is in force before the first line of one of them; a runner of a forge stops at the first failure too."""
         own = Strict(errexit=text.runs is Runs.JOB or _SHEBANG_STRICT.match(text.text) is not None)
         if text.holder is not Holder.SCRIPT:
             return own
-        others = [one.text for name in self._together(posixpath.basename(text.path)) for one in self._texts[name] if one.path != text.path]
+        name = posixpath.basename(text.path)
+        above = _reached(name, self._taken_by)
+        together = _reached(name, self._takes).union(above, *(_reached(one, self._takes) for one in above))
+        others = [one.text for name in together for one in self._texts[name] if one.path != text.path]
         return Strict(
             errexit=own.errexit or any(_SETS_STRICT.search(other) for other in others),
             pipefail=any(_SETS_PIPEFAIL.search(other) for other in others),
         )
 
-    def _together(self, name: str) -> set[str]:
-        known, waiting = {name}, [name]
-        while waiting:
-            for other in self._with.get(waiting.pop(), ()):
-                if other not in known:
-                    known.add(other)
-                    waiting.append(other)
-        return known
+
+def _reached(name: str, by: Mapping[str, set[str]]) -> set[str]:
+    """All that is taken in by a script, or takes it in, at any depth."""
+    known: set[str] = set()
+    waiting = [name]
+    while waiting:
+        for other in by.get(waiting.pop(), ()):
+            if other not in known:
+                known.add(other)
+                waiting.append(other)
+    return known
 
 
 def destroys_seen(world: World, _subject: Subject) -> DestroysSeen:
@@ -125,7 +132,7 @@ def destroys_seen(world: World, _subject: Subject) -> DestroysSeen:
     found = [
         Destroys(path=text.path, name=text.name, destruction=one)
         for text in wanted
-        for one in destruction.destructions(text.path, text.script, started_as=_target(text))
+        for one in dict.fromkeys(destruction.destructions(text.path, text.script, started_as=_target(text)))
     ]
     unread = (*every.unreadable, *_unparsed(wanted, destruction.LOSS_WORDS, "a command that deletes data"))
     return DestroysSeen(read=len(texts), found=tuple(found), unread=unread)

@@ -114,10 +114,11 @@ def test_where_a_script_runs_by_its_path(lay: Lay, path: str, runs: Runs) -> Non
         ("COPY install/ /", "install/etc/services.d/shop/run.sh"),
         ("COPY assets/build ${BUILD_DIR}/", "assets/build/make.sh"),
         ("copy app/serve.sh /", "app/serve.sh"),
+        ("COPY setup/ /app/setup/\nRUN /app/setup/install.sh", "setup/install.sh"),
     ],
 )
 def test_what_an_image_takes_in_runs_there(lay: Lay, copy: str, path: str) -> None:
-    assert where(programs(lay({"Dockerfile": f"FROM debian\n{copy}\n", path: HELLO}))) == {path: Runs.IMAGE}
+    assert where(programs(lay({"Dockerfile": f"FROM debian\n{copy}\n", path: HELLO})))[path] is Runs.IMAGE
 
 
 def test_what_an_image_takes_in_is_looked_for_beside_its_dockerfile_first(lay: Lay) -> None:

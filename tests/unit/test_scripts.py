@@ -559,7 +559,7 @@ def test_findings_are_told_with_their_place_and_keep_their_key_when_lines_move(t
             observed.destroys_seen,
             judge.judge_destructive,
             (
-                "up.sh:4: every run removes the volume shop_uploads; nothing looks first, nobody is asked (docker volume rm -f shop_uploads),"
+                "up.sh:4: this removes the volume shop_uploads; nothing looks first, nobody is asked (docker volume rm -f shop_uploads),"
                 " and -f hides when that goes wrong"
             ),
         ),
