@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from interlock.facts.chains import Source
-from interlock.facts.stack import ServiceMount, Stack
+from interlock.facts.stack import Service, ServiceMount, Stack
 from interlock.nouns import dataclass
 
 Keys = tuple[str, ...]
@@ -32,13 +32,14 @@ class Shipped(StrEnum):
 class PlacedChain:
     """A chain as docker compose resolves it, and where its files say what: the last one that does, since later ones win. `files` are those that it takes in by
     `include` and `extends` too; `binds` says of each bind's source what the tree has there; `root` is the
-    tree's own folder, which no message shows."""
+    tree's own folder, which no message shows; `bases` the images that services built here are made from, where that changes nothing about their data."""
 
     stack: Stack
     files: tuple[str, ...]
     places: Mapping[Keys, Source]
     binds: Mapping[str, Shipped] = field(default_factory=dict)
     root: str = ""
+    bases: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, *several: Keys) -> Source:
         """Where the first of these that any file has stands; the first file where none has."""
@@ -51,6 +52,11 @@ class PlacedChain:
             return f"the volume {mount.source}" if mount.source else "an anonymous volume"
         inside = self.root and (mount.source == self.root or mount.source.startswith(f"{self.root}/"))
         return f"the directory {f'.{mount.source[len(self.root) :]}' if inside else mount.source}"
+
+    def as_published(self, service: Service) -> Service:
+        """A service that is built here as one of the image that it is made from."""
+        base = self.bases.get(service.name)
+        return replace(service, image=base, built=False) if base else service
 
     def mount_at(self, service: str, target: str) -> Source:
         """Where a service mounts something at a target."""

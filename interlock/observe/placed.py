@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from interlock.config.yamltext import Tagged
 from interlock.errors import CouldNotLook
 from interlock.facts import gitignore
+from interlock.facts.base_images import base_image
 from interlock.facts.chains import Source
 from interlock.facts.placed import FileOfChains, Keys, PlacedChain, Shipped, own_files
 from interlock.facts.stack import Stack
 from interlock.observe.chains import is_of_others
+from interlock.observe.sources import sources
 from interlock.observe.stack import alone, compose_yaml, stack, with_included
 from interlock.observe.world import World
 from interlock.verdicts import Subject
@@ -39,7 +41,18 @@ def _placed(world: World, model: Stack, named: Sequence[str], files: Sequence[st
         places.update(file_places(world, file))
     sources = {mount.source for service in model.services.values() for mount in service.mounts if mount.kind == "bind"}
     binds = {source: shipped(world, source) for source in sorted(sources)}
-    return PlacedChain(stack=model, files=tuple(files), places=places, binds=binds, root=os.path.realpath(world.tree.root))
+    return PlacedChain(stack=model, files=tuple(files), places=places, binds=binds, root=os.path.realpath(world.tree.root), bases=_bases(world, model))
+
+
+def _bases(world: World, model: Stack) -> Mapping[str, str]:
+    """The images that the services built here, and with mounts, are made from."""
+    found = {}
+    for service in model.services.values():
+        path = below(world, os.path.join(service.context, service.dockerfile)) if service.dockerfile and service.context.startswith("/") else None  # noqa: PTH118
+        text = sources(world).text(path) if path and service.built and service.mounts else None
+        if text and (image := base_image(text)):
+            found[service.name] = image
+    return found
 
 
 def below(world: World, path: str) -> str | None:

@@ -385,6 +385,14 @@ def test_an_overlay_that_nobody_names_is_judged_by_itself(tmp_path: Path) -> Non
     assert broken(tmp_path, UNMOUNTED, {}) == broken(tmp_path, SOURCELESS, {}) == []
 
 
+def test_an_image_that_is_made_from_a_known_one_is_known(tmp_path: Path) -> None:
+    text = "services:\n  db:\n    build: ./db\n    volumes:\n      - rows:/var/lib/postgresql/data\nvolumes: {rows: }\n"
+    files = {"compose.yaml": text, "db/Dockerfile": "FROM postgres:18\nCOPY init.sql /docker-entrypoint-initdb.d/\n"}
+    assert places(broken(tmp_path, "compose.data_dir_matches_mount", files)) == [("data-elsewhere", "compose.yaml", 5)]
+    (tmp_path / "db/Dockerfile").write_text("FROM postgres:17\n")
+    assert broken(tmp_path, "compose.data_dir_matches_mount", {}) == []
+
+
 # ---- what cannot be looked at
 
 

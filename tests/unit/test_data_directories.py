@@ -149,6 +149,7 @@ def test_a_mount_at_the_data_directory_holds(image: str, mount: str, said: dict[
         ("certs:/var/lib/postgresql/certs:ro",),
         ("run:/var/run/postgresql",),
         ("rows:/var/lib/postgresql/data", "wal:/var/lib/postgresql/wal"),
+        ("/srv/pg_hba.acl:/var/lib/postgresql/data/pg_hba.acl",),
     ],
 )
 def test_mounts_for_another_purpose_are_none_for_data(mounts: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 
@@ -27,7 +28,7 @@ _SETTINGS = re.compile(r"^/etc/|\.(?:conf|cnf|cfg|ini|ya?ml|toml|json|xml|proper
 
 def judge_data_dir_matches_mount(file: FileOfChains) -> Held | Broken | Unproven:
     """Held when what is mounted for data in a service whose server is known holds the data."""
-    known = {name for chain in file.chains for name, service in chain.stack.services.items() if kept_data(service)}
+    known = {name for chain in file.chains for name, service in chain.stack.services.items() if kept_data(chain.as_published(service))}
     held = (
         f"{file.path}: the data of {len(known)} servers lies on what is mounted for it"
         if known
@@ -37,7 +38,7 @@ def judge_data_dir_matches_mount(file: FileOfChains) -> Held | Broken | Unproven
 
 
 def _misplaced(chain: PlacedChain) -> Iterator[Found]:
-    for service in chain.stack.services.values():
+    for service in map(chain.as_published, chain.stack.services.values()):
         kept = kept_data(service)
         if kept is None or any(directory.kept_by(service) for directory in kept.directories):
             continue
@@ -63,7 +64,7 @@ def _is_meant_for_data(mount: ServiceMount, service: Service, kept: KeptData, ch
     name, in a service whose command, environment and settings do not speak of it."""
     if mount.read_only or mount.kind not in ("volume", "bind") or not mount.source:
         return False
-    if mount.kind == "bind" and chain.binds.get(mount.source) in (Shipped.FILE, Shipped.FOLDER):
+    if mount.kind == "bind" and (chain.binds.get(mount.source) in (Shipped.FILE, Shipped.FOLDER) or _is_a_file(mount)):
         return False
     if not kept.by_options and _speaks_of(service, mount.target):
         return False
@@ -74,6 +75,12 @@ def _is_meant_for_data(mount: ServiceMount, service: Service, kept: KeptData, ch
     words = {word.lower() for word in _WORD.findall(mount.target)}
     named = words | ({word.lower() for word in _WORD.findall(mount.source)} if mount.kind == "volume" else set())
     return bool(named & _DATA) and not words & _OTHER_USE
+
+
+def _is_a_file(mount: ServiceMount) -> bool:
+    """Whether a bind is one of a file, by its names."""
+    ending = posixpath.splitext(mount.target)[1]
+    return bool(ending) and ending == posixpath.splitext(mount.source)[1]
 
 
 def _speaks_of(service: Service, target: str) -> bool:
