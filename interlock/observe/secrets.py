@@ -23,12 +23,17 @@ from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
 
 _MAKES = re.compile(r"openssl|random|uuidgen|pwgen|generate|token_|acme\.sh|age-keygen|operator init")
-_TLS = re.compile(r"key|openssl", re.IGNORECASE)
+_TLS = re.compile(r"priv\w*[-_]?key|\.key\b|[-_]key\b|key\.pem|\bid_(?:rsa|ecdsa|ed25519)|-x509|(?:tls|ssl|server|cert)_?key", re.IGNORECASE)
 _VOLUME = re.compile(r"(?mi)^[ \t]*VOLUME[ \t]+(?P<paths>[^\n]+)")
 _VARIABLE = re.compile(r"\$\{[^{}]*\}|\$\w+")
+_MOVES = re.compile(r"\b(?:ln|mv|cp|rsync|install)\b")
 _STARTS = re.compile(r"docker[ -]compose[^\n]*\bup\b|docker stack deploy")
 _WRITES_ENV = re.compile(r">[ \t]*[\"']?[^\s\"'|&>]*\.env\b|\btee[ \t]+[^\n|]*\.env\b")
-_SHOWS = re.compile(r"pass|secret|token|key|pwd", re.IGNORECASE)
+_SHOWS = re.compile(
+    r"\$\{?\w*(?:pass|secret|token|api_?key|private_?key|access_?key|encryption_?key|credential|pat\b)|--(?:password|passwd|token|api-key|secret-key|\w+-password|dbpass)\w*="
+    r"|(?:-e|--env)\s+[\"']?\w*(?:pass|secret|token|key)",
+    re.IGNORECASE,
+)
 _FEWEST_KEYS = 3
 
 
@@ -100,7 +105,7 @@ def _in_containers(world: World, shell: tuple[ShellText, ...]) -> Iterator[Ephem
             if one.file and (one.certificate or is_key_file(one.file)):
                 if text.holder is Holder.DOCKERFILE:
                     yield Ephemeral(kept=Kept.IN_IMAGE, path=text.path, line=one.line, name=one.file)
-                elif (mounts := world.once("lasting mounts", lambda: _mounts(world))) is not None and not any(_is_below(one.file, mount) for mount in mounts):
+                elif not _is_moved(text, one.file, shell) and not _lasts(world, one.file):
                     yield Ephemeral(kept=Kept.IN_CONTAINER, path=text.path, line=one.line, name=one.file, certificate=one.certificate)
             elif not one.file and text.holder is not Holder.DOCKERFILE and is_irreplaceable(one.name) and not written and not _is_kept(text.text, one.name):
                 yield Ephemeral(kept=Kept.ANEW, path=text.path, line=one.line, name=one.name)
@@ -109,6 +114,23 @@ def _in_containers(world: World, shell: tuple[ShellText, ...]) -> Iterator[Ephem
 def _is_kept(text: str, name: str) -> bool:
     """Whether a script writes what a variable holds to a file, or reads it from one."""
     return re.search(rf"\$\{{?{name}\b[^\n]*>|{name}=[\"']?\$\(\s*(?:cat|<)|tee\b[^\n]*{name}|EOF[^\n]*\n(?:[^\n]*\n)*?[^\n]*\$\{{?{name}\b", text) is not None
+
+
+def _lasts(world: World, file: str) -> bool:
+    """Whether a file lies on a mount; True where nobody knows what is mounted."""
+    mounts = world.once("lasting mounts", lambda: _mounts(world))
+    return mounts is None or any(_is_below(file, mount) for mount in mounts)
+
+
+def _is_moved(text: ShellText, file: str, shell: tuple[ShellText, ...]) -> bool:
+    """Whether a script of the image links, moves or copies a file: in the same one by a line that names it, in another one that names it at all."""
+    for other in shell:
+        if other.runs is not Runs.IMAGE or other.holder is Holder.DOCKERFILE or file not in other.text:
+            continue
+        lines = other.text.splitlines() if other.path == text.path else [other.text]
+        if any(file in line and _MOVES.search(line) for line in lines):
+            return True
+    return False
 
 
 def _is_below(path: str, mount: str) -> bool:

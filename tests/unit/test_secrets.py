@@ -104,6 +104,14 @@ def test_what_an_image_declares_as_a_volume_is_one(tmp_path: Path) -> None:
     assert isinstance(judge_durability(keys(world(tmp_path, files), SCRIPTS)), Held)
 
 
+@pytest.mark.parametrize(
+    "other", ["ln -s /data/secret.key /etc/app/secret.key", "for f in /etc/app/secret.key; do\n  mv $f /data; ln -s /data/secret.key $f\ndone"]
+)
+def test_what_another_script_of_the_image_puts_with_the_state_lasts(tmp_path: Path, other: str) -> None:
+    files = {"compose.yaml": COMPOSE, "docker-entrypoint.sh": "openssl rand -hex 32 > /etc/app/secret.key\n", "rootfs/state.sh": f"#!/bin/sh\n{other}\n"}
+    assert isinstance(judge_durability(keys(world(tmp_path, files), SCRIPTS)), Held)
+
+
 def test_without_any_mount_that_is_known_nothing_is_said(tmp_path: Path) -> None:
     files = {"docker-entrypoint.sh": "#!/bin/sh\nopenssl rand -hex 32 > /etc/app/secret.key\n"}
     assert isinstance(judge_durability(keys(world(tmp_path, files), SCRIPTS)), Held)
