@@ -43,7 +43,12 @@ def _on_hosts(seen: Ownership) -> tuple[ScriptActs, ...]:
 
 def judge_mode_needs_owner_match(seen: Publishing) -> Held | Broken | Unproven:
     """Held when no file that another user reads is made its owner's alone while its owner is somebody else, or not certain."""
-    details = (*_numbered(_private_modes(seen.ownership)), *_numbered(_published(seen.published)), *unread(seen.unread))
+    details = (
+        *_numbered(_private_modes(seen.ownership)),
+        *_numbered(_pinned_elsewhere(seen.ownership)),
+        *_numbered(_published(seen.published)),
+        *unread(seen.unread),
+    )
     read = f"{len(seen.ownership.scripts)} scripts and {seen.looked_at} programs read"
     return found(
         details,
@@ -111,6 +116,20 @@ def _of_owner(seen: Ownership, owner: Act, act: Act, reader: Reader) -> tuple[st
     if all(not uid or not is_number(uid) for uid in uids) and not any(uid.startswith("$") for uid in uids):
         return "owner-not-pinned", f"makes {act.written} private to {name} (line {owner.line}), a user whose uid is whatever was free when it was made"
     return ("another-owner", f"makes {act.written} private to {name}, made with uid {', '.join(sorted(uids))}") if all(map(is_number, uids)) else None
+
+
+def _pinned_elsewhere(seen: Ownership) -> Iterator[Detail]:
+    """A user that owns files, made with a number by one script and with any by another: whichever runs first decides. A script that tries both knows."""
+    owning = {act.owner for script in seen.scripts for act in script.acts if act.did is Did.OWNER}
+    made = [(script, act) for script in _on_hosts(seen) for act in script.acts if act.did is Did.USER and act.path in owning]
+    pins = {act.path: (script, act) for script, act in reversed(made) if is_number(act.owner)}
+    knowing = {(script.path, act.path) for script, act in made if act.owner}
+    for script, act in made:
+        if not act.owner and act.path in pins and (script.path, act.path) not in knowing:
+            other, pinned = pins[act.path]
+            elsewhere = f"{other.path}:{pinned.line} with {pinned.owner}"
+            said = f"makes the user {act.path} with whatever uid is free, and {elsewhere}: who runs first decides who can read its files"
+            yield _broken(script.path, act.line, act.path, "uid-pinned-elsewhere", said)
 
 
 def _as_root(script: ScriptActs) -> bool:

@@ -105,6 +105,22 @@ def test_the_readers_directory_on_its_host_is_the_one_in_the_tree() -> None:
     assert modes("mkdir -p /opt/shop/data/state\nchmod 700 /opt/shop/data/state\n", reader) == ["owner-not-set"]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        ("useradd -u 999 shop\nchown shop /srv/x\n", "useradd --system shop\n", ["second.sh"]),
+        ("useradd -u 999 shop\nchown shop /srv/x\n", "useradd -u 999 shop || useradd shop\n", []),
+        ("useradd -u 999 shop\nchown shop /srv/x\n", 'useradd -u "$SHOP_UID" shop\n', []),
+        ("useradd shop\nchown shop /srv/x\n", "useradd --system shop\n", []),
+        ("useradd -u 999 shop\n", "useradd --system shop\n", []),
+    ],
+)
+def test_a_user_that_owns_files_has_one_uid_wherever_it_is_made(first: str, second: str, found: list[str]) -> None:
+    scripts = tuple(ScriptActs(path=path, inside=False, acts=acts(parse(text))) for path, text in (("first.sh", first), ("second.sh", second)))
+    judged = judge_mode_needs_owner_match(Publishing(ownership=Ownership(readers=(), scripts=scripts), published=(), looked_at=0))
+    assert [detail.file for detail in judged.details] == found
+
+
 # ---- mode_needs_owner_match: programs
 
 SHARED = "import os, tempfile\ndef save(path):\n    fd, tmp = tempfile.mkstemp()\n    os.fchmod(fd, 0o660)\n    os.replace(tmp, path)\n"
