@@ -127,8 +127,10 @@ def _is_moved(text: ShellText, file: str, shell: tuple[ShellText, ...]) -> bool:
     for other in shell:
         if other.runs is not Runs.IMAGE or other.holder is Holder.DOCKERFILE or file not in other.text:
             continue
+        names = [re.escape(file), *(rf"\$\{{?{found[1]}\b" for found in re.finditer(rf"(\w+)=[\"']?{re.escape(file)}\b", other.text))]
+        said = re.compile("|".join(names))
         lines = other.text.splitlines() if other.path == text.path else [other.text]
-        if any(file in line and _MOVES.search(line) for line in lines):
+        if any(said.search(line) and _MOVES.search(line) for line in lines):
             return True
     return False
 

@@ -77,6 +77,7 @@ COMPOSE = "services: {app: {build: ., volumes: ['${HOME_DIR:-./data}:/data', {ty
         ("KEYS=/etc/app\nopenssl rand -hex 32 > $KEYS/fernet.key", ["in-the-container"]),
         ("if [ ! -e /etc/app/app-secrets.conf ]; then\n  ./generate_secrets.py\nfi", ["in-the-container"]),
         ("acme.sh --install-cert -d $DOMAIN --key-file /etc/proxy/$DOMAIN/key.pem --fullchain-file /etc/proxy/full.pem", ["in-the-container"]),
+        ('FILE=/etc/app/app.secret\nopenssl rand -hex 32 > "$FILE"\ncp "$FILE" /data/app.secret', []),
         ('export ENCRYPTION_KEY="$(openssl rand -hex 32)"', ["made-at-each-start"]),
         ('export APP_ENCRYPTION_KEY="${APP_ENCRYPTION_KEY:-$(openssl rand -hex 32)}"', ["made-at-each-start"]),
         (": \"${FERNET_KEY:=$(python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key())')}\"", ["made-at-each-start"]),
