@@ -181,3 +181,32 @@ def engine_words(argv: Sequence[str]) -> list[str]:
     if rest[:1] == ["compose"]:
         return after_options(rest, _COMPOSE_OPTIONS)
     return rest[1:] if rest[:1] == ["container"] else rest
+
+
+_SECRET_OPTION = re.compile(r"--?(?:pass(?:word|wd)?|requirepass|token|secret|api-?key|auth)", re.IGNORECASE)
+_SECRET_VALUE = re.compile(
+    r"(?P<name>--?\w*(?:pass(?:word|wd)?|token|secret|key|auth)\w*=|\w*(?:PASS|SECRET|TOKEN|KEY|PWD)\w*=)(?P<value>[^$].*)", re.IGNORECASE
+)
+_SHORT_PASSWORD = re.compile(r"-p(?P<value>[^$\s].*)")
+_IN_URL = re.compile(r"://[^/@\s$]*:[^/@\s$]+@")
+_PASSWORD_BY_P = re.compile(r"mysql\w*|mariadb[\w-]*|sshpass|mongo\w*")
+_PASSWORD_BY_A = re.compile(r"(?:redis|valkey)-cli")
+
+
+def shown(words: Sequence[str], longest: int = 100) -> str:
+    """A command line as a report shows it: on one line, not too long, and no secret that is written out in it."""
+    plain: list[str] = []
+    programs = {word.rpartition("/")[2] for word in words}
+    by_p, by_a = any(map(_PASSWORD_BY_P.fullmatch, programs)), any(map(_PASSWORD_BY_A.fullmatch, programs))
+    for before, word in zip(("", *words), words, strict=False):
+        hidden = _SECRET_OPTION.fullmatch(before) is not None or (by_a and before == "-a")
+        if hidden and not word.startswith(("$", "-")):
+            plain.append("***")
+        elif by_p and _SHORT_PASSWORD.fullmatch(word):
+            plain.append("-p***")
+        elif found := _SECRET_VALUE.fullmatch(word):
+            plain.append(f"{found['name']}***")
+        else:
+            plain.append(_IN_URL.sub("://***@", word))
+    told = " ".join(" ".join(plain).split())
+    return told if len(told) <= longest else told[: longest - 1] + "…"

@@ -17,7 +17,7 @@ from itertools import pairwise
 
 from interlock.facts.applies import after_options
 from interlock.facts.backup_writers import listed, words_of
-from interlock.facts.commandlines import CommandLines, engine_words
+from interlock.facts.commandlines import CommandLines, engine_words, shown
 from interlock.facts.shell import (
     AndOr,
     Background,
@@ -293,8 +293,7 @@ class _Following:
             loss = loss_of(run.argv, fed)
             if loss is None or self._is_own(loss[1]):
                 continue
-            told = " ".join(" ".join(word.raw for word in command.words).split())
-            yield Destruction(loss=loss[0], what=loss[1], command=told if len(told) <= 100 else told[:99] + "…", line=command.line, forced=loss[2])
+            yield Destruction(loss=loss[0], what=loss[1], command=shown([word.raw.strip('"') for word in command.words]), line=command.line, forced=loss[2])
 
     def _is_own(self, what: str) -> bool:
         """Made by this script, or named as something for the time being."""

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from interlock.facts.applies import ApplyKind, after_options, read_act
 from interlock.facts.backup_writers import listed, says_backup, words_of
-from interlock.facts.commandlines import ENGINES, Run, engine_words
+from interlock.facts.commandlines import ENGINES, Run, engine_words, shown
 from interlock.nouns import dataclass
 
 
@@ -302,5 +302,4 @@ def _base(word: str) -> str:
 
 
 def _short(argv: Sequence[str]) -> str:
-    told = " ".join(" ".join(word.rpartition("/")[2] if index == 0 else word for index, word in enumerate(argv[:7])).split())
-    return told if len(told) <= 80 else told[:79] + "…"
+    return shown([argv[0].rpartition("/")[2], *argv[1:7]], 80)

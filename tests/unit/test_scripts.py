@@ -86,6 +86,22 @@ def test_what_an_engine_is_told(argv: tuple[str, ...], words: list[str]) -> None
     assert engine_words(argv) == words
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mysql -phunter2 -e 'drop database shop'",
+        "mysql --password=hunter2 -e 'drop database shop'",
+        "psql postgresql://shop:hunter2@db/shop -c 'drop database shop'",
+        "docker exec -e MYSQL_PWD=hunter2 db mysql -e 'drop database shop'",
+        "docker exec db mysql -u root --password hunter2 -e 'drop database shop'",
+    ],
+)
+def test_no_secret_that_is_written_out_in_a_script_is_repeated(text: str) -> None:
+    (found,) = destructions("a.sh", parse(text))
+    assert "hunter2" not in repr(found)
+    assert "drop database shop" in found.command
+
+
 # ---- deletions
 
 
