@@ -138,11 +138,14 @@ def starter_of_workflow(path: str, sources: Sources, *, declared: frozenset[str]
 
 
 def heard_in_workflow(
-    workflow: Workflow, sources: Sources, hears: Callable[[Sequence[str], str | None], object | None]
+    workflow: Workflow, sources: Sources, hears: Callable[[Sequence[str], str | None], object | None], *, by_itself: bool
 ) -> Iterator[tuple[Job, str, bool, tuple[Heard, ...]]]:
-    """What is heard in each job of a workflow that changes a running system, the trigger that starts it, and whether that is no human; a job once."""
+    """What is heard in each job of a workflow that changes a running system, the trigger that starts it, and whether that is no human; a job once.
+
+    Events are asked for `by_itself` alone: whether one of them comes to change anything is known before.
+    """
     told: set[str] = set()
-    for trigger in sorted(workflow.triggers, key=lambda one: not one.automatic):
+    for trigger in sorted((one for one in workflow.triggers if by_itself or not one.automatic), key=lambda one: not one.automatic):
         for job in running_jobs(workflow, trigger.event):
             if job.id in told or job.uses:
                 continue

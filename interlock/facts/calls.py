@@ -255,6 +255,7 @@ class Calls:
     hears: Callable[[Sequence[str], str | None], object | None] | None = None  # what a command and its input are to the listener, None for nothing
     heard: list[Heard] = field(default_factory=list)  # in order: what `hears` knows, and every `Act`
     installed: list[Installed] = field(default_factory=list)  # the crontabs that the commands write
+    sourced: list[str] = field(default_factory=list)  # the files that were taken into a shell
     keeps: bool = False  # what a script came to is known to the next start too: all of them declare the same, and show their texts as they are
     drafts: list[Installed] = field(default_factory=list)  # what the commands write into other files
     _left: int = MOST_COMMANDS
@@ -607,6 +608,7 @@ class Calls:
         text = self.files.text(path) if path is not None else None
         if path is None or text is None or path in state.running or len(state.running) >= DEEPEST:
             return
+        self.sourced.append(path)
         before = state.file, state.hops, state.running, state.here
         level = state.frames, state.treated, state.decides
         state.frames, state.treated, state.decides = (*state.frames, self._frame(state, line)), None, frozenset()

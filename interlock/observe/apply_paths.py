@@ -83,6 +83,7 @@ class _Finding:
         self.scripts = {text.path: text for text in programs(world).scripts() if text.runs is Runs.HOST}
         self.installed: list[tuple[str, Installed]] = []
         self.backups: list[str] = []
+        self.sourced: dict[str, tuple[str, ...]] = {}  # by the script that takes them in
         self.starts = find(world.tree)
         self.written = _Written(self.sources)
         self.calls = Calls(self.written, hears=hear, keeps=True)
@@ -109,6 +110,7 @@ class _Finding:
         self.calls.heard.clear()
         self.calls.installed.clear()
         self.calls.drafts.clear()
+        self.calls.sourced.clear()
         for _ in self.calls.shell(text, Start(hops=(), place=Place.HOST, directory=directory, environment=variables or {}), file=file, line=line):
             pass
         return tuple(self.calls.heard)
@@ -122,6 +124,7 @@ class _Finding:
             followed[path] = self._follow(self.scripts[path].text, path, 1)
             self.installed += [(path, one) for one in self.calls.installed if one.hop.file == path]
             self.written.take(one for one in self.calls.drafts if one.hop.file == path)
+            self.sourced[path] = tuple(self.calls.sourced)
         here = ((path, one) for path, heard in followed.items() for one in heard if one.place is Place.HOST)
         called = {hop.file for path, one in here for hop in one.hops if hop.file != path}
         for path, heard in followed.items():
@@ -132,7 +135,7 @@ class _Finding:
 
     def _candidates(self) -> Sequence[str]:
         """The scripts that speak of an engine, those that name one of these, and those that write a crontab."""
-        installers = {path for path in self.starts.crontabs if path in self.scripts}
+        installers = {path for path in self.starts.crontabs if path in self.scripts and self._installs(path)}
         if not compose_files(self.world.tree):  # nothing here is judged by what a human runs
             return sorted(installers)
         chosen = {path for path, text in self.scripts.items() if _changes(text) or _says_backup_script(path)} | installers
@@ -142,6 +145,12 @@ class _Finding:
             more = {path for path, text in self.scripts.items() if path not in chosen and called.search(text.text)} if names else set()
             chosen |= more
         return sorted(chosen)
+
+    def _installs(self, path: str) -> bool:
+        """Whether the crontab that a script writes comes to change something, as automation.no_automatic_apply found out, or a script that it writes may."""
+        if any(_ENGINE.search(line) and _CHANGES.search(line) for line in self.scripts[path].text.splitlines()):
+            return True
+        return self.world.site.automation is not None and bool(automation.crontab_starter(self.world, path).applies)
 
     def _make_targets(self) -> Iterator[Path]:
         seen: set[str] = set()
@@ -205,7 +214,7 @@ class _Finding:
             workflow = self.sources.workflow(path) if _STAYS.search(text) or self._applies(path) else None
             if not isinstance(workflow, Workflow):
                 continue
-            for job, event, by_itself, heard in heard_in_workflow(workflow, self.sources, hear):
+            for job, event, by_itself, heard in heard_in_workflow(workflow, self.sources, hear, by_itself=self._applies(path)):
                 exclusive = "concurrency" if _one_at_a_time(heard) or re.search(r"^[ \t]*concurrency:", text, re.MULTILINE) else ""
                 starts = Starts.EVENT if by_itself else Starts.DISPATCH
                 asked = f"environment {job.gate}" if job.gate else "an input" if _ASKS.search(text) and not by_itself else ""
@@ -280,7 +289,8 @@ class _Finding:
         given = [posixpath.basename(name) for command in commands for name in _FILE_OPTION.findall(command)]
         if given and all(name in known for name in given):
             return tuple(dict.fromkeys(known[name] for name in given))
-        lines = [line for file in path.files for line in (self.written.text(file) or "").splitlines() if not line.lstrip().startswith("#")]
+        files = dict.fromkeys((*path.files, *(one for file in path.files for one in self.sourced.get(file, ()))))
+        lines = [line for file in files for line in (self.written.text(file) or "").splitlines() if not line.lstrip().startswith("#")]
         text = "\n".join(lines)
         named = tuple(full for name, full in known.items() if name in text)
         return named or tuple(full for name, full in known.items() if _BY_ITSELF.fullmatch(name))
@@ -365,7 +375,9 @@ def _one_at_a_time(heard: Sequence[Heard]) -> bool:
     return all(one.place is Place.OWN for one in heard if is_start(one))
 
 
-_STAYS = re.compile(r"\bssh\b|self-hosted|DOCKER_HOST|docker context|runs-on: *\[(?!ubuntu)|appleboy")  # where what a job does may stay
+_STAYS = re.compile(
+    r"(?:^|[\s;&|(\"'])ssh\s|ssh-(?:action|deploy|exec|command)|self-hosted|DOCKER_HOST|docker context|runs-on: *\[(?!ubuntu)|appleboy"
+)  # where what a job does may stay
 _HOOK = re.compile(r"(?:^|/)(?:\.githooks|githooks|git-hooks|hooks)/(?:post-(?:merge|receive|checkout|commit|update)|update|pre-push)$")
 
 
@@ -409,11 +421,12 @@ def _changes(text: ShellText) -> bool:
 
 
 def _may_change(command: Command) -> bool:
-    if any(word.literal == "up" for word in command.words[1:5]):  # `dc up -d`, whatever `dc` is
+    if any(word.literal == "up" for word in command.words[1:5]) and _COMPOSE.search(command.words[0].raw):
         return True
     return len(command.words) > 1 and _CHANGES.search(" ".join(word.raw for word in command.words)) is not None
 
 
+_COMPOSE = re.compile(r"compose|docker|podman|nerdctl|\$|^_?d?co?m?p?$", re.IGNORECASE)  # `dc up -d`, whatever `dc` is
 _PRINTS = frozenset({"echo", "printf", "logger", "cat"})
 
 

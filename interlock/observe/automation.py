@@ -100,13 +100,20 @@ def _workflow(world: World, path: str, automation: Automation) -> Starter:
     return replace(starter(world, path), declared=_declared(automation, path), reviewed=frozenset(automation.reviewed or ()))
 
 
+def crontab_starter(world: World, path: str) -> Starter:
+    """What a crontab, or a script that writes one, starts by itself; followed once a run. Raises `CouldNotLook`."""
+
+    def look() -> Starter:
+        content, texts, scripts = world.tree.read(path), sources(world), _scripts(_automation(world))
+        if SCRIPT.search(path):
+            return starter_of_installer(path, content.decode("utf-8", "surrogateescape"), texts, declared=scripts)
+        return starter_of_crontab(path, _parsed(path, content), texts, declared=scripts)
+
+    return world.once(("crontab starter", path), look)
+
+
 def _crontab(world: World, path: str, automation: Automation) -> Starter:
-    content, texts = world.tree.read(path), sources(world)
-    if SCRIPT.search(path):
-        starter = starter_of_installer(path, content.decode("utf-8", "surrogateescape"), texts, declared=_scripts(automation))
-    else:
-        starter = starter_of_crontab(path, _parsed(path, content), texts, declared=_scripts(automation))
-    return replace(starter, declared=_declared(automation, path))
+    return replace(crontab_starter(world, path), declared=_declared(automation, path))
 
 
 def _parsed(path: str, content: bytes) -> Crontab:
