@@ -34,12 +34,12 @@ def test_the_users_of_a_volume_move_together(chain_mounts: ChainMounts) -> None:
     assert_held(compose.judge_shared_volume_moves_together(chain_mounts))
 
 
-@check(data_directories.DATA_DIR_MATCHES_MOUNT)
+@check(compose.DATA_DIR_MATCHES_MOUNT)
 def test_what_is_mounted_for_data_holds_the_data(file_of_chains: FileOfChains) -> None:
     assert_held(data_directories.judge_data_dir_matches_mount(file_of_chains))
 
 
-@check(volumes.VOLUME_DECLARED_BUT_UNMOUNTED)
+@check(compose.VOLUME_DECLARED_BUT_UNMOUNTED)
 def test_each_declared_volume_is_mounted(volumes_of_file: VolumesOfFile) -> None:
     assert_held(volumes.judge_declared_volumes(volumes_of_file))
 
@@ -49,31 +49,31 @@ def test_one_script_decides_which_files_are_started_together(chain_lists: ChainL
     assert_held(lists.judge_single_resolver(chain_lists))
 
 
-@check(settings.CONFIG_MOUNTED_BUT_UNUSED)
+@check(compose.CONFIG_MOUNTED_BUT_UNUSED)
 def test_a_server_reads_the_settings_that_are_mounted_for_it(mounted_settings: MountedSettings) -> None:
     assert_held(settings.judge_settings(mounted_settings))
 
 
-@check(sourceless.SOURCELESS_RUNNABLE)
+@check(compose.SOURCELESS_RUNNABLE)
 def test_a_stack_of_images_needs_no_source(needed_sources: NeededSources) -> None:
     assert_held(sourceless.judge_sourceless(needed_sources))
 
 
-@check(containers.STOP_GRACE_FOR_STATEFUL)
+@check(compose.STOP_GRACE_FOR_STATEFUL)
 def test_a_service_with_a_database_has_time_to_stop(stopped_file: StoppedFile) -> None:
     assert_held(containers.judge_stop_grace(stopped_file))
 
 
-@check(containers.DOCKER_SOCKET_READONLY)
+@check(compose.DOCKER_SOCKET_READONLY)
 def test_nobody_gets_the_socket_of_the_engine_to_write_to(file_of_chains: FileOfChains) -> None:
     assert_held(containers.judge_docker_socket(file_of_chains))
 
 
-@check(overrides.NO_AUTOLOADED_DEV_OVERRIDE)
+@check(compose.NO_AUTOLOADED_DEV_OVERRIDE)
 def test_what_is_loaded_by_itself_is_for_those_who_run_the_stack(override_file: OverrideFile) -> None:
     assert_held(overrides.judge_autoloaded_override(override_file))
 
 
-@check(overrides.EXPLICIT_F_IGNORES_OVERRIDE)
+@check(compose.EXPLICIT_F_IGNORES_OVERRIDE)
 def test_no_command_leaves_the_override_of_an_operator_out(explicit_bases: ExplicitBases) -> None:
     assert_held(overrides.judge_explicit_bases(explicit_bases))

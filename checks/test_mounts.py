@@ -29,12 +29,12 @@ def test_what_will_be_written_to_can_be_written_to(writable_place: WritablePlace
     assert_held(mounts.judge_writable(writable_place))
 
 
-@check(volume_options.DRIVER_OPTS_IMMUTABLE)
+@check(mounts.DRIVER_OPTS_IMMUTABLE)
 def test_no_overlay_leads_a_volume_elsewhere_by_its_options(options_of_file: OptionsOfFile) -> None:
     assert_held(volume_options.judge_driver_opts(options_of_file))
 
 
-@check(volume_options.PROPAGATION)
+@check(mounts.PROPAGATION)
 def test_no_volume_hides_what_is_mounted_below_its_directory(options_of_file: OptionsOfFile) -> None:
     assert_held(volume_options.judge_propagation(options_of_file))
 
