@@ -18,6 +18,7 @@ services:
 """
 GENERATOR = """\
 #!/bin/sh
+[ ! -f app.conf ] || exit 0
 cat > app.conf <<EOF
 # which release runs
 APP_TAG=stable
