@@ -37,8 +37,8 @@ from interlock.judge import catalogue, gate_names, guarded
 from interlock.nouns import dataclass
 from interlock.observe.allows import allows
 from interlock.observe.chains import compose_files
+from interlock.observe.judged_scripts import with_found_scripts
 from interlock.observe.own_checks import OwnCheck, own_checks
-from interlock.observe.scripts import with_found_scripts
 from interlock.observe.stack import reads_outside, resolve_ahead
 from interlock.observe.tree import Tree
 from interlock.observe.world import World, observer

@@ -33,8 +33,8 @@ from interlock.gate.waivers import Waivers, judge_allows, judge_waivers
 from interlock.judge import catalogue, gate_names
 from interlock.nouns import dataclass
 from interlock.observe.allows import allows
+from interlock.observe.judged_scripts import with_found_scripts
 from interlock.observe.own_checks import OwnCheck, own_checks
-from interlock.observe.scripts import with_found_scripts
 from interlock.observe.tree import Tree
 from interlock.observe.world import LIVE_GATES, NamedPlan, World, looks_for
 from interlock.verdicts import (

@@ -1,5 +1,6 @@
-"""Which scripts and programs of a tree does a rule judge one by one? Those that the site file names, and with `found: true` those that are found by what
-they do. And what is found in all of them together, from `interlock.observe.programs`."""
+"""What is found in all scripts of a tree together? Lost failures, deletions, names and paths of one host: from `interlock.observe.programs`.
+
+What the shells say of their syntax: `interlock.observe.shell_syntax`."""
 
 from __future__ import annotations
 
@@ -8,8 +9,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from interlock.config.discover import has_programs, scripts_in, sort
-from interlock.config.models import Scripts, Site
 from interlock.errors import CouldNotLook
 from interlock.facts import destruction, host_literals, lost_failures
 from interlock.facts.host_literals import Project
@@ -21,22 +20,8 @@ from interlock.observe.chains import compose_files
 from interlock.observe.programs import program, programs, sorted_files
 from interlock.observe.shell_syntax import syntax_seen
 from interlock.observe.stack import compose_yaml
-from interlock.observe.tree import Tree
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
-
-
-def with_found_scripts(site: Site, tree: Tree) -> Site:
-    """The same site, its scripts named one by one. Names are kept as they are, also those that a site file could not hold; folders that cannot be listed
-    are among them, for nobody knows what is in them. A tree without any has no such section."""
-    if site.scripts is None or not site.scripts.found:
-        return site
-    every = sort(tree.listing())
-    found = sorted({*scripts_in(tree, every), *tree.unlisted})
-    files = (*site.scripts.files, *(path for path in found if path not in site.scripts.files))
-    named = site.model_copy(update={"scripts": Scripts.model_construct(files=files, found=True) if files or has_programs(every) else None})
-    return named.placed(site.root, source=site.source, digest=site.digest)
-
 
 # ---- what is found in all of them together
 

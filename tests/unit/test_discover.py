@@ -15,7 +15,7 @@ from interlock.config.models import Site
 from interlock.discover.site import site_of
 from interlock.discover.whole import discover
 from interlock.errors import CouldNotLook, TooLarge
-from interlock.observe.scripts import with_found_scripts
+from interlock.observe.judged_scripts import with_found_scripts
 from interlock.observe.tree import Tree
 from interlock.testing import run_check
 
