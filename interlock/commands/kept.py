@@ -15,7 +15,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from interlock.errors import InterlockError
 from interlock.evidence.record import Git, Record, rfc3339, sha256
 from interlock.facts.moments import read as moment
 from interlock.facts.moments import stamp
+from interlock.nouns import dataclass
 from interlock.observe.compose_binary import candidates
 from interlock.observe.git import head, tags, tracked
 from interlock.observe.private import read_private
