@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
+import threading
 from collections.abc import Mapping
 from dataclasses import field
 from types import FunctionType
@@ -140,3 +141,26 @@ def test_nothing_is_written_for_a_noun_that_is_only_imported() -> None:
     assert not isinstance(vars(late)["__init__"], FunctionType)
     late(path="a")
     assert isinstance(vars(late)["__init__"], FunctionType)
+
+
+def test_threads_that_meet_at_a_class_for_the_first_time_all_find_it_whole() -> None:
+    for _ in range(200):
+        places, disks = nouns(dataclass)[:2]
+        together, wrong = threading.Barrier(8), []
+
+        def make(number: int, kinds: tuple[Any, Any] = (places, disks), gate: threading.Barrier = together, said: list[object] = wrong) -> None:
+            gate.wait()
+            try:
+                one = kinds[number % 2](path="a")
+                assert (one, one.size, hash(one)) == (kinds[number % 2](path="a"), 3, hash(kinds[number % 2](path="a")))
+                with pytest.raises(dataclasses.FrozenInstanceError):
+                    one.size = 4
+            except Exception as error:  # a thread's own would be lost
+                said.append(error)
+
+        threads = [threading.Thread(target=make, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
