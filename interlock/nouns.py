@@ -76,7 +76,7 @@ def _write(cls: type) -> None:
         defaults, kind = cls.__dict__[_UNWRITTEN]
         left_out = {"__slots__", "__dict__", "__weakref__", _UNWRITTEN, *cls.__dict__["__slots__"]}
         body = {name: value for name, value in cls.__dict__.items() if name not in left_out and not isinstance(value, _Stub)}
-        twin = dataclasses.dataclass(**kind)(type(cls)(cls.__name__, cls.__bases__, body | defaults))
+        twin: Any = dataclasses.dataclass(**kind)(type(cls)(cls.__name__, cls.__bases__, body | defaults))
         written = {name: twin.__dict__[name] for name in (*_KNOWN, *_WRITTEN) if name in twin.__dict__} | _guards(cls, frozenset(twin.__dataclass_fields__))
         stubs = [name for name in (*_KNOWN, *reversed(_WRITTEN)) if isinstance(cls.__dict__.get(name), _Stub)]
         for name in stubs:
@@ -86,7 +86,7 @@ def _write(cls: type) -> None:
         type.__delattr__(cls, _UNWRITTEN)
 
 
-def _guards(cls: type, fields: frozenset[str]) -> dict[str, Any]:
+def _guards(cls: Any, fields: frozenset[str]) -> dict[str, Any]:
     """What keeps an object as it is: those that `dataclasses` writes name the twin."""
 
     def set_attribute(self: Any, name: str, value: object) -> None:

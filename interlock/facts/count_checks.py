@@ -178,7 +178,6 @@ class _Scope:
             given += [(self.name, inner) for inner in inside if returns and isinstance(inner, ast.Return) and _is_zero(inner.value)]
             yield from (ZeroForMissing(name=name, scope=self.name, line=inner.lineno) for name, inner in given)
 
-
     def _asks(self, node: ast.AST) -> bool:
         """Does it ask for a number of rows? A simple statement or an expression that holds such a query."""
         return node in self.queries and (not isinstance(node, ast.stmt) or isinstance(node, (ast.Assign, ast.AnnAssign, ast.Return)))

@@ -130,7 +130,9 @@ def _use(text: str, places: Sequence[Place]) -> tuple[Place, Past, str] | None:
     for place in places:
         if path and place.literal_in(path):
             return place, Past.LITERAL, path
-        for other, rest in place.made_of if found else ():
+        if found is None:
+            continue
+        for other, rest in place.made_of:
             below = posixpath.normpath(found["rest"])
             named = found["read"] == other or (found["name"] is not None and is_called(found["name"], other))
             if named and (below == rest or below.startswith(rest + "/")):

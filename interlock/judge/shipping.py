@@ -132,7 +132,7 @@ COMPLETENESS = Guardrail(
     judge=judge_completeness,
 )
 
-IN_SYNC = Guardrail(
+FLEET_FILES_IN_SYNC = Guardrail(
     id="shipping.fleet_files_in_sync",
     title="files that the tree says are copies of each other are the same",
     severity=Severity.MEDIUM,
@@ -143,7 +143,7 @@ IN_SYNC = Guardrail(
     judge=judge_in_sync,
 )
 
-COUNTER = Guardrail(
+CALVER_COUNTER = Guardrail(
     id="shipping.calver_counter",
     title="release tags `<channel>-YYYY.MM.N` share one counter over all channels",
     severity=Severity.MEDIUM,

@@ -27,7 +27,7 @@ CRONTAB = "10 3 * * 0\troot\t/srv/app/scripts/upgrade.sh\n"
 UNIT = "[Service]\nType=oneshot\nExecStart=/srv/app/scripts/upgrade.sh\n"
 MIGRATE = (
     f"#!/bin/sh\nset -eu\n{WHERE}{GATE}"
-     """\
+    """\
 docker compose up -d --wait db
 docker compose exec -T db pg_restore -d shop /backups/shop.dump
 printf 'The old volume goes now. '
