@@ -26,6 +26,7 @@ else:
 
 
 _WRITTEN = ("__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__")
+_ORDERED = ("__lt__", "__le__", "__gt__", "__ge__")
 _KNOWN = ("__dataclass_fields__", "__dataclass_params__", "__match_args__")
 _UNWRITTEN = "__interlock_unwritten__"
 _WRITING = threading.RLock()  # a class has its bases written first
@@ -79,8 +80,8 @@ def _write(cls: type) -> None:
         twin: Any = dataclasses.dataclass(**kind)(type(cls)(cls.__name__, cls.__bases__, body | defaults))
         written = {name: twin.__dict__[name] for name in (*_KNOWN, *_WRITTEN) if name in twin.__dict__} | _guards(cls, frozenset(twin.__dataclass_fields__))
         stubs = [name for name in (*_KNOWN, *reversed(_WRITTEN)) if isinstance(cls.__dict__.get(name), _Stub)]
-        for name in stubs:
-            type.__setattr__(cls, name, written[name])
+        for name in (*(_ORDERED if kind.get("order") else ()), *stubs):
+            type.__setattr__(cls, name, written[name] if name in written else twin.__dict__[name])
         if cls.__doc__ is None:
             type.__setattr__(cls, "__doc__", twin.__doc__)
         type.__delattr__(cls, _UNWRITTEN)

@@ -164,3 +164,13 @@ def test_threads_that_meet_at_a_class_for_the_first_time_all_find_it_whole() -> 
         for thread in threads:
             thread.join()
         assert wrong == []
+
+
+def test_what_has_an_order_keeps_it() -> None:
+    @dataclass(frozen=True, slots=True, order=True)
+    class Version:
+        major: int
+        minor: int
+
+    assert sorted([Version(2, 1), Version(1, 3)]) == [Version(1, 3), Version(2, 1)]
+    assert Version(1, 2) <= Version(1, 2)
