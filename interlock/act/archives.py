@@ -12,7 +12,7 @@ import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import IO
 
 from interlock.act.outcome import StepFailed
@@ -69,6 +69,10 @@ class _Lines(threading.Thread):
         self.start()
 
     def run(self) -> None:
+        with suppress(ValueError):  # whoever started it has closed the output: nobody asks for the rest
+            self._read()
+
+    def _read(self) -> None:
         for line in self._file:
             self.count += 1
             self._digest.update(line)

@@ -12,7 +12,7 @@ from interlock.testing.faults import Fault, all_faults
 FAULTS = [fault for fault in all_faults() if fault.guardrail.startswith("permissions.")]
 
 
-@pytest.mark.parametrize("fault", [pytest.param(fault, id=f"{fault.guardrail}-{fault.kind}") for fault in FAULTS])
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.describe) for fault in FAULTS])
 def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault, component: Callable[[str], None]) -> None:
     component("compose")
     assert prove(fault) == ""

@@ -25,7 +25,7 @@ SCRIPT = """\
 #!/usr/bin/env bash
 set -euo pipefail
 release() {
-  ssh "deploy@$HOST" 'cd /srv/app && docker compose pull && docker compose up -d'
+  ssh "deploy@$HOST" 'exec 9>/run/lock/app && flock -n 9 && cd /srv/app && docker compose pull && docker compose up -d'
 }
 release
 """
@@ -49,6 +49,7 @@ jobs:
       - run: docker compose up -d --wait
 """
 CRONTAB = "30 2 * * *\troot\t/srv/app/scripts/backup.sh --scheduled\n"
+NIGHTLY = "0 4 * * *\troot\texec 9>/run/lock/app && flock -n 9 && cd /srv/app && docker compose pull -q && docker compose up -d\n"
 BACKUP = "#!/bin/sh\nset -eu\numask 077\ndocker compose exec -T db pg_dumpall > /var/backups/app/all.sql\n"
 GATE = """\
 name: gate
@@ -152,7 +153,7 @@ FAULTS = (
     _applies(
         "a nightly line that pulls and brings up",
         "containers",
-        lambda folder: _write(folder, "ops/crontab", CRONTAB + "0 4 * * *\troot\tcd /srv/app && docker compose pull -q && docker compose up -d\n"),
+        lambda folder: _write(folder, "ops/crontab", CRONTAB + NIGHTLY),
         blind="ops/crontab",
     ),
     _passes("a gate whose red counts as green", "continue-on-error", "    if: always()", "    if: always()\n    continue-on-error: true"),

@@ -136,7 +136,8 @@ def _writes(describe: str, kind: str, file: str, change: tuple[str, str]) -> Fau
 
 
 def _unreadable(folder: Path) -> None:
-    (folder / "backup.sh").write_text(SCRIPT.replace("umask 077", "if umask 077; then"))
+    (folder / "backup.sh").unlink()
+    (folder / "backup.sh").mkdir()
 
 
 # ---- the newest one
