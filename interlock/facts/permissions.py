@@ -36,11 +36,12 @@ class Reader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptActs:
-    """A script of a host, or of an image (`inside`), and what it does to owners and modes."""
+    """A script of a host, or of an image (`inside`), and what it does to owners and modes. `thinks`: it sets a umask, or copies a mode from elsewhere."""
 
     path: str
     inside: bool
     acts: tuple[Act, ...]
+    thinks: bool = False
 
     def places(self, act_path: str, directory: str) -> tuple[str, ...]:
         """How a path of this script can be written as a bind's source: as it is, or relative to the tree. `directory` is where the stack lies on its host."""

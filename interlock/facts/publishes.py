@@ -23,15 +23,15 @@ def may_publish(data: bytes) -> bool:
 
 def publishes(path: str, module: Module) -> Iterator[Published]:
     """Every rename of a temporary file into its place, each by the function around it; one for each function."""
-    for function, nodes in _functions(module):
+    for function, nodes in functions_apart(module):
         calls = [node for node in nodes if isinstance(node, ast.Call)]
         names = {id(call): module.dotted(call.func) for call in calls}
-        renames = [call for call in calls if _is_rename(call, names[id(call)])]
+        renames = [call for call in calls if is_rename(call, names[id(call)])]
         if not renames:
             continue
         temporary = [call for call in calls if names[id(call)] in _PRIVATE]
         keeps = any(names[id(call)] in _KEEPS_MODE or names[id(call)].endswith((".copymode", ".copystat")) for call in calls)
-        modes = [_mode(call, names[id(call)], module) for call in calls if names[id(call)] in _MODES or names[id(call)].endswith(".chmod")]
+        modes = [mode_of(call, names[id(call)], module) for call in calls if names[id(call)] in _MODES or names[id(call)].endswith(".chmod")]
         if keeps or (not temporary and not modes):
             continue
         rename = renames[0]
@@ -48,7 +48,7 @@ def publishes(path: str, module: Module) -> Iterator[Published]:
         )
 
 
-def _functions(module: Module) -> Iterator[tuple[str, list[ast.AST]]]:
+def functions_apart(module: Module) -> Iterator[tuple[str, list[ast.AST]]]:
     """The functions of a module with the nodes that are theirs alone, and what stands outside."""
     waiting: list[tuple[str, list[ast.AST]]] = [("", list(module.body))]
     while waiting:
@@ -65,7 +65,8 @@ def _functions(module: Module) -> Iterator[tuple[str, list[ast.AST]]]:
         yield name, sorted(nodes, key=lambda node: (getattr(node, "lineno", 0), getattr(node, "col_offset", 0)))
 
 
-def _is_rename(call: ast.Call, name: str) -> bool:
+def is_rename(call: ast.Call, name: str) -> bool:
+    """True for what puts a file at another path; `name` is the full name of what is called."""
     if name in _RENAMES:
         return len(call.args) == 2
     return isinstance(call.func, ast.Attribute) and call.func.attr in ("replace", "rename") and len(call.args) == 1 and not call.keywords
@@ -88,7 +89,8 @@ _BITS: Mapping[str, int] = {
 }
 
 
-def _mode(call: ast.Call, name: str, module: Module) -> int | None:
+def mode_of(call: ast.Call, name: str, module: Module) -> int | None:
+    """The mode that a chmod gives, None when it is worked out."""
     given = call.args[-1] if call.args else next((one.value for one in call.keywords if one.arg == "mode"), None)
     return _number(given, module) if given is not None and (name in _MODES or len(call.args) <= 1) else None
 

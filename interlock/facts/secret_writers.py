@@ -15,8 +15,10 @@ from interlock.facts.backup_python import follow_module
 from interlock.facts.backup_shell import writers_in_shell
 from interlock.facts.backup_tools import Made, Making, read_mode
 from interlock.facts.backup_writers import UNKNOWN, Care, Followed, Language, WriterScript, says_backup
+from interlock.facts.permissions import ScriptActs
 from interlock.facts.programs import Unreadable
 from interlock.facts.pythoncode import Module
+from interlock.facts.same_file import FileWriter
 from interlock.nouns import dataclass
 
 _OWN = re.compile(
@@ -52,11 +54,15 @@ _NEAR = 800  # bytes around a write in which the name of a secret stands
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretWriters:
-    """All scripts and programs of a tree that write secrets, with their writes. `looked_at` counts those that were read for it."""
+    """All scripts and programs of a tree that write secrets, with their writes. `looked_at` counts those that were read for it.
+
+    `programs` are functions that make a file private, and those that put the same file in its place otherwise; `acts` what scripts do to modes."""
 
     scripts: tuple[WriterScript, ...]
     looked_at: int
     unread: tuple[Unreadable, ...] = ()
+    programs: tuple[FileWriter, ...] = ()
+    acts: tuple[ScriptActs, ...] = ()
 
 
 class Secrets(Backups):

@@ -7,9 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from interlock.facts.backup_writers import Care
+from interlock.facts.backup_writers import UNKNOWN, Care
 from interlock.facts.ownership import TEMPORARY, Act, Did, is_below, is_number, is_unknown
 from interlock.facts.permissions import Ownership, Published, Publishing, Reader, ScriptActs
+from interlock.facts.same_file import FileWriter
 from interlock.facts.secret_writers import SecretWriters, is_open
 from interlock.judge.tree import found, scripts, unread
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Unproven, When
@@ -172,7 +173,7 @@ def _sharing(one: Published, published: tuple[Published, ...]) -> Published | No
 def judge_uid_matches(seen: Ownership) -> Held | Broken | Unproven:
     """Held when no script gives a directory to another uid than that of the containers that write to it."""
     return found(
-        _numbered(_other_uids(seen)),
+        (*_numbered(_other_uids(seen)), *_numbered(_top_only(seen)), *_numbered(_owner_lost(seen))),
         held=f"no script gives a container's directory to another uid: {len(seen.scripts)} scripts read",
         remedy="give the directory to the uid that the service runs as (compose `user:`, PUID, USER of its Dockerfile)",
     )
@@ -195,6 +196,49 @@ def _other_uids(seen: Ownership) -> Iterator[Detail]:
                 uid = " or ".join(str(one) for one in sorted(wanted[0] or ()) if one is not None)
                 said = f"gives {act.written} to uid {act.owner}, and {first.service} ({first.chain}) writes to it as uid {uid}"
                 yield _broken(script.path, act.line, act.written, "another-uid", said)
+
+
+def _top_only(seen: Ownership) -> Iterator[Detail]:
+    """An engine's data is given back at its top alone, by a script that gives the directories beside it with all that is in them."""
+    for script in _on_hosts(seen):
+        whole = [act for act in script.acts if act.did is Did.OWNER and act.recursive]
+        for act in script.acts:
+            engine = _engine_at(seen, script, act)
+            beside = next((one for one in whole if posixpath.dirname(one.path) == posixpath.dirname(act.path) != "/"), None)
+            if (
+                engine is not None
+                and beside is not None
+                and not any(is_number(one.owner) and one.covers(act.path) and int(one.owner) in engine.data_of for one in whole)
+            ):
+                said = f"gives only {act.written} itself to uid {act.owner}, while line {beside.line} gives {beside.written} with all that is in it"
+                after = f"files that another uid left there stay closed to {engine.service} ({engine.chain})"
+                yield _broken(script.path, act.line, act.written, "top-only", f"{said}: {after}")
+
+
+def _engine_at(seen: Ownership, script: ScriptActs, act: Act) -> Reader | None:
+    """The engine whose directory a line gives it, without what is in it; None for a directory that the same line makes, or that was not there yet."""
+    if act.did is not Did.OWNER or act.recursive or not is_number(act.owner) or any(_FIRST_TIME.search(condition) for condition in act.conditions):
+        return None
+    if any(one.did is Did.DIRECTORY and (one.path, one.line) == (act.path, act.line) for one in script.acts):
+        return None
+    places = script.places(act.path, seen.directory)
+    return next((reader for reader in seen.readers if int(act.owner) in reader.data_of and reader.source in places), None)
+
+
+def _owner_lost(seen: Ownership) -> Iterator[Detail]:
+    """Root puts a new file in the place of one that was given to a user."""
+    given = [
+        (script, act) for script in _on_hosts(seen) for act in script.acts if act.did is Did.OWNER and not act.recursive and act.owner not in ("", "0", "root")
+    ]
+    for script, index, act in _replaced(_on_hosts(seen)):
+        if not _as_root(script) or any(
+            one.did is Did.OWNER and one.covers(path) for path in (act.path, act.source) for one in script.acts[_born(script, index) :]
+        ):
+            continue
+        other = next((found for found in given if _is_same(script, act, *found)), None)
+        if other is not None:
+            said = f"puts a new {act.written} in its place as root, while {other[0].path}:{other[1].line} gave it to {other[1].owner}"
+            yield _broken(script.path, act.line, act.written, "owner-lost", f"{said}: from then on it is root's")
 
 
 # ---- recursive_chown_scope
@@ -308,7 +352,7 @@ def _not_made(seen: Ownership) -> Iterator[Detail]:
 
 def judge_secret_files(seen: SecretWriters) -> Held | Broken | Unproven:
     """Held when every secret that a script or program writes is private from its birth, or closed by the same script before anything else happens to it."""
-    details = (*_numbered(_secrets(seen)), *unread(seen.unread))
+    details = (*_numbered(_secrets(seen)), *_numbered(_unlike(seen.programs)), *_numbered(_reopened(seen.acts)), *unread(seen.unread))
     held = sum(detail.outcome is Outcome.HELD for detail in details)
     said = f"{held} secrets are written, and none of them is left open to others" if held else "no script or program writes a secret"
     return found(
@@ -333,6 +377,50 @@ def _secrets(seen: SecretWriters) -> Iterator[Detail]:
             else:
                 said = f"writes a secret to {write.target} with whatever umask there is, and nothing closes it: every user of the host can read it"
                 yield _broken(script.path, write.line, name, write.care.value, said)
+
+
+def _unlike(programs: tuple[FileWriter, ...]) -> Iterator[Detail]:
+    """A program puts a file in its place with the mode of the umask, and another one gives the same file to its owner alone."""
+    for one in programs:
+        other = None if one.private else next((other for other in programs if other.private and one.is_same(other)), None)
+        if other is not None:
+            closes = f"{other.file}:{other.line} makes the same file its owner's alone"
+            said = f"puts {one.target} ({one.name}) in its place with whatever umask there is, while {closes}: who saved last decides who can read it"
+            yield _broken(one.file, one.line, f"{one.function}: {one.name}" if one.function else one.name, "unlike-other-writers", said)
+
+
+def _reopened(scripts: tuple[ScriptActs, ...]) -> Iterator[Detail]:
+    """A script puts a new file in the place of one that was made private, and does not close the new one."""
+    closed = [(script, act) for script in scripts for act in script.acts if act.did is Did.MODE and act.private and not act.recursive]
+    for script, index, act in _replaced(scripts):
+        if any(one.did is Did.MODE and one.covers(path) for path in (act.path, act.source) for one in script.acts[_born(script, index) :]):
+            continue
+        other = next((found for found in closed if _is_same(script, act, *found)), None)
+        if other is not None:
+            said = f"puts a new {act.written} in its place with whatever umask there is, while {other[0].path}:{other[1].line} made it its owner's alone"
+            yield _broken(script.path, act.line, act.written, "reopened", f"{said}: from then on every user of the host can read it")
+
+
+def _replaced(scripts: tuple[ScriptActs, ...]) -> Iterator[tuple[ScriptActs, int, Act]]:
+    """Each rename of a file that the script itself wrote, in a script that thinks of no mode or owner by other means."""
+    for script in scripts:
+        for index, act in enumerate(script.acts):
+            if act.did is Did.MOVED and not script.inside and not script.thinks and _born(script, index) < index and not act.asks_owner:
+                yield script, index, act
+
+
+def _born(script: ScriptActs, index: int) -> int:
+    """Where the script wrote what it renames; the place of the rename itself when nothing shows that it did."""
+    source = script.acts[index].source
+    written = (at for at, one in enumerate(script.acts[:index]) if one.did is Did.FILE and one.path == source and not one.source)
+    return index if source == TEMPORARY else next(written, index)
+
+
+def _is_same(script: ScriptActs, act: Act, other: ScriptActs, change: Act) -> bool:
+    """Whether a change is one of the file that is put in its place: by the same words for the same path, seen from the same folder unless it is absolute."""
+    if act.path != change.path or UNKNOWN.fullmatch(act.path):
+        return False
+    return act.path.startswith("/") or posixpath.dirname(script.path) == posixpath.dirname(other.path)
 
 
 MODE_NEEDS_OWNER_MATCH = Guardrail(

@@ -10,21 +10,21 @@ from typing import Any
 
 from interlock.config.discover import is_aside
 from interlock.errors import CouldNotLook
-from interlock.facts.ownership import Act, Did, acts, data_owners, is_strict, runs_as, user_of_dockerfile
-from interlock.facts.permissions import Ownership, Published, Publishing, Reader, ScriptActs, private_names
+from interlock.facts.ownership import Did, data_owners, is_strict, runs_as, user_of_dockerfile
+from interlock.facts.permissions import Ownership, Published, Publishing, Reader, private_names
 from interlock.facts.placeholders import MARKS
-from interlock.facts.programs import Holder, Runs, ShellText, Unreadable
+from interlock.facts.programs import Unreadable
 from interlock.facts.publishes import may_publish, publishes
 from interlock.facts.pythoncode import NotPython
 from interlock.facts.stack import Service, Stack
 from interlock.observe import secret_writers
 from interlock.observe.programs import dockerfiles, program, programs, sorted_files
+from interlock.observe.script_acts import script_acts
 from interlock.observe.sources import sources
 from interlock.observe.stack import compose_yaml, stack
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
 
-_TELLS = re.compile(rb"\b(?:chown|chmod|mkdir|install|mktemp|useradd|adduser)\b")
 _CODE = re.compile(r"\.(?:py|(?:m|c)?(?:js|ts)x?|go|rb|php|java|kt|rs|toml|ya?ml|json|conf|ini|cnf|sh|env)$|ockerfile|Caddyfile|/docker-entrypoint")
 _NUMBER = re.compile(r"(?P<uid>\d+)(?::\S*)?")
 
@@ -66,7 +66,7 @@ class _Looking:
 
     def whole(self) -> Ownership:
         """The scripts first: without one that sets anything nobody asks docker compose."""
-        scripts = tuple(self._scripts())
+        scripts = script_acts(self.world)
         sets = any(act.did in (Did.OWNER, Did.MODE, Did.DIRECTORY) for script in scripts for act in script.acts)
         readers = tuple(dict.fromkeys(self._readers())) if sets else ()
         users: dict[str, set[str]] = {}
@@ -83,19 +83,6 @@ class _Looking:
             present=frozenset(posixpath.dirname(path) for path in self.world.tree.listing()),
             refused=tuple(self.refused),
         )
-
-    # ---- scripts
-
-    def _scripts(self) -> Iterator[ScriptActs]:
-        found: dict[tuple[str, bool], list[Act]] = {}
-        for text in programs(self.world).shell:
-            if text.runs in (Runs.HOST, Runs.IMAGE) and text.holder is not Holder.DOCKERFILE and _TELLS.search(text.text.encode("utf-8", "replace")):
-                found.setdefault((text.path, text.runs is Runs.IMAGE), []).extend(self._acts(text))
-        for (path, inside), done in found.items():
-            yield ScriptActs(path=path, inside=inside, acts=tuple(done))
-
-    def _acts(self, text: ShellText) -> tuple[Act, ...]:
-        return self.world.once(("acts", text.path, text.name, text.line), lambda: acts(text.script))
 
     # ---- containers
 

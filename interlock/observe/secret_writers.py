@@ -11,8 +11,10 @@ from interlock.errors import CouldNotLook
 from interlock.facts.backup_writers import WriterScript
 from interlock.facts.programs import Holder, Runs, Unreadable
 from interlock.facts.pythoncode import NotPython
+from interlock.facts.same_file import FileWriter, file_writers, may_close, may_replace
 from interlock.facts.secret_writers import SecretWriters, may_write_secrets, may_write_secrets_in_python, secrets_in_python, secrets_in_shell
 from interlock.observe.programs import dockerfiles, program, programs, sorted_files
+from interlock.observe.script_acts import script_acts
 from interlock.observe.sources import sources
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
@@ -53,7 +55,37 @@ def _whole(world: World) -> SecretWriters:
                 unread.append(Unreadable(path=path, why=f"line {code.line} could not be read as Python: {code.why}"))
             else:
                 found.append(secrets_in_python(path, code))
-    return SecretWriters(scripts=tuple(script for script in found if script.writes or script.unread), looked_at=looked_at, unread=tuple(unread))
+    return SecretWriters(
+        scripts=tuple(script for script in found if script.writes or script.unread),
+        looked_at=looked_at,
+        unread=tuple(unread),
+        programs=_of_one_file(world),
+        acts=tuple(script for script in script_acts(world) if not script.inside and not script.path.startswith(inside)),
+    )
+
+
+def _of_one_file(world: World) -> tuple[FileWriter, ...]:
+    """The functions that make a file private, and those that put the same file in its place otherwise. Only what names such a file is parsed."""
+    readable = dict(_programs(world))
+    closing = tuple(writer for path, data in readable.items() if may_close(data) for writer in _file_writers(world, path) if writer.private)
+    names = frozenset(writer.name for writer in closing)
+    loose = (writer for path, data in readable.items() if names and may_replace(data, names) for writer in _file_writers(world, path) if not writer.private)
+    return (*closing, *(writer for writer in loose if writer.name in names))
+
+
+def _programs(world: World) -> Iterator[tuple[str, bytes]]:
+    for path in sorted_files(world).programs:
+        if not is_aside(path):
+            try:
+                yield path, world.tree.read(path)
+            except CouldNotLook:
+                continue
+
+
+def _file_writers(world: World, path: str) -> tuple[FileWriter, ...]:
+    """Of one program; of one that cannot be parsed nothing, as its secrets are asked for elsewhere."""
+    code = program(world, path).code
+    return () if isinstance(code, NotPython) else tuple(file_writers(path, code))
 
 
 def _in_images(world: World) -> Iterator[str]:

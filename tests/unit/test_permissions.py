@@ -213,6 +213,40 @@ def test_a_directory_that_one_of_its_writers_owns_holds() -> None:
     assert kinds(judge_uid_matches(seen("chown 1000 /srv/state\n", APP, other))) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("chown -R 999 /srv/state\nchown 70:70 /srv/db\nchmod 700 /srv/db\n", ["top-only"]),
+        ("chown -R shop: /srv/uploads\nbash -c 'chown 70:70 /srv/db && chmod 700 /srv/db'\n", ["top-only"]),
+        ("chown -R 999 /srv/state\ninstall -d -o 70 -g 70 -m 700 /srv/db\n", []),  # made here, with nothing in it
+        ("chown -R 999 /srv/state\nchown -R 70:70 /srv/db\n", []),
+        ("chown -R 999 /srv/state\nchown -R 70 /srv/db\nchown 70:70 /srv/db\n", []),
+        ("chown 999 /srv/state\nchown 70:70 /srv/db\n", []),  # nothing says that files are left from before
+        ("chown -R 999 /srv/state\nif [ ! -d /srv/db ]; then mkdir /srv/db; chown 70 /srv/db; fi\n", []),
+        ("chown -R 999 /opt/shop\nchown 70:70 /srv/db\n", []),
+    ],
+)
+def test_an_engines_data_is_given_back_with_all_that_is_in_it(text: str, found: list[str]) -> None:
+    assert kinds(judge_uid_matches(seen(text))) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("chown shop: /srv/x/a.yaml\ngrep -v '^token' /srv/x/a.yaml > /srv/x/a.new\nmv /srv/x/a.new /srv/x/a.yaml\n", ["owner-lost"]),
+        ("chown 1500 /srv/x/a.yaml\njq . /srv/x/a.yaml | tee /srv/x/a.new\nmv -f /srv/x/a.new /srv/x/a.yaml\n", ["owner-lost"]),
+        ("chown shop /srv/x/a.yaml\njq . /srv/x/a.yaml > /srv/x/t\nmv /srv/x/t /srv/x/a.yaml\nchown shop /srv/x/a.yaml\n", []),
+        ("chown shop /srv/x/a.yaml\njq . /srv/x/a.yaml > /srv/x/t\nchown shop /srv/x/t\nmv /srv/x/t /srv/x/a.yaml\n", []),
+        ("chown shop /srv/x/a.yaml\njq . /srv/x/a.yaml > /srv/x/t\nmv /srv/x/t /srv/x/a.yaml\nchown -R shop /srv/x\n", []),
+        ("chown shop /srv/x/a.yaml\ncp -p /srv/x/a.yaml /srv/x/t\nmv /srv/x/t /srv/x/a.yaml\n", []),
+        ("chown shop /srv/x/a.yaml\njq . /srv/x/a.yaml > /srv/x/t\nmv /srv/x/t /srv/x/b.yaml\n", []),
+        ("chown root /srv/x/a.yaml\njq . /srv/x/a.yaml > /srv/x/t\nmv /srv/x/t /srv/x/a.yaml\n", []),
+    ],
+)
+def test_a_file_that_was_given_to_somebody_is_not_replaced_by_one_of_root(text: str, found: list[str]) -> None:
+    assert kinds(judge_uid_matches(seen(text))) == found
+
+
 # ---- recursive_chown_scope
 
 

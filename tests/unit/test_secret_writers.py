@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from interlock.commands.scan import site_of_tree
 from interlock.facts import pythoncode
+from interlock.facts.same_file import file_writers
 from interlock.facts.secret_writers import SecretWriters, is_open, may_write_secrets, may_write_secrets_in_python, secrets_in_python, secrets_in_shell
 from interlock.judge.permissions import judge_secret_files
 from interlock.observe.secret_writers import secret_writers
@@ -149,3 +150,107 @@ def test_any_text_is_followed(text: str) -> None:
 @given(st.binary(max_size=100))
 def test_any_bytes_may_be_a_program(data: bytes) -> None:
     may_write_secrets_in_python(b'open("secret", "w")' + data)
+
+
+# ---- writers of one file
+
+CLOSING = """
+STATE = Path(os.environ.get("SHOP_DATA", "/srv")) / "state" / "shop.yaml"
+def flip(text):
+    tmp = STATE.with_suffix(".tmp")
+    tmp.write_text(text)
+    os.replace(tmp, STATE)
+    os.chmod(STATE, 0o600)
+"""
+LOOSE = """
+def save(text):
+    path = folder() / "shop.yaml"
+    tmp = path.with_suffix(".tmp")
+    tmp.write_text(text)
+    os.replace(tmp, path)
+"""
+
+
+def of_one_file(folder: Path, **texts: str) -> list[tuple[str, str]]:
+    """The findings of a tree of these programs and scripts: file and kind."""
+    for name, text in texts.items():
+        path = folder / name.replace("__", "/").replace("_DOT_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(("import os, shutil, tempfile\nfrom pathlib import Path\n" if path.suffix == ".py" else "#!/bin/sh\n") + text)
+    world = World(site=site_of_tree(folder), gates=frozenset({When.STATIC}), tree=Tree(folder, patient=True), hosts={}, environ=os.environ)
+    judged = judge_secret_files(secret_writers(world, Subject(name="scripts")))
+    assert not isinstance(judged, Unproven)
+    return [(detail.file, detail.kind) for detail in judged.details if detail.kind in ("unlike-other-writers", "reopened")]
+
+
+@pytest.mark.parametrize(
+    "loose",
+    [
+        LOOSE,
+        LOOSE.replace("os.replace(tmp, path)", "tmp.replace(path)"),
+        LOOSE.replace("os.replace(tmp, path)", "os.rename(str(tmp), path)").replace("tmp.write_text(text)", "open(str(tmp), 'w').write(text)"),
+        LOOSE.replace('folder() / "shop.yaml"', 'os.path.join(folder(), "state", "shop.yaml")').replace("path.with_suffix", "Path(path).with_suffix"),
+        LOOSE.replace('folder() / "shop.yaml"', 'Path(f"{folder()}/shop.yaml")'),
+        LOOSE.replace("tmp.write_text(text)", "with tmp.open('w') as file:\n        file.write(text)"),
+        LOOSE + "    check_model(text)\n    private_names(given)\n",
+        LOOSE + "    other = folder() / 'tokens.json'\n    other.chmod(0o600)\n",  # another file's mode
+    ],
+)
+def test_a_program_that_opens_what_another_closes_is_found(loose: str, tmp_path: Path) -> None:
+    assert of_one_file(tmp_path, core__state_DOT_py=CLOSING, web__admin_DOT_py=loose) == [("web/admin.py", "unlike-other-writers")]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        LOOSE.replace("os.replace(tmp, path)", "os.chmod(tmp, 0o600)\n    os.replace(tmp, path)"),
+        LOOSE + "    path.chmod(0o640)\n",
+        LOOSE.replace("tmp.write_text(text)", "os.umask(0o077)\n    tmp.write_text(text)"),
+        LOOSE.replace("tmp.write_text(text)", "shutil.copymode(path, tmp)\n    tmp.write_text(text)"),
+        LOOSE.replace("tmp.write_text(text)", "tmp.write_text(text)\n    make_private(tmp)"),
+        LOOSE.replace("tmp.write_text(text)", "with private_umask():\n        tmp.write_text(text)"),
+        LOOSE.replace("tmp.write_text(text)", "open(tmp, 'w', opener=private).write(text)"),
+        LOOSE.replace("tmp.write_text(text)", "render(tmp)"),  # who knows
+        LOOSE.replace("os.replace(tmp, path)", "os.unlink(tmp)"),
+        LOOSE.replace("shop.yaml", "menu.yaml"),
+        LOOSE.replace('folder() / "shop.yaml"', 'Path("/srv/themes/shop.yaml")'),
+        LOOSE.replace('folder() / "shop.yaml"', "given"),
+    ],
+)
+def test_a_program_that_cares_or_writes_another_file_holds(other: str, tmp_path: Path) -> None:
+    assert of_one_file(tmp_path, core__state_DOT_py=CLOSING, web__admin_DOT_py=other) == []
+
+
+@given(st.lists(st.sampled_from([*LOOSE.splitlines(), *CLOSING.splitlines(), "    os.chmod(*text)", "    tmp = tmp / tmp", "tmp = path = tmp"])))
+def test_writers_of_any_program_are_read(lines: list[str]) -> None:
+    module = pythoncode.parse("\n".join(lines).encode())
+    if isinstance(module, pythoncode.Module):
+        list(file_writers("a.py", module))
+
+
+def test_a_name_that_many_files_have_needs_its_folder(tmp_path: Path) -> None:
+    closing, loose = CLOSING.replace("shop.yaml", "config.json"), LOOSE.replace("shop.yaml", "config.json")
+    assert of_one_file(tmp_path, core__state_DOT_py=closing, web__admin_DOT_py=loose) == []
+    known = loose.replace("folder()", 'folder() / "state"')
+    assert of_one_file(tmp_path, core__state_DOT_py=closing, web__admin_DOT_py=known) == [("web/admin.py", "unlike-other-writers")]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("grep -v '^OLD=' /opt/shop/.env > /opt/shop/.env.new\nmv /opt/shop/.env.new /opt/shop/.env\n", ["reopened"]),
+        ('F=/opt/shop/.env\nsed "s|a|b|" "$F" > "$F.tmp" && mv "$F.tmp" "$F"\n', ["reopened"]),
+        ('F=/opt/shop/.env\nsed "s|a|b|" "$F" > "$F.tmp" && chmod 600 "$F.tmp" && mv "$F.tmp" "$F"\n', []),
+        ('F=/opt/shop/.env\nsed "s|a|b|" "$F" > "$F.tmp" && mv "$F.tmp" "$F"\nchmod 600 "$F"\n', []),
+        ('umask 077\nF=/opt/shop/.env\nsed "s|a|b|" "$F" > "$F.tmp" && mv "$F.tmp" "$F"\n', []),
+        ('F=/opt/shop/.env\nsed "s|a|b|" "$F" > "$F.tmp"\nchmod --reference="$F" "$F.tmp"\nmv "$F.tmp" "$F"\n', []),
+        ("T=$(mktemp)\ngrep -v a /opt/shop/.env > $T\nmv $T /opt/shop/.env\n", []),  # 0600
+        ("cp -p /opt/shop/.env /opt/shop/t\nmv /opt/shop/t /opt/shop/.env\n", []),
+        ('sed -i "s|a|b|" /opt/shop/.env\n', []),  # keeps the mode
+        ("grep -v a /opt/shop/.env > /opt/shop/t\ncat /opt/shop/t > /opt/shop/.env\n", []),  # the same file
+        ("grep -v a /opt/shop/.env > /opt/shop/t\nmv /opt/shop/t /opt/other/.env\n", []),
+    ],
+)
+def test_a_script_that_replaces_a_private_file_closes_the_new_one(text: str, found: list[str], tmp_path: Path) -> None:
+    install = "install -m 600 /dev/null /opt/shop/.env\n"
+    assert of_one_file(tmp_path, install_DOT_sh=install, update_DOT_sh=text) == [("update.sh", kind) for kind in found]

@@ -79,9 +79,26 @@ def keep(token: str) -> None:
 """
 
 
+EDITORS = """\
+import os
+from pathlib import Path
+
+PLACE = Path("/srv/shop/state/shop.yaml")
+
+
+def edit(text: str) -> None:
+    temporary = PLACE.with_suffix(".new")
+    temporary.write_text(text)
+    temporary.chmod(0o600)
+    os.replace(temporary, PLACE)
+"""
+
+
 def _with_secrets(folder: Path) -> None:
-    """A script and a program that write secrets, each private."""
+    """A script and programs that write secrets, each private."""
     (folder / "install.sh").write_text(SECRETS)
+    (folder / "settings.py").write_text(EDITORS)
+    (folder / "wizard.py").write_text(EDITORS)
     (folder / "tokens.py").write_text(TOKENS)
     write_site(folder, {"scripts": {"found": True}})
 
@@ -136,6 +153,14 @@ FAULTS = (
         "chown -R 1000:1000 /srv/shop/uploads\nchown -R 1500:1500 /srv/shop/state\n",
     ),
     _fault(
+        "uid_matches_state_dir",
+        "top-only",
+        "the database's directory is given back without what is in it",
+        "prepare.sh",
+        "chown -R 1500:1500 /srv/shop/state /srv/shop/uploads\n",
+        "chown -R 1500:1500 /srv/shop/state /srv/shop/uploads\nchown 999:999 /srv/shop/db\n",
+    ),
+    _fault(
         "recursive_chown_scope",
         "reaches-engine-data",
         "everything below the top goes to the application, the database too",
@@ -167,6 +192,15 @@ FAULTS = (
         gate=When.STATIC,
         healthy=_with_secrets,
         seed=lambda folder: _edit("tokens.py", "    path.chmod(0o600)\n", "", folder),
+        blind=_unreadable_program,
+    ),
+    Fault(
+        guardrail="permissions.secret_file_0600",
+        describe="a program opens by a rename what another one closes",
+        kind="unlike-other-writers",
+        gate=When.STATIC,
+        healthy=_with_secrets,
+        seed=lambda folder: _edit("settings.py", "    temporary.chmod(0o600)\n", "", folder),
         blind=_unreadable_program,
     ),
 )
