@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -83,6 +84,9 @@ class _Shells:
         return refusal_of(kind, said) if said else None
 
 
+_REFUSES = re.compile(r"\bconditional (?:binary|unary) operator expected|\bexpected `\)'|syntax error")  # bash says so, and ends with 0
+
+
 def _run(argv: tuple[str, ...], text: str) -> str | None:
     """What a shell says of a text: empty when it can read it, None when it does not answer."""
     with tempfile.TemporaryFile() as file:
@@ -92,4 +96,7 @@ def _run(argv: tuple[str, ...], text: str) -> str | None:
             done = subprocess.run(argv, stdin=file, capture_output=True, timeout=TIMEOUT_S, check=False, env={"LC_ALL": "C", "PATH": os.defpath}, cwd="/")
         except (OSError, subprocess.TimeoutExpired):
             return None
-    return done.stderr.decode("utf-8", "replace") or f"exit {done.returncode}" if done.returncode else ""
+    said = done.stderr.decode("utf-8", "replace")
+    if done.returncode:
+        return said or f"exit {done.returncode}"
+    return said if _REFUSES.search(said) else ""

@@ -455,6 +455,7 @@ def refused(seen: SyntaxSeen) -> list[tuple[str, int]]:
         "#!/bin/sh\nif true; then echo\n",
         "if true; then echo\n",
         "#!/bin/bash\nfi\ndocker inspect --format '{{.State}}' x\n",
+        "#!/bin/bash\nif [[ curl -s http://lists.example/asn | grep $(whoami) ]]; then\n  echo\nfi\n",  # bash says so and ends with 0
     ],
 )
 def test_a_script_that_its_shell_cannot_read(tmp_path: Path, text: str) -> None:
