@@ -32,8 +32,11 @@ _COMMON = re.compile(
     r"(?:\.\w+)?$",
     re.IGNORECASE,
 )
-_CLOSES = (b"chmod", b"0o600", b"0o400", b"S_IRUSR")
-_RENAMES = (b"os.replace", b"os.rename", b".rename(", b"shutil.move", b".replace(")
+_MARKS = (b"os.replace(", b"os.rename", b".rename(", b"shutil.move(")
+_REPLACES_ITSELF = re.compile(rb"\.replace\([^,\n]*\)")
+_CHMODS = frozenset({"chmod", "lchmod", "fchmod", "open"})
+_MOVES = frozenset({"replace", "rename", "renames", "move"})
+_WRITES = frozenset({"open", "write_text", "write_bytes"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +63,21 @@ class FileWriter:
 
 def may_close(data: bytes) -> bool:
     """False for a program that gives no file to its owner alone."""
-    return any(mark in data for mark in _CLOSES)
+    return b"chmod(" in data or b"0o600" in data
 
 
 def may_replace(data: bytes, names: frozenset[str]) -> bool:
     """False for a program that puts none of these files in its place by a rename."""
-    return any(mark in data for mark in _RENAMES) and any(name.encode("utf-8", "replace") in data for name in names)
+    if not any(mark in data for mark in _MARKS) and not (b"pathlib" in data and _REPLACES_ITSELF.search(data)):
+        return False
+    texts = (name.encode("utf-8", "replace") + quote for name in names for quote in (b'"', b"'"))
+    return any(text in data for text in texts)
 
 
 def file_writers(path: str, module: Module) -> Iterator[FileWriter]:
     """Each function that makes a file private, or that puts one with the umask's mode in its place."""
+    if not any(called & _CHMODS or (called & _MOVES and called & _WRITES) for called in module.calls.values()):
+        return
     known = _assigned(module.body)
     for function, nodes in functions_apart(module):
         calls = [node for node in nodes if isinstance(node, ast.Call)]

@@ -84,8 +84,12 @@ def _programs(world: World) -> Iterator[tuple[str, bytes]]:
 
 def _file_writers(world: World, path: str) -> tuple[FileWriter, ...]:
     """Of one program; of one that cannot be parsed nothing, as its secrets are asked for elsewhere."""
-    code = program(world, path).code
-    return () if isinstance(code, NotPython) else tuple(file_writers(path, code))
+
+    def read() -> tuple[FileWriter, ...]:
+        code = program(world, path).code
+        return () if isinstance(code, NotPython) else tuple(file_writers(path, code))
+
+    return world.once(("writers of one file", path), read)
 
 
 def _in_images(world: World) -> Iterator[str]:
