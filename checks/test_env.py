@@ -3,6 +3,7 @@
 from interlock.checking import assert_held, check
 from interlock.facts.env import InstanceEnv
 from interlock.facts.env_defaults import FileSecrets, FileVariables
+from interlock.facts.env_passthrough import Passthrough
 from interlock.facts.env_presence import Starts
 from interlock.facts.env_quoting import Quoting
 from interlock.facts.env_rewrites import Rewrites
@@ -49,3 +50,8 @@ def test_what_must_have_a_value_is_needed_by_everybody(file_variables: FileVaria
 @check(env.PRESERVE_OPERATOR_EDITS)
 def test_no_script_writes_over_the_env_file_that_an_operator_edits(rewrites: Rewrites) -> None:
     assert_held(env.judge_rewrites(rewrites))
+
+
+@check(env.PASSTHROUGH)
+def test_a_setting_reaches_the_service_that_reads_it(passthrough: Passthrough) -> None:
+    assert_held(env.judge_passthrough(passthrough))

@@ -611,6 +611,13 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
         guardrail="env.coverage",
     ),
     Break(
+        what="a health check looks below a directory whose name compose never hands to the database",
+        path=BASE,
+        seed=_edit(("pg_isready -U ledger -d ledger", "test -d $${STATE_DIR}/ledger && pg_isready -U ledger -d ledger")),
+        guardrail="env.passthrough",
+        gate=SCAN,
+    ),
+    Break(
         what="the nightly job runs the env file as a program, since that is shorter",
         path=_below("bin/nightly-backup"),
         seed=_edit(

@@ -10,6 +10,7 @@ from interlock.facts.env import InstanceEnv, Missing
 from interlock.facts.substitution import Fault
 from interlock.judge.settings.defaults import NO_DEFAULT_SECRET, REQUIRED_VAR_BLAST_RADIUS, judge_blast_radius, judge_secrets
 from interlock.judge.settings.existing import COVERAGE_EXISTING_INSTALLS, judge_existing
+from interlock.judge.settings.passthrough import PASSTHROUGH, judge_passthrough
 from interlock.judge.settings.presence import FILE_EXISTS, judge_presence
 from interlock.judge.settings.quoting import FILE_QUOTING, judge_quoting
 from interlock.judge.settings.rewriting import PRESERVE_OPERATOR_EDITS, judge_rewrites
@@ -23,12 +24,14 @@ __all__ = [
     "FILE_NOT_SOURCED",
     "FILE_QUOTING",
     "NO_DEFAULT_SECRET",
+    "PASSTHROUGH",
     "PRESERVE_OPERATOR_EDITS",
     "REQUIRED_VAR_BLAST_RADIUS",
     "instances",
     "judge_blast_radius",
     "judge_coverage",
     "judge_existing",
+    "judge_passthrough",
     "judge_presence",
     "judge_quoting",
     "judge_rewrites",

@@ -16,7 +16,7 @@ from interlock.facts.env import ChainTexts, InstanceEnv
 from interlock.facts.env_sources import keys_of_example, keys_of_script, keys_of_workflow
 from interlock.facts.looks import Look, ReadFile, Stat
 from interlock.facts.placeholders import VALUES, Asked
-from interlock.observe import env_defaults, env_files, env_presence
+from interlock.observe import env_defaults, env_files, env_passthrough, env_presence
 from interlock.observe.chains import is_of_others
 from interlock.observe.stack import DOT_ENV, scalars, with_included
 from interlock.observe.tree import MissingFile
@@ -175,4 +175,5 @@ OBSERVERS: Mapping[str, Observer] = {
     **env_files.OBSERVERS,
     **env_presence.OBSERVERS,
     **env_defaults.OBSERVERS,
+    **env_passthrough.OBSERVERS,
 }

@@ -141,9 +141,9 @@ def _generators(world: World) -> tuple[Generator, ...]:
 def upkeep(world: World, _subject: Subject) -> Upkeep:
     """What gives new installations their settings beside what brings them to old ones, for each file that has both."""
     texts = programs(world).on_hosts()
-    examples = (one for one in _examples(world) if len(one.keys & used(world).keys()) >= FEWEST_KEYS)
+    copied = (one for one in examples(world) if len(one.keys & used(world).keys()) >= FEWEST_KEYS)
     found = []
-    for generator in (*_generators(world), *examples):
+    for generator in (*_generators(world), *copied):
         known = updater(texts, generator)
         if known is not None:
             lacking = [setting.key for setting in generator.settings if setting.key not in known.words]
@@ -151,7 +151,8 @@ def upkeep(world: World, _subject: Subject) -> Upkeep:
     return Upkeep(files=tuple(found), unreadable=programs(world).unreadable)
 
 
-def _examples(world: World) -> Iterator[Generator]:
+def examples(world: World) -> Iterator[Generator]:
+    """The examples of env files that are copied, each with its settings."""
     for path in world.tree.listing():
         name = posixpath.basename(path)
         if (named := _EXAMPLE.fullmatch(name)) and not is_of_others(path):

@@ -186,6 +186,29 @@ def _unreadable_installer(folder: Path) -> None:
     (folder / "install.sh").mkdir()
 
 
+HANDED_OVER = """\
+services:
+  app:
+    image: registry.example.org/app:1
+    environment: [MAIL_HOST]
+  worker:
+    image: registry.example.org/app:1
+    command: sh -c 'deliver --to "$${MAIL_HOST}"'
+    environment: [MAIL_HOST]
+"""
+
+
+def _healthy_worker(folder: Path) -> None:
+    """A service whose command reads a setting that compose hands over."""
+    (folder / "run.sh").write_text("#!/bin/sh\necho started\n")
+    _site(folder, "run.sh")
+    (folder / "compose.yaml").write_text(HANDED_OVER)
+
+
+def _not_handed_over(folder: Path) -> None:
+    (folder / "compose.yaml").write_text(HANDED_OVER.removesuffix("    environment: [MAIL_HOST]\n"))
+
+
 FAULTS = (
     Fault(
         guardrail="env.coverage_existing_installs",
@@ -249,5 +272,14 @@ FAULTS = (
         healthy=_healthy_installer,
         seed=_written_over,
         blind=_unreadable_installer,
+    ),
+    Fault(
+        guardrail="env.passthrough",
+        describe="a command reads a setting, and compose no longer hands it to its service",
+        kind="not-handed-over",
+        gate=When.STATIC,
+        healthy=_healthy_worker,
+        seed=_not_handed_over,
+        blind=_no_stack,
     ),
 )
