@@ -147,7 +147,8 @@ def _add_once(known: list[Known], new: Known) -> None:
 
 
 def _is_path(text: str) -> bool:
-    return bool(text) and ("/" in text or text.startswith("$")) and re.fullmatch(r"[\w./${}@%+-]+", text) is not None
+    """A whole path, as far as it can be known: what begins at the stack's own folder is compose's affair alone."""
+    return text.startswith(("/", "$")) and re.fullmatch(r"[\w./${}@%+-]+", text) is not None
 
 
 def _read_env_file(text: Text, found: dict[str, Readers]) -> None:

@@ -201,3 +201,20 @@ def test_scan_and_pytest_find_the_same_scripts(tmp_path: Path) -> None:
     assert ran.record is not None, ran.output
     for one in (record, ran.record):
         assert [verdict.subject for verdict in one.verdicts if verdict.guardrail == "backups.mode_0600"] == ["a.sh", "b.sh"]
+
+
+def test_a_directory_beside_the_stack_that_only_compose_reads_is_no_state_directory_to_be_judged() -> None:
+    compose = b"services:\n  db: {image: 'postgres:16', volumes: ['${DB_DATA_PATH}:/var/lib/postgresql/data']}\n"
+    files: dict[str, bytes | CouldNotLook] = {"compose.yaml": compose, ".env.example": b"DB_DATA_PATH=./volumes/db\n"}
+    assert site(files, ("compose.yaml",)).state_dir is None
+    assert site({**files, ".env.example": b"DB_DATA_PATH=/srv/db\n"}, ("compose.yaml",)).state_dir is not None
+
+
+def test_the_chain_that_an_instance_runs_is_known_also_when_nobody_names_it() -> None:
+    files: dict[str, bytes | CouldNotLook] = {
+        "docker-compose.yml": b"services:\n  app: {image: 'app:1', environment: {A: $A}}\n",
+        "docker-compose.proxy.yml": b"services:\n  proxy: {image: 'nginx:1', environment: {B: $B}}\n",
+        "env.example": b"A=1\nB=2\n",
+    }
+    found = site(files, ("docker-compose.proxy.yml", "docker-compose.yml"))
+    assert {instance.chain for instance in found.instances.values()} - {None} <= set(found.chains)
