@@ -119,7 +119,7 @@ def _changes() -> Iterator[Any]:
         families.add(family)
 
 
-@pytest.mark.parametrize(("fault", "change"), _changes())
+@pytest.mark.parametrize(("fault", "change"), list(_changes()))
 def test_scan_and_pytest_say_the_same_of_the_same_tree(fault: Any, change: str, tmp_path: Path) -> None:
     fault.healthy(tmp_path)
     if change != "healthy":
