@@ -42,6 +42,9 @@ _TEMPLATE = re.compile(r"(.+)\.(?:hbs|j2|tmpl|template)")
 _SIGNERS = re.compile(r"\.?allowed[_-]signers")
 _MODULE = re.compile(r"module\.ya?ml")
 _PYTEST = frozenset({"pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "pytest.toml", ".pytest.toml"})
+IN_IMAGES = frozenset(
+    {"rootfs", "docker-entrypoint.d", "docker-entrypoint-initdb.d", "cont-init.d", "cont-finish.d", "s6-rc.d", "s6-overlay", "runit", "entrypoint.d"}
+)  # folders whose scripts run inside of containers
 _SHEBANG = re.compile(rb"#![^\n]*\b(?:(?:ba|da|k|a|z)?sh|python[\d.]*)\b")  # also `#!/command/with-contenv bash`
 _PAGES = (".md", ".markdown", ".mdx", ".MD")
 _RESTORE = re.compile(r"(?:^|[/_.-])(?:restore|restoring|recovery|disaster)[^/]*\.(?:md|rst|txt|adoc)$", re.IGNORECASE)

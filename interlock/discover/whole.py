@@ -9,7 +9,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from interlock.config.discover import Files, Sorted, is_aside, is_of_others, sort
+from interlock.config.discover import IN_IMAGES, Files, Sorted, is_aside, is_of_others, sort
 from interlock.discover import instances, modules, reach
 from interlock.discover.composed import ComposeTexts, Composition, composition, env_values
 from interlock.discover.document import MISSING, From, Offer, is_only_offered, may_be_written
@@ -468,7 +468,7 @@ def _image_folders(every: Iterable[str]) -> frozenset[str]:
 
 def _is_in_image(path: str, images: frozenset[str]) -> bool:
     name = posixpath.basename(path)
-    return "entrypoint" in name or any(path.startswith(folder + "/") for folder in images)
+    return "entrypoint" in name or not IN_IMAGES.isdisjoint(path.split("/")) or any(path.startswith(folder + "/") for folder in images)
 
 
 def _is_script(tree: Tree, path: str) -> bool:

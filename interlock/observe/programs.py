@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from interlock.config.discover import Sorted, is_aside, is_of_others, is_test_name, sort
+from interlock.config.discover import IN_IMAGES, Sorted, is_aside, is_of_others, is_test_name, sort
 from interlock.config.yamltext import COMPOSE, read_yaml
 from interlock.errors import CouldNotLook, TooLarge
 from interlock.facts import pythoncode
@@ -39,9 +39,6 @@ _CLOUD_INIT = re.compile(rb"\A#cloud-config\b")
 _CLOUD_NAMES = re.compile(r"(?:^|/)(?:cloud-?(?:init|config)|user-?data)[\w.-]*$", re.IGNORECASE)
 _TAKES_IN = re.compile(r"^[ \t]*(?:COPY|ADD)[ \t]+(?P<words>(?:[^\n\\]|\\\n|\\[^\n])+)", re.MULTILINE | re.IGNORECASE)
 _MOUNTED = re.compile(r"^[ \t]*(?:-|source:)[ \t]*[\"']?(?P<path>\.{1,2}/[^\s:\"'#]+)", re.MULTILINE)
-_IN_IMAGES = frozenset(
-    {"rootfs", "docker-entrypoint.d", "docker-entrypoint-initdb.d", "cont-init.d", "cont-finish.d", "s6-rc.d", "s6-overlay", "runit", "entrypoint.d"}
-)
 _SYSTEM = re.compile(r"/(?:etc|usr/local|usr/bin|usr/sbin|bin|sbin|opt|docker|container|scripts?|entrypoint|hooks|run|root|tmp|build)(?:[/.-]|$)")
 _HOST_FOLDERS = frozenset(
     {"scripts", "script", "ops", "bin", "deploy", "deployment", "infra", "tools", "helper-scripts", "install", "installer", "maintenance"}
@@ -236,7 +233,7 @@ class _Images:
             "entrypoint" in name
             or path in self._files
             or name in self._names
-            or not _IN_IMAGES.isdisjoint(parts)
+            or not IN_IMAGES.isdisjoint(parts)
             or any(path.startswith(folder) for folder in self._folders)
             or any(pattern.match(path) for pattern in self._patterns)
         )

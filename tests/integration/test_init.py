@@ -37,7 +37,8 @@ def test_what_it_writes_loads_and_scan_judges_it(shop: Path) -> None:
     assert "next: answer the questions in interlock.yaml, then: interlock scan ." in done.stdout
     assert load_site(shop / "interlock.yaml", None).site == "shop"
     scanned = interlock("scan", ".", cwd=shop)
-    assert "mode_0600 backup.sh" in scanned.stdout
+    assert "backups.mode_0600" in scanned.stdout
+    assert "backup.sh:" in scanned.stdout
     assert "neither declares parity nor says why not" not in scanned.stdout  # parity is no static family
     assert "interlock.yaml neither declares templates nor says why not" in scanned.stdout
     assert scanned.returncode == 1
