@@ -62,7 +62,7 @@ def _unproven(site: Site, action: str | None, environ: Mapping[str, str]) -> Ite
                 yield lack
     for guardrail in asked(site, catalogue(), GATES, action):
         if not guardrail.subjects_when(site, GATES, action):
-            missing = absence(site, guardrail, catalogue())
+            missing = absence(site, guardrail)
             if missing.outcome is Outcome.UNPROVEN:
                 yield Lack(what=guardrail.id, why=missing.message, remedy=missing.remedy)
 

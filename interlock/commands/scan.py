@@ -212,7 +212,7 @@ class _Scan:
         return guardrail.judge(observer(guardrail).see(self.world, subject))
 
     def _absent(self, guardrail: Guardrail) -> Verdict:
-        nothing, (none,) = absence(self.site, guardrail, catalogue()), pairs(self.site, [guardrail], GATES, None)
+        nothing, (none,) = absence(self.site, guardrail), pairs(self.site, [guardrail], GATES, None)
         return Verdict(
             guardrail=guardrail.id,
             subject=none.pair.subject,

@@ -11,6 +11,7 @@ from interlock.evidence.record import Record, family
 from interlock.nouns import dataclass
 from interlock.verdicts import Age, Outcome, Severity
 
+_BAD = (Outcome.BROKEN, Outcome.UNPROVEN)
 _LINE = re.compile(r"line (\d+): ")
 
 
@@ -80,10 +81,10 @@ def _each(record: Record, details: Details) -> Iterator[Found]:
             message=verdict.message,
             remedy=verdict.remedy,
         )
-        if verdict.outcome is Outcome.NOT_RUN:
-            yield of_pair
+        if verdict.outcome is Outcome.NOT_RUN or (verdict.outcome in _BAD and not verdict.details.total):
+            yield of_pair  # nobody looked at anything: there is no detail that says so
         for line in lines:
-            if not isinstance(line, HeldLines) and line["outcome"] in (Outcome.BROKEN, Outcome.UNPROVEN):
+            if not isinstance(line, HeldLines) and line["outcome"] in _BAD:
                 yield replace(
                     of_pair,
                     outcome=Outcome(line["outcome"]),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from interlock.config.actions import Action
 from interlock.config.models import Site
-from interlock.config.scalars import HEADLINE_FAMILIES, LOCAL
+from interlock.config.scalars import DECLARED_BY, HEADLINE_FAMILIES, LOCAL
 from interlock.errors import UsageError
 from interlock.nouns import dataclass
 from interlock.verdicts import NONE_DECLARED, Guardrail, Outcome, Pair, Severity, Subject, When
@@ -58,7 +58,7 @@ def idle(site: Site, guardrails: Sequence[Guardrail], gates: frozenset[When], ac
 
     The names of the site's own rules are left out: nobody but the files in `checks/` knows them.
     """
-    applying = [guardrail for guardrail in guardrails if _applies(site, guardrail, guardrails, gates, action)]
+    applying = [guardrail for guardrail in guardrails if _applies(site, guardrail, gates, action)]
     return tuple(name for name in only if not is_own(name) and not any(_is_named(guardrail, (name,)) for guardrail in applying))
 
 
@@ -67,9 +67,9 @@ def is_own(name: str) -> bool:
     return name.startswith("own.")
 
 
-def _applies(site: Site, guardrail: Guardrail, guardrails: Sequence[Guardrail], gates: frozenset[When], action: str | None) -> bool:
+def _applies(site: Site, guardrail: Guardrail, gates: frozenset[When], action: str | None) -> bool:
     """True when it has something to look at here, or nobody said why not."""
-    return bool(guardrail.subjects_when(site, gates, action)) or absence(site, guardrail, guardrails).outcome is not Outcome.NOT_APPLICABLE
+    return bool(guardrail.subjects_when(site, gates, action)) or absence(site, guardrail).outcome is not Outcome.NOT_APPLICABLE
 
 
 def _action(site: Site, name: str) -> Action:
@@ -106,7 +106,7 @@ def required(site: Site, guardrails: Sequence[Guardrail], gates: frozenset[When]
         applies = not idle(site, guardrails, gates, action, only)
     else:
         of_the_system = [guardrail for guardrail in guardrails if not _is_everybodys(guardrail)] if gates != {When.APPLY} else guardrails
-        applies = any(_applies(site, guardrail, guardrails, gates, action) for guardrail in of_the_system)
+        applies = any(_applies(site, guardrail, gates, action) for guardrail in of_the_system)
     return tuple(sorted(pairs(site, guardrails, gates, action), key=lambda one: one.pair)) if applies else ()
 
 
@@ -117,7 +117,14 @@ def pairs(site: Site, guardrails: Iterable[Guardrail], gates: frozenset[When], a
             yield expected(site, guardrail, subject)
 
 
-def absence(site: Site, guardrail: Guardrail, catalogue: Iterable[Guardrail]) -> Absence:
+def _is_declared(site: Site, family: str) -> bool:
+    """Whether the site says something of a headline family, in a section of its own. That there are scripts and compose files, of which rules of every
+    family are asked, says nothing of it."""
+    sections = (*DECLARED_BY[family], "scripts") if family == "backups" else DECLARED_BY[family]  # a script that writes backups is judged for that
+    return any(getattr(site, section, None) for section in sections)
+
+
+def absence(site: Site, guardrail: Guardrail) -> Absence:
     """What to say of a guardrail that has no subject here.
 
     A headline family must have a subject or a line `not_used: {family: reason}`: what nobody declared is not thereby
@@ -130,8 +137,7 @@ def absence(site: Site, guardrail: Guardrail, catalogue: Iterable[Guardrail]) ->
     elsewhere = sorted({action for subject in guardrail.subjects(site) for action in subject.actions or ()})
     if elsewhere:
         return Absence(outcome=Outcome.NOT_APPLICABLE, message=f"{guardrail.id} is asked for {' and '.join(elsewhere)} alone")
-    used = any(other.family == family and other.subjects(site) for other in catalogue)
-    if family not in HEADLINE_FAMILIES or used or not site.source:
+    if not site.source or family not in HEADLINE_FAMILIES or _is_declared(site, family):
         return Absence(outcome=Outcome.NOT_APPLICABLE, message=f"{name} declares nothing for {guardrail.id}")
     return Absence(
         outcome=Outcome.UNPROVEN,

@@ -166,7 +166,7 @@ class GateRun:
 
     def absence(self, guardrail: Guardrail) -> Absence:
         """What a guardrail without a subject comes to here."""
-        return absence(self.site, guardrail, catalogue())
+        return absence(self.site, guardrail)
 
     def observe(self) -> None:
         """Have the facts of every host that a required subject needs: one round trip each, or replayed from a file. Unreachable hosts are kept as errors."""
