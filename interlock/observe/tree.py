@@ -18,6 +18,8 @@ SIZE_LIMIT = 4 * 1024 * 1024
 KEPT_LIMIT = 256 * 1024  # a text that is read for the digest alone, and is longer, is read again when somebody asks for it
 SKIPPED = frozenset({".git", ".hg", ".svn", ".interlock", ".venv", ".tox", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__", "node_modules"})
 
+EVIDENCE = frozenset({"record.json", "details.jsonl", "SHA256SUMS"})  # a folder with these is what an earlier run left: it names much, and uses nothing
+
 
 class MissingFile(CouldNotLook):
     """The tree has no such file; unlike one that is there and cannot be read."""
@@ -154,7 +156,10 @@ class Tree:
             folder = folders.pop()
             prefix = f"{folder}/" if folder else ""
             try:
-                with os.scandir(self._inside(folder)) as entries:
+                with os.scandir(self._inside(folder)) as listed:
+                    entries = list(listed)
+                    if {entry.name for entry in entries} >= EVIDENCE:
+                        continue
                     for entry in entries:
                         if entry.is_dir(follow_symlinks=False):
                             others.append(f"d {prefix}{entry.name}")
