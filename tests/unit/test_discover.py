@@ -221,6 +221,6 @@ def test_the_chain_that_an_instance_runs_is_known_also_when_nobody_names_it() ->
 
 
 def test_what_a_script_inside_of_an_image_calls_its_state_is_no_directory_of_the_host() -> None:
-    script = b"#!/bin/sh\nmkdir -p \"${STATE_DIR:-/usr/src/app/data}\"\nchown app \"${STATE_DIR:-/usr/src/app/data}\"\n"
+    script = b'#!/bin/sh\nmkdir -p "${STATE_DIR:-/usr/src/app/data}"\nchown app "${STATE_DIR:-/usr/src/app/data}"\n'
     assert site({"ops/prepare.sh": script}).state_dir is not None
     assert site({"docker/rootfs/etc/s6-overlay/s6-rc.d/init/run.sh": script}).state_dir is None
