@@ -26,7 +26,7 @@ from interlock.facts.moments import read as moment
 from interlock.facts.moments import stamp
 from interlock.nouns import dataclass
 from interlock.observe.compose_binary import candidates
-from interlock.observe.git import head, tags, tracked
+from interlock.observe.git import Head, head, tags, tracked
 from interlock.observe.private import read_private
 from interlock.observe.tree import Tree
 from interlock.verdicts import Outcome
@@ -43,8 +43,8 @@ _ASKED = ("bash", "sh", "git")
 class Kept:
     """Where the record of one tree is kept, whether it is there or not."""
 
-    root: Path
     folder: Path
+    head: Head | None
 
     @classmethod
     def place(cls, tree: Tree, site_file: Path | None, environ: Mapping[str, str], *, given: Sequence[str] = ()) -> Kept | None:
@@ -54,8 +54,9 @@ class Kept:
         if base is None or not _private(base) or (site_file is not None and site_file.absolute().parent != tree.root.absolute()):
             return None
         site = site_file.name if site_file is not None else ""
-        told = [_ourselves(), str(tree.root.absolute()), site, *given, *_surroundings(environ), *_version_control(tree.root), tree.digest()]
-        return cls(root=tree.root, folder=base / hashlib.sha256(json.dumps(told).encode()).hexdigest())
+        found = head(tree.root)
+        told = [_ourselves(), str(tree.root.absolute()), site, *given, *_surroundings(environ), *_version_control(tree.root, found), tree.digest()]
+        return cls(folder=base / hashlib.sha256(json.dumps(told).encode()).hexdigest(), head=found)
 
     def load(self, started: datetime) -> tuple[Record, bytes] | None:
         """The record as of `started`, and its details; None when there is none that is whole."""
@@ -74,8 +75,7 @@ class Kept:
         run = replace(
             record.run, id=f"{stamp(started)}-scan-{secrets.token_hex(3)}", started=rfc3339(started), ended=rfc3339(datetime.now(UTC).replace(microsecond=0))
         )
-        found = head(self.root)
-        target = replace(record.target, git=Git(commit=found.commit, dirty=found.dirty) if found else None)
+        target = replace(record.target, git=Git(commit=self.head.commit, dirty=self.head.dirty) if self.head else None)
         return replace(record, run=run, target=target, verdicts=tuple(replace(verdict, taken_at=rfc3339(started)) for verdict in record.verdicts))
 
     def keep(self, record: Record, details: Path) -> None:
@@ -133,8 +133,7 @@ def _surroundings(environ: Mapping[str, str]) -> Iterator[str]:
         yield f"{program} {seen.st_size} {seen.st_mtime_ns}"
 
 
-def _version_control(root: Path) -> Iterator[str]:
-    found = head(root)
+def _version_control(root: Path, found: Head | None) -> Iterator[str]:
     if found is not None:
         yield found.commit
         yield hashlib.sha256(

@@ -691,7 +691,7 @@ class Calls:
         while rest:
             word = rest.pop(0)
             if word in ("-C", "--directory") and rest:
-                directory = _joined(directory, rest.pop(0))
+                directory = joined(directory, rest.pop(0))
             elif word in ("-f", "--file", "--makefile") and rest:
                 name = rest.pop(0)
             elif word in ("-j", "-l", "-o", "-W", "-I") and rest and re.fullmatch(r"\d+", rest[0]):
@@ -711,7 +711,7 @@ class Calls:
     def _makefile(self, directory: str, name: str) -> str | None:
         below = "" if directory == ELSEWHERE else directory
         names = [name] if name else ["GNUmakefile", "makefile", "Makefile"]
-        return next((path for one in names if self.files.text(path := _joined(below, one)) is not None), None)
+        return next((path for one in names if self.files.text(path := joined(below, one)) is not None), None)
 
     def _target(self, made: _Made, name: str, state: _State, line: int) -> Iterator[Found]:
         target = made.makefile.targets.get(name)
@@ -742,7 +742,7 @@ class Calls:
     def _package_script(self, argv: list[str], state: _State, line: int) -> Iterator[Found]:
         words = [word for word in argv[1:] if not word.startswith("-")]
         name = words[1] if words[:1] in (["run"], ["run-script"]) and len(words) > 1 else words[0] if words else ""
-        path = _joined("" if state.directory == ELSEWHERE else state.directory, "package.json")
+        path = joined("" if state.directory == ELSEWHERE else state.directory, "package.json")
         command = _script_of_package(self.files.text(path), name)
         key = f"{path}#{name}"
         if command and key not in state.running and len(state.running) < DEEPEST:
@@ -828,12 +828,12 @@ class Calls:
             candidates.append(known)
         elif word.startswith("$"):
             rest = re.sub(r"^(?:\$\([^)]*\)[^/]*|\$\{?[^/]*)/", "", word)
-            candidates += [_joined(posixpath.dirname(state.file), rest), rest] if rest != word else []
+            candidates += [joined(posixpath.dirname(state.file), rest), rest] if rest != word else []
         elif word.startswith("/") or state.directory == ELSEWHERE:
             parts = [part for part in word.split("/") if part not in ("", ".")]
             candidates += ["/".join(parts[index:]) for index in range(len(parts))]
         else:
-            candidates.append(_joined(state.directory, word))
+            candidates.append(joined(state.directory, word))
         found = next((path for path in candidates if path and not path.startswith("../") and self.files.text(posixpath.normpath(path)) is not None), None)
         if found is not None:
             return posixpath.normpath(found)
@@ -1071,18 +1071,19 @@ def _moved(state: _State, directory: str) -> str:
         return ELSEWHERE
     inside = re.sub(r"^(?:\$\{?GITHUB_WORKSPACE\}?)/?", "", directory)
     if inside != directory:
-        return _joined("", inside or ".")
+        return joined("", inside or ".")
     if directory.startswith("$"):
         own = re.search(r"dirname|BASH_SOURCE", directory)
-        return _joined(posixpath.dirname(state.file), re.sub(r"^.*\)\"?/?", "", directory) or ".") if own else ELSEWHERE
-    return ELSEWHERE if state.directory == ELSEWHERE or "$" in directory or "INTERLOCKEXPRESSION" in directory else _joined(state.directory, directory)
+        return joined(posixpath.dirname(state.file), re.sub(r"^.*\)\"?/?", "", directory) or ".") if own else ELSEWHERE
+    return ELSEWHERE if state.directory == ELSEWHERE or "$" in directory or "INTERLOCKEXPRESSION" in directory else joined(state.directory, directory)
 
 
-def _joined(directory: str, path: str) -> str:
+def joined(directory: str, path: str) -> str:
+    """A path as seen from a directory of the tree; one that is not known leaves it as it is said."""
     if directory == ELSEWHERE:
         return path
-    joined = posixpath.normpath(posixpath.join(directory, path))
-    return "" if joined == "." else joined
+    whole = posixpath.normpath(posixpath.join(directory, path))
+    return "" if whole == "." else whole
 
 
 def _constant(node: ast.expr) -> str:

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from interlock.facts.applies import RUN_OPTIONS, after_options
 from interlock.facts.backup_writers import listed
-from interlock.facts.calls import Files, shlex_words, unwrapped
+from interlock.facts.calls import ELSEWHERE, Files, joined, shlex_words, unwrapped
 from interlock.facts.chains import BASES, COMPOSE_FILE, OVERRIDES
 from interlock.facts.env_paths import OWN, TOP, Values
 from interlock.facts.makefiles import parse_makefile
@@ -23,7 +23,6 @@ from interlock.facts.shell import AndOr, Background, Case, Command, Function, Gr
 from interlock.facts.workflows import Step, fill
 from interlock.nouns import dataclass
 
-ELSEWHERE = "/"
 _DEEPEST = 8
 _MOST_COMMANDS = 4000
 _MOST_CALLS = 3  # of one function or script
@@ -134,7 +133,7 @@ class Presence:
             filled = fill(step.run)
             script = parse(filled.text, first_line=step.run_line)
             known = {**state.named, **step.environment}
-            folder = _joined(state.folder if not step.directory else "", step.directory)
+            folder = joined(state.folder if not step.directory else "", step.directory)
             inner = _State(
                 file=state.file, where=state.where, folder=folder, named=known, made=state.made, given=state.given | set(step.environment),
                 values=Values.of(script), functions={}, anything=state.anything, fresh=state.fresh,
@@ -156,14 +155,14 @@ class Presence:
             for inner in self.actions.get(posixpath.normpath(name), ()):
                 yield from self._step(inner, state, depth + 1)
         elif "compose" in name and "setup" not in name:
-            files = tuple(_joined(state.folder, file) for key in ("compose-file", "compose_file", "file") for file in step.inputs.get(key, "").split())
+            files = tuple(joined(state.folder, file) for key in ("compose-file", "compose_file", "file") for file in step.inputs.get(key, "").split())
             yield self._started(state, step.line, files=files, words=("up", *step.inputs.get("services", "").split()))
         else:
             brings = re.search(r"download-artifact|cache", name) is not None and _lands_here(step.inputs.get("path", ""))
             state.anything = state.anything or brings or re.search(r"env|secret|vault|sops|1password", name) is not None
             for value in step.inputs.values():
                 for found in re.findall(r"[\w./-]*env[\w.-]*", value):
-                    state.made.add(_joined(state.folder, found))
+                    state.made.add(joined(state.folder, found))
                     state.made.add(f"*/{posixpath.basename(found)}")
 
     def _started(
@@ -302,7 +301,7 @@ class Presence:
     def _make_targets(self, argv: Sequence[str], state: _State) -> Iterator[Started]:
         folder = next((after for word, after in pairwise(argv) if word in ("-C", "--directory")), "")
         path = next(
-            (one for name in ("GNUmakefile", "makefile", "Makefile") if self.files.text(one := _joined(_joined(state.folder, folder), name)) is not None), None
+            (one for name in ("GNUmakefile", "makefile", "Makefile") if self.files.text(one := joined(joined(state.folder, folder), name)) is not None), None
         )
         if path is None or path in state.running:
             state.anything = state.anything or path is None
@@ -366,13 +365,13 @@ class Presence:
     def _path(self, text: str, state: _State) -> str | None:
         """A path of the tree; None for one that is elsewhere."""
         if text.startswith((OWN, TOP)):
-            return _joined(posixpath.dirname(state.file) if text.startswith(OWN) else "", text.removeprefix(OWN).removeprefix(TOP).lstrip("/"))
+            return joined(posixpath.dirname(state.file) if text.startswith(OWN) else "", text.removeprefix(OWN).removeprefix(TOP).lstrip("/"))
         known = re.sub(r"^(?:\$\{?(?:GITHUB_WORKSPACE|CI_PROJECT_DIR|PWD)\}?|INTERLOCKEXPRESSION\d+X(?=/))/?", "", text)
         if known != text:
-            return _joined("", known)
+            return joined("", known)
         if text.startswith(("/", "~", "$")) or state.folder == ELSEWHERE or "INTERLOCKEXPRESSION" in text:
             return None
-        return _joined(state.folder, text)
+        return joined(state.folder, text)
 
     def _move(self, text: str, state: _State) -> None:
         path = self._path(text, state) if text else None
@@ -441,13 +440,6 @@ def _is_shell(path: str, text: str) -> bool:
     return path.endswith((".sh", ".bash")) or re.match(r"#![^\n]*\b(?:ba|da|k|a)?sh\b", text) is not None
 
 
-def _joined(folder: str, path: str) -> str:
-    if folder == ELSEWHERE:
-        return path
-    joined = posixpath.normpath(posixpath.join(folder, path))
-    return "" if joined == "." else joined
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lacking:
     """A file that a start needs and that nothing makes before it. `needs` says who, `compose` the files that are started."""
@@ -474,9 +466,9 @@ def loaded(started: Started, known: Iterable[str]) -> tuple[str, ...]:
     if started.files:
         return started.files if all(file in there for file in started.files) else ()
     for name in BASES:
-        base = _joined(started.folder, name)
+        base = joined(started.folder, name)
         if base in there:
-            over = next((path for one in OVERRIDES if (path := _joined(started.folder, one)) in there), None)
+            over = next((path for one in OVERRIDES if (path := joined(started.folder, one)) in there), None)
             return (base, over) if over else (base,)
     return ()
 

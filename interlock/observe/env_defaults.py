@@ -17,7 +17,7 @@ from interlock.facts.env_defaults import (
     required_in,
     settings_of,
 )
-from interlock.observe.stack import compose_yaml, scalars
+from interlock.observe.stack import compose_yaml, scalars, services_as_written
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
 
@@ -40,9 +40,7 @@ def _develops(world: World, files: tuple[str, ...]) -> bool:
 
 
 def _services(world: World, file: str) -> dict[str, Mapping[str, Any]]:
-    data = compose_yaml(world, file).data
-    services = data.get("services") if isinstance(data, dict) else None
-    return {str(name): one for name, one in services.items() if isinstance(one, dict)} if isinstance(services, dict) else {}
+    return {str(name): one for name, one in services_as_written(world, file).items() if isinstance(one, dict)}
 
 
 def _secrets(world: World, file: str) -> Iterator[LiteralSecret]:

@@ -212,7 +212,7 @@ def _leads_out(path: str) -> bool:
 def _env_files_in(world: World, file: str) -> Iterator[str]:
     """The env files of the services of a compose file, relative to the tree."""
     folder = os.path.dirname(file)  # noqa: PTH120 - a name in the tree
-    for service in _services(world, file).values():
+    for service in services_as_written(world, file).values():
         said = service.get("env_file") if isinstance(service, dict) else None
         for one in said if isinstance(said, list) else [said]:
             path = one.get("path") if isinstance(one, dict) else one
@@ -411,7 +411,7 @@ def _lacks_env_files(world: World, files: Sequence[str]) -> bool:
     """Whether a service names an env file that is not in this tree: docker compose would refuse the chain for that alone, and be asked in vain."""
     home = os.path.dirname(files[0])  # noqa: PTH120 - a name in the tree
     try:
-        said = [service.get("env_file") for file in files for service in _services(world, file).values() if isinstance(service, dict)]
+        said = [service.get("env_file") for file in files for service in services_as_written(world, file).values() if isinstance(service, dict)]
     except CouldNotLook:
         return False  # docker compose says why
     listed = [one for value in said for one in (value if isinstance(value, list) else [value])]
@@ -420,7 +420,8 @@ def _lacks_env_files(world: World, files: Sequence[str]) -> bool:
     return any(not _is_there(world, os.path.normpath(os.path.join(home, path))) for path in paths)  # noqa: PTH118
 
 
-def _services(world: World, file: str) -> Mapping[str, object]:
+def services_as_written(world: World, file: str) -> Mapping[str, object]:
+    """The services of a compose file by name, before anything is merged. Raises `CouldNotLook` as `compose_yaml` does."""
     data = compose_yaml(world, file).data
     services = data.get("services") if isinstance(data, dict) else None
     return services if isinstance(services, dict) else {}
@@ -430,7 +431,7 @@ def _patient_overlay(world: World, files: Sequence[str], *, without: bool) -> st
     """A compose file for the end of a chain that lets each service do without the env files that are not here; `without`: without any."""
     named: dict[str, list[object]] = {}
     for file in files:
-        for name, service in _services(world, file).items():
+        for name, service in services_as_written(world, file).items():
             if isinstance(service, Tagged):
                 named.pop(name, None)
             elif isinstance(service, dict) and ("env_file" in service or without):
