@@ -292,7 +292,18 @@ _HOSTS = _noun(
 )
 _CLASSES = st.sampled_from("ABCDEFG")
 _SIZES = st.one_of(st.integers(0, 10**17), st.builds("{}{}".format, st.integers(0, 999), st.sampled_from(["", "K", "M", "G", "T"])))
-_DISK: dict[str, SearchStrategy[Any]] = {"host": _NTH, "min_free": _SIZES, "min_free_inodes": st.integers(0, 10**6), "unconfirmed": st.booleans()}
+_DISK: dict[str, SearchStrategy[Any]] = {
+    "host": _NTH,
+    "min_free": _SIZES,
+    "min_free_inodes": st.integers(0, 10**6),
+    "unconfirmed": st.booleans(),
+    "subvolume": absolute_paths(),
+    "markers": st.lists(texts(), min_size=1, max_size=2, unique=True),
+}
+_OTHER_MOUNTS = st.one_of(
+    _noun({"path": absolute_paths()}, host=_NTH, device=texts(), fstype=texts(), options=st.lists(texts(), min_size=1, max_size=2, unique=True)),
+    _noun({"each_below": absolute_paths()}, host=_NTH, fstype=texts()),
+)
 _MODULES = _noun(
     {"paths": st.lists(absolute_paths().map("/data".__add__), min_size=1, max_size=2, unique=True), "owner": names()},
     host=_NTH,
@@ -328,6 +339,7 @@ _STATE_DIR = _noun(
     container_path=absolute_paths(),
     services=st.lists(names(), min_size=1, max_size=2, unique=True),
     readers=st.lists(relative_paths(), min_size=1, max_size=2, unique=True),
+    writers=st.lists(st.one_of(names(), st.integers(0, 70000)), min_size=1, max_size=2, unique=True),
     secrets=st.dictionaries(
         names(), _noun({"path": texts()}, format=st.sampled_from(["text", "json", "pem", "hex", "base64"]), mode=_MODES, owner=names()), max_size=2
     ),
@@ -447,7 +459,11 @@ _REST = _noun(
     gate=_noun({}, shut_at=_SEVERITIES),
     compose=_noun({"files": st.lists(relative_paths(), min_size=1, max_size=2, unique=True)}),
     scripts=_noun({"files": st.lists(relative_paths(), min_size=1, max_size=2, unique=True)}, found=st.booleans()),
-    mounts=_noun({"state": _noun({"path": absolute_paths(), "device": texts()}, **_DISK)}, data=_noun({"path": absolute_paths(), "device": texts()}, **_DISK)),
+    mounts=_noun(
+        {"state": _noun({"path": absolute_paths(), "device": texts()}, **_DISK)},
+        data=_noun({"path": absolute_paths(), "device": texts()}, **_DISK),
+        others=st.dictionaries(names(), _OTHER_MOUNTS, max_size=2),
+    ),
     state_dir=_STATE_DIR,
     automation=_AUTOMATION,
     exposure=_EXPOSURE,

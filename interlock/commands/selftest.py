@@ -12,7 +12,7 @@ from typing import TextIO
 from interlock.errors import UsageError
 from interlock.judge import catalogue, guardrail
 from interlock.testing import CheckRun, run_check
-from interlock.testing.faults import Fault, all_faults
+from interlock.testing.faults import Fault, all_faults, own_namespace
 from interlock.verdicts import Outcome, Severity
 
 
@@ -25,19 +25,27 @@ def selftest(wanted: tuple[str, ...], out: TextIO) -> int:
     faults = [fault for fault in all_faults() if not wanted or fault.guardrail in wanted]
     failures = unprovable = 0
     for fault in faults:
-        missing = [name for name in fault.needs if name not in os.environ]
-        if missing:
+        lacking = _lacking(fault)
+        if lacking:
             unprovable += 1
-            print(f"UNPROVEN  {fault.guardrail}: {fault.describe}: set {' and '.join(missing)}", file=out)
+            print(f"UNPROVEN  {fault.guardrail}: {fault.describe}: {lacking}", file=out)
             continue
         problem = prove(fault)
         failures += bool(problem)
         print(f"{'FAILED  ' if problem else 'proven  '}  {fault.guardrail}: {problem or fault.describe}", file=out, flush=True)
-    for lacking in sorted((set(wanted) or known) - {fault.guardrail for fault in faults}):
+    for unseeded in sorted((set(wanted) or known) - {fault.guardrail for fault in faults}):
         failures += 1
-        print(f"FAILED    {lacking}: has no seeded fault", file=out)
+        print(f"FAILED    {unseeded}: has no seeded fault", file=out)
     print(f"{len(faults) - failures - unprovable} proven, {failures} failed, {unprovable} unproven", file=out)
     return 1 if failures else 11 if unprovable else 0
+
+
+def _lacking(fault: Fault) -> str:
+    """What must be done before a fault can be seeded here; empty when all is here."""
+    missing = [name for name in fault.needs if name not in os.environ]
+    if missing:
+        return f"set {' and '.join(missing)}"
+    return "run it as root, or allow user namespaces (sysctl kernel.apparmor_restrict_unprivileged_userns=0)" if fault.staged and not own_namespace() else ""
 
 
 def prove(fault: Fault) -> str:
@@ -52,7 +60,8 @@ def _run(fault: Fault, *changes: str) -> CheckRun:
         for change in changes:
             (fault.seed if change == "seed" else fault.blind)(folder)
         options = {"--for": fault.action, "--interlock-plan": fault.plan}
-        return run_check(folder, fault.gate, *(word for option, value in options.items() if value for word in (option, value)))
+        within = (*own_namespace(), "sh", str(folder / "stage.sh")) if fault.staged else ()
+        return run_check(folder, fault.gate, *(word for option, value in options.items() if value for word in (option, value)), within=within)
     finally:
         _remove(folder)
 

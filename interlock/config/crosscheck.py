@@ -41,7 +41,9 @@ _REFERENCES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("approval", "jobs", ANY, "actions", ANY), "actions", "action"),
     (("actions", ANY, "moves", ANY), "parity", "copy"),
     (("mounts", "data", "host"), "hosts", "host"),
+    (("mounts", "others", ANY, "host"), "hosts", "host"),
     (("state_dir", "host"), "hosts", "host"),
+    (("compose", "follows", "host"), "hosts", "host"),
     (("modules", ANY, "database"), "databases", "database"),
     (("parity", ANY, "source"), "databases", "database"),
     (("parity", ANY, "target"), "databases", "database"),
@@ -223,10 +225,16 @@ def _check_chains(data: Mapping[str, Any], refusal: Refusal) -> None:
 
 
 def _check_instance_chains(data: Mapping[str, Any], refusal: Refusal) -> None:
-    """An instance, or a step, runs a chain that there is; without `chains` that is `default`."""
+    """What an instance or a step runs, or a choice needs, is a chain that there is; without `chains` that is `default`."""
     chains = [str(path[-1]) for path, _ in matches(data, ("compose", "chains", ANY))]
     names = chains or [DEFAULT_CHAIN] if isinstance(data.get("compose"), dict) else []
-    for path, name in (*matches(data, ("instances", ANY, "chain")), *matches(data, ("actions", ANY, "steps", ANY, "compose", "chain"))):
+    naming = (
+        ("instances", ANY, "chain"),
+        ("actions", ANY, "steps", ANY, "compose", "chain"),
+        ("compose", "follows", "chains", ANY),
+        ("compose", "follows", "default"),
+    )
+    for path, name in (found for pattern in naming for found in matches(data, pattern)):
         if isinstance(name, str) and name not in names:
             remedy = did_you_mean(name, names, "declare it below `compose.chains`, or name one that is there")
             refusal.at_value(path, f"{dotted(path)} names the chain {name!r}, which the site does not have", remedy=remedy)

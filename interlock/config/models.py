@@ -83,6 +83,8 @@ class Host(Noun):
         default=None, description="The directory on it that holds the lock of a site's actions; /run/lock where every user may write there, else /tmp."
     )
     volumes: AbsolutePath | None = Field(default=None, description="The directory that holds the engine's named volumes, each a directory with `_data` in it.")
+    engine_unit: Text = Field(default="docker.service", description="The systemd unit that starts the engine at boot, and with it the stack.")
+    fstab: AbsolutePath = Field(default="/etc/fstab", description="The file that says what is mounted at boot, beside the mount units of systemd.")
 
 
 class Disk(Learned):
@@ -98,6 +100,12 @@ class Disk(Learned):
         description="LABEL=x, UUID=x, PARTUUID=x, PARTLABEL=x, a path below /dev, or the literal source of a mount without a device (tmpfs, nas:/export)."
     )
     fstype: Text | None = Field(default=None, description="The file system type that it must have; any when not given.")
+    subvolume: AbsolutePath | None = Field(
+        default=None, description="The directory of the file system that is mounted, as mountinfo has it: a btrfs subvolume (/@state), or what a bind shows."
+    )
+    markers: Texts = Field(
+        default=(), description="Names that may lie below the mountpoint on its parent's disk, like a file that says that nothing is mounted."
+    )
     min_free: Size = Field(default=0, description="How many bytes must be free on it.", examples=["20G"])
     min_free_inodes: Whole = Field(default=0, ge=0, description="How many inodes must be free on it.")
 
@@ -112,6 +120,27 @@ class Disk(Learned):
             raise WrongValueError(
                 f"path {self.path} is not below mountpoint {self.mountpoint}", "name the mount that holds the path, or leave `mountpoint` out"
             )
+        return self
+
+
+class OtherMounts(Noun):
+    """Mounts that must be there beside those of state and data: one at `path`, or one at every directory directly below `each_below`."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one("path", "each_below"))
+
+    host: Name = Field(default=LOCAL, description="The host that they are on.")
+    path: AbsolutePath | None = Field(default=None, description="Where the one mount is.")
+    each_below: AbsolutePath | None = Field(default=None, description="The directory whose every directory is a mountpoint: /srv/tenants.")
+    device: Text | None = Field(default=None, description="What must be mounted at `path`, as the `device` of a disk; anything when not given.")
+    fstype: Text | None = Field(default=None, description="The file system type that each must have; any when not given.")
+    options: Texts = Field(default=(), description="Mount options that each must have: rw, nosuid.")
+
+    @model_validator(mode="after")
+    def _one_or_each(self) -> OtherMounts:
+        if (self.path is None) is (self.each_below is None):
+            raise WrongValueError("it has both of `path` and `each_below`, or none", "write one of the two")
+        if self.each_below and self.device:
+            raise WrongValueError("one device cannot be mounted at every directory", "leave `device` out, or name one `path`")
         return self
 
 
@@ -133,6 +162,9 @@ class Mounts(Noun):
     data: Disk | None = Field(default=None, description="The disk that data lives on.")
     layout: Layout | None = Field(default=None, description="nested: the state disk is mounted below the data disk; flat: the two lie beside each other.")
     overlays: Overlays = Field(default_factory=Overlays, description="The compose overlay of each layout.")
+    others: Table[OtherMounts] = Field(
+        default_factory=nothing, description="Other mounts that must be there, by name: a disk for backups, one for each tenant."
+    )
 
     def chains_on_them(self, chains: Mapping[str, Chain]) -> tuple[str, ...]:
         """The chains that are started on a host with these disks: those with the overlay of the declared layout, or of any; all where none has one."""
@@ -200,6 +232,9 @@ class StateDir(Noun):
     container_path: AbsolutePath | None = Field(default=None, description="Where services see it; `path` itself when not given.")
     services: Names | None = Field(default=None, description="The compose services that use state; every service that has the variable when not given.")
     readers: TreePaths | None = Field(default=None, description="Scripts, units and crontabs of the host that resolve it, inside the site's folder.")
+    writers: Annotated[tuple[Name | Whole, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)] | None = Field(
+        default=None, description="The users (names or uids of the host) who may own what lies in it; its owner and the services' users when not given."
+    )
     secrets: Table[SecretFile] = Field(default_factory=nothing, description="The secrets that must be in it, by name.")
     precedence: Table[Precedence] = Field(default_factory=nothing, description="Configuration files whose copy in it wins over a read-only one, by name.")
 
@@ -434,6 +469,16 @@ class Chain(Noun):
     env_files: TreePaths | None = Field(default=None, description="The env files, later ones win; `.env` beside the first file when not given.")
 
 
+class FollowedChoice(Noun):
+    """A choice that the application keeps on its host, and the chain of compose files that each value of it needs."""
+
+    host: Name = Field(default=LOCAL, description="The host that keeps it.")
+    file: AbsolutePath = Field(description="The file that keeps it: YAML, JSON or an env file.")
+    key: Text = Field(description="The key in it, dotted: database.backend.")
+    chains: Annotated[Mapping[Text, Name], AfterValidator(MappingProxyType), WrapSerializer(to_plain)] = Field(description="The chain that each value needs.")
+    default: Name | None = Field(default=None, description="The chain that is needed while the file or the key is not there.")
+
+
 class Compose(Noun):
     """The compose files of the stack, as paths inside the site's folder, and the chains in which they are started.
 
@@ -444,6 +489,7 @@ class Compose(Noun):
         description="The compose files, base first."
     )
     chains: Table[Chain] = Field(default_factory=nothing, description="Which of the files are started together, by name; all of them when not given.")
+    follows: FollowedChoice | None = Field(default=None, description="The choice that the application keeps, which the chain that runs has to follow.")
     env_sources: TreePaths | None = Field(
         default=None, description="Env examples, and scripts that write the env file of a new installation; found by what they hold when not given."
     )

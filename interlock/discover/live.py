@@ -123,7 +123,7 @@ def _take(seen: _Seen, facts: HostFacts, paths: list[str], socket: str | None) -
         seen.unseen.append("this host has no container engine at its usual places (DOCKER_HOST names another)")
         return
     try:
-        seen.engine = Engine.parse(facts.engine(socket).content, where=socket)
+        seen.engine = Engine.parse(facts.engine(EngineLook(socket)).content, where=socket)
     except CouldNotLook as error:
         seen.unseen.append(error.sentence)
 

@@ -30,10 +30,14 @@ from interlock.facts.looks import (
     Look,
     Mounts,
     MountsAnswer,
+    Owners,
+    OwnersAnswer,
     ReadFile,
     ReadFolder,
     Secret,
     SecretAnswer,
+    Shadows,
+    ShadowsAnswer,
     Space,
     SpaceAnswer,
     Stat,
@@ -165,7 +169,7 @@ def _host(before: HostFacts | CouldNotLook | None, now: HostFacts | CouldNotLook
             yield from _answer(look, before.answers[look], now.answers[look])
 
 
-def _answer(look: Look, before: Answer, now: Answer) -> Iterator[str]:  # noqa: PLR0912 (one for each look)
+def _answer(look: Look, before: Answer, now: Answer) -> Iterator[str]:  # noqa: PLR0912, PLR0915 (one for each look)
     if before == now:
         return
     if isinstance(now, FailedLook) or isinstance(before, FailedLook):
@@ -211,6 +215,14 @@ def _answer(look: Look, before: Answer, now: Answer) -> Iterator[str]:  # noqa: 
             assert isinstance(before, EngineAnswer)
             assert isinstance(now, EngineAnswer)
             yield from _engine(before, now, where=socket)
+        case Shadows():
+            assert isinstance(before, ShadowsAnswer)
+            assert isinstance(now, ShadowsAnswer)
+            yield from _shadows(before, now)
+        case Owners(root):
+            assert isinstance(before, OwnersAnswer)
+            assert isinstance(now, OwnersAnswer)
+            yield from (f"{root} {sentence}" for sentence in _owners(before, now))
         case User(name):
             assert before is None or isinstance(before, int)
             assert now is None or isinstance(now, int)
@@ -219,6 +231,18 @@ def _answer(look: Look, before: Answer, now: Answer) -> Iterator[str]:  # noqa: 
             return  # what a walk found is told by the verdicts that were made of it
         case _:
             assert_never(look)
+
+
+def _shadows(before: ShadowsAnswer, now: ShadowsAnswer) -> Iterator[str]:
+    old, new = ({shadow.mountpoint: shadow for shadow in answer.shadows if shadow.entries} for answer in (before, now))
+    yield from (f"{path} hides {new[path].entries} entries now" for path in sorted(new.keys() - old.keys()))
+    yield from (f"{path} hides nothing any more" for path in sorted(old.keys() - new.keys()))
+
+
+def _owners(before: OwnersAnswer, now: OwnersAnswer) -> Iterator[str]:
+    old, new = ({owned.uid for owned in answer.owners} for answer in (before, now))
+    yield from (f"holds files of uid {uid} now" for uid in sorted(new - old))
+    yield from (f"holds no files of uid {uid} any more" for uid in sorted(old - new))
 
 
 def _name(look: Look) -> str:
@@ -233,6 +257,10 @@ def _name(look: Look) -> str:
             return f"the newest backup in {folder}"
         case Engine(socket):
             return f"the container engine at {socket}"
+        case Shadows(roots):
+            return f"what is hidden below {' and '.join(roots)}"
+        case Owners(root):
+            return f"who owns what is below {root}"
         case User(name):
             return f"user {name}"
         case Walk(root):

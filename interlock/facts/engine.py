@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from interlock.errors import CouldNotLook
+from interlock.facts.mounts import MountTable
 from interlock.nouns import dataclass
 
 _ANONYMOUS = re.compile("[0-9a-f]{64}")
@@ -21,7 +22,8 @@ _EVERYWHERE = "0.0.0.0"  # noqa: S104, this is how the engine says it
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerMount:
-    """One mount of a container. `kind` is `bind`, `volume`, `tmpfs` or the engine's own word; `name` is the volume's, else empty; `source` is on the host."""
+    """One mount of a container. `kind` is `bind`, `volume`, `tmpfs` or the engine's own word; `name` is the volume's, else empty; `source` is on the host.
+    `recursive` is False for a bind that was asked not to show what is mounted below its source."""
 
     kind: str
     name: str
@@ -29,6 +31,37 @@ class ContainerMount:
     destination: str
     read_only: bool
     propagation: str
+    recursive: bool = True
+
+
+class Place(NamedTuple):
+    """What a path inside a container shows. `device` is `major:minor` of st_dev, `mode` the full st_mode, `uid` and `gid` as the host counts them, `leads` the
+    path inside after its links; of one that is not `present` all are empty. `error` says why it could not be looked at."""
+
+    present: bool
+    device: str = ""
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    leads: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What a running container sees, through the namespaces of its first process. `uid`, `gid` and `groups` are that process's, as the host counts them;
+    `capabilities` its effective set, as bits. `places` are the paths that were asked for."""
+
+    mountinfo: bytes
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    capabilities: int
+    places: Mapping[str, Place]
+
+    def table(self, where: str) -> MountTable:
+        """Its mount table. Raises CouldNotLook."""
+        return MountTable.parse(self.mountinfo, where=where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +81,9 @@ class Container:
 
     `state` is the engine's word (`running`, `exited`, `paused`, `restarting`, `created`, `dead`), `health` that of its health check (`healthy`,
     `unhealthy`, `starting`), empty when it has none. `variables` are the names of all its environment variables, `environment` the values of those that
-    were asked for. `ports` of one that does not run are those that it would get. `started_at` is RFC 3339.
+    were asked for. `ports` of one that does not run are those that it would get. `started_at` is RFC 3339. `user` is what it was told to run as,
+    empty for its image's own; `pid` that of its first process, as the engine counts it, 0 while it does not run. `view` is what it sees, None when it does not
+    run, was not asked for, or could not be had: then `unseen` says why.
     """
 
     id: str
@@ -67,6 +102,10 @@ class Container:
     ports: tuple[ContainerPort, ...]
     network_mode: str
     labels: Mapping[str, str]
+    user: str = ""
+    pid: int = 0
+    view: View | None = None
+    unseen: str = ""
 
     @property
     def running(self) -> bool:
@@ -141,7 +180,29 @@ def _container(value: Any) -> Container:
         ports=_ports(value),
         network_mode=_text(value["HostConfig"], "NetworkMode"),
         labels=labels,
+        user=_text(config, "User"),
+        pid=_number(state["Pid"]),
+        view=_view(value["View"]) if value["View"] else None,
+        unseen=_text(value, "Unseen"),
     )
+
+
+def _view(value: Any) -> View:
+    return View(
+        mountinfo=_text(value, "Mountinfo").encode("utf-8", "surrogateescape"),
+        uid=_number(value["Uid"]),
+        gid=_number(value["Gid"]),
+        groups=tuple(map(_number, value["Groups"])),
+        capabilities=_number(value["Capabilities"]),
+        places={path: _place(place) for path, place in value["Places"].items()},
+    )
+
+
+def _place(value: Any) -> Place:
+    present, device, mode, uid, gid, leads, error = value
+    if not isinstance(present, bool) or not all(isinstance(text, str) for text in (device, leads, error)):
+        raise TypeError("a place that does not say what it shows")
+    return Place(present, device, _number(mode), _number(uid), _number(gid), leads, error)
 
 
 def _mount(value: Any) -> ContainerMount:
@@ -155,6 +216,7 @@ def _mount(value: Any) -> ContainerMount:
         destination=_text(value, "Destination"),
         read_only=not read_write,
         propagation=_text(value, "Propagation"),
+        recursive=value["Recursive"] is not False,
     )
 
 

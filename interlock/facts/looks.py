@@ -106,13 +106,38 @@ class Engine:
 
     Of environment variables the names are kept, and the values of `variables` alone: the others may be secrets. Labels whose name says that they hold
     one, and passwords among the options of volumes, are `***`. A container that goes away meanwhile is left out. All is cut on the engine's host.
+
+    With `views`, each running container is looked at through its own namespaces too (/proc/PID), which needs no tool in its image: its mount table, whose its
+    first process is, and what each of its mounts, each absolute path among the values of `variables`, and each of `places` shows inside of it.
     """
 
     socket: str
     variables: tuple[str, ...] = ()
+    views: bool = False
+    places: tuple[str, ...] = ()
 
 
-Look = ReadFile | Stat | Mounts | User | Walk | Space | ReadFolder | List | Secret | Examine | Engine
+@dataclass(frozen=True, slots=True, order=True)
+class Shadows:
+    """What lies hidden below the mountpoints at and below these directories: names and bytes of what is in the directory that a mount covers.
+
+    Seen through a bind, without what is mounted below it, of the mount that the mountpoint lies on, in a mount namespace of its own that ends with the look;
+    needs CAP_SYS_ADMIN. Mounts of files, and those of container engines (overlay, shm, nsfs), are left out.
+    """
+
+    roots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Owners:
+    """Whom everything at and below a directory belongs to, links not followed, what is mounted below it too. At most `most` entries are counted, then
+    the answer says that it is not `complete`."""
+
+    root: str
+    most: int = 1_000_000
+
+
+Look = ReadFile | Stat | Mounts | User | Walk | Space | ReadFolder | List | Secret | Examine | Engine | Shadows | Owners
 
 
 class Entry(NamedTuple):
@@ -264,6 +289,44 @@ class EngineAnswer:
     content: bytes
 
 
+class Shadow(NamedTuple):
+    """What one mount covers. `parent` is the mountpoint of the mount that the covered directory lies on. `names` are paths below the mountpoint, directories
+    with a slash behind them, the first 200 in their order; `entries` and `bytes` count all of them, `complete` is False where there were too many to count.
+    `error` says why it could not be looked at (`ENOENT: ...`)."""
+
+    mountpoint: str
+    parent: str
+    names: tuple[str, ...] = ()
+    entries: int = 0
+    bytes: int = 0
+    complete: bool = True
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowsAnswer:
+    """What `Shadows` saw, one for each mountpoint, in the order of their paths."""
+
+    shadows: tuple[Shadow, ...]
+
+
+class OwnedFiles(NamedTuple):
+    """What belongs to one user below a directory: how many entries, and the first 100 of their paths below it (`.` is the directory itself)."""
+
+    uid: int
+    entries: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnersAnswer:
+    """What `Owners` saw, in the order of the uids. `unread` are directories that could not be listed, with why, the first 100."""
+
+    owners: tuple[OwnedFiles, ...]
+    complete: bool
+    unread: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class FailedLook:
     """The look could not be made: the errno name or a word (`timeout`, `too-large`, `not-regular`, `no-tool`, `unsettled`,
@@ -273,7 +336,22 @@ class FailedLook:
     text: str
 
 
-Answer = bytes | StatAnswer | MountsAnswer | SpaceAnswer | FolderAnswer | ListAnswer | SecretAnswer | ExamineAnswer | EngineAnswer | int | None | FailedLook
+Answer = (
+    bytes
+    | StatAnswer
+    | MountsAnswer
+    | SpaceAnswer
+    | FolderAnswer
+    | ListAnswer
+    | SecretAnswer
+    | ExamineAnswer
+    | EngineAnswer
+    | ShadowsAnswer
+    | OwnersAnswer
+    | int
+    | None
+    | FailedLook
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,10 +423,22 @@ class HostFacts:
         assert isinstance(answer, ExamineAnswer)
         return answer
 
-    def engine(self, socket: str, variables: tuple[str, ...] = ()) -> EngineAnswer:
+    def engine(self, look: Engine) -> EngineAnswer:
         """What a container engine runs."""
-        answer = self._answer(Engine(socket, variables), socket)
+        answer = self._answer(look, look.socket)
         assert isinstance(answer, EngineAnswer)
+        return answer
+
+    def shadows(self, roots: tuple[str, ...]) -> ShadowsAnswer:
+        """What the mounts at and below these directories cover."""
+        answer = self._answer(Shadows(roots), f"what is hidden below {' and '.join(roots)}")
+        assert isinstance(answer, ShadowsAnswer)
+        return answer
+
+    def owners(self, root: str) -> OwnersAnswer:
+        """Whom everything below a directory belongs to."""
+        answer = self._answer(Owners(root), f"who owns what is below {root}")
+        assert isinstance(answer, OwnersAnswer)
         return answer
 
     def walk(self, root: str) -> Iterator[Listing]:

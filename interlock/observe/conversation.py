@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from interlock.config.models import Host, Ssh
 from interlock.errors import CouldNotLook
-from interlock.facts.looks import Engine, Examine, List, Look, Mounts, ReadFile, ReadFolder, Secret, Space, Stat, User, Walk
+from interlock.facts.looks import Engine, Examine, List, Look, Mounts, Owners, ReadFile, ReadFolder, Secret, Shadows, Space, Stat, User, Walk
 from interlock.nouns import dataclass
 from interlock.observe import probe, wire
 
@@ -128,6 +128,10 @@ def _call(number: int, look: Look) -> str:  # noqa: PLR0912 (one for each look)
             return f"refused_unasked {number} no-tool 'this host has no python3, which reads a backup to its end'"
         case Engine():
             return f"refused_unasked {number} no-tool 'this host has no python3, which asks a container engine'"
+        case Shadows():
+            return f"refused_unasked {number} no-tool 'this host has no python3, which looks below mountpoints'"
+        case Owners():
+            return f"refused_unasked {number} no-tool 'this host has no python3, which counts whom files belong to'"
         case _:
             assert_never(look)
 

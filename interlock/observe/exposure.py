@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from interlock.config.chain_subjects import chain_of
 from interlock.config.models import Site
 from interlock.errors import CouldNotLook
-from interlock.facts.engine import Engine
 from interlock.facts.exposure import (
     REFUSED,
     ChainPorts,
@@ -25,9 +24,9 @@ from interlock.facts.exposure import (
     reach_of,
     with_published,
 )
-from interlock.facts.looks import Engine as EngineLook
 from interlock.facts.looks import HostFacts, Look, ReadFile, Stat
 from interlock.facts.stack import PublishedPort, Service, Stack
+from interlock.observe.containers import engine_looks, engine_seen
 from interlock.observe.expect import answer_of
 from interlock.observe.stack import stack
 from interlock.observe.world import Observer, World
@@ -51,8 +50,7 @@ def _looks(site: Site, subject: Subject) -> Iterator[Look]:
     for path in (BYTE_ORDER, EPHEMERAL):
         yield Stat(path)
         yield ReadFile(path)
-    if socket := site.host(subject.host).engine:
-        yield EngineLook(socket)
+    yield from engine_looks(site, subject.host)
 
 
 def exposed(world: World, subject: Subject) -> ChainPorts | HostPorts | RefusedSeen:
@@ -139,13 +137,12 @@ def _host(world: World, host: str) -> HostPorts:
 
 def _published_by_containers(world: World, facts: HostFacts) -> tuple[tuple[Listener, ...], str]:
     """The ports that lead into running containers, and why they could not be looked at: an engine can forward a port without any socket."""
-    socket = world.site.host(facts.host).engine
-    if socket is None:
-        return (), ""
     try:
-        engine = Engine.parse(facts.engine(socket).content, where=f"{facts.host}:{socket}")
+        engine = engine_seen(world, facts.host)
     except CouldNotLook as error:
         return (), error.sentence
+    if engine is None:
+        return (), ""
     return tuple(
         Listener(Port(port.published, port.protocol), port.address, container.name)
         for container in engine.containers

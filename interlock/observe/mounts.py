@@ -24,8 +24,9 @@ from interlock.facts.mounts import (
 )
 from interlock.facts.stack import Service
 from interlock.observe import apply_paths, volume_options
+from interlock.observe.containers import engine_looks
 from interlock.observe.stack import stack
-from interlock.observe.state_dir import engine_look, services_in, services_running
+from interlock.observe.state_dir import services_in, services_running
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
 
@@ -84,7 +85,7 @@ def _layout_looks(site: Site, subject: Subject) -> Iterable[Look]:
     yield Mounts()
     for disk in (mounts.state, mounts.data):
         yield from (Stat(disk.path), Stat(disk.mounted_at))
-    yield from engine_look(site, subject.host)
+    yield from engine_looks(site, subject.host)
 
 
 def layout_seen(world: World, subject: Subject) -> ChainLayout | HostLayout:

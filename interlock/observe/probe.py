@@ -1197,16 +1197,19 @@ def _reduced_container(said: "dict[str, Any]", wanted: "frozenset[str]") -> "dic
     health = state.get("Health") or state.get("Healthcheck") or {}
     return {
         "Id": said["Id"],
+        "View": None,
+        "Unseen": "",
         "Name": said["Name"],
         "Image": said["Image"],
         "RestartCount": said.get("RestartCount") or 0,
         "Config": {
             "Image": config["Image"],
+            "User": config.get("User") or "",
             "Labels": {name: "***" if _NAMES_A_SECRET.search(name) else value for name, value in (config.get("Labels") or {}).items()},
             "Variables": sorted({name for name, _, _ in pairs}),
             "Environment": {name: value for name, equals, value in pairs if equals and name in wanted},
         },
-        "State": {"Status": state["Status"], "StartedAt": state.get("StartedAt") or "", "Health": health.get("Status") or ""},
+        "State": {"Status": state["Status"], "Pid": state.get("Pid") or 0, "StartedAt": state.get("StartedAt") or "", "Health": health.get("Status") or ""},
         "HostConfig": {"NetworkMode": host.get("NetworkMode") or "", "PortBindings": _reduced_ports(host.get("PortBindings"))},
         "NetworkSettings": {"Ports": _reduced_ports((said.get("NetworkSettings") or {}).get("Ports"))},
         "Mounts": _reduced_mounts(said.get("Mounts") or [], host.get("Tmpfs") or {}),
@@ -1231,12 +1234,13 @@ def _reduced_mounts(mounts: "list[dict[str, Any]]", memory: "dict[str, str]") ->
             "Destination": mount["Destination"],
             "RW": bool(mount["RW"]),
             "Propagation": mount.get("Propagation") or "",
+            "Recursive": True,
         }
         for mount in sorted(mounts, key=lambda one: str(one["Destination"]))
     ]
     listed = {mount["Destination"] for mount in found}
     return found + [
-        {"Type": "tmpfs", "Name": "", "Source": "", "Destination": place, "RW": "ro" not in options.split(","), "Propagation": ""}
+        {"Type": "tmpfs", "Name": "", "Source": "", "Destination": place, "RW": "ro" not in options.split(","), "Propagation": "", "Recursive": True}
         for place, options in sorted(memory.items())
         if place not in listed
     ]
@@ -1598,7 +1602,7 @@ _LOOKS = {
 
 _LONG_LOOKS = {
     "examine": lambda until, folder: {"examined": look_examine(to_bytes(folder), until)},
-    "engine": lambda until, path, variables: {"engine": look_engine(to_bytes(path), variables, until)},
+    "engine": lambda until, path, variables, views, places: {"engine": look_engine(to_bytes(path), variables, until)},
 }  # type: dict[str, Callable[..., dict[str, Any]]]
 
 

@@ -15,8 +15,6 @@ from interlock.config.reading import read_regular_file
 from interlock.config.scalars import Noun
 from interlock.config.yamltext import SITE, KeyPath
 from interlock.errors import ConfigError, CouldNotLook
-from interlock.facts.engine import Engine
-from interlock.facts.looks import Engine as EngineLook
 from interlock.facts.looks import HostFacts, List, Look, Mounts
 from interlock.facts.mounts import MountTable
 from interlock.facts.placeholders import VALUES, Asked
@@ -34,6 +32,7 @@ from interlock.facts.site import (
     volume_directories,
 )
 from interlock.facts.stack import Stack
+from interlock.observe.containers import engine_looks, engine_seen
 from interlock.observe.git import tracked
 from interlock.observe.postgres import Access, reading
 from interlock.observe.stack import stack
@@ -48,8 +47,7 @@ def _looks(site: Site, subject: Subject) -> Iterator[Look]:
     if chain_of(subject) is not None or subject.name.startswith(SERVER):
         return
     yield Mounts()
-    if socket := site.host(subject.host).engine:
-        yield EngineLook(socket)
+    yield from engine_looks(site, subject.host)
     if folder := site.host(subject.host).volumes:
         yield List(folder)
 
@@ -182,9 +180,9 @@ def _on_host(world: World, host: str) -> StateFound:
 
 
 def _in_engine(world: World, facts: HostFacts) -> Iterator[Keeper]:
-    socket = world.site.host(facts.host).engine
-    if socket is not None:
-        yield from keepers_of_engine(Engine.parse(facts.engine(socket).content, where=f"{facts.host}:{socket}"))
+    engine = engine_seen(world, facts.host)
+    if engine is not None:
+        yield from keepers_of_engine(engine)
 
 
 def _in_volumes(world: World, facts: HostFacts) -> Iterator[Keeper]:

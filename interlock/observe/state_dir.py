@@ -15,8 +15,7 @@ from interlock.config.yamlnodes import FATAL
 from interlock.config.yamltext import read_yaml
 from interlock.errors import ConfigError, CouldNotLook
 from interlock.facts.dotenv import EnvFile
-from interlock.facts.engine import Container, ContainerMount, Engine
-from interlock.facts.looks import Engine as EngineLook
+from interlock.facts.engine import Container, ContainerMount
 from interlock.facts.looks import HostFacts, Look, ReadFile, Secret, Stat, User
 from interlock.facts.mounts import NOT_RECURSIVE, is_below
 from interlock.facts.stack import Service, ServiceMount, Stack, Volume
@@ -37,8 +36,8 @@ from interlock.facts.state_dir import (
     on_host,
 )
 from interlock.facts.state_dir_readers import readings
-from interlock.facts.substitution import references
 from interlock.observe import state_places
+from interlock.observe.containers import engine_looks, engine_seen
 from interlock.observe.stack import stack
 from interlock.observe.tree import MissingFile
 from interlock.observe.world import Observer, World
@@ -96,22 +95,8 @@ def _env_file(world: World, subject: Subject) -> tuple[str, bytes | None]:
 # ---- services_agree
 
 
-def engine_look(site: Site, host: str) -> Iterable[Look]:
-    """What the engine of a host must be asked, when the site names one."""
-    socket = site.host(host).engine
-    return (EngineLook(socket, _variables(site)),) if socket else ()
-
-
-def _variables(site: Site) -> tuple[str, ...]:
-    """The variables whose values are needed: that of the state directory, and those of its default. None of them is a secret."""
-    declared = site.state_dir
-    if declared is None:
-        return ()
-    return tuple(sorted({declared.variable, *declared.values, *(one.name for one in references(declared.default))}))
-
-
 def _user_looks(site: Site, subject: Subject) -> Iterable[Look]:
-    return () if chain_of(subject) is not None else engine_look(site, subject.host)
+    return () if chain_of(subject) is not None else engine_looks(site, subject.host)
 
 
 def users_seen(world: World, subject: Subject) -> Users:
@@ -189,10 +174,8 @@ def _users_running(world: World, host: str) -> Users:
 def services_running(world: World, host: str) -> tuple[Service, ...]:
     """The running containers of the site's stack as services; where the site names the directories of its instances, only those that were started from one.
     Raises `CouldNotLook`."""
-    socket = world.site.host(host).engine
-    assert socket is not None  # asked where the site names one
-    answer = world.host(host).engine(socket, _variables(world.site))
-    engine = Engine.parse(answer.content, where=f"{host}:{socket}")
+    engine = engine_seen(world, host)
+    assert engine is not None  # asked where the site names one
     directories = {instance.directory for instance in world.site.instances.values() if instance.host == host}
     volumes = {volume.name: Volume(key=volume.name, name=volume.name, driver_opts=volume.options) for volume in engine.volumes}
     return tuple(_as_service(container, volumes) for container in engine.containers if container.running and _is_ours(container, directories))
@@ -229,7 +212,7 @@ def _host_and_stack_looks(site: Site, subject: Subject) -> Iterable[Look]:
     declared = _declared(site)
     yield from _resolve_looks(site, subject)
     yield from (Stat(path) for path in _names_of_the_directory(declared))
-    yield from engine_look(site, subject.host)
+    yield from engine_looks(site, subject.host)
 
 
 def _names_of_the_directory(declared: StateDir) -> Iterator[str]:

@@ -28,10 +28,16 @@ from interlock.facts.looks import (
     Look,
     Mounts,
     MountsAnswer,
+    OwnedFiles,
+    Owners,
+    OwnersAnswer,
     ReadFile,
     ReadFolder,
     Secret,
     SecretAnswer,
+    Shadow,
+    Shadows,
+    ShadowsAnswer,
     Space,
     SpaceAnswer,
     Stat,
@@ -45,7 +51,7 @@ _NUMBERS = len(Entry._fields) - 3  # all but name, acl and target
 _make_entry = partial(tuple.__new__, Entry)
 
 
-def look_to_json(look: Look) -> list[Any]:
+def look_to_json(look: Look) -> list[Any]:  # noqa: PLR0912 (one for each look)
     """`["read", path, limit]` and the like."""
     match look:
         case ReadFile():
@@ -69,12 +75,16 @@ def look_to_json(look: Look) -> list[Any]:
         case Examine():
             return ["examine", look.folder]
         case Engine():
-            return ["engine", look.socket, list(look.variables)]
+            return ["engine", look.socket, list(look.variables), look.views, list(look.places)]
+        case Shadows():
+            return ["shadows", list(look.roots)]
+        case Owners():
+            return ["owners", look.root, look.most]
         case _:
             assert_never(look)
 
 
-def look_from_json(value: Any) -> Look:
+def look_from_json(value: Any) -> Look:  # noqa: PLR0912 (one for each look)
     """The reverse of `look_to_json`."""
     match value:
         case ["read", str(path), int(limit)]:
@@ -97,8 +107,12 @@ def look_from_json(value: Any) -> Look:
             return Secret(path, kind)
         case ["examine", str(folder)]:
             return Examine(folder)
-        case ["engine", str(socket), list(variables)] if _is_text(variables):
-            return Engine(socket, tuple(variables))
+        case ["engine", str(socket), list(variables), bool(views), list(places)] if _is_text(variables) and _is_text(places):
+            return Engine(socket, tuple(variables), views, tuple(places))
+        case ["shadows", list(roots)] if _is_text(roots):
+            return Shadows(tuple(roots))
+        case ["owners", str(root), int(most)]:
+            return Owners(root, most)
         case _:
             raise ValueError(f"no such look: {value!r:.200}")
 
@@ -130,6 +144,10 @@ def answer_of(look: Look, found: Mapping[str, Any]) -> Answer:  # noqa: PLR0912 
             return ExamineAnswer(files=tuple(map(_examined, examined)))
         case Engine(), {"engine": bytes(content)}:
             return EngineAnswer(content=content)
+        case Shadows(), {"shadows": list(shadows)}:
+            return ShadowsAnswer(shadows=tuple(map(_shadow, shadows)))
+        case Owners(), {"owners": {"owners": list(owners), "complete": bool(complete), "unread": list(unread)}} if _is_text(unread):
+            return OwnersAnswer(owners=tuple(map(_owned, owners)), complete=complete, unread=tuple(unread))
         case _:
             raise ValueError(f"no answer to {look}: {found!r:.200}")
 
@@ -150,7 +168,7 @@ def answer_from_json(look: Look, value: Mapping[str, Any]) -> Answer:
             return answer_of(look, value)
 
 
-def answer_to_json(look: Look, answer: Answer, walked: int = 0) -> dict[str, Any]:
+def answer_to_json(look: Look, answer: Answer, walked: int = 0) -> dict[str, Any]:  # noqa: PLR0912 (one for each look)
     """The reverse of `answer_from_json`; `walked` is how many listings a walk has."""
     match answer:
         case FailedLook():
@@ -173,6 +191,11 @@ def answer_to_json(look: Look, answer: Answer, walked: int = 0) -> dict[str, Any
             return {"examined": [_fields_of(file) | {"names": list(file.names), "notes": dict(file.notes)} for file in answer.files]}
         case EngineAnswer():
             return probe.jsonable({"engine": answer.content})
+        case ShadowsAnswer():
+            return {"shadows": [[*shadow[:2], list(shadow.names), *shadow[3:]] for shadow in answer.shadows]}
+        case OwnersAnswer():
+            owners = [[owned.uid, owned.entries, list(owned.names)] for owned in answer.owners]
+            return {"owners": {"owners": owners, "complete": answer.complete, "unread": list(answer.unread)}}
         case int() | None:
             return {"walked": walked} if isinstance(look, Walk) else {"uid": answer}
         case _:
@@ -215,6 +238,22 @@ def _examined(value: Any) -> Examined:
             return Examined(**_fields(Examined, plain), names=tuple(names), notes=notes)
         case _:
             raise ValueError(f"no file of a backup: {value!r:.200}")
+
+
+def _shadow(value: Any) -> Shadow:
+    match value:
+        case [str(mountpoint), str(parent), list(names), int(entries), int(size), bool(complete), str(error)] if _is_text(names):
+            return Shadow(mountpoint, parent, tuple(names), entries, size, complete, error)
+        case _:
+            raise ValueError(f"nothing that a mount covers: {value!r:.200}")
+
+
+def _owned(value: Any) -> OwnedFiles:
+    match value:
+        case [int(uid), int(entries), list(names)] if _is_text(names):
+            return OwnedFiles(uid, entries, tuple(names))
+        case _:
+            raise ValueError(f"nothing that somebody owns: {value!r:.200}")
 
 
 def _itself(value: Any) -> Entry:

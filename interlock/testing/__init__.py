@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from interlock.evidence.record import Record
@@ -44,17 +44,18 @@ class CheckRun:
         return {verdict.guardrail for verdict in self.record.verdicts if verdict.outcome is Outcome.BROKEN}
 
 
-def run_check(folder: Path, gate: str, *arguments: str, environ: Mapping[str, str] | None = None) -> CheckRun:
+def run_check(folder: Path, gate: str, *arguments: str, environ: Mapping[str, str] | None = None, within: Sequence[str] = ()) -> CheckRun:
     """Run `pytest -m <gate>` in `folder`, which holds an interlock.yaml, in a process of its own; newest evidence below `folder`/reports is read back.
 
-    `environ` is added to this process's environment, from which pytest's own variables are taken out.
+    `environ` is added to this process's environment, from which pytest's own variables are taken out; `within` is a command that starts what stands behind it
+    (`unshare -m sh stage.sh`).
     """
     from interlock.evidence.details import read_details
     from interlock.evidence.folder import load_run
 
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_CORE")) and name != "PYTHONDONTWRITEBYTECODE"}
     before = _runs(folder)
-    argv = (sys.executable, "-m", "pytest", "-m", gate, "-p", "no:cacheprovider", "-p", "no:randomly", *arguments)
+    argv = (*within, sys.executable, "-m", "pytest", "-m", gate, "-p", "no:cacheprovider", "-p", "no:randomly", *arguments)
     done = subprocess.run(argv, cwd=folder, env={**clean, **(environ or {})}, capture_output=True, text=True, errors="replace", timeout=120, check=False)
     new = sorted(_runs(folder) - before)
     output = done.stdout + done.stderr

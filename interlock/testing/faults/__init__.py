@@ -6,7 +6,10 @@ A family's module holds `FAULTS: tuple[Fault, ...]`; every guardrail of the cata
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
+import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,8 @@ class Fault:
     """One guardrail proven both ways. `healthy(folder)` writes a whole site that holds; `seed(folder)` breaks one thing in it, so that exactly this guardrail
     turns broken with a detail of this `kind`; `blind(folder)` makes a healthy site's subject impossible to look at. `needs` names the environment variables
     without which it cannot be proven here (a database of the right kind); `action` is the one that the gate is asked for, where only some ask it;
-    `plan` the folder of its plan, where a plan is judged."""
+    `plan` the folder of its plan, where a plan is judged; `staged`: the gate runs in a mount namespace of its own, behind the script `stage.sh` of the folder,
+    which mounts what the site is about and ends with `exec "$@"` (`stage`)."""
 
     guardrail: str
     describe: str
@@ -37,6 +41,7 @@ class Fault:
     needs: tuple[str, ...] = ()
     action: str | None = None
     plan: str | None = None
+    staged: bool = False
 
 
 def all_faults() -> tuple[Fault, ...]:
@@ -45,6 +50,19 @@ def all_faults() -> tuple[Fault, ...]:
     for module in pkgutil.iter_modules(__path__):
         found += importlib.import_module(f"{__name__}.{module.name}").FAULTS
     return tuple(sorted(found, key=lambda fault: (fault.guardrail, fault.describe)))
+
+
+def own_namespace() -> tuple[str, ...]:
+    """The command that starts another one in a mount namespace of its own, where mounts can be made that nobody else sees; without root it has a user
+    namespace too. Empty where that cannot be had."""
+    command = ("unshare", "-m", "--propagation", "private") if os.geteuid() == 0 else ("unshare", "-Urm", "--propagation", "private")
+    works = shutil.which("unshare") and subprocess.run((*command, "true"), capture_output=True, check=False).returncode == 0
+    return command if works else ()
+
+
+def stage(folder: Path, *commands: str) -> None:
+    """Write the `stage.sh` of a staged fault: these shell commands, then what stands behind it."""
+    (folder / "stage.sh").write_text("\n".join(("set -e", *commands, 'exec "$@"', "")))
 
 
 def write_site(folder: Path, site: Mapping[str, Any]) -> None:

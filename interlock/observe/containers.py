@@ -1,0 +1,41 @@
+"""What does the container engine of a host run, and what do its containers see? The one look that every guardrail shares, so that an engine is asked once."""
+
+from __future__ import annotations
+
+import posixpath
+
+from interlock.config.models import Site
+from interlock.facts.engine import Engine
+from interlock.facts.looks import Engine as EngineLook
+from interlock.facts.substitution import references
+from interlock.observe.world import World
+
+
+def engine_looks(site: Site, host: str) -> tuple[EngineLook, ...]:
+    """What the engine of a host must be asked; nothing when the site names none."""
+    socket = site.host(host).engine
+    return (EngineLook(socket, _variables(site), views=True, places=_places(site)),) if socket else ()
+
+
+def engine_seen(world: World, host: str) -> Engine | None:
+    """What the engine of a host runs; None when the site names none. Raises `CouldNotLook`."""
+    return next((_parsed(world, host, look) for look in engine_looks(world.site, host)), None)
+
+
+def _parsed(world: World, host: str, look: EngineLook) -> Engine:
+    return world.once(("engine", host), lambda: Engine.parse(world.host(host).engine(look).content, where=f"{host}:{look.socket}"))
+
+
+def _variables(site: Site) -> tuple[str, ...]:
+    """The variables whose values are needed: that of the state directory, and those of its default. None of them is a secret."""
+    declared = site.state_dir
+    if declared is None:
+        return ()
+    return tuple(sorted({declared.variable, *declared.values, *(one.name for one in references(declared.default))}))
+
+
+def _places(site: Site) -> tuple[str, ...]:
+    """The paths inside containers that some rule is about: where the site says that state and data are."""
+    declared = {site.state_dir.path, site.state_dir.container_path} if site.state_dir else set()
+    disks = {disk.path for disk in (site.mounts.state, site.mounts.data) if disk} if site.mounts else set()
+    return tuple(sorted(posixpath.normpath(path) for path in declared | disks if path))
