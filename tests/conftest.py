@@ -35,9 +35,10 @@ def _compose() -> str:
     return "" if find_compose(os.environ) else "a docker compose binary (make setup)"
 
 
-def _loop() -> str:
-    ready = os.geteuid() == 0 and Path("/dev/loop-control").exists() and shutil.which("mkfs.ext4")
-    return "" if ready else "root with loop devices and mkfs.ext4"
+def _disk(fstype: str) -> str:
+    from tests.disks import missing
+
+    return missing(fstype)
 
 
 def _userns() -> str:
@@ -61,14 +62,15 @@ MISSING: dict[str, Callable[[], str]] = {
     "postgres16": functools.partial(_postgres, 16),
     "postgres18": functools.partial(_postgres, 18),
     "compose": _compose,
-    "loop": _loop,
+    "loop": functools.partial(_disk, "ext4"),
+    "xfs": functools.partial(_disk, "xfs"),
     "userns": _userns,
     "chromium": _chromium,
     "docker": _docker,
 }
 
 
-OF_ROOT = frozenset({"loop", "docker"})
+OF_ROOT = frozenset({"loop", "xfs", "docker"})
 
 
 @pytest.fixture(scope="session")

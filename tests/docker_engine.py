@@ -1,4 +1,11 @@
-"""How does a real Docker engine come up for a test, without touching the machine's own? In a network namespace of its own, with its own data."""
+"""How does a real Docker engine come up for a test, without touching the machine's own? In a network namespace of its own, with its own data.
+
+With `own_mounts` it has a mount namespace of its own, too: disks that are mounted in there are mounted for it and its containers, and for nobody else.
+
+    with disks(tmp_path, data=EXT4) as disk, docker_engine(own_mounts=True) as engine:
+        engine.inside("mount", disk["data"].device, str(folder))
+        run_check(site, "preflight", within=engine.enter)
+"""
 
 from __future__ import annotations
 
@@ -18,6 +25,7 @@ from tools.postgres import dies_with_parent, stop
 
 IMAGE = "interlock/busybox:local"
 START_LIMIT_S = 60
+ENTER = 'exec nsenter --mount="$0" -- env --chdir="$(pwd -P)" "$@"'  # nsenter alone would start in the root directory
 
 
 class DockerError(Exception):
@@ -29,6 +37,19 @@ class DockerEngine:
     """A running engine. It has no bridge: containers get `--network none` or `host`."""
 
     folder: Path
+    pid: int
+
+    @property
+    def enter(self) -> tuple[str, ...]:
+        """What stands before a command that is to see the mounts that the engine sees. Working directory and environment stay."""
+        return ("sh", "-c", ENTER, f"/proc/{self.pid}/ns/mnt")
+
+    def inside(self, *argv: str) -> str:
+        """What a command says that sees the mounts that the engine sees. Raises DockerError with its words."""
+        done = subprocess.run((*self.enter, *argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode:
+            raise DockerError(f"{' '.join(argv)}: {done.stderr.strip()}")
+        return done.stdout.strip()
 
     @property
     def socket(self) -> Path:
@@ -53,21 +74,25 @@ def missing() -> str:
 
 
 @contextmanager
-def docker_engine() -> Iterator[DockerEngine]:
-    """A fresh one with the image `IMAGE`. A second dockerd in a network namespace would remove the bridge of the first: hence one of its own."""
+def docker_engine(*, own_mounts: bool = False) -> Iterator[DockerEngine]:
+    """A fresh one with the image `IMAGE`. A second dockerd in a network namespace would remove the bridge of the first: hence one of its own.
+
+    What is mounted in a mount namespace of its own is gone with its last process: nothing has to be unmounted.
+    """
     with tempfile.TemporaryDirectory(prefix="il-docker-", ignore_cleanup_errors=True) as name:
-        engine = DockerEngine(folder=Path(name))
         roots = ("--data-root", f"{name}/data", "--exec-root", f"{name}/exec", "--pidfile", f"{name}/pid")
-        dockerd = ("dockerd", *roots, "--host", f"unix://{engine.socket}", "--bridge=none", "--iptables=false", "--ip6tables=false")
+        dockerd = ("dockerd", *roots, "--host", f"unix://{name}/docker.sock", "--bridge=none", "--iptables=false", "--ip6tables=false")
+        unshare = ("unshare", "--net", *(("--mount", "--propagation", "private") if own_mounts else ()))
         with Path(name, "log").open("wb") as log:
             process = subprocess.Popen(
-                ("unshare", "-n", *dockerd),
+                (*unshare, *dockerd),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 preexec_fn=dies_with_parent(signal.SIGTERM),  # noqa: PLW1509, no other thread runs while engines are started
             )
+        engine = DockerEngine(folder=Path(name), pid=process.pid)
         try:
             _wait_until_ready(engine, process)
             _import_busybox(engine)
@@ -95,9 +120,10 @@ def _import_busybox(engine: DockerEngine) -> None:
     root = engine.folder / "root.tar"
     busybox = shutil.which("busybox")
     assert busybox
+    applets = subprocess.run((busybox, "--list"), capture_output=True, text=True, check=True).stdout.split()
     with tarfile.open(root, "w") as archive:
         archive.add(busybox, "bin/busybox")
-        for applet in ("sh", "sleep", "true"):
+        for applet in sorted(set(applets) - {"busybox"}):
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             archive.addfile(link)

@@ -12,6 +12,8 @@ import pytest
 from interlock.testing import run_check
 from interlock.testing.faults import write_site
 from interlock.verdicts import Outcome
+from tests.disks import EXT4
+from tests.disks import disks as made
 
 RUN = """
 import sys; from pathlib import Path
@@ -43,16 +45,8 @@ def judge_after(folder: Path, *commands: str, namespace: tuple[str, ...], guardr
 def disks(component: Callable[[str], None], tmp_path: Path) -> Iterator[tuple[str, str]]:
     """Two ext4 file systems on loop devices, labelled il-data and il-state."""
     component("loop")
-    devices = []
-    for name in ("data", "state"):
-        image = tmp_path / f"{name}.img"
-        with image.open("wb") as file:
-            file.truncate(16 * 1024 * 1024)
-        subprocess.run(["mkfs.ext4", "-q", "-L", f"il-{name}", str(image)], check=True)
-        devices.append(subprocess.run(["losetup", "-f", "--show", str(image)], check=True, capture_output=True, text=True).stdout.strip())
-    yield devices[0], devices[1]
-    for device in devices:
-        subprocess.run(["losetup", "-d", device], check=False)
+    with made(tmp_path, data=EXT4, state=EXT4) as disk:
+        yield disk["data"].device, disk["state"].device
 
 
 ROOT_NAMESPACE = ("-m", "--propagation", "private")
