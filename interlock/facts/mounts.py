@@ -1,7 +1,6 @@
-"""Which mounts does a host have, which of them does a path really show, and what can be written there? Parses mountinfo; `interlock.observe.mounts` brings it.
+"""Which disks and places does a host have, how do they lie to each other, and what can be written there? `interlock.observe.mounts` brings them.
 
-A path shows what the kernel finds when it walks to it: a mount that another one covers stays in the table, and taking the first (or the longest
-mountpoint) would vouch for it. `MountTable.showing` walks the same way.
+The mount table itself is in `interlock.facts.mount_tables`.
 """
 
 from __future__ import annotations
@@ -11,156 +10,33 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from interlock.errors import CouldNotLook
 from interlock.facts.looks import Entry, Listing, SpaceAnswer
+from interlock.facts.mount_tables import Mount, MountTable, escape, is_below, unescape
 from interlock.facts.stack import Service
 from interlock.nouns import dataclass
 
-_OCTAL = re.compile(rb"\\([0-7]{3})")
-_PROPAGATION = ("shared", "master", "propagate_from", "unbindable")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
-    """One line of mountinfo (proc_pid_mountinfo(5)). `device_number` is `major:minor`; `root` the directory of that file system that is shown.
-
-    `propagation` holds the optional fields as written (`shared:1`, `master:2`, ...), unknown ones too.
-    """
-
-    id: int
-    parent: int
-    device_number: str
-    root: str
-    mountpoint: str
-    options: tuple[str, ...]
-    propagation: tuple[str, ...]
-    fstype: str
-    source: str
-    super_options: tuple[str, ...]
-
-    @classmethod
-    def parse(cls, line: bytes, *, where: str) -> Self:
-        """One line, without its newline. Raises `CouldNotLook` when it is no mountinfo line."""
-        every = line.split(b" ")
-        end = every.index(b"-", 6) if b"-" in every[6:] else len(every)  # behind the six fields that are always there: one of those may be a dash itself
-        fields, rest = every[:end], every[end + 1 :]
-        if len(fields) < 6 or len(rest) < 3 or not re.fullmatch(rb"\d+:\d+", fields[2]):
-            raise CouldNotLook(f"{line[:120]!r} is no mountinfo line", where=where, remedy="look at /proc/self/mountinfo on the host")
-        try:
-            ids = int(fields[0]), int(fields[1])
-        except ValueError:
-            raise CouldNotLook(f"{line[:120]!r} has no mount ids", where=where, remedy="look at /proc/self/mountinfo on the host") from None
-        return cls(
-            id=ids[0],
-            parent=ids[1],
-            device_number=fields[2].decode("ascii"),
-            root=unescape(fields[3]),
-            mountpoint=unescape(fields[4]),
-            options=_split(fields[5]),
-            propagation=tuple(field.decode("ascii", "surrogateescape") for field in fields[6:]),
-            fstype=unescape(rest[0]),
-            source=unescape(rest[1]),
-            super_options=_split(b" ".join(rest[2:])),
-        )
-
-    def render(self) -> bytes:
-        """The line again: `parse(render())` is the same mount."""
-        fields = [
-            f"{self.id} {self.parent} {self.device_number}".encode(),
-            escape(self.root),
-            escape(self.mountpoint),
-            _join(self.options),
-            *(field.encode("ascii", "surrogateescape") for field in self.propagation),
-            b"-",
-            escape(self.fstype),
-            escape(self.source),
-            _join(self.super_options),
-        ]
-        return b" ".join(fields)
-
-    def __str__(self) -> str:
-        shown = "" if self.root == "/" else f", its directory {self.root}"
-        return f"{self.source} ({self.fstype}{shown}) mounted at {self.mountpoint}"
-
-
-def unescape(text: bytes) -> str:
-    r"""Undo the kernel's octal escapes (`\040` is a space); other bytes survive as surrogates."""
-    return _OCTAL.sub(lambda match: bytes([int(match[1], 8) & 0xFF]), text).decode("utf-8", "surrogateescape")
-
-
-def escape(text: str) -> bytes:
-    """Escape as the kernel does: space, tab, newline, backslash and `#`."""
-    raw = text.encode("utf-8", "surrogateescape")
-    return b"".join(b"\\%03o" % byte if byte in b" \t\n\\#" else bytes([byte]) for byte in raw)
-
-
-def _split(options: bytes) -> tuple[str, ...]:
-    return tuple(unescape(option) for option in options.split(b","))
-
-
-def _join(options: tuple[str, ...]) -> bytes:
-    return b",".join(escape(option) for option in options)
-
-
-def is_below(path: str, directory: str) -> bool:
-    """True when `path` is `directory` or lies below it; both absolute and without `..`."""
-    return directory in (path, "/") or path.startswith(directory + "/")
-
-
-@dataclass(frozen=True, slots=True)
-class MountTable:
-    """All mounts of one mount namespace, in the order of mountinfo."""
-
-    mounts: tuple[Mount, ...]
-
-    @classmethod
-    def parse(cls, text: bytes, *, where: str) -> Self:
-        """The table of a mountinfo file. Raises `CouldNotLook` for anything else, an empty one too: a namespace without a mount proves nothing."""
-        mounts = tuple(Mount.parse(line, where=where) for line in text.split(b"\n") if line)
-        if not mounts:
-            raise CouldNotLook("the mount table is empty", where=where, remedy="look at /proc/self/mountinfo on the host")
-        return cls(mounts)
-
-    def render(self) -> bytes:
-        """The file again."""
-        return b"".join(mount.render() + b"\n" for mount in self.mounts)
-
-    def showing(self, path: str) -> Mount | None:
-        """The mount that `path` shows, None when the table has no root. `path` is absolute, resolved, without `..`.
-
-        Walks as the kernel does: from the root mount to the child mounted nearest on the way to `path`, and on from there, so that a mount whose
-        mountpoint was covered later is not found. Source: the kernel's path walk (Documentation/filesystems/path-lookup, mount points).
-        """
-        current = self._root()
-        children = self._children()
-        visited: set[int] = set()
-        while current is not None and current.id not in visited:
-            visited.add(current.id)
-            on_the_way = [
-                child for child in children.get(current.id, ()) if is_below(path, child.mountpoint) and is_below(child.mountpoint, current.mountpoint)
-            ]
-            if not on_the_way:
-                return current
-            current = min(on_the_way, key=lambda child: len(child.mountpoint))
-        return current
-
-    def stack_at(self, mountpoint: str) -> tuple[Mount, ...]:
-        """All mounts at exactly this mountpoint, lowest first; more than one means that something is covered."""
-        return tuple(mount for mount in self.mounts if mount.mountpoint == mountpoint)
-
-    def _root(self) -> Mount | None:
-        known = {mount.id for mount in self.mounts}
-        roots = [mount for mount in self.mounts if mount.mountpoint == "/" and (mount.parent not in known or mount.parent == mount.id)]
-        return roots[0] if roots else None
-
-    def _children(self) -> Mapping[int, list[Mount]]:
-        children: dict[int, list[Mount]] = {}
-        for mount in self.mounts:
-            if mount.id != mount.parent:
-                children.setdefault(mount.parent, []).append(mount)
-        return children
+__all__ = [
+    "BACKUPS",
+    "NOT_RECURSIVE",
+    "ChainLayout",
+    "DeclaredDisk",
+    "DeviceNames",
+    "Directories",
+    "HostLayout",
+    "Layout",
+    "Mount",
+    "MountTable",
+    "NewestBackup",
+    "WritablePlace",
+    "bound_beside",
+    "escape",
+    "is_below",
+    "newest_backup",
+    "unescape",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
