@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
 from interlock.errors import CouldNotLook
@@ -18,6 +19,13 @@ from interlock.nouns import dataclass
 
 _ANONYMOUS = re.compile("[0-9a-f]{64}")
 _EVERYWHERE = "0.0.0.0"  # noqa: S104, this is how the engine says it
+
+
+class Product(StrEnum):
+    """Who made an engine."""
+
+    DOCKER = "docker"
+    PODMAN = "podman"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,11 +144,14 @@ class EngineVolume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """All that an engine runs and keeps, containers and volumes in the order of their names."""
+    """All that an engine runs and keeps, containers and volumes in the order of their names. `kernel` is the release of the one that they all run on
+    (`6.1.0-28-amd64`)."""
 
     version: str
     containers: tuple[Container, ...]
     volumes: tuple[EngineVolume, ...]
+    product: Product = Product.DOCKER
+    kernel: str = ""
 
     @classmethod
     def parse(cls, content: bytes, *, where: str) -> Self:
@@ -151,6 +162,8 @@ class Engine:
                 version=_text(value["version"], "Version"),
                 containers=tuple(sorted(map(_container, value["containers"]), key=lambda container: (container.name, container.id))),
                 volumes=tuple(sorted(map(_volume, value["volumes"]), key=lambda volume: volume.name)),
+                product=Product(_text(value["version"], "Product")),
+                kernel=_text(value["version"], "Kernel"),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CouldNotLook(
@@ -182,7 +195,7 @@ def _container(value: Any) -> Container:
         labels=labels,
         user=_text(config, "User"),
         pid=_number(state["Pid"]),
-        view=_view(value["View"]) if value["View"] else None,
+        view=None if value["View"] is None else _view(value["View"]),
         unseen=_text(value, "Unseen"),
     )
 
@@ -206,17 +219,14 @@ def _place(value: Any) -> Place:
 
 
 def _mount(value: Any) -> ContainerMount:
-    read_write = value["RW"]
-    if not isinstance(read_write, bool):
-        raise TypeError("a mount that does not say whether it can be written")
     return ContainerMount(
         kind=_text(value, "Type"),
         name=_text(value, "Name"),
         source=_text(value, "Source"),
         destination=_text(value, "Destination"),
-        read_only=not read_write,
+        read_only=not _truth(value, "RW"),
         propagation=_text(value, "Propagation"),
-        recursive=value["Recursive"] is not False,
+        recursive=_truth(value, "Recursive"),
     )
 
 
@@ -252,6 +262,13 @@ def _text(value: Any, key: str) -> str:
     found = value[key]
     if not isinstance(found, str):
         raise TypeError(f"{key} is no text")
+    return found
+
+
+def _truth(value: Any, key: str) -> bool:
+    found = value[key]
+    if not isinstance(found, bool):
+        raise TypeError(f"{key} is neither true nor false")
     return found
 
 

@@ -42,7 +42,10 @@ EXAMINED_FILES = 200  # files of one backup
 NAMES_KEPT = 10000  # names of one file's members
 MANIFEST_LIMIT = 1024 * 1024
 SAID_LIMIT = 4 * 1024 * 1024  # characters of names and manifests together
-ENGINE_LIMIT = 16 * 1024 * 1024  # bytes of one answer of an engine, and of what is kept of all
+ENGINE_LIMIT = 64 * 1024 * 1024  # bytes of one answer of an engine, and of what is kept of all
+VIEW_LIMIT = 4 * 1024 * 1024  # bytes of the mount table of one container
+VIEWS_LIMIT = 40 * 1024 * 1024  # and of all of them: JSON needs more bytes for them
+LINKS_FOLLOWED = 40  # as the kernel does
 BLOCK = 256 * 1024  # bytes read at once
 DEPTH = 200  # each level holds a descriptor open; deeper trees are an error in their listing, not a crash at the descriptor limit
 
@@ -1125,69 +1128,299 @@ def _read_rdb(found: "dict[str, Any]", descriptor: "int", until: "float") -> "No
 
 _NAMES_A_SECRET = re.compile("auth|passw|secret|token|credential|private|api_?key", re.IGNORECASE)
 _SECRET_OPTION = re.compile("((?:pass(?:wd|word)?|secret|token|key)=)[^,]*", re.IGNORECASE)
+_SERVER = re.compile(r"(Docker|Libpod)/(\S+)")
+_PRODUCTS = {"Docker": "docker", "Libpod": "podman"}
 
 
-def look_engine(path: "bytes", variables: "list[str]", until: "float") -> "bytes":
+def look_engine(path: "bytes", variables: "list[str]", until: "float", views: "bool" = False, places: "Iterable[str]" = ()) -> "bytes":
     """The content of `EngineAnswer`, from the API of Docker or Podman. What may be a secret is cut before anything leaves this process."""
-    asking = _asking(path, until)
+    asking = _Asking(path, until)
+    wanted = frozenset(variables)
     try:
-        version = asking("/version")
-        containers = [asking("/containers/" + one["Id"] + "/json", may_be_gone=True) for one in asking("/containers/json?all=1")]
+        described = [asking.container(one["Id"]) for one in asking("/containers/json?all=1")]
         volumes = sorted(asking("/volumes")["Volumes"] or [], key=lambda one: str(one["Name"]))  # the engine has them in no order
-        said = {
-            "version": {"Version": version["Version"]},
-            "containers": [_reduced_container(one, frozenset(variables)) for one in containers if one is not None],
-            "volumes": [_reduced_volume(one) for one in volumes],
-        }
+        version = asking.version()
+        containers = [_reduced_container(one, wanted) for one in described if one is not None]
+        if views:
+            views_of = _Views(asking, wanted, places, until)
+            containers = [one for one in map(views_of.added, containers) if one is not None]
+        said = {"version": version, "containers": containers, "volumes": [_reduced_volume(one) for one in volumes]}
     except (KeyError, TypeError, AttributeError) as error:
         raise CouldNot("EPROTO", f"it does not answer as an engine does: {type(error).__name__}") from None
+    finally:
+        asking.close()
     content = json.dumps(said, sort_keys=True).encode("ascii")
     if len(content) > ENGINE_LIMIT:
         raise CouldNot("too-large", f"it describes itself in more than {ENGINE_LIMIT} bytes")
     return content
 
 
-def _asking(path: "bytes", until: "float") -> "Callable[..., Any]":
-    """Who asks the engine behind a socket: `ask("/version")` is its JSON, None for what `may_be_gone` and is."""
-    try:
-        import http.client
-        import socket
-    except ImportError as error:  # a minimal Python
-        raise CouldNot("no-tool", f"this host's python3 is not whole: {error}") from None
+class _Asking:
+    """Who asks the engine behind a socket, over one connection: `ask("/volumes")` is its JSON, None for what `may_be_gone` and is."""
 
-    class Connection(http.client.HTTPConnection):
-        def connect(self) -> "None":
-            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.sock.settimeout(min(max(0.001, until - time.monotonic()), 3600.0))
-            self.sock.connect(path)
-
-    def ask(what: "str", may_be_gone: "bool" = False) -> "Any":
-        if time.monotonic() > until:
-            raise CouldNot(*TIMED_OUT)
-        connection = Connection("localhost")
+    def __init__(self, path: "bytes", until: "float") -> "None":
         try:
-            connection.request("GET", what)
-            response = connection.getresponse()
-            content = response.read(ENGINE_LIMIT + 1)
-            if may_be_gone and response.status == 404:
+            import http.client
+            import socket
+        except ImportError as error:  # a minimal Python
+            raise CouldNot("no-tool", f"this host's python3 is not whole: {error}") from None
+
+        class Connection(http.client.HTTPConnection):
+            def connect(self) -> "None":
+                self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                self.sock.settimeout(min(max(0.001, until - time.monotonic()), 3600.0))
+                self.sock.connect(path)
+
+        self._connection = Connection("localhost")
+        self._timeout = socket.timeout
+        self._nonsense = (http.client.HTTPException, ValueError, RecursionError)
+        self._until = until
+        self._server = ""
+
+    def __call__(self, what: "str", may_be_gone: "bool" = False) -> "Any":
+        if time.monotonic() > self._until:
+            raise CouldNot(*TIMED_OUT)
+        try:
+            try:
+                status, content = self._answer(what)
+            except ConnectionError:
+                if not self._server:
+                    raise
+                self._connection.close()  # the engine had closed the connection since it answered last
+                status, content = self._answer(what)
+            if may_be_gone and status == 404:
                 return None
-            if response.status != 200:
-                raise CouldNot("EPROTO", f"it answers {response.status} to {what.partition('?')[0]}")
+            if status != 200:
+                raise CouldNot("EPROTO", f"it answers {status} to {what.partition('?')[0]}")
             if len(content) > ENGINE_LIMIT:
                 raise CouldNot("too-large", f"it describes itself in more than {ENGINE_LIMIT} bytes")
             return json.loads(content.decode("utf-8"))
-        except socket.timeout:  # noqa: UP041 (another class until Python 3.10)
+        except self._timeout:
             raise CouldNot(*TIMED_OUT) from None
         except PermissionError:
             raise CouldNot("engine-closed", "Permission denied") from None
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
             raise CouldNot("engine-absent", error.strerror or "it is not there") from None
-        except (http.client.HTTPException, ValueError, RecursionError) as error:
+        except self._nonsense as error:
             raise CouldNot("EPROTO", f"it does not answer as an engine does: {type(error).__name__}") from None
-        finally:
-            connection.close()
 
-    return ask
+    def _answer(self, what: "str") -> "tuple[int, bytes]":
+        if self._connection.sock is not None:
+            self._connection.sock.settimeout(min(max(0.001, self._until - time.monotonic()), 3600.0))
+        self._connection.request("GET", what)
+        response = self._connection.getresponse()
+        content = response.read(ENGINE_LIMIT + 1)
+        if len(content) > ENGINE_LIMIT:
+            self._connection.close()
+        self._server = response.getheader("Server") or "-"
+        return response.status, content
+
+    def container(self, name: "str") -> "Any":
+        """One container as the API describes it, None when it is gone."""
+        return self("/containers/" + name + "/json", may_be_gone=True)
+
+    def version(self) -> "dict[str, str]":
+        """Which engine, and its version: every answer says so (`Docker/20.10.24 (linux)`, `Libpod/4.3.1 (linux)`), but for those of some proxies. The kernel is
+        ours, which containers share."""
+        found = _SERVER.match(self._server)
+        if found:
+            product, version = _PRODUCTS[found.group(1)], found.group(2)
+        else:
+            said = self("/version")
+            version = said["Version"]
+            product = "podman" if "Podman Engine" in [part.get("Name") for part in said.get("Components") or ()] else "docker"
+        return {"Version": version, "Product": product, "Kernel": os.uname().release}
+
+    def close(self) -> "None":
+        """Hang up."""
+        self._connection.close()
+
+
+class _Views:
+    """Who adds to a container what it sees, or why that cannot be said."""
+
+    def __init__(self, asking: "_Asking", wanted: "frozenset[str]", places: "Iterable[str]", until: "float") -> "None":
+        self._asking = asking
+        self._wanted = wanted
+        self._places = tuple(places)
+        self._until = until
+        self._room = VIEWS_LIMIT
+
+    def added(self, container: "dict[str, Any]") -> "dict[str, Any] | None":
+        """One that seems not to be there is asked for again, once: it may be gone (then None), may have stopped, or may run anew by now."""
+        try:
+            return self._seen(container)
+        except CouldNot as could_not:
+            if could_not.code not in _MAY_HAVE_GONE:
+                return _unseen(container, could_not)
+            first = could_not
+        said = self._asking.container(container["Id"])
+        if said is None:
+            return None
+        now = _reduced_container(said, self._wanted)
+        if now["State"] == container["State"] and now["State"]["Pid"]:
+            return _unseen(now, first)
+        try:
+            return self._seen(now)
+        except CouldNot as second:
+            return _unseen(now, CouldNot(second.code, second.text + " (asked a second time, it had changed)"))
+
+    def _seen(self, container: "dict[str, Any]") -> "dict[str, Any]":
+        """With its view; as it is when it does not run. Raises CouldNot."""
+        state = container["State"]
+        if state["Status"] not in _RUNS:
+            return container
+        if not state["Pid"]:
+            raise CouldNot(_AWAY, f"the engine says that it is {state['Status']}, and has no process of it now")
+        values = [value for value in container["Config"]["Environment"].values() if value.startswith("/")]
+        view = _view(state["Pid"], container["Id"], sorted({mount["Destination"] for mount in container["Mounts"]}.union(values, self._places)), self._until)
+        self._room -= len(view["Mountinfo"])
+        if self._room < 0:
+            raise CouldNot("too-large", f"the mount tables of all containers have more than {VIEWS_LIMIT} bytes")
+        return dict(container, View=view)
+
+
+def _unseen(container: "dict[str, Any]", why: "CouldNot") -> "dict[str, Any]":
+    return dict(container, View=None, Unseen=why.code + ": " + why.text)
+
+
+# --- what a container sees: through the namespaces of its first process, without a tool of its image
+
+_RUNS = ("running", "paused", "restarting")
+_AWAY = "elsewhere"
+_MAY_HAVE_GONE = (_AWAY, "ESRCH", "ENOENT", "EINVAL")  # EINVAL: of a process that has ended and was not reaped
+_CONTAINER = re.compile(b"[0-9a-f]{64}")
+_INSIDE = getattr(os, "O_PATH", 0) | os.O_NOFOLLOW | os.O_CLOEXEC  # without O_DIRECTORY, which would have autofs mount something
+
+
+def _view(pid: "int", container: "str", paths: "list[str]", until: "float") -> "dict[str, Any]":
+    """The fields of `View`. A place that hangs (a dead network mount) is left behind with its thread, and the others are looked at in another one: none may
+    take more than a fifth of the time that is left."""
+    done = {}  # type: dict[str, list[Any]]
+    while True:
+        found = {"Places": {}}  # type: dict[str, Any]
+        left = [path for path in paths if path not in done]
+        try:
+            for _ in patient(_look_inside(pid, container, left, found), lambda: min(60.0, (until - time.monotonic()) / 5)):
+                pass
+        except Hung:
+            if "Mountinfo" not in found:
+                raise CouldNot(*TIMED_OUT) from None
+            done.update(dict(found["Places"]))  # a copy first: the thread that was left behind may go on
+            done.update({path: _no_place(": ".join(TIMED_OUT)) for path in [path for path in left if path not in done][:1]})
+        else:
+            done.update(found["Places"])
+            return dict(found, Places=done)
+
+
+def _look_inside(pid: "int", container: "str", paths: "list[str]", found: "dict[str, Any]") -> "Iterator[None]":
+    """Fill `found`. The process is opened once: were its number given to another one meanwhile, reads would fail (ESRCH) and not be about that one."""
+    try:
+        process = os.open(b"/proc/%d" % pid, _INSIDE | os.O_DIRECTORY)
+    except FileNotFoundError:
+        text = f"no process {pid} is to be seen here: the engine counts them in another pid namespace, or /proc is mounted with hidepid"
+        raise CouldNot(_AWAY, text) from None
+    try:
+        cgroup = _read_of(process, "cgroup")
+        mountinfo = _read_of(process, "mountinfo")
+        if not _is_of(container.encode("utf-8"), cgroup, mountinfo):
+            raise CouldNot(_AWAY, f"process {pid} is not of this container: the engine counts them in another pid namespace, or is in a virtual machine")
+        status = dict(line.split(b":", 1) for line in _read_of(process, "status").splitlines())
+        root = os.open("root", os.O_CLOEXEC | getattr(os, "O_PATH", 0), dir_fd=process)
+        try:
+            found["Uid"], found["Gid"] = int(status[b"Uid"].split()[1]), int(status[b"Gid"].split()[1])
+            found["Groups"] = sorted(map(int, status[b"Groups"].split()))
+            found["Capabilities"] = int(status[b"CapEff"], 16)
+            found["Mountinfo"] = to_text(mountinfo)
+            for path in paths:
+                found["Places"][path] = _place(root, to_bytes(path))
+        finally:
+            os.close(root)
+    finally:
+        os.close(process)
+    yield
+
+
+def _read_of(process: "int", name: "str") -> "bytes":
+    """A file of /proc/PID, read to its end."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=process)
+    parts = []  # type: list[bytes]
+    try:
+        room = VIEW_LIMIT + 1
+        while room > 0:
+            part = os.read(descriptor, min(room, 1 << 16))
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+            room -= len(part)
+    finally:
+        os.close(descriptor)
+    raise CouldNot("too-large", f"its {name} has more than {VIEW_LIMIT} bytes")
+
+
+def _is_of(container: "bytes", cgroup: "bytes", mountinfo: "bytes") -> "bool":
+    """Whether a process is of a container: the innermost id in its cgroups says so, and where there is none, what is bound into it of the engine's own files
+    (`.../containers/ID/hostname`). Mountpoints say nothing: the host has those of all containers."""
+    innermost = {found[-1] for found in map(_CONTAINER.findall, cgroup.splitlines()) if found}
+    if innermost:
+        return container in innermost
+    roots = [fields[3] for fields in (line.split(b" ", 4) for line in mountinfo.splitlines()) if len(fields) > 4]
+    return any(container in root.split(b"/") for root in roots)
+
+
+def _no_place(error: "str" = "") -> "list[Any]":
+    return [False, "", 0, 0, 0, "", error]
+
+
+def _place(root: "int", path: "bytes") -> "list[Any]":
+    """The fields of `Place`: what a path shows to who has `root` for its root directory."""
+    try:
+        descriptor, leads = _open_inside(root, path)
+    except (FileNotFoundError, NotADirectoryError):
+        return _no_place()
+    except OSError as error:
+        return _no_place(_say(error))
+    try:
+        seen = os.fstat(descriptor)
+    except OSError as error:
+        return _no_place(_say(error))
+    finally:
+        os.close(descriptor)
+    return [True, device_text(seen.st_dev), seen.st_mode, seen.st_uid, seen.st_gid, to_text(leads), ""]
+
+
+def _open_inside(root: "int", path: "bytes") -> "tuple[int, bytes]":
+    """An O_PATH descriptor for a path below `root`, and the path that it really has there. Every link is followed here, and never leads out: the kernel would
+    follow an absolute one from our own root."""
+    way = []  # type: list[tuple[bytes, int, bool]]
+    ahead = path.split(b"/")[::-1]
+    links = 0
+    try:
+        while ahead:
+            name = ahead.pop()
+            if way and not way[-1][2]:
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if name == b".." and way:
+                os.close(way.pop()[1])
+            if name in (b"", b".", b".."):
+                continue
+            descriptor = os.open(name, _INSIDE, dir_fd=way[-1][1] if way else root)
+            way.append((name, descriptor, False))
+            mode = os.fstat(descriptor).st_mode
+            way[-1] = (name, descriptor, stat.S_ISDIR(mode))
+            if stat.S_ISLNK(mode):
+                target = os.readlink(b"", dir_fd=descriptor)
+                os.close(way.pop()[1])
+                links += 1
+                if links > LINKS_FOLLOWED:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+                while target.startswith(b"/") and way:
+                    os.close(way.pop()[1])
+                ahead += target.split(b"/")[::-1]
+        return os.dup(way[-1][1] if way else root), b"/" + b"/".join(name for name, _, _ in way)
+    finally:
+        for _, descriptor, _ in way:
+            os.close(descriptor)
 
 
 def _reduced_container(said: "dict[str, Any]", wanted: "frozenset[str]") -> "dict[str, Any]":
@@ -1212,7 +1445,7 @@ def _reduced_container(said: "dict[str, Any]", wanted: "frozenset[str]") -> "dic
         "State": {"Status": state["Status"], "Pid": state.get("Pid") or 0, "StartedAt": state.get("StartedAt") or "", "Health": health.get("Status") or ""},
         "HostConfig": {"NetworkMode": host.get("NetworkMode") or "", "PortBindings": _reduced_ports(host.get("PortBindings"))},
         "NetworkSettings": {"Ports": _reduced_ports((said.get("NetworkSettings") or {}).get("Ports"))},
-        "Mounts": _reduced_mounts(said.get("Mounts") or [], host.get("Tmpfs") or {}),
+        "Mounts": _reduced_mounts(said.get("Mounts") or [], host),
     }
 
 
@@ -1224,8 +1457,9 @@ def _reduced_ports(ports: "dict[str, Any] | None") -> "dict[str, Any]":
     }
 
 
-def _reduced_mounts(mounts: "list[dict[str, Any]]", memory: "dict[str, str]") -> "list[dict[str, Any]]":
+def _reduced_mounts(mounts: "list[dict[str, Any]]", host: "dict[str, Any]") -> "list[dict[str, Any]]":
     """Those that the API lists, and those of `--tmpfs`, which it does not."""
+    alone = _not_recursive(host)
     found = [
         {
             "Type": mount.get("Type") or ("volume" if mount.get("Name") else "bind"),
@@ -1234,16 +1468,24 @@ def _reduced_mounts(mounts: "list[dict[str, Any]]", memory: "dict[str, str]") ->
             "Destination": mount["Destination"],
             "RW": bool(mount["RW"]),
             "Propagation": mount.get("Propagation") or "",
-            "Recursive": True,
+            "Recursive": os.path.normpath(mount["Destination"]) not in alone,
         }
         for mount in sorted(mounts, key=lambda one: str(one["Destination"]))
     ]
     listed = {mount["Destination"] for mount in found}
     return found + [
         {"Type": "tmpfs", "Name": "", "Source": "", "Destination": place, "RW": "ro" not in options.split(","), "Propagation": "", "Recursive": True}
-        for place, options in sorted(memory.items())
+        for place, options in sorted((host.get("Tmpfs") or {}).items())
         if place not in listed
     ]
+
+
+def _not_recursive(host: "dict[str, Any]") -> "frozenset[str]":
+    """The destinations that were asked for without what is mounted below their sources: Docker has it in `Mounts`, Podman in the options of `Binds`."""
+    found = [mount["Target"] for mount in host.get("Mounts") or () if (mount.get("BindOptions") or {}).get("NonRecursive")]
+    binds = [bind.rsplit(":", 2) for bind in host.get("Binds") or ()]
+    found += [bind[1] for bind in binds if len(bind) == 3 and "bind" in bind[2].split(",")]
+    return frozenset(map(os.path.normpath, found))
 
 
 def _reduced_volume(said: "dict[str, Any]") -> "dict[str, Any]":
@@ -1602,7 +1844,7 @@ _LOOKS = {
 
 _LONG_LOOKS = {
     "examine": lambda until, folder: {"examined": look_examine(to_bytes(folder), until)},
-    "engine": lambda until, path, variables, views, places: {"engine": look_engine(to_bytes(path), variables, until)},
+    "engine": lambda until, path, variables, views, places: {"engine": look_engine(to_bytes(path), variables, until, views, places)},
 }  # type: dict[str, Callable[..., dict[str, Any]]]
 
 

@@ -173,8 +173,10 @@ def engine(version: str = "27", volumes: tuple[tuple[str, str], ...] = (), **con
             "Name": f"/{name}",
             "Image": f"sha256:{image}",
             "RestartCount": 0,
-            "Config": {"Image": image, "Labels": {}, "Variables": [], "Environment": {}},
-            "State": {"Status": state, "StartedAt": started, "Health": "healthy" if state == "running" else ""},
+            "View": None,
+            "Unseen": "",
+            "Config": {"Image": image, "User": "", "Labels": {}, "Variables": [], "Environment": {}},
+            "State": {"Status": state, "Pid": 1, "StartedAt": started, "Health": "healthy" if state == "running" else ""},
             "HostConfig": {"NetworkMode": "", "PortBindings": {}},
             "NetworkSettings": {"Ports": {}},
             "Mounts": [],
@@ -182,7 +184,8 @@ def engine(version: str = "27", volumes: tuple[tuple[str, str], ...] = (), **con
         for name, (image, state, id_, started) in ((name, text.split()) for name, text in containers.items())
     ]
     kept = [{"Name": name, "Driver": "local", "Mountpoint": "", "Options": {"device": device}, "Labels": {}} for name, device in volumes]
-    return EngineAnswer(content=json.dumps({"version": {"Version": version}, "containers": described, "volumes": kept}).encode())
+    about = {"Version": version, "Product": "docker", "Kernel": "6.1"}
+    return EngineAnswer(content=json.dumps({"version": about, "containers": described, "volumes": kept}).encode())
 
 
 SEEN = StatAnswer(present=True, mode=0o40700, uid=0, gid=0, size=4096, mtime=5, device="8:17", realpath="/data-state")

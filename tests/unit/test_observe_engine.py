@@ -94,6 +94,7 @@ CONTAINER: dict[str, Any] = {
     "NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}, {"HostIp": "::", "HostPort": "8080"}], "81/tcp": None}},
     "Mounts": [{"Type": "bind", "Source": "/data", "Destination": "/data", "RW": True, "Propagation": "rprivate"}],
 }
+VERSION = {"Version": "27.0", "Product": "docker", "Kernel": "6.1"}
 VOLUME = {"Name": "f" * 64, "Driver": "local", "Mountpoint": "/v", "Options": {"o": "username=x,password=hunter2,uid=5"}, "Labels": None}
 SAID: dict[str, Any] = {
     "/version": {"Version": "27.0"},
@@ -139,7 +140,7 @@ def saying(said: dict[str, Any]) -> Iterator[Path]:
 
 def told(said: dict[str, Any], *variables: str, seconds: float = 10.0) -> dict[str, Any]:
     with saying(said) as path:
-        return probe.answer(["engine", str(path), list(variables)], time.monotonic() + seconds)
+        return probe.answer(["engine", str(path), list(variables), False, []], time.monotonic() + seconds)
 
 
 def test_the_api_is_reduced_to_nouns_and_a_container_that_went_away_is_left_out() -> None:
@@ -213,7 +214,7 @@ def test_without_a_socket_it_says_what_would_help(tmp_path: Path) -> None:
     look = EngineLook("/s")
     facts = HostFacts(host="h", taken_at="", user="deploy", answers={look: FailedLook("engine-closed", "Permission denied")}, walks=lambda _: iter(()))
     with pytest.raises(CouldNotLook) as caught:
-        facts.engine("/s")
+        facts.engine(look)
     assert caught.value.remedy == "let deploy use the engine (group `docker`, which is as good as root), or set `become: sudo -n` for this host"
 
 
@@ -256,7 +257,9 @@ def test_whatever_else_is_said_is_no_engine(content: bytes) -> None:
 
 @given(st.data())
 def test_one_wrong_part_of_a_container_is_no_engine(data: st.DataObject) -> None:
-    said = json.loads(json.dumps({"version": {"Version": "1"}, "containers": [probe._reduced_container(CONTAINER, frozenset("A"))], "volumes": []}))
+    view = {"Mountinfo": "", "Uid": 0, "Gid": 0, "Groups": [0], "Capabilities": 0, "Places": {"/data": [True, "8:1", 0o40755, 0, 0, "/data", ""]}}
+    container = probe._reduced_container(CONTAINER, frozenset("A")) | {"View": view}
+    said = json.loads(json.dumps({"version": VERSION, "containers": [container], "volumes": []}))
     Engine.parse(json.dumps(said).encode(), where="here")
     place: Any = said["containers"][0]
     while True:
@@ -264,7 +267,7 @@ def test_one_wrong_part_of_a_container_is_no_engine(data: st.DataObject) -> None
         if not isinstance(place[key], dict) or not place[key] or data.draw(st.booleans()):
             break
         place = place[key]
-    place[key] = data.draw(st.sampled_from([None, 1.5, [1]]))
+    place[key] = data.draw(st.sampled_from([1.5, [None]] if key == "View" else [None, 1.5, [None]]))
     with pytest.raises(CouldNotLook, match="cannot be read"):
         Engine.parse(json.dumps(said).encode(), where="here")
 

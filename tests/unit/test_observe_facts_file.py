@@ -117,7 +117,7 @@ def test_contents_are_redacted_before_they_are_written(tmp_path: Path) -> None:
     assert back["h"].mounts().mountinfo == b"//nas ***"
     assert back["h"].folder("/cron.d").files == {"job": b"*** \xff"}
     assert [(file.manifest, file.fault) for file in back["h"].examine("/backups").files] == [("by ***", "pg_restore says ***")]
-    assert back["h"].engine("/s").content == b'{"label": "***"}'
+    assert back["h"].engine(Engine("/s")).content == b'{"label": "***"}'
     assert isinstance(back["g"], CouldNotLook)
     assert back["g"].why == "the server said ***"
 

@@ -15,7 +15,7 @@ import pytest
 
 from interlock.config.models import Host, Site, Ssh
 from interlock.errors import CouldNotLook
-from interlock.facts.looks import Examine, FailedLook, HostFacts, Mounts, ReadFile, ReadFolder, Secret, Space, Stat, StatAnswer, User, Walk
+from interlock.facts.looks import Engine, Examine, FailedLook, HostFacts, Mounts, ReadFile, ReadFolder, Secret, Space, Stat, StatAnswer, User, Walk
 from interlock.observe import hosts, probe
 from interlock.observe.hosts import observe
 
@@ -101,7 +101,7 @@ def test_what_was_not_looked_at_is_not_guessed(tmp_path: Path) -> None:
         lambda: facts.folder("/etc"),
         lambda: facts.secret("/etc/passwd", "text"),
         lambda: facts.examine("/srv"),
-        lambda: facts.engine("/run/docker.sock"),
+        lambda: facts.engine(Engine("/run/docker.sock")),
     ):
         with pytest.raises(CouldNotLook, match=r"not looked at|not walked"):
             ask()

@@ -230,14 +230,16 @@ def test_disks_and_network_mounts_of_a_host_keep_state_and_what_the_system_needs
 
 
 def container(name: str, image: str, *mounts: dict[str, Any]) -> dict[str, Any]:
-    every = [{"Type": "volume", "Name": "", "Source": "", "Destination": "/x", "RW": True, "Propagation": "", **mount} for mount in mounts]
+    every = [{"Type": "volume", "Name": "", "Source": "", "Destination": "/x", "RW": True, "Propagation": "", "Recursive": True, **mount} for mount in mounts]
     return {
         "Id": name,
         "Name": f"/{name}",
         "Image": "sha256:0",
         "RestartCount": 0,
-        "State": {"Status": "running", "StartedAt": "2026-11-20T00:00:00Z", "Health": "none"},
-        "Config": {"Image": image, "Labels": {"com.docker.compose.service": name.split("-")[-2]}, "Environment": {}, "Variables": []},
+        "View": None,
+        "Unseen": "",
+        "State": {"Status": "running", "Pid": 1, "StartedAt": "2026-11-20T00:00:00Z", "Health": "none"},
+        "Config": {"Image": image, "User": "", "Labels": {"com.docker.compose.service": name.split("-")[-2]}, "Environment": {}, "Variables": []},
         "HostConfig": {"NetworkMode": "bridge", "PortBindings": {}},
         "NetworkSettings": {"Ports": {}},
         "Mounts": every,
@@ -250,7 +252,10 @@ def test_volumes_directories_and_bare_databases_of_an_engine_keep_state() -> Non
         container("shop-app-1", "app", {"Name": "shop_uploads"}, {"Type": "bind", "Source": "/srv/receipts"}, {"Type": "bind", "Source": "/etc/x"}),
         container("shop-db-1", "postgres:17", {"Name": "ab" * 32}),
     ]
-    engine = Engine.parse(json.dumps({"version": {"Version": "27"}, "containers": containers, "volumes": volumes}).encode(), where="docker.sock")
+    engine = Engine.parse(
+        json.dumps({"version": {"Version": "27", "Product": "docker", "Kernel": "6.1"}, "containers": containers, "volumes": volumes}).encode(),
+        where="docker.sock",
+    )
     found = list(keepers_of_engine(engine))
     assert [(one.kind, one.names[0]) for one in found] == [(Kind.VOLUME, "shop_uploads"), (Kind.MOUNT, "/srv/receipts"), (Kind.CONTAINER, "shop-db-1")]
     assert found[0].users == (("shop-app-1", "app"),)
