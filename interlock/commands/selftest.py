@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TextIO
 
@@ -24,13 +25,14 @@ def selftest(wanted: tuple[str, ...], out: TextIO) -> int:
         raise UsageError(f"there is no guardrail {unknown[0]}", remedy="see `interlock guardrails` for the ids")
     faults = [fault for fault in all_faults() if not wanted or fault.guardrail in wanted]
     failures = unprovable = 0
+    seen: set[Hashable] = set()
     for fault in faults:
         lacking = _lacking(fault)
         if lacking:
             unprovable += 1
             print(f"UNPROVEN  {fault.guardrail}: {fault.describe}: {lacking}", file=out)
             continue
-        problem = prove(fault)
+        problem = prove(fault, seen)
         failures += bool(problem)
         print(f"{'FAILED  ' if problem else 'proven  '}  {fault.guardrail}: {problem or fault.describe}", file=out, flush=True)
     for unseeded in sorted((set(wanted) or known) - {fault.guardrail for fault in faults}):
@@ -48,9 +50,21 @@ def _lacking(fault: Fault) -> str:
     return "run it as root, or allow user namespaces (sysctl kernel.apparmor_restrict_unprivileged_userns=0)" if fault.staged and not own_namespace() else ""
 
 
-def prove(fault: Fault) -> str:
-    """Empty when the guardrail held, turned broken alone and for the seeded reason, and was unproven when blind; else what went wrong."""
-    return _healthy(fault) or _seeded(fault) or _blind(fault)
+def prove(fault: Fault, seen: set[Hashable] | None = None) -> str:
+    """Empty when the guardrail held, turned broken alone and for the seeded reason, and was unproven when blind; else what went wrong.
+
+    `seen` remembers from fault to fault which healthy and which blind sites were right: several faults of a guardrail start from the same one.
+    """
+    known = set() if seen is None else seen
+    return _once(known, fault, _healthy, fault.healthy) or _seeded(fault) or _once(known, fault, _blind, fault.healthy, fault.blind)
+
+
+def _once(seen: set[Hashable], fault: Fault, ask: Callable[[Fault], str], *of: Hashable) -> str:
+    key = (fault.guardrail, fault.gate, fault.action, fault.plan, ask, *of)
+    said = "" if key in seen else ask(fault)
+    if not said:
+        seen.add(key)
+    return said
 
 
 def _run(fault: Fault, *changes: str) -> CheckRun:
@@ -61,7 +75,7 @@ def _run(fault: Fault, *changes: str) -> CheckRun:
             (fault.seed if change == "seed" else fault.blind)(folder)
         options = {"--for": fault.action, "--interlock-plan": fault.plan}
         within = (*own_namespace(), "sh", str(folder / "stage.sh")) if fault.staged else ()
-        return run_check(folder, fault.gate, *(word for option, value in options.items() if value for word in (option, value)), within=within)
+        return run_check(folder, fault.gate, *(word for option, value in options.items() if value for word in (option, value)), within=within, alone=True)
     finally:
         _remove(folder)
 

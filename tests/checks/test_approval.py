@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ def cutover(folder: Path, *, labels: tuple[str, ...] = (), plan: str = PLAN, **f
 
 
 @pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.describe) for fault in all_faults() if fault.guardrail.startswith("approval.")])
-def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault) -> None:
-    assert prove(fault) == ""
+def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault, seen: set[Hashable]) -> None:
+    assert prove(fault, seen) == ""
 
 
 def test_applys_own_gate_asks_for_the_issue_and_the_task_of_its_action(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,8 @@ def site(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("fault", [pytest.param(fault, id=f"{fault.kind}-{number}") for number, fault in enumerate(FAULTS)])
-def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault) -> None:
-    assert prove(fault) == ""
+def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault, seen: set[Hashable]) -> None:
+    assert prove(fault, seen) == ""
 
 
 def test_the_message_shows_the_way_from_the_push_to_the_command(site: Path) -> None:

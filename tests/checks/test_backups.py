@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,8 +21,8 @@ from interlock.testing.faults.backups import FAULTS, PROGRAM, SCRIPT, private_ba
 
 
 @pytest.mark.parametrize("fault", [pytest.param(fault, id=f"{fault.guardrail}-{fault.gate}-{fault.kind}") for fault in (*FAULTS, *FROM_FILES, *COVERED)])
-def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault) -> None:
-    assert prove(fault) == ""
+def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault, seen: set[Hashable]) -> None:
+    assert prove(fault, seen) == ""
 
 
 def test_a_script_is_asked_from_files_alone_and_a_module_on_the_live_system(tmp_path: Path) -> None:

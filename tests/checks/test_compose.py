@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,8 @@ FAULTS = [fault for fault in all_faults() if fault.guardrail.startswith("compose
 
 
 @pytest.mark.parametrize("fault", [pytest.param(fault, id=f"{fault.guardrail}-{fault.describe}") for fault in FAULTS])
-def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault) -> None:
-    assert prove(fault) == ""
+def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault, seen: set[Hashable]) -> None:
+    assert prove(fault, seen) == ""
 
 
 def test_each_file_has_a_verdict_that_names_the_lines(tmp_path: Path) -> None:

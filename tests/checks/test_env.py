@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import pytest
 
 from interlock.commands.selftest import prove
@@ -13,8 +15,8 @@ from interlock.verdicts import Broken, Held, Outcome, Unproven
 
 
 @pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.describe) for fault in FAULTS])
-def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault) -> None:
-    assert prove(fault) == ""
+def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault, seen: set[Hashable]) -> None:
+    assert prove(fault, seen) == ""
 
 
 def chain(name: str, *texts: str) -> ChainTexts:

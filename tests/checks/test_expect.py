@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,12 @@ from interlock.verdicts import Outcome
 
 
 @pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.guardrail) for fault in all_faults() if fault.guardrail.startswith("expect.")])
-def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(
+    fault: Fault, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, seen: set[Hashable]
+) -> None:
     for name in fault.needs:
         monkeypatch.setenv(name, request.getfixturevalue("proof_dsn"))
-    assert prove(fault) == ""
+    assert prove(fault, seen) == ""
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.server
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,10 @@ EVERYTHING = {"mount": "/", "reason": "this folder proves another guardrail"}
 
 
 @pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.describe) for fault in all_faults() if fault.guardrail.startswith("health.")])
-def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault, component: Callable[[str], None]) -> None:
+def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault, component: Callable[[str], None], seen: set[Hashable]) -> None:
     if fault.gate is When.STATIC:
         component("compose")
-    assert prove(fault) == ""
+    assert prove(fault, seen) == ""
 
 
 def test_an_endpoint_that_needs_time_says_how_many_tries_it_took(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,10 +27,12 @@ def servers(component: Callable[[str], None]) -> Iterator[TwoServers]:
 @pytest.mark.parametrize(
     "fault", [pytest.param(fault, id=f"{fault.guardrail}-{fault.kind}") for fault in all_faults() if fault.guardrail.startswith("parity.")]
 )
-def test_held_on_a_healthy_copy_broken_by_its_fault_unproven_when_blind(fault: Fault, servers: TwoServers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_on_a_healthy_copy_broken_by_its_fault_unproven_when_blind(
+    fault: Fault, servers: TwoServers, monkeypatch: pytest.MonkeyPatch, seen: set[Hashable]
+) -> None:
     for name, server in zip(("INTERLOCK_PROOF_DSN", "INTERLOCK_PROOF_TARGET_DSN"), (servers.source, servers.target), strict=True):
         monkeypatch.setenv(name, server.dsn("proof"))
-    assert prove(fault) == ""
+    assert prove(fault, seen) == ""
 
 
 SITE = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +16,13 @@ from interlock.verdicts import Outcome, When
 
 @pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.describe) for fault in all_faults() if fault.guardrail.startswith("site.")])
 def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(
-    fault: Fault, component: Callable[[str], None], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    fault: Fault, component: Callable[[str], None], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, seen: set[Hashable]
 ) -> None:
     if fault.gate is When.STATIC:
         component("compose")
     for name in fault.needs:
         monkeypatch.setenv(name, request.getfixturevalue("proof_dsn"))
-    assert prove(fault) == ""
+    assert prove(fault, seen) == ""
 
 
 @pytest.fixture

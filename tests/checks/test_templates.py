@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,8 @@ def site(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.kind) for fault in FAULTS])
-def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault) -> None:
-    assert prove(fault) == ""
+def test_held_on_a_healthy_site_broken_by_its_fault_unproven_when_blind(fault: Fault, seen: set[Hashable]) -> None:
+    assert prove(fault, seen) == ""
 
 
 def test_a_live_file_that_is_still_to_be_changed_is_no_fault(site: Path) -> None:

@@ -40,7 +40,16 @@ def start(run: Path, script: str = "tools.demo", within: Sequence[str] = ()) -> 
     """A demo as CI starts it: no terminal, `CI` set, everything in one pipe. `within` is a program that starts it."""
     environ = {**os.environ, "CI": "true", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     argv = (*within, sys.executable, "-m", script, "--run", str(run))
-    return subprocess.Popen(argv, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    return subprocess.Popen(
+        argv,
+        cwd=ROOT,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - whoever runs the tests in the background has it ignored
+    )
 
 
 def ended(run: Path, process: subprocess.Popen[bytes]) -> Demo:
