@@ -4,19 +4,21 @@ from interlock.checking import assert_held, check
 from interlock.facts.apply_paths import ApplyPaths
 from interlock.facts.declared_volumes import OptionsOfFile
 from interlock.facts.mounts import ChainLayout, DeclaredDisk, HostLayout, WritablePlace
+from interlock.facts.other_mounts import ExpectedMounts
 from interlock.judge import apply_paths as ways
 from interlock.judge import mounts
+from interlock.judge.disk import declared, others
 from interlock.judge.stack import volume_options
 
 
 @check(mounts.STATE_DISK)
 def test_the_state_directory_shows_the_declared_disk(declared_disk: DeclaredDisk) -> None:
-    assert_held(mounts.judge_disk(declared_disk))
+    assert_held(declared.judge_disk(declared_disk))
 
 
 @check(mounts.DATA_DISK)
 def test_the_data_directory_shows_the_declared_disk(declared_disk: DeclaredDisk) -> None:
-    assert_held(mounts.judge_disk(declared_disk))
+    assert_held(declared.judge_disk(declared_disk))
 
 
 @check(mounts.LAYOUT)
@@ -42,3 +44,8 @@ def test_no_volume_hides_what_is_mounted_below_its_directory(options_of_file: Op
 @check(mounts.STATE_DISK_GATE)
 def test_what_starts_the_stack_proves_first_that_the_disk_is_mounted(apply_paths: ApplyPaths) -> None:
     assert_held(ways.judge_state_disk_gate(apply_paths))
+
+
+@check(mounts.OTHERS)
+def test_the_other_mounts_of_the_site_are_there(other_mounts: ExpectedMounts) -> None:
+    assert_held(others.judge_others(other_mounts))

@@ -178,14 +178,19 @@ class MountTable:
         """All mounts at exactly this mountpoint, lowest first; more than one means that something is covered."""
         return tuple(self._index().stacks.get(mountpoint, ()))
 
-    def shows_its_own_place(self, mount: Mount) -> bool:
-        """True for a bind of a directory onto itself: it looks mounted, and shows what would be there without it."""
+    def beneath(self, mount: Mount) -> Mount | None:
+        """The mount that the directory at a mountpoint lies on, below all that is stacked there; None for a root, and where the table does not tell."""
         by_id = self._index().by_id
         below, passed = by_id.get(mount.parent), {mount.id}
         while below is not None and below.mountpoint == mount.mountpoint and below.id not in passed:
             passed.add(below.id)
             below = by_id.get(below.parent)
-        if below is None or not is_below(mount.mountpoint, below.mountpoint):
+        return below if below is not None and below.id not in passed and is_below(mount.mountpoint, below.mountpoint) else None
+
+    def shows_its_own_place(self, mount: Mount) -> bool:
+        """True for a bind of a directory onto itself: it looks mounted, and shows what would be there without it."""
+        below = self.beneath(mount)
+        if below is None:
             return False
         inside = mount.mountpoint.removeprefix(below.mountpoint.rstrip("/"))
         return mount.device_number == below.device_number and mount.root.removesuffix(_DELETED) == (below.root.rstrip("/") + inside or "/")

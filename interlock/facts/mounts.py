@@ -75,7 +75,7 @@ class DeclaredDisk:
     """All that decides whether a disk is where the stack believes it is.
 
     `holds` is what lives on it, `state` or `data`; `path` as declared, `realpath` after links (empty when absent), `device_seen` st_dev of what is there as
-    `major:minor`.
+    `major:minor`, empty for a link that leads nowhere. `subvolume` is the directory of the file system that must be mounted; any when None.
     """
 
     holds: str
@@ -89,6 +89,7 @@ class DeclaredDisk:
     device_seen: str
     table: MountTable
     names: DeviceNames
+    subvolume: str | None = None
 
 
 NOT_RECURSIVE = "disabled"  # compose's word for a bind that does not show what is mounted below its source

@@ -9,14 +9,13 @@ from typing import assert_never
 
 from interlock.config.chain_subjects import chain_of, chain_subjects
 from interlock.config.models import Site
-from interlock.facts.mounts import BACKUPS, NOT_RECURSIVE, ChainLayout, DeclaredDisk, Directories, HostLayout, Layout, Mount, WritablePlace, is_below
+from interlock.facts.mounts import BACKUPS, NOT_RECURSIVE, ChainLayout, Directories, HostLayout, Layout, Mount, WritablePlace, is_below
 from interlock.facts.stack import Service, ServiceMount
 from interlock.facts.state_dir import on_host
 from interlock.judge import apply_paths
+from interlock.judge.disk import declared, others
 from interlock.judge.stack import volume_options
 from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
-
-ANONYMOUS_MAJOR = "0:"  # btrfs, overlay, NFS, tmpfs: the kernel makes the number up, it is not the block device's
 
 
 def state_disks(site: Site) -> Sequence[Subject]:
@@ -29,68 +28,6 @@ def data_disks(site: Site) -> Sequence[Subject]:
     return [Subject(name="data", host=site.mounts.data.host)] if site.mounts and site.mounts.data else []
 
 
-def judge_disk(disk: DeclaredDisk) -> Held | Broken | Unproven:
-    """Held when the path shows the declared device, mounted at the declared mountpoint, with nothing over it."""
-    if not disk.present:
-        return Broken(f"{disk.path} does not exist", kind="absent", remedy=f"mount {disk.device} at {disk.mountpoint}")
-    shown = disk.table.showing(disk.realpath)
-    if shown is None:
-        return Unproven("the mount table has no root mount", remedy="observe from the host's own mount namespace")
-    remedy = f"stop the stack, look at `findmnt --target {disk.path}`, and mount {disk.device} at {disk.mountpoint}"
-    for fault in (_wrong_mountpoint(disk, shown), _wrong_device(disk, shown), _wrong_file_system(disk, shown)):
-        if fault is not None:
-            return Broken(fault[1], kind=fault[0], remedy=remedy)
-    if not _same_device_number(disk, shown):
-        why = f"{disk.path} is on device {disk.device_seen}, the mount table says {shown.device_number}: the table changed while it was read"
-        return Unproven(why, remedy="run it again")
-    return Held(f"{disk.path} shows {shown}")
-
-
-def _wrong_mountpoint(disk: DeclaredDisk, shown: Mount) -> tuple[str, str] | None:
-    """A directory on its parent's file system, or below a mount that was put over it."""
-    if shown.mountpoint == disk.mountpoint_realpath:
-        return None
-    if not is_below(disk.realpath, disk.mountpoint_realpath):
-        return "leads-elsewhere", f"{disk.path} leads to {disk.realpath}, out of {disk.mountpoint}, and shows {shown}"
-    if len(shown.mountpoint) > len(disk.mountpoint_realpath):
-        return "another-mount-below", f"{disk.path} shows {shown}, a second mount below {disk.mountpoint}"
-    return "not-mounted", f"{disk.path} shows {shown}: nothing is mounted at {disk.mountpoint}, so the {disk.holds} is written to its parent's disk"
-
-
-def _wrong_device(disk: DeclaredDisk, shown: Mount) -> tuple[str, str] | None:
-    declared = disk.names.path_of(disk.device)
-    if declared is None:
-        return "device-missing", f"{disk.path} shows {shown}; this host has no device {disk.device}"
-    covered = [mount for mount in disk.table.stack_at(shown.mountpoint) if mount.id != shown.id]
-    over = f", over {covered[-1].source}" if covered else ""
-    if not _is_device(disk, shown, declared):
-        return "covered" if any(
-            _is_device(disk, mount, declared) for mount in covered
-        ) else "wrong-device", f"{disk.path} shows {shown}{over}; expected {disk.device}"
-    return None
-
-
-def _is_device(disk: DeclaredDisk, mount: Mount, declared: str) -> bool:
-    """By number where the device has one: names lie (a mapper name, a renamed sdX), numbers do not."""
-    number = disk.names.number_of(declared)
-    if number is None:
-        return mount.source == declared
-    if mount.device_number.startswith(ANONYMOUS_MAJOR):
-        return disk.names.number_of(mount.source) == number
-    return mount.device_number == number
-
-
-def _wrong_file_system(disk: DeclaredDisk, shown: Mount) -> tuple[str, str] | None:
-    if disk.fstype is None or shown.fstype == disk.fstype:
-        return None
-    return "wrong-file-system", f"{disk.path} shows {shown}; expected the file system {disk.fstype}"
-
-
-def _same_device_number(disk: DeclaredDisk, shown: Mount) -> bool:
-    """stat and mountinfo agree; a btrfs subvolume has a number of its own."""
-    return disk.device_seen == shown.device_number or (shown.fstype == "btrfs" and disk.device_seen.startswith(ANONYMOUS_MAJOR))
-
-
 STATE_DISK = Guardrail(
     id="mounts.state_disk",
     title="the state directory shows the declared disk, not its parent's file system and not a mount over it",
@@ -99,7 +36,7 @@ STATE_DISK = Guardrail(
     rationale="A stack whose state disk is not mounted writes to a directory of the wrong disk without any error; the next mount hides what was written.",
     remedy="stop the stack, mount the declared disk, move what was written below the mountpoint, start the stack",
     subjects=state_disks,
-    judge=judge_disk,
+    judge=declared.judge_disk,
     max_age=300,
     never_waivable=True,
 )
@@ -112,7 +49,7 @@ DATA_DISK = Guardrail(
     rationale="A stack whose data disk is not mounted fills its parent's disk without any error, and works with an empty data directory.",
     remedy="stop the stack, mount the declared disk, move what was written below the mountpoint, start the stack",
     subjects=data_disks,
-    judge=judge_disk,
+    judge=declared.judge_disk,
     max_age=300,
     never_waivable=True,
 )
@@ -368,4 +305,5 @@ WRITABLE = Guardrail(
 # What the options of named volumes do to a disk lies in `interlock.judge.stack`.
 DRIVER_OPTS_IMMUTABLE = volume_options.DRIVER_OPTS_IMMUTABLE
 PROPAGATION = volume_options.PROPAGATION
+OTHERS = others.OTHERS  # in `interlock.judge.disk.others`
 STATE_DISK_GATE = apply_paths.STATE_DISK_GATE  # in `interlock.judge.apply_paths`

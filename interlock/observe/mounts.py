@@ -16,15 +16,15 @@ from interlock.facts.mounts import (
     Directories,
     HostLayout,
     Layout,
-    MountTable,
     WritablePlace,
     bound_beside,
     is_below,
     newest_backup,
 )
 from interlock.facts.stack import Service
-from interlock.observe import apply_paths, volume_options
+from interlock.observe import apply_paths, other_mounts, volume_options
 from interlock.observe.containers import engine_looks
+from interlock.observe.mount_tables import mount_table
 from interlock.observe.stack import stack
 from interlock.observe.state_dir import services_in, services_running
 from interlock.observe.world import Observer, World
@@ -34,10 +34,6 @@ from interlock.verdicts import Subject
 def _declared(site: Site) -> DeclaredMounts:
     assert site.mounts is not None  # subjects are made from it
     return site.mounts
-
-
-def _table(facts: HostFacts) -> MountTable:
-    return MountTable.parse(facts.mounts().mountinfo, where=f"{facts.host}:/proc/self/mountinfo")
 
 
 # ---- state_disk and data_disk
@@ -69,8 +65,9 @@ def declared_disk(world: World, subject: Subject) -> DeclaredDisk:
         realpath=seen.realpath,
         mountpoint_realpath=at.realpath,
         device_seen=seen.device,
-        table=_table(facts),
+        table=mount_table(world, subject.host),
         names=DeviceNames(numbers=mounts.devices, links=mounts.links),
+        subvolume=disk.subvolume,
     )
 
 
@@ -134,7 +131,7 @@ def _host_layout(world: World, subject: Subject) -> HostLayout:
         data_path=_resolved(facts, mounts.data.path),
         state_mountpoint=_resolved(facts, mounts.state.mounted_at),
         data_mountpoint=_resolved(facts, mounts.data.mounted_at),
-        table=_table(facts),
+        table=mount_table(world, subject.host),
         directories=_directories(world.site),
         users=_users(world.site, services_running(world, subject.host)) if world.site.host(subject.host).engine else None,
     )
@@ -192,7 +189,7 @@ def writable_place(world: World, subject: Subject) -> WritablePlace:
         path=path,
         present=seen.present,
         realpath=seen.realpath,
-        table=_table(facts),
+        table=mount_table(world, subject.host),
         space=facts.space(path) if seen.present else None,
         min_free=disk.min_free if disk else 0,
         min_free_inodes=disk.min_free_inodes if disk else 0,
@@ -204,6 +201,7 @@ def writable_place(world: World, subject: Subject) -> WritablePlace:
 OBSERVERS: Mapping[str, Observer] = {
     "mounts.state_disk_gate": Observer(see=apply_paths.see),
     **volume_options.OBSERVERS,
+    **other_mounts.OBSERVERS,
     "mounts.state_disk": Observer(looks=_disk_looks, see=declared_disk),
     "mounts.data_disk": Observer(looks=_disk_looks, see=declared_disk),
     "mounts.layout": Observer(looks=_layout_looks, see=layout_seen),

@@ -16,7 +16,6 @@ from interlock.config.scalars import Noun
 from interlock.config.yamltext import SITE, KeyPath
 from interlock.errors import ConfigError, CouldNotLook
 from interlock.facts.looks import HostFacts, List, Look, Mounts
-from interlock.facts.mounts import MountTable
 from interlock.facts.placeholders import VALUES, Asked
 from interlock.facts.site import (
     SERVER,
@@ -34,6 +33,7 @@ from interlock.facts.site import (
 from interlock.facts.stack import Stack
 from interlock.observe.containers import engine_looks, engine_seen
 from interlock.observe.git import tracked
+from interlock.observe.mount_tables import mount_table
 from interlock.observe.postgres import Access, reading
 from interlock.observe.stack import stack
 from interlock.observe.world import Observer, World
@@ -88,6 +88,8 @@ def _paths(site: Site, modules: Mapping[str, Module], host: str | None) -> Itera
     for module in modules.values():
         yield from module.paths
     yield from (disk.path for disk in _disks(site, host))
+    others = site.mounts.others.values() if site.mounts else ()
+    yield from (one.path or one.each_below or "" for one in others if host in (None, one.host))
     if site.state_dir is not None and host in (None, site.state_dir.host):
         yield site.state_dir.path
 
@@ -169,7 +171,7 @@ def _assumed(world: World, model: Stack, one: Keeper) -> Iterator[str]:
 
 def _on_host(world: World, host: str) -> StateFound:
     facts, unseen = world.host(host), {}
-    keepers = list(mounted(MountTable.parse(facts.mounts().mountinfo, where=f"{host}:/proc/self/mountinfo")))
+    keepers = list(mounted(mount_table(world, host)))
     for part, found in (("containers", _in_engine), ("volumes", _in_volumes)):
         try:
             known = {(keeper.kind, keeper.names[0]) for keeper in keepers}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from interlock.errors import CouldNotLook
 from interlock.facts.mounts import DeclaredDisk, DeviceNames, Mount, MountTable, escape, unescape
-from interlock.judge.mounts import judge_disk
+from interlock.judge.disk.declared import judge_disk
 from interlock.verdicts import Broken, Held, Unproven
 
 ROOT = Mount(

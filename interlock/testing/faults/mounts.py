@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from interlock.facts.mounts import Mount, MountTable
-from interlock.testing.faults import Fault, move_to_unreachable_host, read_site, write_site
+from interlock.testing.faults import Fault, move_to_unreachable_host, read_site, stage, write_site
 from interlock.verdicts import When
 
 DISK = "/dev/shm"  # noqa: S108 - a mount that is there, not a place for temporary files
@@ -135,6 +135,22 @@ def _no_overlay(folder: Path) -> None:
     (folder / "flat.yaml").mkdir()
 
 
+def _tenants(folder: Path) -> None:
+    """Two tenants, each with a file system of its own."""
+    _healthy(folder)
+    for name in ("acme", "globex"):
+        (folder / "tenants" / name).mkdir(parents=True)
+    mounts = read_site(folder)["mounts"]
+    write_site(folder, {"mounts": {**mounts, "others": {"tenants": {"each_below": f"{folder}/tenants", "fstype": "tmpfs", "options": ["rw", "nosuid"]}}}})
+    stage(folder, *(f"mount -t tmpfs -o nosuid {name} '{folder}/tenants/{name}'" for name in ("acme", "globex")))
+
+
+def _tenant_bound_to_itself(folder: Path) -> None:
+    """mountpoint(1) says yes to it."""
+    tenants = f"{folder}/tenants"
+    stage(folder, f"mount -t tmpfs -o nosuid acme '{tenants}/acme'", f"mount --bind '{tenants}/globex' '{tenants}/globex'")
+
+
 def _unreachable(folder: Path) -> None:
     for disk in ("state", "data"):
         move_to_unreachable_host(folder, "mounts", disk)
@@ -194,6 +210,26 @@ FAULTS = (
         healthy=_nested,
         seed=_never_migrated,
         blind=_unreachable,
+    ),
+    Fault(
+        guardrail="mounts.others",
+        describe="the directory of a tenant is mounted on itself instead of a disk of its own",
+        kind="bind-of-itself",
+        gate=When.PREFLIGHT,
+        healthy=_tenants,
+        seed=_tenant_bound_to_itself,
+        blind=lambda folder: move_to_unreachable_host(folder, "mounts", "others", "tenants"),
+        staged=True,
+    ),
+    Fault(
+        guardrail="mounts.others",
+        describe="a tenant's disk is not mounted",
+        kind="not-mounted",
+        gate=When.PREFLIGHT,
+        healthy=_tenants,
+        seed=lambda folder: stage(folder, f"mount -t tmpfs -o nosuid acme '{folder}/tenants/acme'"),
+        blind=lambda folder: move_to_unreachable_host(folder, "mounts", "others", "tenants"),
+        staged=True,
     ),
     Fault(
         guardrail="mounts.writable",
