@@ -16,7 +16,7 @@ from pathlib import Path
 from interlock.config.models import Site
 from interlock.config.scalars import LOCAL
 from interlock.errors import CouldNotLook
-from interlock.facts.looks import Answer, Examine, HostFacts, Listing, Look, Walk
+from interlock.facts.looks import Answer, Examine, HostFacts, Listing, Look, Owners, Walk
 from interlock.observe import files, probe, wire
 from interlock.observe.conversation import BUDGET_SHARE, Conversation, argv_for, payload, printable, why_no_answer
 from interlock.observe.reply import Garbage, Reply, WalkFile, bytes_allowed, read_listings
@@ -49,7 +49,7 @@ def _from_outside(site: Site, name: str) -> bool:
 
 def _ordered(looks: frozenset[Look]) -> tuple[Look, ...]:
     """What may take long comes last, so that it takes no time from the others."""
-    return tuple(sorted(looks, key=lambda look: (isinstance(look, Examine), isinstance(look, Walk), repr(look))))
+    return tuple(sorted(looks, key=lambda look: (isinstance(look, Examine), isinstance(look, Owners), isinstance(look, Walk), repr(look))))
 
 
 def _now() -> str:

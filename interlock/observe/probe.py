@@ -1725,6 +1725,286 @@ def parse_acl(raw: "bytes") -> "list[str]":
     return entries
 
 
+# --- what mounts cover -------------------------------------------------------------------------------------------------------------------------
+
+SHADOW_NAMES = 200
+SHADOW_ENTRIES = 100000
+OWNED_NAMES = 100  # of each user
+OWNED_NAMES_OF_ALL = 20000  # containers may bring thousands of users
+UNREAD_KEPT = 100
+
+_NOBODYS = (b"/dev", b"/proc", b"/sys")  # the kernel's: nothing that anybody keeps lies below them
+_ENGINES_OWN = {b"overlay", b"nsfs", b"proc", b"sysfs", b"cgroup", b"cgroup2", b"devpts", b"mqueue"}
+_CLONE_NEWNS, _CLONE_FS = 0x20000, 0x200
+_MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
+_STAND = b"/dev"  # where the binds are put, in the private namespace: a directory that is always there, and that nothing looked at lies below
+_COVERED = "covered: it lies wholly under another mount at the same place"
+_LOCKED = "EINVAL: the kernel shows nothing below a mount that was made outside of this user namespace"
+
+
+class Mounted:
+    """What is needed of one line of mountinfo."""
+
+    __slots__ = ("device", "fstype", "number", "parent", "point", "root", "shared", "source")
+
+    def __init__(self, line: "bytes") -> "None":
+        fields = line.split(b" ")
+        end = fields.index(b"-", 6)  # one of the six before may be a dash
+        number, parent, self.device, root, point, _ = fields[:6]
+        self.fstype, self.source = fields[end + 1 : end + 3]
+        self.number, self.parent = int(number), int(parent)
+        self.root, self.point = unescape(root), unescape(point)
+        self.shared = any(tag.startswith(b"shared:") for tag in fields[6:end])
+
+
+class Cover:
+    """A mount at `point`, and the mount that it covers a directory of. `own`: it shows that same directory; `whole`: it covers all of the other one."""
+
+    __slots__ = ("own", "parent", "point", "whole")
+
+    def __init__(self, mount: "Mounted", parent: "Mounted") -> "None":
+        inside = mount.point[len(parent.point.rstrip(b"/")) :] if mount.point != parent.point else b""
+        self.point, self.parent = mount.point, parent.point
+        self.own = mount.device == parent.device and mount.root == (parent.root.rstrip(b"/") + inside or b"/")
+        self.whole = mount.point == parent.point
+
+
+def covers(mountinfo: "bytes", roots: "list[bytes]") -> "list[Cover]":
+    """What the mounts at and below these directories cover, of those that a walk from the root comes through, in the order of their mountpoints.
+
+    Left out: what covers nothing that anybody keeps (below /dev, /proc and /sys, over an autofs), and below a root what container engines mount.
+    """
+    found = []
+    for mount, parent in _walked_through(mountinfo):
+        at = mount.point in roots
+        if not at and (not any(_lies_below(mount.point, root) for root in roots) or mount.fstype in _ENGINES_OWN or mount.source == b"shm"):
+            continue
+        if mount.point == b"/" or any(_lies_below(mount.point, place) for place in _NOBODYS) or (parent.fstype == b"autofs" and parent.point == mount.point):
+            continue
+        found.append(Cover(mount, parent))
+    return sorted(found, key=lambda cover: (cover.point, cover.whole))
+
+
+def _lies_below(path: "bytes", directory: "bytes") -> "bool":
+    return path == directory or path.startswith(directory.rstrip(b"/") + b"/")
+
+
+def _walked_through(mountinfo: "bytes") -> "Iterator[tuple[Mounted, Mounted]]":
+    """Each mount that some path leads through, with the one that it stands on: from the root down, and not into what a mount nearer to the root covers."""
+    mounts = [Mounted(line) for line in mountinfo.splitlines() if line]
+    known = {mount.number for mount in mounts}
+    children = {}  # type: dict[int, dict[bytes, Mounted]]
+    for mount in mounts:
+        if mount.parent in known and mount.parent != mount.number:
+            children.setdefault(mount.parent, {})[mount.point] = mount
+    lowest = [mount for mount in mounts if mount.parent not in known or mount.parent == mount.number]
+    todo = [mount for mount in lowest if mount.point == b"/"][:1]
+    if any(mount.parent == todo[0].parent and mount is not todo[0] for mount in lowest if todo):
+        return  # those stand where the root directory is: it is that of a chroot, and its mount is not in the table
+    while todo:
+        parent = todo.pop()
+        on = children.get(parent.number, {})
+        for point, mount in on.items():
+            if point != b"/" and _lies_below(point, parent.point) and not any(above in on for above in _way_up(point, parent.point)):
+                yield mount, parent
+                todo.append(mount)
+
+
+def _way_up(path: "bytes", top: "bytes") -> "Iterator[bytes]":
+    """The directories above a path, up to `top` and with it, but for `/`: what is mounted over that is entered by nobody who has that root."""
+    while path != top:
+        path = path.rpartition(b"/")[0] or b"/"
+        if path != b"/":
+            yield path
+
+
+def look_shadows(roots: "list[bytes]", until: "float") -> "list[list[Any]]":
+    """The rows of `ShadowsAnswer`. Where there is something to look below, it is done in a thread that has a mount namespace of its own."""
+    real = [os.path.realpath(root) for root in roots]
+    found = covers(_mountinfo(b"/proc/self/mountinfo"), real)
+    if all(cover.own for cover in found):
+        return [_shadow(cover) for cover in found]
+    return _apart(lambda: _look_below(real, until), until)
+
+
+def _shadow(cover: "Cover", error: "str" = "") -> "list[Any]":
+    return [to_text(cover.point), to_text(cover.parent), [], 0, 0, True, error]
+
+
+def _mountinfo(path: "bytes") -> "bytes":
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return b"".join(iter(lambda: os.read(descriptor, 1 << 16), b""))
+    finally:
+        os.close(descriptor)
+
+
+def _apart(work: "Callable[[], list[list[Any]]]", until: "float") -> "list[list[Any]]":
+    """What `work` comes to in a thread of its own. A thread can have a mount namespace of its own, which ends with it, and with the process however it ends."""
+    box = []  # type: list[tuple[list[list[Any]], BaseException | None]]
+
+    def run() -> "None":
+        try:
+            box.append((work(), None))
+        except BaseException as error:  # raised again where somebody waits
+            box.append(([], error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(min(max(0.0, until - time.monotonic()), 86400.0))
+    if not box:
+        raise CouldNot(*TIMED_OUT)
+    value, error = box[0]
+    if error is not None:
+        raise error
+    return value
+
+
+def _look_below(roots: "list[bytes]", until: "float") -> "list[list[Any]]":
+    """In a mount namespace of this thread alone, from which nothing gets out: each mount that is covered somewhere is bound without what is mounted on it."""
+    system = _system()
+    _leave_the_mounts_of_the_host(system)
+    mountinfo = _mountinfo(b"/proc/thread-self/mountinfo")
+    if any(Mounted(line).shared for line in mountinfo.splitlines()):
+        raise CouldNot("EPERM", "a mount is still shared with the host, so nothing was mounted to look below it")
+    rows, bound = [], b""
+    for cover in sorted(covers(mountinfo, roots), key=lambda cover: cover.parent):
+        if cover.own or cover.whole:
+            rows.append(_shadow(cover, "" if cover.own else _COVERED))
+            continue
+        try:
+            if cover.parent != bound:
+                bound = b""
+                system("mount", cover.parent, _STAND, None, _MS_BIND, None)
+                bound = cover.parent
+        except OSError as error:
+            rows.append(_shadow(cover, _LOCKED if error.errno == errno.EINVAL else _say(error)))
+            continue
+        row = _hidden(cover, _STAND + cover.point[len(cover.parent.rstrip(b"/")) :], until)
+        if row is not None:
+            rows.append(row)
+    return sorted(rows)
+
+
+def _leave_the_mounts_of_the_host(system: "Callable[..., None]") -> "None":
+    """Give this thread mounts of its own. A filter that answers for the kernel is not believed: the mounts of the host would be changed."""
+    before = os.stat("/proc/thread-self/ns/mnt").st_ino
+    system("unshare", _CLONE_NEWNS | _CLONE_FS)
+    if os.stat("/proc/thread-self/ns/mnt").st_ino == before:
+        raise CouldNot("EPERM", "the kernel gave no mount namespace, although it said so")
+    system("mount", None, b"/", None, _MS_REC | _MS_PRIVATE, None)
+
+
+def _system() -> "Callable[..., None]":
+    """Calls of the C library, which raise OSError."""
+    try:
+        import ctypes
+
+        library = ctypes.CDLL(None, use_errno=True)
+        library.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
+        library.unshare.argtypes = (ctypes.c_int,)
+    except (ImportError, OSError, AttributeError) as error:  # a minimal Python, or a static one
+        raise CouldNot("no-tool", f"this host's python3 cannot call the C library: {error}") from None
+
+    def call(name: "str", *arguments: "Any") -> "None":
+        if getattr(library, name)(*arguments):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
+    return call
+
+
+def _hidden(cover: "Cover", place: "bytes", until: "float") -> "list[Any] | None":
+    """What lies in a covered directory; None where the mount covers a file."""
+    try:
+        if not stat.S_ISDIR(os.lstat(place).st_mode):
+            return None
+    except OSError as error:
+        return _shadow(cover, _say(error))
+    files, folders = [], []  # type: list[str], list[str]
+    count, size, trouble = 0, 0, ""
+    for inside, entries, fault, _ in _walk_below(place, until):
+        trouble = trouble or (fault and f"{fault} ({inside or '.'})")
+        for entry in entries:
+            if stat.S_ISDIR(entry[1]):
+                folders.append(inside + entry[0] + "/")
+            else:
+                files.append(inside + entry[0])
+                size += entry[4]
+        count += len(entries)
+        if count > SHADOW_ENTRIES:
+            break
+    names = (sorted(files) + sorted(folders))[:SHADOW_NAMES]
+    return [to_text(cover.point), to_text(cover.parent), names, len(files), size, count <= SHADOW_ENTRIES, trouble]
+
+
+def _walk_below(top: "bytes", until: "float") -> "Iterator[tuple[str, list[Any], str, str]]":
+    """A walk as `(directory, entries, error, device)`: the directory is told from `top` on, with a slash behind it, empty for `top`."""
+    length = len(to_text(top).rstrip("/")) + 1
+    with contextlib.closing(walk(top)) as listings:
+        for directory, _, entries, error, device, _ in listings:
+            if time.monotonic() > until:
+                raise CouldNot(*TIMED_OUT)
+            inside = directory[length:]
+            yield inside and inside + "/", entries, error, device
+
+
+# --- whom files belong to ----------------------------------------------------------------------------------------------------------------------
+
+
+class _Counted:
+    """How many entries each user has, and the first of their names."""
+
+    def __init__(self, most: "int") -> "None":
+        self.complete = True
+        self._left = most
+        self._room = OWNED_NAMES_OF_ALL
+        self._counts = {}  # type: dict[int, int]
+        self._names = {}  # type: dict[int, list[str]]
+
+    def add(self, uid: "int", name: "str") -> "None":
+        if not self._left:
+            self.complete = False
+            return
+        self._left -= 1
+        self._counts[uid] = self._counts.get(uid, 0) + 1
+        names = self._names.setdefault(uid, [])
+        if len(names) < OWNED_NAMES and self._room:
+            self._room -= 1
+            names.append(name)
+
+    def rows(self) -> "list[list[Any]]":
+        return [[uid, count, sorted(self._names[uid])] for uid, count in sorted(self._counts.items())]
+
+
+def look_owners(root: "bytes", most: "int", until: "float") -> "dict[str, Any]":
+    """The fields of `OwnersAnswer`, of the directory that `root` leads to."""
+    top = os.path.realpath(root)
+    counted = _Counted(most)
+    counted.add(look_root(top).st_uid, ".")
+    unread = []  # type: list[str]
+    lost = ()  # type: tuple[str, ...]
+    for inside, entries, error, device in _walk_below(top, until):
+        if inside.startswith(lost):
+            continue
+        if error and len(unread) < UNREAD_KEPT:
+            unread.append(f"{inside or '.'}: {error}")
+        for entry in entries:
+            if entry[0] == "lost+found" and entry[2] == 0 and stat.S_ISDIR(entry[1]) and _is_top(top + b"/" + to_bytes(inside), device):
+                lost += (inside + "lost+found/",)
+            else:
+                counted.add(entry[2], inside + entry[0])
+        if not counted.complete:
+            break
+    return {"owners": counted.rows(), "complete": counted.complete, "unread": unread}
+
+
+def _is_top(directory: "bytes", device: "str") -> "bool":
+    """Whether a file system begins there: that of the directory above is another one."""
+    above = directory.rstrip(b"/").rpartition(b"/")[0]
+    return not directory.rstrip(b"/") or device_text(os.lstat(above or b"/").st_dev) != device
+
+
 # --- time --------------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -1845,7 +2125,11 @@ _LOOKS = {
 _LONG_LOOKS = {
     "examine": lambda until, folder: {"examined": look_examine(to_bytes(folder), until)},
     "engine": lambda until, path, variables, views, places: {"engine": look_engine(to_bytes(path), variables, until, views, places)},
+    "shadows": lambda until, roots: {"shadows": look_shadows([to_bytes(root) for root in roots], until)},
+    "owners": lambda until, root, most: {"owners": look_owners(to_bytes(root), most, until)},
 }  # type: dict[str, Callable[..., dict[str, Any]]]
+
+_TAKE_LONG = ("owners", "examine")
 
 
 def answers(looks: "list[list[Any]]", limit: "Callable[[], float]") -> "Iterator[dict[str, Any]]":
@@ -1937,10 +2221,10 @@ def main(request: "str") -> "None":
     output.line(header(asked["nonce"]))
     walks = [(number, look) for number, look in enumerate(asked["looks"]) if look[0] == "walk"]
     others = [(number, look) for number, look in enumerate(asked["looks"]) if look[0] != "walk"]
-    _send_answers(output, [(number, look) for number, look in others if look[0] != "examine"], limit)
+    _send_answers(output, [(number, look) for number, look in others if look[0] not in _TAKE_LONG], limit)
     for number, look in walks:
         output.line(dict(_send_walk(output, number, look[1], limit), look=number))
-    _send_answers(output, [(number, look) for number, look in others if look[0] == "examine"], limit)  # what takes long takes no time from the others
+    _send_answers(output, [(number, look) for number, look in others if look[0] in _TAKE_LONG], limit)  # what takes long takes no time from the others
     output.line({"interlock_probe_end": asked["nonce"], "lines": output.lines})
     output.flush()
     os._exit(0)
