@@ -20,7 +20,7 @@ setup-demo:
 	@python=$$(PYTHON="$(PYTHON)" sh tools/python.sh) && PYTHON="$(PYTHON)" "$$python" tools/setup.py --for demo
 
 setup-system: ## as root on Debian or Ubuntu: the packages that some tests use
-	apt-get install --yes --no-upgrade --no-install-recommends openssh-server acl e2fsprogs xfsprogs mount util-linux zstd docker.io iptables busybox-static redis-tools cron at tmux screen sudo
+	apt-get install --yes --no-upgrade --no-install-recommends openssh-server acl e2fsprogs xfsprogs mount util-linux zstd docker.io podman iptables busybox-static redis-tools cron at tmux screen sudo
 
 site: setup-demo ## the demo site in examples/platform/run, where it is missing
 	@$(IN_VENV) python -m tools.demo_site

@@ -53,8 +53,21 @@ def _docker() -> str:
     return missing()
 
 
+def _podman() -> str:
+    from tests.podman_engine import missing
+
+    return missing()
+
+
 def _chromium() -> str:
     return "" if shutil.which("chromium") else "chromium (Debian: apt-get install chromium)"
+
+
+GENERATOR = "/usr/lib/systemd/system-generators/systemd-fstab-generator"
+
+
+def _systemd_generators() -> str:
+    return "" if Path(GENERATOR).exists() else "systemd's generators (Debian: apt-get install systemd)"
 
 
 MISSING: dict[str, Callable[[], str]] = {
@@ -67,6 +80,8 @@ MISSING: dict[str, Callable[[], str]] = {
     "userns": _userns,
     "chromium": _chromium,
     "docker": _docker,
+    "systemd-generators": _systemd_generators,
+    "podman": _podman,
 }
 
 

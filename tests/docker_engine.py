@@ -94,8 +94,8 @@ def docker_engine(*, own_mounts: bool = False) -> Iterator[DockerEngine]:
             )
         engine = DockerEngine(folder=Path(name), pid=process.pid)
         try:
-            _wait_until_ready(engine, process)
-            _import_busybox(engine)
+            wait_until_ready(engine, process)
+            import_busybox(engine)
             yield engine
             for container in engine("ps", "--all", "--quiet").split():
                 engine("rm", "--force", container)
@@ -103,20 +103,24 @@ def docker_engine(*, own_mounts: bool = False) -> Iterator[DockerEngine]:
             stop(process, signal.SIGTERM, signal.SIGTERM)
 
 
-def _wait_until_ready(engine: DockerEngine, process: subprocess.Popen[bytes]) -> None:
+def wait_until_ready(engine: DockerEngine, process: subprocess.Popen[bytes]) -> None:
+    """Until its socket is there and it answers. Raises DockerError with the end of its log."""
     limit = time.monotonic() + START_LIMIT_S
     while True:
         try:
+            if not engine.socket.exists():
+                raise DockerError("it does not listen yet")
             engine("version")
         except DockerError as error:
             if process.poll() is not None or time.monotonic() > limit:
-                raise DockerError(f"dockerd does not come up: {error}\n{(engine.folder / 'log').read_text(errors='replace')[-2000:]}") from error
-            time.sleep(0.1)
+                raise DockerError(f"the engine does not come up: {error}\n{(engine.folder / 'log').read_text(errors='replace')[-2000:]}") from error
+            time.sleep(0.05)
         else:
             return
 
 
-def _import_busybox(engine: DockerEngine) -> None:
+def import_busybox(engine: DockerEngine) -> None:
+    """Make the image `IMAGE` there."""
     root = engine.folder / "root.tar"
     busybox = shutil.which("busybox")
     assert busybox

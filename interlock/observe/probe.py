@@ -1308,6 +1308,8 @@ def _view(pid: "int", container: "str", paths: "list[str]", until: "float") -> "
                 raise CouldNot(*TIMED_OUT) from None
             done.update(dict(found["Places"]))  # a copy first: the thread that was left behind may go on
             done.update({path: _no_place(": ".join(TIMED_OUT)) for path in [path for path in left if path not in done][:1]})
+        except OSError as error:
+            raise CouldNot.because(error) from None
         else:
             done.update(found["Places"])
             return dict(found, Places=done)
