@@ -23,7 +23,7 @@ from interlock.act.lock import locked
 from interlock.act.reach import Reach, host_of, reaching
 from interlock.change import approving, follow_ups, glass, planning, showing
 from interlock.change.approving import Waiting
-from interlock.change.carrying import Action, Said, closing, demand_mounts, demand_open, demand_unmoved, lacks_approval_alone
+from interlock.change.carrying import Action, Said, closing, demand_mounts, demand_open, demand_unmoved, lacks_approval_alone, may_have_run
 from interlock.change.means import Gated, Means, real_means
 from interlock.change.telling import Ended, Outcome, conclude, paused, told_again
 from interlock.config.actions import CommandStep
@@ -34,7 +34,7 @@ from interlock.gate.caller import Allowed, AllowedJob, MustAsk, Refused, judge_c
 from interlock.gate.clearance import Begun, Clearance, OperatorPresent, clear
 from interlock.gate.decision import Open, Shut
 from interlock.gate.journal import End, Kind, Standing, State, Trail
-from interlock.gate.plan import FILE, CommandPlan
+from interlock.gate.plan import FILE, CommandPlan, remounted
 from interlock.judge.agreement.glass import GlassBroken
 from interlock.judge.agreement.plans import Approved
 from interlock.nouns import dataclass
@@ -133,11 +133,12 @@ def resume(site: Site, named: str, environ: Mapping[str, str], means: Means | No
         trail, state = _demand_unfinished(books, stored, reach)
         if state.rolling_back:
             raise UsageError(f"{trail.id} is being rolled back", remedy=f"interlock rollback {short(stored.digest)}")
+        _demand_disks_unmoved(stored, state)
         _demand_open_questions(stored, state, said or {})
         approving.demand_current(site, stored, None)
         _demand_caller(means)
         gated = demand_open(stored, means)
-        demand_mounts(stored, reach.eyes)
+        demand_mounts(stored, state, reach.eyes)
         clearance = _clear(stored, gated.decision, _as_begun(state), means)
         journal = _taken_over(books, trail, "resume", means)
         return _carry_out(_Ready(site=site, stored=stored, means=means, gated=gated, reach=reach), clearance, journal, said or {})
@@ -235,6 +236,18 @@ def _demand_open_questions(stored: StoredPlan, state: Standing, said: Mapping[in
         if number not in open_questions:
             waiting = ", ".join(map(str, open_questions)) or "none"
             raise UsageError(f"step {number} is no open question", why=f"commands that were interrupted: {waiting}", remedy="interlock status")
+
+
+def _demand_disks_unmoved(stored: StoredPlan, state: Standing) -> None:
+    """What goes on is begun by the gate of the site as it was: once its disks lie as the next site says, that gate is shut, and its remedies are wrong."""
+    moved = remounted(may_have_run(stored, state))
+    if stored.plan.becomes is not None and moved:
+        raise UsageError(
+            "this action cannot be gone on with",
+            where=state.id,
+            why=f"a step of it has moved disks ({', '.join(sorted(moved))}), and the gate that it began with describes them as they were",
+            remedy=f"interlock rollback {short(stored.digest)}; then make a new plan",
+        )
 
 
 def _demand_caller(means: Means, site: Site | None = None, stored: StoredPlan | None = None) -> AllowedJob | None:

@@ -33,6 +33,7 @@ from interlock.evidence.redact import Redactor
 from interlock.facts.callers import CallerFacts, Process
 from interlock.facts.canonical import short
 from interlock.gate.decision import Open, Reason, Shut
+from interlock.gate.plan import GatePlan
 from interlock.runner import approve
 from interlock.verdicts import Outcome, When
 
@@ -202,9 +203,9 @@ class Tiny:
         self.runs_kept[run.path.name] = run
         return Gated(decision=decision, run=run, lasts=300)
 
-    def _midway(self, action: str, names: Sequence[str]) -> Gated:
-        self.asked_midway.append(tuple(names))
-        return self._gated(When.PREFLIGHT, action, self.shut_midway or Open())
+    def _midway(self, stored: StoredPlan, step: GatePlan) -> Gated:
+        self.asked_midway.append(step.guardrails)
+        return self._gated(When.PREFLIGHT, stored.plan.action, self.shut_midway or Open())
 
     def _verify(self, names: Sequence[str]) -> Sequence[Expectation]:
         there = {name: name not in self.failing and (name != "deployed" or (self.instance / "deployed").exists()) for name in names}

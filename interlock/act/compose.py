@@ -35,6 +35,7 @@ from interlock.observe.registry import registry_digest
 UP = ("up", "--detach", "--no-build", "--pull", "never", "--no-deps")
 MAKE = ("up", "--no-start", "--no-build", "--pull", "never", "--no-deps")
 LOOK_AGAIN_S = 0.3
+STANDS_S = 0.5  # a service that ends as soon as it has started still runs at the first look
 ENGINE_ENDS_S = 2.0
 SETTLES_S = 30.0  # how long containers that were brought back may take to run
 
@@ -166,6 +167,8 @@ def _demand_done(step: ComposePlan, model: ChainModel, expected: Mapping[str, st
         case ComposeVerb.PULL | ComposeVerb.BUILD:
             return {"images": [_brought(step, image.service, image.reference, image.digest, api) for image in step.images]}
         case ComposeVerb.UP | ComposeVerb.START:
+            _settled(step, bench, lambda now: _judged(step, model, expected, now, api), within)
+            time.sleep(STANDS_S)
             state = _settled(step, bench, lambda now: _judged(step, model, expected, now, api), within)
             return {"containers": _listed(step, state)}
         case ComposeVerb.STOP:

@@ -36,11 +36,11 @@ from interlock.verdicts import Outcome
 class Looking:
     """How a step looks at the system. `verify` takes names of expectations and says what each came to: `name`, `outcome`, `message`, `to_json()`.
 
-    `ask` takes families and guardrails and returns why that gate is shut (empty: it is open), and what the journal keeps of it.
+    `ask` takes a gate in mid-plan and returns why it is shut (empty: it is open), and what the journal keeps of it.
     """
 
     verify: Callable[[Sequence[str]], Sequence[Any]]
-    ask: Callable[[Sequence[str]], tuple[str, dict[str, Any]]]
+    ask: Callable[[GatePlan], tuple[str, dict[str, Any]]]
 
 
 def prepare(step: StepPlan, bench: Bench) -> None:
@@ -135,7 +135,7 @@ def _switch(step: EndpointPlan, bench: Bench, looking: Looking, *, again: bool) 
 
 def _ask(step: GatePlan, bench: Bench, looking: Looking) -> StepDone:
     bench.check()
-    shut, data = looking.ask(step.guardrails)
+    shut, data = looking.ask(step)
     if shut:
         raise StepFailed("the gate in mid-plan is shut", why=shut, changed=False, data=data)
     return StepDone(changed=False, data=data)

@@ -57,6 +57,7 @@ def write_applied(applied: Applied) -> LoadedRun:
                 spools=_spools(applied.base, folder),
                 save_facts=_copier(applied.base.facts) if applied.base.record.facts.sha256 else None,
                 extra=applied.files,
+                topology=applied.base.topology,
             )
             previous = latest(reports, applied.site.site)
             return write_run(reports, name, findings, lambda details, facts: _record(applied, name, details, facts, previous.digest if previous else None))

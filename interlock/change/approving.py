@@ -10,6 +10,7 @@ from typing import assert_never
 
 from interlock.act.books import Books, StoredPlan, approvals_of, store_signed
 from interlock.act.journal import begun_with, newest, uses
+from interlock.change.becoming import demand_as_planned
 from interlock.change.means import Means
 from interlock.change.showing import plan_text, progress_text
 from interlock.change.signing import demand_digits, make_signed, own_key
@@ -234,6 +235,7 @@ def demand_current(site: Site, stored: StoredPlan, now: datetime | None) -> None
     for stale, what, why in faults:
         if stale:
             raise StaleError(what, where=str(stored.folder), why=why, remedy=begun if now is None else f"make a new one: interlock plan {plan.action}")
+    demand_as_planned(plan)
     if now is not None:
         for content in plan.blobs():
             stored.blob(content)  # before anything is done, not when its step comes

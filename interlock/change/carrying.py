@@ -6,7 +6,7 @@ Each step is announced in the journal before it starts, and recorded after it; w
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -31,8 +31,8 @@ from interlock.errors import EvidenceError, GateShut, HalfChanged, InterlockErro
 from interlock.evidence.folder import LoadedRun
 from interlock.gate.clearance import Clearance
 from interlock.gate.decision import BROKEN, Shut
-from interlock.gate.journal import End, Kind, Result, Spawned, State
-from interlock.gate.plan import ApprovalPlan, StepPlan, changes, has_undo, moved
+from interlock.gate.journal import End, Kind, Result, Spawned, Standing, State
+from interlock.gate.plan import ApprovalPlan, GatePlan, StepPlan, changes, has_undo, moved, remounted
 from interlock.judge import approval
 from interlock.judge.agreement.plans import NotApproved
 from interlock.nouns import dataclass
@@ -102,10 +102,15 @@ def demand_unmoved(before: Mapping[str, str], after: Mapping[str, str]) -> None:
         raise StaleError("the live state is not the one that the plan was made for", why="; ".join(changed), remedy="make a new plan, and have it approved")
 
 
-def demand_mounts(stored: StoredPlan, eyes: Callable[[str], Eyes]) -> None:
-    """Every mount that the plan stands on still shows the disk that it showed. Raises StaleError, CouldNotLook."""
-    before = mounts_of(stored.plan.fingerprint)
+def demand_mounts(stored: StoredPlan, standing: Standing, eyes: Callable[[str], Eyes]) -> None:
+    """Every mount that the plan stands on still shows the disk that it showed, but for those that a step of it has moved. Raises StaleError, CouldNotLook."""
+    before = mounts_of(stored.plan.fingerprint, but=remounted(may_have_run(stored, standing)))
     demand_unmoved(before, mounts_of(look_again(before, eyes)))
+
+
+def may_have_run(stored: StoredPlan, standing: Standing) -> tuple[StepPlan, ...]:
+    """The steps of which the system may hold something."""
+    return tuple(step for step, seen in zip(stored.plan.steps, standing.steps, strict=True) if seen.may_have_changed)
 
 
 def _elsewhere(step: StepPlan) -> dict[str, Any]:
@@ -206,7 +211,7 @@ class Action:
         try:
             self._bench(number).check()
             self.reach.demand_held()
-            demand_mounts(self.stored, self.reach.eyes)
+            demand_mounts(self.stored, self.journal.standing, self.reach.eyes)
             if changes(step) and not any(changes(before) for before in self.stored.plan.steps[: number - 1]):
                 self._demand_fresh()
             if needed := steps.needed(step, again=again):
@@ -218,9 +223,9 @@ class Action:
     def _looking(self) -> Looking:
         return Looking(verify=self.means.verify, ask=self._ask)
 
-    def _ask(self, guardrails: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    def _ask(self, step: GatePlan) -> tuple[str, dict[str, Any]]:
         """A gate in mid-plan: why it is shut, and where its evidence lies."""
-        gated = self.means.midway(self.stored.plan.action, guardrails)
+        gated = self.means.midway(self.stored, step)
         shut = on_one_line(shut_gate(gated.decision, "gate in mid-plan", gated.run)) if isinstance(gated.decision, Shut) else ""
         return shut, {"run": gated.run.path.name, "digest": gated.run.digest}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from interlock.act.books import StoredPlan
 from interlock.change.applied import Applied, write_applied
+from interlock.change.becoming import site_afterwards
 from interlock.change.verifying import Expectation, judge_expectations
 from interlock.config.models import Site
 from interlock.evidence.folder import LoadedRun, applied_by, load_run
@@ -19,6 +20,7 @@ from interlock.evidence.redact import Redactor
 from interlock.evidence.visible import visible
 from interlock.facts.callers import CallerFacts
 from interlock.gate.decision import NOT_RUN, Open, Reason, Shut
+from interlock.gate.plan import GatePlan
 from interlock.nouns import dataclass
 from interlock.observe.caller import caller_facts
 from interlock.verdicts import LIVE, When
@@ -41,7 +43,7 @@ class Gated:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
     """`gate` runs one gate for a plan's action, None when it asks nothing there (`When.APPLY`: apply's own, preflight and what is judged of the plan);
-    `midway` asks some families and guardrails in the middle of an action;
+    `midway` asks the families and guardrails of a gate step, in the middle of an action;
     `keep` writes the evidence of an action, `kept` reads that of an earlier run, `evidence_of` finds that of a plan by its digest;
     `ask` asks the human at the terminal, `say` tells them what is being done."""
 
@@ -51,7 +53,7 @@ class Means:
     ask: Callable[[str], str]
     say: Callable[[str], None]
     gate: Callable[[When, StoredPlan], Gated | None]
-    midway: Callable[[str, Sequence[str]], Gated]
+    midway: Callable[[StoredPlan, GatePlan], Gated]
     verify: Callable[[Sequence[str]], Sequence[Expectation]]
     keep: Callable[[Applied], LoadedRun]
     kept: Callable[[str], LoadedRun]
@@ -87,14 +89,18 @@ def _say(what: str) -> None:
 
 
 def _gate(site: Site, environ: Mapping[str, str], when: When, stored: StoredPlan) -> Gated | None:
-    """Run a gate in a pytest of its own. None for a postflight that no guardrail of the action belongs to: there is nothing to look at afterwards."""
+    """Run a gate in a pytest of its own; a postflight asks of the site that the action ends with.
+
+    None for a postflight that no guardrail of the action belongs to: there is nothing to look at afterwards.
+    """
     from interlock.gate.required import asked
     from interlock.gaterun.call import run_gate
     from interlock.gaterun.run import GateRequest
     from interlock.judge import catalogue
     from interlock.observe.own_checks import own_checks
 
-    applying, action = when is When.APPLY, stored.plan.action
+    applying = when is When.APPLY
+    site, action = _described(site, environ, stored, afterwards=when is When.POSTFLIGHT)
     system = When.PREFLIGHT if applying else when
     guardrails = asked(site, catalogue(), frozenset({system}), action)
     if when is When.POSTFLIGHT and not guardrails and not any(when in own.when for own in own_checks(site.root / "checks")):
@@ -106,12 +112,20 @@ def _gate(site: Site, environ: Mapping[str, str], when: When, stored: StoredPlan
     return Gated(decision=decision_of(run.record, request, plan=stored.digest if applying else None), run=run, lasts=lasts)
 
 
-def _midway(site: Site, environ: Mapping[str, str], action: str, names: Sequence[str]) -> Gated:
-    """Ask these families, guardrails and own rules alone, before and after kinds alike, in a pytest of their own."""
+def _described(site: Site, environ: Mapping[str, str], stored: StoredPlan, *, afterwards: bool) -> tuple[Site, str | None]:
+    """The site that a gate is asked of, and the action that it is asked for: None where that site does not know the action, so that all is asked."""
+    if afterwards:
+        site = site_afterwards(site, stored.plan, environ)
+    return site, stored.plan.action if stored.plan.action in site.actions else None
+
+
+def _midway(site: Site, environ: Mapping[str, str], stored: StoredPlan, step: GatePlan) -> Gated:
+    """Ask the step's families, guardrails and own rules alone, before and after kinds alike, in a pytest of their own."""
     from interlock.gaterun.call import run_gate
     from interlock.gaterun.run import GateRequest
 
-    request = GateRequest(gates=LIVE, start=site.root, action=action, only=tuple(names))
+    site, action = _described(site, environ, stored, afterwards=step.afterwards)
+    request = GateRequest(gates=LIVE, start=site.root, action=action, only=step.guardrails)
     run = run_gate(site, request, environ=environ).run
     return Gated(decision=decision_of(run.record, request, plan=None), run=run, lasts=0)
 

@@ -19,6 +19,7 @@ from interlock.act.books import Books, StoredPlan, load_plan, plans_of, signed, 
 from interlock.act.journal import begun_with
 from interlock.act.reach import hosts_of
 from interlock.act.signatures import sign
+from interlock.change.becoming import declared_afterwards, reference
 from interlock.change.resolving.resolving import Resolving
 from interlock.change.resolving.steps import resolve
 from interlock.config.actions import Action, ApprovalKind, CommandStep, Step
@@ -27,13 +28,7 @@ from interlock.config.scalars import LOCAL
 from interlock.errors import ApprovalError, ConfigError, UsageError
 from interlock.facts import moments
 from interlock.facts.statements import PURPOSE_PLAN, Approval
-from interlock.gate.plan import (
-    BackupPlan,
-    Plan,
-    SiteReference,
-    StepPlan,
-    changes,
-)
+from interlock.gate.plan import ApprovalPlan, BackupPlan, GatePlan, Plan, StepPlan, VerifyPlan, changes, remounted
 from interlock.judge.agreement.plans import self_approval_allowed
 from interlock.observe.caller import who
 from interlock.observe.fingerprint import fingerprint, named
@@ -97,7 +92,8 @@ def demand_action(site: Site, name: str) -> Action:
 def _resolved(site: Site, action_name: str, declared: Sequence[Step], environ: Mapping[str, str], now: datetime) -> tuple[Plan, Mapping[str, bytes]]:
     """The plan that these steps come to on this system, and the content of its files by digest. Writes nothing."""
     with Lookers(site) as eyes:
-        resolving = Resolving(site=site, action=action_name, environ=environ, tree=Tree(site.root), eyes=eyes)
+        after = declared_afterwards(site, action_name, environ)
+        resolving = Resolving(site=site, after=after, action=action_name, environ=environ, tree=Tree(site.root), eyes=eyes)
         return _resolved_with(resolving, declared, now), resolving.blobs
 
 
@@ -105,6 +101,7 @@ def _resolved_with(resolving: Resolving, declared: Sequence[Step], now: datetime
     site, action = resolving.site, resolving.site.actions[resolving.action]
     steps = tuple(plan for number, step in enumerate(declared) for plan in resolve(resolving, step, number))
     _demand_backups_first(resolving, steps)
+    _demand_remounts_looked_at(resolving, steps)
     if site.mounts is not None:
         host = resolving.host(site.mounts.state.host)
         if host == LOCAL or any(host in hosts_of(step) for step in steps):
@@ -112,7 +109,8 @@ def _resolved_with(resolving: Resolving, declared: Sequence[Step], now: datetime
     user, host = who(resolving.environ)
     return Plan(
         interlock=__version__,
-        site=SiteReference(name=site.site, file=str(site.root / Path(site.source).name), digest=site.digest),
+        site=reference(site),
+        becomes=reference(resolving.after) if resolving.after is not None else None,
         action=resolving.action,
         approval=action.approval,
         steps=steps,
@@ -141,6 +139,22 @@ def _demand_backups_first(resolving: Resolving, steps: Sequence[StepPlan]) -> No
                 remedy="move the backup steps to the front",
             )
         changed = changed or changes(step)
+
+
+def _demand_remounts_looked_at(resolving: Resolving, steps: Sequence[StepPlan]) -> None:
+    """What moves a disk is looked at before anything else is done, and nobody is waited for behind it: the gate of before cannot be asked again then."""
+    where = f"{resolving.site.source}: actions.{resolving.action}"
+    for number, step in enumerate(steps, start=1):
+        if not remounted([step]):
+            continue
+        behind = steps[number:]
+        if not behind or not isinstance(behind[0], VerifyPlan | GatePlan):
+            what = f"nothing looks at what step {number} has mounted before the next one relies on it"
+            raise ConfigError(what, where=where, remedy="put a `gate` step behind it, with `guardrails: [mounts.state_disk]`; or a `verify` step")
+        if resolving.after is not None and any(isinstance(one, ApprovalPlan) for one in behind):
+            what = f"a human is waited for behind step {number}, which moves disks"
+            why = "what goes on after a wait is begun by the gate of this site, which describes the disks as they were"
+            raise ConfigError(what, where=where, why=why, remedy="ask the human before the disks are moved, or make two actions of it")
 
 
 def _planner(site: Site, action: Action, plan: Plan, environ: Mapping[str, str], key: Path | None) -> dict[str, object] | None:

@@ -75,6 +75,7 @@ def plan_text(stored: StoredPlan, site: Site, environ: Mapping[str, str]) -> str
         f"  made     {plan.created_at} by {plan.made_by} on {plan.made_on}; to be applied before {plan.expires_at}",
         f"  approval {'signatures of allowed_signers' if plan.approval is ApprovalKind.SIGNATURE else 'the operator at the terminal'}",
         f"  stands on {len(plan.fingerprint)} observations of the live state; if one has changed by then, nothing is applied",
+        *([f"  ends with {plan.becomes.file}: postflight is asked of that site file"] if plan.becomes is not None else []),
         "",
     ]
     with Lookers(site) as eyes:
@@ -107,7 +108,7 @@ def title(step: StepPlan) -> str:
         case EndpointPlan():
             return f"switch the endpoint: {title(step.switch)}"
         case GatePlan():
-            return f"ask {', '.join(step.guardrails)}"
+            return f"ask {', '.join(step.guardrails)}{' of the site that it ends with' if step.afterwards else ''}"
         case ApprovalPlan():
             return f"wait for {_people(step)}: {step.asks}"
         case _:
@@ -133,10 +134,7 @@ def _step(step: StepPlan, stored: StoredPlan, site: Site, environ: Mapping[str, 
                 yield from _file(file, stored, site, environ, now)
             yield "undo: every byte, mode and owner is put back, created files are removed"
         case CommandPlan():
-            yield f"{_on(step)}in {step.directory}, for at most {moments.in_words(step.timeout)}"
-            yield from (f"uses {file.path} {file.digest[:19]}..." for file in step.inputs)
-            yield f"not needed when this ends with 0: {_argv(step.done)}" if step.done else "no `done` check: after a crash a human must say whether it ended"
-            yield f"undo: {_argv(step.undo)}" if step.undo else "NO UNDO: what it does stays when a later step fails"
+            yield from _command(step)
         case EnvPatchPlan():
             yield from patch_lines(step, stored.plan, site, environ, now)
             yield "undo: every byte, mode and owner is put back"
@@ -153,6 +151,15 @@ def _step(step: StepPlan, stored: StoredPlan, site: Site, environ: Mapping[str, 
             yield "the action stops there until they have signed: interlock approve, then interlock resume"
         case _:
             assert_never(step)
+
+
+def _command(step: CommandPlan) -> Iterator[str]:
+    yield f"{_on(step)}in {step.directory}, for at most {moments.in_words(step.timeout)}"
+    yield from (f"uses {file.path} {file.digest[:19]}..." for file in step.inputs)
+    if step.remounts:
+        yield f"MOVES DISKS: from there on the plan does not stand on what {' and '.join(step.remounts)} show{'s' if len(step.remounts) == 1 else ''}"
+    yield f"not needed when this ends with 0: {_argv(step.done)}" if step.done else "no `done` check: after a crash a human must say whether it ended"
+    yield f"undo: {_argv(step.undo)}" if step.undo else "NO UNDO: what it does stays when a later step fails"
 
 
 def _on(step: CommandPlan) -> str:

@@ -110,6 +110,8 @@ def _in_words(ended: Ended) -> Iterator[str]:
         case End.DONE:
             verified = "done and verified" if standing.end_data.get("postflight") else "done; no guardrail looks at it afterwards, so nothing was verified"
             yield f"{what} is {verified} ({_counted(len(stored.plan.steps))}, {ended.trail.id})"
+            if (becomes := stored.plan.becomes) is not None:
+                yield f"from now on {becomes.file} describes this site, and {stored.plan.site.file} does not: mv {becomes.file} {stored.plan.site.file}"
         case End.UNDONE:
             yield f"{what} is undone, everything is as it was: {reason}"
         case End.HALF:

@@ -34,6 +34,8 @@ from interlock.config.scalars import (
 
 # ---- steps
 
+Places = Annotated[tuple[AbsolutePath, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(check_no_repeats)]
+
 
 class BackupStep(Noun):
     """Archive the named modules, verified before the next step."""
@@ -91,6 +93,9 @@ class CommandStep(Noun):
     host: Name = Field(default=LOCAL, description="The host that it runs on.")
     directory: AbsolutePath | None = Field(default=None, description="The directory that it runs in.")
     timeout: Timeout = Field(default=300, description="How long it may take.")
+    remounts: Places | None = Field(
+        default=None, description="The directories that show another disk once it has run: the plan stands on what they show no more."
+    )
 
 
 class VerifyStep(Noun):
@@ -135,6 +140,7 @@ class GateStep(Noun):
     """Ask these guardrails in the middle of the action, on fresh facts."""
 
     guardrails: Texts = Field(description="The families, guardrails or own rules (own.FILE.FUNCTION) that must be closed before the next step.")
+    afterwards: Flag = Field(default=False, description="Ask them of the site file that the action ends with (`becomes`), not of this one.")
 
 
 class ApprovalStep(Noun):
@@ -208,6 +214,11 @@ class Action(Noun):
     moves: Names | None = Field(default=None, description="The copies of `parity` that it makes or cuts over to: they must be the same before it begins.")
     issue: Whole | None = Field(default=None, ge=1, description="The number of its design issue, judged as `approval.issue` says.")
     task: Text | None = Field(default=None, description="The task of a workplan that it carries out, by its id.", examples=["CUST-WP-0011-T07"])
+    becomes: Text | None = Field(
+        default=None,
+        description="The site file beside this one that describes the system once it is done: postflight is asked of that one.",
+        examples=["interlock.flat.yaml"],
+    )
 
 
 class IssueState(StrEnum):

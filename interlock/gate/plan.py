@@ -6,7 +6,7 @@ content without secrets lies beside it in `blobs/`, the rest is rendered again a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal, Self, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -221,7 +221,10 @@ class ComposePlan(StepPart):
 
 
 class CommandPlan(StepPart):
-    """Run one program. `undo` reverses it; `done` exits 0 when it need not run. Timeout in seconds."""
+    """Run one program. `undo` reverses it; `done` exits 0 when it need not run. Timeout in seconds.
+
+    `remounts` are the directories that show another disk afterwards: from there on the plan does not stand on what they, and all below them, show.
+    """
 
     kind: Literal["command"] = "command"
     host: str = LOCAL
@@ -231,6 +234,7 @@ class CommandPlan(StepPart):
     directory: str
     timeout: int
     inputs: tuple[InputFile, ...]
+    remounts: tuple[str, ...] = ()
 
 
 class VerifyPlan(StepPart):
@@ -253,10 +257,11 @@ class EndpointPlan(StepPart):
 
 
 class GatePlan(StepPart):
-    """Ask these families and guardrails in mid-plan, on fresh facts. Looks only."""
+    """Ask these families and guardrails in mid-plan, on fresh facts; `afterwards`: of the site that the action ends with. Looks only."""
 
     kind: Literal["gate"] = "gate"
     guardrails: tuple[str, ...]
+    afterwards: bool = False
 
 
 class ApprovalPlan(StepPart):
@@ -277,11 +282,13 @@ class Plan(Part):
     """An action, resolved. Times are RFC 3339 UTC; `timeout` is how many seconds after its clearance a step may still be started.
 
     `fingerprint` says in words what the live state was (`interlock.observe.fingerprint`): `mount /data-state` -> `id 42, device 8:1, ...`.
+    `becomes` is the site file that describes the system afterwards, where that is another one.
     """
 
     schema_: Literal["interlock/plan/1"] = Field(default="interlock/plan/1", alias="schema")
     interlock: str
     site: SiteReference
+    becomes: SiteReference | None = None
     action: str
     approval: ApprovalKind
     steps: tuple[StepPlan, ...] = Field(min_length=1)
@@ -351,6 +358,16 @@ def has_undo(step: StepPlan) -> bool:
             return True
         case _:
             assert_never(step)
+
+
+def remounted(steps: Iterable[StepPlan]) -> frozenset[str]:
+    """The directories, as a fingerprint names them, that show another disk once these steps have run."""
+    parts = (step.switch if isinstance(step, EndpointPlan) else step for step in steps)
+    return frozenset(_named(part, path) for part in parts if isinstance(part, CommandPlan) for path in part.remounts)
+
+
+def _named(step: CommandPlan, path: str) -> str:
+    return path if step.host == LOCAL else f"{step.host}:{path}"
 
 
 def moved(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ is what is looked at again. `interlock.observe.eyes` looks, here and there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from interlock.config.scalars import LOCAL
 from interlock.errors import CouldNotLook
@@ -58,9 +58,16 @@ def look_again(names: Iterable[str], eyes: Callable[[str], Eyes] | None = None) 
     return {name: found[name] for name in sorted(found)}
 
 
-def mounts_of(seen: Mapping[str, str]) -> dict[str, str]:
-    """The part of a fingerprint that is about mounts, without their ids: what every step checks again before it writes, also after a reboot."""
-    return {name: _ID.sub("", text) for name, text in seen.items() if name.startswith(MOUNT)}
+def mounts_of(seen: Mapping[str, str], but: Collection[str] = ()) -> dict[str, str]:
+    """The part of a fingerprint that is about mounts, without their ids: what every step checks again before it writes, also after a reboot.
+
+    `but` are directories that show another disk by now, as a fingerprint names them (`/data/state`, `app2:/data/state`): they and all below them are left out.
+    """
+    return {
+        name: _ID.sub("", text)
+        for name, text in seen.items()
+        if name.startswith(MOUNT) and not any(f"{name.removeprefix(MOUNT)}/".startswith(f"{path}/") for path in but)
+    }
 
 
 def named(host: str, path: str) -> str:

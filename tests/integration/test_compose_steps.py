@@ -537,3 +537,23 @@ def test_a_secret_of_the_chain_is_in_no_file_but_the_private_copy_that_undo_need
     assert holding
     assert all(path.parent.name == "undo" and path.stat().st_mode & 0o777 == 0o600 for path in holding)
     assert site.standing().steps[1].state is State.UNDONE
+
+
+# ---- another chain
+
+
+def test_a_chain_that_was_taken_down_for_another_one_comes_back_when_a_later_step_fails(make: Make) -> None:
+    chains = "  chains:\n    old: {files: [compose.yaml, old.yaml]}\n    new: {files: [compose.yaml, new.yaml]}\n"
+    steps = "      - compose: {run: down, instance: main, chain: old}\n      - compose: {run: up, instance: main, chain: new, timeout: 60s}\n"
+    site = make(steps + FAIL, chains=chains, more=", old.yaml, new.yaml")
+    for name, release in (("old", "1"), ("new", "2")):
+        for folder in (site.instance, site.tiny.root):
+            (folder / f"{name}.yaml").write_text(f'services:\n  web:\n    environment: {{RELEASE: "{release}"}}\n')
+    site.old(stack("NAME", web=service("0"), db=service("1")))
+    site.compose("--file", "compose.yaml", "--file", "old.yaml", "up", "--detach", "--pull", "never")
+    plan = site.plan().plan
+    assert all(has_undo(step) for step in plan.steps)
+    assert isinstance(plan.steps[1], ComposePlan)
+    assert plan.steps[1].containers == ()
+    outcome = site.apply()
+    assert (outcome.exit_code, site.seen()) == (16, {"web": "1 running", "db": "1 running"}), outcome.text

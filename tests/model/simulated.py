@@ -349,8 +349,8 @@ class System:
         open_ = self.shape.postflight or when is not When.POSTFLIGHT
         return Gated(decision=Open() if open_ else shut(text=f"broken {SECRET}"), run=_run(self.root, when), lasts=300)
 
-    def _midway(self, _action: str, names: Sequence[str]) -> Gated:
-        return Gated(decision=shut(text=f"broken {SECRET}") if "shut" in names else Open(), run=_run(self.root, When.PREFLIGHT), lasts=300)
+    def _midway(self, _stored: object, step: GatePlan) -> Gated:
+        return Gated(decision=shut(text=f"broken {SECRET}") if "shut" in step.guardrails else Open(), run=_run(self.root, When.PREFLIGHT), lasts=300)
 
     def _verify(self, names: Sequence[str]) -> Sequence[Expectation]:
         return [Expectation(name=name, outcome=Outcome.HELD if self._holds(name) else Outcome.BROKEN, message=f"looked {SECRET}", attempts=1) for name in names]

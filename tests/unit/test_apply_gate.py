@@ -382,7 +382,7 @@ def test_what_was_begun_is_resumed_behind_the_gate_of_the_system_alone(tmp_path:
 def test_a_gate_in_mid_plan_that_leaves_no_record_undoes_what_was_done(tmp_path: Path) -> None:
     tiny = make_tiny(tmp_path, steps=DEPLOY + "      - gate: {guardrails: [expect.file]}\n")
 
-    def midway(_action: str, _names: object) -> object:
+    def midway(_stored: object, _step: object) -> object:
         raise GateShut("the gate in mid-plan left no record (pytest ended with 3)", code=10)
 
     outcome = runner.apply(tiny.site, short(tiny.approved().digest), tiny.environ, tiny.means(midway=midway))

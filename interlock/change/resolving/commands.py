@@ -31,6 +31,7 @@ def resolve_command(resolving: Resolving, step: CommandStep, number: int) -> Com
         directory=directory,
         timeout=step.timeout,
         inputs=tuple(InputFile(path=path, digest=inputs[path]) for path in sorted(inputs)),
+        remounts=step.remounts or (),
     )
 
 

@@ -35,8 +35,10 @@ def resolve_compose(resolving: Resolving, step: ComposeStep, number: int) -> Com
     """The plan of one chain. Raises ConfigError, CouldNotLook."""
     here = _here(resolving, step, number)
     chain = here.chain()
-    state = project_state(here.api.socket, chain.model.project)
+    found = project_state(here.api.socket, chain.model.project)
     services = here.services(chain)
+    project = (here.api.socket, chain.model.project)
+    state = ProjectState(containers=(), volumes=found.volumes, networks=()) if project in resolving.taken_down else found
     match step.run:
         case ComposeVerb.UP:
             here.demand_same_volumes(chain.model, services)
@@ -48,6 +50,10 @@ def resolve_compose(resolving: Resolving, step: ComposeStep, number: int) -> Com
             assert_never(step.run)
     images = tuple(here.image(chain.model, name) for name in services)
     here.note(chain.model, images)
+    if step.run is ComposeVerb.DOWN and {one.service for one in state.containers} <= set(services):
+        resolving.taken_down.add(project)
+    elif step.run in (ComposeVerb.UP, ComposeVerb.START):
+        resolving.taken_down.discard(project)
     return ComposePlan(
         run=step.run,
         engine=here.api.socket,

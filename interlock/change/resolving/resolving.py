@@ -18,9 +18,13 @@ from interlock.observe.tree import Tree
 @dataclass(slots=True, kw_only=True)
 class Resolving:
     """One plan while it is made: the content of its files, what its fingerprint must name, and what its steps so far will have done: the files that they
-    write, and the images that they pull or build, by their references."""
+    write, the images that they pull or build, by their references, and the compose projects, by engine and name, that they take down.
+
+    `after` is the site that the action ends with, where that is another one.
+    """
 
     site: Site
+    after: Site | None = None
     action: str
     environ: Mapping[str, str]
     tree: Tree
@@ -32,6 +36,7 @@ class Resolving:
     written: dict[tuple[str, str], TargetPlan] = field(default_factory=dict)
     patched: dict[tuple[str, str], bytes] = field(default_factory=dict, repr=False)  # of env files, by host and target: with their secrets, never stored
     images: dict[str, ImagePlan] = field(default_factory=dict)
+    taken_down: set[tuple[str, str]] = field(default_factory=set)
 
     def where(self, number: int) -> str:
         """How a step is named in an error."""
