@@ -404,15 +404,16 @@ _EXPECTATIONS = st.one_of(
 )
 _PATCHES = st.dictionaries(st.sampled_from(["RELEASE", "_b1", "TZ"]), texts(), min_size=1, max_size=2)
 _NTHS_OF_NAMES = st.lists(names(), min_size=1, max_size=2, unique=True)
+_REMOUNTS = st.lists(absolute_paths(), min_size=1, max_size=2, unique=True)
 _STEPS = st.one_of(
-    _noun({"command": _noun({"run": _ARGV}, undo=_ARGV, done=_ARGV, host=_NTH, directory=absolute_paths(), timeout=_DURATIONS)}),
+    _noun({"command": _noun({"run": _ARGV}, undo=_ARGV, done=_ARGV, host=_NTH, directory=absolute_paths(), timeout=_DURATIONS, remounts=_REMOUNTS)}),
     _noun({"backup": _noun({"modules": _NTHS})}),
     _noun({"write-files": _noun({"templates": _NTHS}, instances=_NTHS, resized=_NTHS)}),
     _noun({"verify": _noun({"expect": _NTHS})}, needs=_NTHS),
     _noun({"env-patch": _noun({"file": relative_paths(), "values": _PATCHES, "instances": _NTHS})}),
     _noun({"env-patch": _noun({"file": absolute_paths(), "values": _PATCHES}, host=_NTH)}),
     _noun({"compose": _noun({"run": st.sampled_from(["pull", "build", "up", "start", "stop", "down"])}, services=_NTHS_OF_NAMES, timeout=_DURATIONS)}),
-    _noun({"gate": _noun({"guardrails": st.lists(texts(), min_size=1, max_size=2, unique=True)})}),
+    _noun({"gate": _noun({"guardrails": st.lists(texts(), min_size=1, max_size=2, unique=True)}, afterwards=st.booleans())}),
     _noun({"approval": _noun({"asks": texts()}, required=st.integers(1, 10), by=st.lists(texts(), min_size=1, max_size=2, unique=True))}),
 )
 _ACTIONS = _noun(
@@ -420,6 +421,7 @@ _ACTIONS = _noun(
     approval=st.sampled_from(["signature", "operator"]),
     timeout=_DURATIONS,
     gate=st.lists(texts(), min_size=1, max_size=2, unique=True),
+    becomes=texts(),
 )
 _TABLES = st.fixed_dictionaries(
     {
@@ -747,6 +749,41 @@ _STATE_DIR_TOKENS = (
 def state_dir_env_files() -> SearchStrategy[bytes]:
     """Env files that are about where state lives, right and wrong ones."""
     return st.lists(st.sampled_from(_STATE_DIR_TOKENS), max_size=9).map(lambda tokens: "".join(tokens).encode())
+
+
+# ---- facts/env_layers.py
+
+_LAYERED_NAMES = ("STATE_DIR", "DATA_DIR", "A", "B")
+_LAYERED_PIECES = (
+    *("/data", "-state", "/", "..", "/srv", "", " ", " #c", "#", "$$", "$", "\\n", "'", '"', "$A", "${B}", "$STATE_DIR", "${DATA_DIR}", "${NO}"),
+    *("${A:-/a}", "${B-/b}", "${STATE_DIR:-${DATA_DIR:-/data}/state}", "${DATA_DIR:-${A:-${B-x}}}", "${A:+${B}}", "${B+y}", "${A?say}", "${NO:?say it}"),
+)
+
+
+def _layered_values() -> SearchStrategy[str]:
+    return st.lists(st.sampled_from(_LAYERED_PIECES), max_size=3).map("".join)
+
+
+@composite
+def layered_env_files(draw: DrawFn) -> bytes:
+    """An env file of a few lines about four variables, some of them twice, nearly always a right one."""
+    lines = []
+    for _ in range(draw(st.integers(0, 5))):
+        name, value, quote = draw(st.sampled_from(_LAYERED_NAMES)), draw(_layered_values()), draw(st.sampled_from(("", "", "'", '"')))
+        value = value.replace(quote, "") if quote else value.lstrip("'\"")
+        export, end = draw(st.sampled_from(("", "", "export "))), draw(st.sampled_from(("\n", "\n", "\r\n", " # why\n", "\n\n# STATE_DIR=/no\n")))
+        lines.append(draw(st.sampled_from((*(f"{export}{name}={quote}{value}{quote}{end}",) * 5, f"{name}\n", f"{name}=\n"))))
+    return (draw(st.sampled_from(("", "", "\ufeff"))) + "".join(lines)).encode()
+
+
+def layered_environments() -> SearchStrategy[dict[str, str | None]]:
+    """What may stand under `environment:`, by name; None for a name alone."""
+    return st.dictionaries(st.sampled_from(_LAYERED_NAMES), st.one_of(st.none(), _layered_values().filter(lambda text: "${NO:?" not in text)), max_size=3)
+
+
+def layered_shells() -> SearchStrategy[dict[str, str]]:
+    """What the shell has that starts the stack."""
+    return st.dictionaries(st.sampled_from(_LAYERED_NAMES), st.sampled_from(("", "/sh", "$A", "a b")), max_size=2)
 
 
 # ---- facts/catalogue.py
