@@ -2,12 +2,14 @@
 
 from interlock.checking import assert_held, check
 from interlock.facts.apply_paths import ApplyPaths
+from interlock.facts.container_mounts import HostStack
 from interlock.facts.declared_volumes import OptionsOfFile
 from interlock.facts.mounts import ChainLayout, DeclaredDisk, HostLayout, WritablePlace
 from interlock.facts.other_mounts import ExpectedMounts
+from interlock.facts.reboot import DiskAtBoot
 from interlock.judge import apply_paths as ways
 from interlock.judge import mounts
-from interlock.judge.disk import declared, others
+from interlock.judge.disk import declared, others, read_only, reboot, visible
 from interlock.judge.stack import volume_options
 
 
@@ -32,13 +34,23 @@ def test_what_will_be_written_to_can_be_written_to(writable_place: WritablePlace
 
 
 @check(mounts.DRIVER_OPTS_IMMUTABLE)
-def test_no_overlay_leads_a_volume_elsewhere_by_its_options(options_of_file: OptionsOfFile) -> None:
-    assert_held(volume_options.judge_driver_opts(options_of_file))
+def test_volumes_are_led_nowhere_else_by_their_options(options_seen: OptionsOfFile | HostStack) -> None:
+    assert_held(volume_options.judge_driver_opts(options_seen))
 
 
 @check(mounts.PROPAGATION)
-def test_no_volume_hides_what_is_mounted_below_its_directory(options_of_file: OptionsOfFile) -> None:
-    assert_held(volume_options.judge_propagation(options_of_file))
+def test_no_volume_hides_what_is_mounted_below_its_directory(options_seen: OptionsOfFile | HostStack) -> None:
+    assert_held(volume_options.judge_propagation(options_seen))
+
+
+@check(mounts.NESTED_VISIBLE)
+def test_every_container_sees_the_disks_of_its_host(host_stack: HostStack) -> None:
+    assert_held(visible.judge_visible(host_stack))
+
+
+@check(mounts.READ_ONLY_IS_READ_ONLY)
+def test_what_is_mounted_read_only_is_read_only_below_too(host_stack: HostStack) -> None:
+    assert_held(read_only.judge_read_only(host_stack))
 
 
 @check(mounts.STATE_DISK_GATE)
@@ -49,3 +61,8 @@ def test_what_starts_the_stack_proves_first_that_the_disk_is_mounted(apply_paths
 @check(mounts.OTHERS)
 def test_the_other_mounts_of_the_site_are_there(other_mounts: ExpectedMounts) -> None:
     assert_held(others.judge_others(other_mounts))
+
+
+@check(mounts.FSTAB)
+def test_a_reboot_brings_the_disk_back_before_the_engine_starts(disk_at_boot: DiskAtBoot) -> None:
+    assert_held(reboot.judge_fstab(disk_at_boot))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -244,6 +245,12 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
     # mounts
     Break(what="the state directory was moved off its disk, and a link left behind", path=_in_state(""), seed=_off_its_disk, guardrail="mounts.state_disk"),
     Break(what="the data directory was moved off its disk, and a link left behind", path=_below("data"), seed=_off_its_disk, guardrail="mounts.data_disk"),
+    Break(
+        what="fstab has another file system for the data disk",
+        path=_below("mounts-at-boot"),
+        seed=_rewrite(lambda content: re.sub(rb"^(\S+ \S+) \S+", rb"\1 vfat", content)),
+        guardrail="mounts.fstab",
+    ),
     Break(
         what="the flat overlay got a second way to the state, below the data directory",
         path=FLAT,

@@ -79,6 +79,8 @@ class Disk:
 
     mountpoint: Path
     source: str
+    fstype: str = "tmpfs"
+    root: str = "/"
 
 
 def disk_of(path: Path) -> Disk:
@@ -88,7 +90,7 @@ def disk_of(path: Path) -> Disk:
     shown = MountTable.parse(Path("/proc/self/mountinfo").read_bytes(), where="/proc/self/mountinfo").showing(os.path.realpath(path))
     if shown is None:
         raise DemoError(f"nothing is mounted where {path} lies")
-    return Disk(mountpoint=Path(shown.mountpoint), source=shown.source)
+    return Disk(mountpoint=Path(shown.mountpoint), source=shown.source, fstype=shown.fstype, root=shown.root)
 
 
 def memory_disk() -> Disk:
@@ -212,6 +214,16 @@ def _render_site_file(site: DemoSite) -> None:
     for name, value in here.items():
         text = text.replace(f"@{name}@", str(value))
     (site.run / "interlock.yaml").write_text(text)
+    (site.run / "mounts-at-boot").write_bytes(_fstab(data))
+
+
+def _fstab(disk: Disk) -> bytes:
+    """A line that brings the data disk back. The machine's own has none where its root is a container's, or the checkout is mounted into one."""
+    from interlock.facts.fstab import FstabEntry
+
+    shows = () if disk.root == "/" else (f"{'subvol' if disk.fstype == 'btrfs' else 'X-mount.subdir'}={disk.root}",)
+    line = FstabEntry(line=1, spec=disk.source, mountpoint=str(disk.mountpoint), fstype=disk.fstype, options=shows)
+    return line.render() + b"\n"
 
 
 def _make_state(site: DemoSite) -> None:

@@ -41,6 +41,7 @@ from interlock.facts.shell import (
 from interlock.facts.state_dir import Reading, StateVariable, Unresolved, Way, Wrong
 from interlock.facts.state_dir_python import python_readings
 from interlock.facts.substitution import SubstitutionError, substitute
+from interlock.facts.units import unit_settings
 
 _DECLARES = frozenset({"export", "local", "readonly", "declare", "typeset"})
 _RUNS_WITH = frozenset({"env", "sudo", "exec", "nice", "nohup", "flock", "timeout"})
@@ -311,7 +312,7 @@ def _unit(path: str, data: bytes, variable: StateVariable, given: Mapping[str, s
     """`EnvironmentFile=` wins over `Environment=`, whatever their order; an empty assignment forgets those before it."""
     fixed: Reading | None = None
     from_file: int | None = None
-    for line, key, value in _unit_settings(data):
+    for line, _, key, value in unit_settings(data):
         if key == "Environment":
             if not value:
                 fixed = None
@@ -336,23 +337,6 @@ def _of_unit(path: str, line: int, text: str, variable: StateVariable, given: Ma
         return _unknown(path, line, said, "write the directory down, or take it from the env file with EnvironmentFile=")
     literal = text.replace("%%", "%").replace("$", "$$")
     return Reading(file=path, line=line, way=Way.FIXED, resolution=replace(variable, default=literal).resolve({**given, variable.name: ""}))
-
-
-def _unit_settings(data: bytes) -> Iterator[tuple[int, str, str]]:
-    """Each `Key=value` with its line; a backslash at a line's end goes on with the next, over comments."""
-    begun: tuple[int, str] | None = None
-    for number, raw in enumerate(data.decode("utf-8", "replace").split("\n"), start=1):
-        line = raw.strip()
-        if line.startswith(("#", ";")) or (begun is None and (not line or line.startswith("["))):
-            continue
-        at, text = (number, line) if begun is None else (begun[0], f"{begun[1]} {line}")
-        if text.endswith("\\"):
-            begun = at, text[:-1].rstrip()
-            continue
-        begun = None
-        key, equals, value = text.partition("=")
-        if equals:
-            yield at, key.strip(), value.strip()
 
 
 def _unit_values(value: str, name: str) -> Iterator[str]:

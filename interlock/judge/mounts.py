@@ -13,7 +13,7 @@ from interlock.facts.mounts import BACKUPS, NOT_RECURSIVE, ChainLayout, Director
 from interlock.facts.stack import Service, ServiceMount
 from interlock.facts.state_dir import on_host
 from interlock.judge import apply_paths
-from interlock.judge.disk import declared, others
+from interlock.judge.disk import declared, others, reboot
 from interlock.judge.stack import volume_options
 from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
@@ -306,4 +306,5 @@ WRITABLE = Guardrail(
 DRIVER_OPTS_IMMUTABLE = volume_options.DRIVER_OPTS_IMMUTABLE
 PROPAGATION = volume_options.PROPAGATION
 OTHERS = others.OTHERS  # in `interlock.judge.disk.others`
+FSTAB = reboot.FSTAB  # in `interlock.judge.disk.reboot`
 STATE_DISK_GATE = apply_paths.STATE_DISK_GATE  # in `interlock.judge.apply_paths`

@@ -22,7 +22,7 @@ from interlock.facts.mounts import (
     newest_backup,
 )
 from interlock.facts.stack import Service
-from interlock.observe import apply_paths, other_mounts, volume_options
+from interlock.observe import apply_paths, container_mounts, other_mounts, reboot, volume_options
 from interlock.observe.containers import engine_looks
 from interlock.observe.mount_tables import mount_table
 from interlock.observe.stack import stack
@@ -201,7 +201,9 @@ def writable_place(world: World, subject: Subject) -> WritablePlace:
 OBSERVERS: Mapping[str, Observer] = {
     "mounts.state_disk_gate": Observer(see=apply_paths.see),
     **volume_options.OBSERVERS,
+    **container_mounts.OBSERVERS,
     **other_mounts.OBSERVERS,
+    **reboot.OBSERVERS,
     "mounts.state_disk": Observer(looks=_disk_looks, see=declared_disk),
     "mounts.data_disk": Observer(looks=_disk_looks, see=declared_disk),
     "mounts.layout": Observer(looks=_layout_looks, see=layout_seen),

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from interlock.config.models import Site
 from interlock.facts.fstab import is_network, normal, option_value, switched
 from interlock.facts.mount_units import LOCAL_TARGET, MADE_AT_BOOT, BootMount
 from interlock.facts.mounts import is_below
 from interlock.facts.reboot import DiskAtBoot, EngineStart
-from interlock.verdicts import Broken, Held, Unproven
+from interlock.verdicts import LIVE, Broken, Guardrail, Held, Severity, Subject, Unproven
 
 _OF_A_LOGIN = re.compile(r"/run/user/\d+")
 _UNSTABLE = re.compile(r"/dev/(?:[shv]d[a-z]+\d*|xvd[a-z]+\d*|nvme\d+n\d+(?:p\d+)?|mmcblk\d+(?:p\d+)?|(?:loop|dm-|nbd|md|zram|sr)\d+(?:p\d+)?)")
 _TAG = re.compile(r"(?:LABEL|UUID|PARTUUID|PARTLABEL)=.")
 _NO_DEVICE = frozenset({"", "none", "auto"})
+
+
+def disks(site: Site) -> Sequence[Subject]:
+    """The state disk, the data disk, and each other mount at a path of its own."""
+    if site.mounts is None:
+        return []
+    declared = [Subject(name=name, host=disk.host) for name, disk in (("state", site.mounts.state), ("data", site.mounts.data)) if disk]
+    names = {subject.name for subject in declared}
+    others = [Subject(name=f"{name}-mount" if name in names else name, host=one.host) for name, one in site.mounts.others.items() if one.path]
+    return [*declared, *others]
 
 
 class _Shown(NamedTuple):
@@ -149,13 +160,18 @@ def _device(disk: DiskAtBoot, mount: BootMount) -> Broken | Unproven | None:
 
 def _covered(disk: DiskAtBoot, mount: BootMount) -> Broken | None:
     """A second mount between the mountpoint and the path; without systemd, which sorts them, also a later line for a directory above."""
-    between = [one for one in disk.boot if one.where != mount.where and is_below(one.where, mount.where) and is_below(disk.realpath, one.where)]
+    inside = disk.realpath if is_below(disk.realpath, disk.mountpoint_realpath) else disk.mountpoint_realpath
+    between = [one for one in disk.boot if one.where != mount.where and is_below(one.where, mount.where) and is_below(inside, one.where)]
     above = [] if disk.systemd else [one for one in disk.boot[disk.boot.index(mount) + 1 :] if one.where != mount.where and is_below(mount.where, one.where)]
     over = next(iter((*between, *above)), None)
     if over is None:
         return None
-    said = f"{over.said} mounts {over.what} at {over.where}, over what {mount.said} mounts at {mount.where}: after a reboot {disk.path} does not show {disk.device}"
-    return Broken(said, kind="covered", remedy="take one of the two out, or put the line for the directory above before the other")
+    said = f"{over.said} mounts {over.what} at {over.where}, over what {mount.said} mounts at {mount.where}"
+    return Broken(
+        f"{said}: after a reboot {disk.path} does not show {disk.device}",
+        kind="covered",
+        remedy="take one of the two out, or put the line for the directory above before the other",
+    )
 
 
 def _file_system(disk: DiskAtBoot, mount: BootMount) -> Broken | None:
@@ -280,3 +296,16 @@ def _read_write(disk: DiskAtBoot, mount: BootMount) -> Broken | None:
         return None
     said = f"{mount.said} mounts {mount.where} read-only, and now it is read-write: after a reboot nothing can be written to {disk.path}"
     return Broken(said, kind="only-read-only", remedy="take ro out of its options")
+
+
+FSTAB = Guardrail(
+    id="mounts.fstab",
+    title="a reboot mounts each disk again where it is now, and the engine does not start without it",
+    severity=Severity.HIGH,
+    when=LIVE,
+    rationale="A disk that was mounted by hand, or that the engine does not wait for, is gone after the next reboot: the stack starts on an empty directory.",
+    remedy="write the disk into fstab by its label or UUID, without noauto and nofail, or let the engine's unit say `RequiresMountsFor=`",
+    subjects=disks,
+    judge=judge_fstab,
+    max_age=300,
+)

@@ -67,8 +67,27 @@ def stage(folder: Path, *commands: str) -> None:
 
 def write_site(folder: Path, site: Mapping[str, Any]) -> None:
     """Write `interlock.yaml` with every headline family that `site` leaves out declared as not used."""
+    site = _with_fstab(folder, site)
     not_used = {family: "this folder proves another guardrail" for family in HEADLINE_FAMILIES if not any(key in site for key in DECLARED_BY[family])}
     (folder / "interlock.yaml").write_text(yaml.safe_dump({"interlock": 1, "site": "proof", "not_used": not_used, **site}, sort_keys=False))
+
+
+def _with_fstab(folder: Path, site: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The site with an fstab of its own in the folder, which brings back each of its disks: what is on this machine's says nothing of them."""
+    mounts, local = site.get("mounts", {}), site.get("hosts", {}).get("local", {})
+    disks = [disk for disk in (mounts.get("state"), mounts.get("data"), *mounts.get("others", {}).values()) if disk and "path" in disk]
+    here = [disk for disk in disks if disk.get("host", "local") == "local" and "device" in disk]
+    own = str(folder / "mounts-at-boot")
+    if not here or local.get("fstab", own) != own:
+        return site
+    (folder / "mounts-at-boot").write_text("".join(map(_fstab_line, here)))
+    return {**site, "hosts": {**site.get("hosts", {}), "local": {**local, "fstab": own}}}
+
+
+def _fstab_line(disk: Mapping[str, Any]) -> str:
+    where = str(disk.get("mountpoint", disk["path"])).replace(" ", "\\040")
+    options = f"X-mount.subdir={disk['subvolume']}" if disk.get("subvolume", "/") != "/" else "defaults"
+    return f"{disk['device']} {where} {disk.get('fstype', 'auto')} {options} 0 0\n"
 
 
 def read_site(folder: Path) -> dict[str, Any]:
@@ -96,5 +115,5 @@ def move_to_unreachable_host(folder: Path, *keys: str) -> None:
     for key in keys:
         noun = noun[key]
     noun["host"] = "gone"
-    site["hosts"] = {"gone": UNREACHABLE}
+    site["hosts"] = {**site.get("hosts", {}), "gone": UNREACHABLE}
     rewrite_site(folder, site)

@@ -3,14 +3,17 @@ tmpfs at /dev/shm."""
 
 from __future__ import annotations
 
+import os
 import posixpath
 import shutil
+import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from interlock.facts.mounts import Mount, MountTable
-from interlock.testing.faults import Fault, move_to_unreachable_host, read_site, stage, write_site
+from interlock.testing.faults import Fault, move_to_unreachable_host, read_site, rewrite_site, stage, write_site
 from interlock.verdicts import When
 
 DISK = "/dev/shm"  # noqa: S108 - a mount that is there, not a place for temporary files
@@ -151,6 +154,87 @@ def _tenant_bound_to_itself(folder: Path) -> None:
     stage(folder, f"mount -t tmpfs -o nosuid acme '{tenants}/acme'", f"mount --bind '{tenants}/globex' '{tenants}/globex'")
 
 
+ENGINE = ("INTERLOCK_PROOF_ENGINE", "INTERLOCK_PROOF_IMAGE")  # the socket of a container engine, and an image with `sleep` in it
+LIVES_S = 60  # a container ends by itself, and is removed with its end
+VOLUME = "interlock-proof"  # the one thing that stays with the engine
+RECURSIVE = ("--volume", "/dev:/data")
+HIDES = ("--mount", "type=bind,src=/dev,dst=/data,bind-recursive=disabled")
+READ_ONLY = ("--mount", "type=bind,src=/dev,dst=/data,readonly,bind-recursive=writable")
+AS_OF_OLD = ("--volume", "/dev:/data:ro")  # before Docker 25 what is mounted below stays writable, and nobody can ask for it
+MODEL = """\
+services:
+  app:
+    image: {image}
+    volumes:
+      - {{type: bind, source: /dev, target: /data, bind: {{propagation: {propagation}}}}}
+      - cache:/cache
+volumes:
+  cache: {{name: {volume}}}
+"""
+
+
+def _running(folder: Path, *mounts: str) -> None:
+    """A state disk below a directory that is a mount itself: /dev/shm in /dev, bound into a container."""
+    disk = {**_disk(DISK, _shown(DISK)), "markers": ["*"]}
+    hosts = {"local": {"engine": os.environ[ENGINE[0]]}}
+    excluded = [{what: "*", "reason": "this proves another guardrail"} for what in ("container", "volume")]
+    write_site(folder, {"hosts": hosts, "instances": {"main": {"directory": str(folder)}}, "mounts": {"state": disk}, "excluded": excluded})
+    _start(folder, "app", *(mounts or RECURSIVE))
+
+
+def _docker(*arguments: str, check: bool = True) -> bool:
+    done = subprocess.run(("docker", "--host", f"unix://{os.environ[ENGINE[0]]}", *arguments), check=check, capture_output=True, timeout=60)
+    return done.returncode == 0
+
+
+def _start(folder: Path, service: str, *mounts: str, check: bool = True) -> bool:
+    labels = {"service": service, "project": "proof", "project.working_dir": str(folder), "project.config_files": f"{folder}/compose.yaml"}
+    options = [part for key, text in labels.items() for part in ("--label", f"com.docker.compose.{key}={text}")]
+    return _docker("run", "--detach", "--rm", "--network", "none", *options, *mounts, os.environ[ENGINE[1]], "sleep", str(LIVES_S), check=check)
+
+
+def _writable_below(folder: Path) -> None:
+    _start(folder, "reader", *READ_ONLY, check=False) or _start(folder, "reader", *AS_OF_OLD)
+
+
+def _of_a_chain(folder: Path) -> None:
+    """The same container, as a chain of the site has it; its volume is not there yet."""
+    _docker("volume", "rm", "--force", VOLUME)
+    _running(folder)
+    _model(folder, "rprivate")
+    write_site(folder, {**read_site(folder), "compose": {"files": ["compose.yaml"]}})
+
+
+def _model(folder: Path, propagation: str) -> None:
+    (folder / "compose.yaml").write_text(MODEL.format(image=os.environ[ENGINE[1]], propagation=propagation, volume=VOLUME))
+
+
+def _made_otherwise(_folder: Path) -> None:
+    _docker("volume", "create", "--opt", "type=tmpfs", "--opt", "device=tmpfs", VOLUME)
+
+
+def _no_engine(folder: Path) -> None:
+    site = read_site(folder)
+    site["hosts"]["local"]["engine"] = str(folder / "no.sock")
+    rewrite_site(folder, site)
+
+
+def _in_fstab(folder: Path) -> None:
+    """A state disk of its own, which the fstab in the folder brings back."""
+    (folder / "state").mkdir()
+    write_site(folder, {"mounts": {"state": {"path": f"{folder}/state", "device": "state", "fstype": "tmpfs"}}})
+    stage(folder, f"mount -t tmpfs state '{folder}/state'")
+
+
+def _fstab(line: str) -> Callable[[Path], None]:
+    """Another fstab; `@` is the state directory."""
+    return lambda folder: _wrote(folder / "mounts-at-boot", line.replace("@", f"{folder}/state"))
+
+
+def _wrote(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
 def _unreachable(folder: Path) -> None:
     for disk in ("state", "data"):
         move_to_unreachable_host(folder, "mounts", disk)
@@ -230,6 +314,56 @@ FAULTS = (
         seed=lambda folder: stage(folder, f"mount -t tmpfs -o nosuid acme '{folder}/tenants/acme'"),
         blind=lambda folder: move_to_unreachable_host(folder, "mounts", "others", "tenants"),
         staged=True,
+    ),
+    *(
+        Fault(
+            guardrail="mounts.fstab",
+            describe=describe,
+            kind=kind,
+            gate=When.PREFLIGHT,
+            healthy=_in_fstab,
+            seed=_fstab(line),
+            blind=lambda folder: move_to_unreachable_host(folder, "mounts", "state"),
+            staged=True,
+        )
+        for describe, kind, line in (
+            ("the state disk was mounted by hand, and nobody wrote it down", "not-in-fstab", "# nothing yet\n"),
+            ("fstab mounts another disk at the state directory", "other-device", "LABEL=old-state @ tmpfs defaults 0 0\n"),
+            ("fstab says of the state disk that it is not mounted at boot", "not-at-boot", "state @ tmpfs noauto 0 0\n"),
+        )
+    ),
+    *(
+        Fault(guardrail=guardrail, describe=describe, kind=kind, gate=When.PREFLIGHT, healthy=healthy, seed=seed, blind=_no_engine, needs=ENGINE)
+        for guardrail, describe, kind, healthy, seed in (
+            (
+                "mounts.nested_visible",
+                "a container binds the directory above the state disk without what is mounted below it",
+                "nested-hidden",
+                _running,
+                lambda folder: _start(folder, "worker", *HIDES),
+            ),
+            (
+                "mounts.read_only_is_read_only",
+                "a container can write to the disk below its read-only mount",
+                "writable-below",
+                _running,
+                _writable_below,
+            ),
+            (
+                "mounts.propagation",
+                "a container runs that binds in another way than its chain says now",
+                "another-propagation",
+                _of_a_chain,
+                lambda folder: _model(folder, "rslave"),
+            ),
+            (
+                "mounts.driver_opts_immutable",
+                "a volume was made with other options than its chain says now",
+                "options-differ",
+                _of_a_chain,
+                _made_otherwise,
+            ),
+        )
     ),
     Fault(
         guardrail="mounts.writable",
