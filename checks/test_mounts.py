@@ -4,12 +4,14 @@ from interlock.checking import assert_held, check
 from interlock.facts.apply_paths import ApplyPaths
 from interlock.facts.container_mounts import HostStack
 from interlock.facts.declared_volumes import OptionsOfFile
+from interlock.facts.hidden import HiddenBelow
 from interlock.facts.mounts import ChainLayout, DeclaredDisk, HostLayout, WritablePlace
 from interlock.facts.other_mounts import ExpectedMounts
 from interlock.facts.reboot import DiskAtBoot
+from interlock.facts.writers import StateOwners
 from interlock.judge import apply_paths as ways
 from interlock.judge import mounts
-from interlock.judge.disk import declared, others, read_only, reboot, visible
+from interlock.judge.disk import declared, hidden, others, read_only, reboot, visible, writers
 from interlock.judge.stack import volume_options
 
 
@@ -66,3 +68,13 @@ def test_the_other_mounts_of_the_site_are_there(other_mounts: ExpectedMounts) ->
 @check(mounts.FSTAB)
 def test_a_reboot_brings_the_disk_back_before_the_engine_starts(disk_at_boot: DiskAtBoot) -> None:
     assert_held(reboot.judge_fstab(disk_at_boot))
+
+
+@check(mounts.SHADOWED_FILES)
+def test_no_file_lies_hidden_below_a_mountpoint(hidden_below: HiddenBelow) -> None:
+    assert_held(hidden.judge_hidden(hidden_below))
+
+
+@check(mounts.TWO_WRITERS)
+def test_the_state_belongs_to_those_who_write_it(state_owners: StateOwners) -> None:
+    assert_held(writers.judge_writers(state_owners))

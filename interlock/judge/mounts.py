@@ -13,7 +13,7 @@ from interlock.facts.mounts import BACKUPS, NOT_RECURSIVE, ChainLayout, Director
 from interlock.facts.stack import Service, ServiceMount
 from interlock.facts.state_dir import on_host
 from interlock.judge import apply_paths
-from interlock.judge.disk import declared, others, reboot
+from interlock.judge.disk import declared, hidden, others, read_only, reboot, visible, writers
 from interlock.judge.stack import volume_options
 from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
@@ -305,6 +305,10 @@ WRITABLE = Guardrail(
 # What the options of named volumes do to a disk lies in `interlock.judge.stack`.
 DRIVER_OPTS_IMMUTABLE = volume_options.DRIVER_OPTS_IMMUTABLE
 PROPAGATION = volume_options.PROPAGATION
+NESTED_VISIBLE = visible.NESTED_VISIBLE  # in `interlock.judge.disk.visible`
+READ_ONLY_IS_READ_ONLY = read_only.READ_ONLY_IS_READ_ONLY  # in `interlock.judge.disk.read_only`
 OTHERS = others.OTHERS  # in `interlock.judge.disk.others`
 FSTAB = reboot.FSTAB  # in `interlock.judge.disk.reboot`
+SHADOWED_FILES = hidden.SHADOWED_FILES
+TWO_WRITERS = writers.TWO_WRITERS
 STATE_DISK_GATE = apply_paths.STATE_DISK_GATE  # in `interlock.judge.apply_paths`

@@ -22,7 +22,7 @@ from interlock.facts.mounts import (
     newest_backup,
 )
 from interlock.facts.stack import Service
-from interlock.observe import apply_paths, container_mounts, other_mounts, reboot, volume_options
+from interlock.observe import apply_paths, container_mounts, hidden, other_mounts, reboot, volume_options, writers
 from interlock.observe.containers import engine_looks
 from interlock.observe.mount_tables import mount_table
 from interlock.observe.stack import stack
@@ -204,6 +204,8 @@ OBSERVERS: Mapping[str, Observer] = {
     **container_mounts.OBSERVERS,
     **other_mounts.OBSERVERS,
     **reboot.OBSERVERS,
+    **hidden.OBSERVERS,
+    **writers.OBSERVERS,
     "mounts.state_disk": Observer(looks=_disk_looks, see=declared_disk),
     "mounts.data_disk": Observer(looks=_disk_looks, see=declared_disk),
     "mounts.layout": Observer(looks=_layout_looks, see=layout_seen),

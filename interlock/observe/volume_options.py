@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from interlock.config.models import Site
 from interlock.errors import CouldNotLook
+from interlock.facts.container_mounts import HostStack
 from interlock.facts.declared_volumes import NestedPlace, OptionsOfFile
+from interlock.facts.looks import Look
 from interlock.facts.placed import FileOfChains
+from interlock.observe import container_mounts
 from interlock.observe.declared_volumes import volume_options
 from interlock.observe.placed import chain_files, file_of_chains
 from interlock.observe.programs import programs
 from interlock.observe.world import Observer, World
-from interlock.verdicts import Subject
+from interlock.verdicts import LIVE, Subject
 
 _FSTAB = re.compile(r"(?:^|[\s\"'])(?:/dev/|LABEL=|UUID=|PARTUUID=|PARTLABEL=)\S+[ \t]+(?P<path>/[\w./-]+)[ \t]+(?:ext[234]|xfs|btrfs|zfs|auto)\b")
 _MOUNTS = re.compile(r"(?m)(?:^|[;&|(\s])mount[ \t]+\S")
@@ -64,7 +68,16 @@ def _nested(world: World, file: FileOfChains) -> Iterator[NestedPlace]:
                     yield NestedPlace(posixpath.normpath(mount.source), f"{place} binds {mount.source} for itself")
 
 
+def _looks(site: Site, subject: Subject) -> Iterable[Look]:
+    return container_mounts.looks(site, subject) if subject.when == LIVE else ()
+
+
+def options_seen(world: World, subject: Subject) -> OptionsOfFile | HostStack:
+    """What a compose file says of volumes, or what the engine of a host has of them. Raises `CouldNotLook`."""
+    return container_mounts.made_seen(world, subject) if subject.when == LIVE else options_of_file(world, subject)
+
+
 OBSERVERS: Mapping[str, Observer] = {
-    "mounts.driver_opts_immutable": Observer(see=options_of_file),
-    "mounts.propagation": Observer(see=options_of_file),
+    "mounts.driver_opts_immutable": Observer(looks=_looks, see=options_seen),
+    "mounts.propagation": Observer(looks=_looks, see=options_seen),
 }

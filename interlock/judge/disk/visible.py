@@ -5,23 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from interlock.config.models import Site
-from interlock.facts.container_mounts import (
-    WHOLE_HOST,
-    Expected,
-    HostPlace,
-    HostStack,
-    SeenContainer,
-    Shows,
-    Sight,
-    expected,
-    sight,
-    sights,
-    spot,
-    spot_in,
-)
+from interlock.facts.container_mounts import STATE, HostPlace, HostStack, Seen, SeenContainer, Shows, Sight, expected, paths
 from interlock.facts.mounts import NOT_RECURSIVE, Mount, is_below
 from interlock.facts.stack import Service, ServiceMount
 from interlock.judge.disk.declared import ANONYMOUS_MAJOR, is_device
@@ -74,7 +61,7 @@ class _Found(NamedTuple):
 
 
 def judge_visible(stack: HostStack) -> Held | Broken | Unproven:
-    """Held when every running container that shows a declared disk, or uses state, shows what the host does; while none of them runs, when none would hide it."""
+    """Held when every running container that shows a declared disk, or uses state, shows what the host does; while none runs, when none would hide a disk."""
     found = tuple(one for container in stack.containers for one in _container(stack, container))
     if not found:
         return _judge_down(stack)
@@ -84,9 +71,8 @@ def judge_visible(stack: HostStack) -> Held | Broken | Unproven:
 def _settled(places: Sequence[HostPlace], found: Sequence[_Found], sees: str) -> Held | Broken | Unproven:
     """The message counts the services for each disk."""
     details = tuple(one.detail for one in found)
-    counted = ", ".join(_counted(place.holds, [one for one in found if one.place == place.holds], sees) for place in places)
+    counted = ", ".join(said for place in places for said in (_counted(place.holds, found, sees),) if said)
     bad = [detail for detail in details if detail.outcome is not Outcome.HELD]
-    counted = counted.replace(", ,", ",").strip(", ")
     if not bad:
         return Held(counted, details)
     broken = [detail for detail in bad if detail.outcome is Outcome.BROKEN]
@@ -94,3 +80,201 @@ def _settled(places: Sequence[HostPlace], found: Sequence[_Found], sees: str) ->
         return Unproven(f"{counted}: {in_short(bad)}", remedy=_COULD_NOT_SEE, details=details)
     remedies = dict.fromkeys(_REMEDIES[one.fault] for one in found if one.fault is not None)
     return Broken(f"{counted}: {in_short(broken)}", remedy="; ".join(remedies), details=details)
+
+
+def _counted(holds: str, found: Sequence[_Found], sees: str) -> str:
+    """`5 of 6 services see the state disk`; empty where no service has to do with it."""
+    mine = [one for one in found if one.place == holds]
+    every, bad = {one.who for one in mine}, {one.who for one in mine if one.detail.outcome is not Outcome.HELD}
+    return f"{len(every) - len(bad)} of {len(every)} service{'s' if len(every) != 1 else ''} {sees} the {holds} disk" if every else ""
+
+
+# ---- what runs
+
+
+def _container(stack: HostStack, container: SeenContainer) -> Iterator[_Found]:
+    if container.table is None:
+        yield from _unseen(stack, container)
+        return
+    said: set[str] = set()
+    for place in stack.places:
+        for one in _place(stack, container, place):
+            if one.detail.what not in said:
+                said.add(one.detail.what)
+                yield one
+
+
+def _unseen(stack: HostStack, container: SeenContainer) -> Iterator[_Found]:
+    """One detail for each disk that the container has to do with, by what it was asked for."""
+    for place in stack.places:
+        uses = container.state and place.holds == STATE
+        if uses or next(expected(place, container.service, stack.table), None) is not None:
+            message = f"nobody could see what {container.who} sees of the {place.holds} disk: {container.unseen}"
+            detail = Detail(what=f"{container.who} {place.path}", outcome=Outcome.UNPROVEN, kind="could-not-look", message=message)
+            yield _Found(place.holds, container.who, detail)
+
+
+def _place(stack: HostStack, container: SeenContainer, place: HostPlace) -> Iterator[_Found]:
+    """What a container sees of one place, by every path that leads there, was asked to, or is where it has its state."""
+    assert container.table is not None  # asked for one that was seen
+    if place.right is None:
+        yield _tell(place, container, place.path, Outcome.UNPROVEN, f"the mount table of {stack.host} does not tell what {place.path} shows")
+        return
+    yield from _behind(stack, container, place)
+    for seen in paths(stack, container, place):
+        yield _sight(container, place, seen)
+
+
+def _behind(stack: HostStack, container: SeenContainer, place: HostPlace) -> Iterator[_Found]:
+    """The declared disk in a container, of a host that does not have it mounted any more."""
+    assert container.table is not None  # asked for one that was seen
+    if place.disk is None or _on_its_disk(place) or any(_is_disk(place, mount) for mount in stack.table.mounts):
+        return
+    for mount in container.table.mounts:
+        if _is_disk(place, mount) and container.table.showing(mount.mountpoint) == mount and container.service.mount_over(mount.mountpoint) is not None:
+            message = (
+                f"{container.who} still has {place.disk.device} at {mount.mountpoint}, and the host has unmounted it: what it writes goes to a disk that nobody"
+                f" else sees, and after a restart to {_on(place.shown)}"
+            )
+            yield _broken(place, container, mount.mountpoint, Fault.UNMOUNTED_BEHIND, message)
+
+
+def _on_its_disk(place: HostPlace) -> bool:
+    """Whether the host shows the declared disk there; true where none is declared."""
+    return place.disk is None or (place.shown is not None and _is_disk(place, place.shown))
+
+
+def _is_disk(place: HostPlace, mount: Mount) -> bool:
+    declared = place.disk.names.path_of(place.disk.device) if place.disk else None
+    return place.disk is not None and declared is not None and is_device(place.disk, mount, declared)
+
+
+def _sight(container: SeenContainer, place: HostPlace, seen: Seen) -> _Found:
+    """What is to be said of one path."""
+    found = seen.sight
+    if found is None:
+        return _tell(place, container, seen.inside, Outcome.UNPROVEN, f"the mount table of {container.who} does not tell what {seen.inside} shows")
+    if changed := _changed(container, found):
+        return _tell(place, container, seen.inside, Outcome.UNPROVEN, changed)
+    match found.shows:
+        case Shows.RIGHT:
+            return _right(container, place, found)
+        case Shows.HIDDEN:
+            return _hidden(container, place, found)
+        case Shows.DELETED:
+            said = f"{container.who} has at {found.inside} a directory of {found.mount.source} that was removed since: what it writes is lost with it"
+            return _broken(place, container, found.inside, Fault.DELETED, said)
+        case Shows.ELSEWHERE:
+            return _elsewhere(container, place, found)
+        case _:
+            assert_never(found.shows)
+
+
+def _changed(container: SeenContainer, seen: Sight) -> str:
+    """Table and stat say different things; a btrfs subvolume has a number of its own."""
+    place = container.view.places.get(seen.inside) if container.view else None
+    if place is None or not place.present or place.error or place.leads not in ("", seen.inside) or place.device in ("", seen.mount.device_number):
+        return ""
+    if seen.mount.fstype == "btrfs" and place.device.startswith(ANONYMOUS_MAJOR):
+        return ""
+    return f"{seen.inside} of {container.who} is on device {place.device}, its mount table says {seen.mount.device_number}: the table changed while it was read"
+
+
+def _right(container: SeenContainer, place: HostPlace, seen: Sight) -> _Found:
+    if _on_its_disk(place):
+        return _tell(place, container, seen.inside, Outcome.HELD, f"{container.who} sees the {place.holds} disk at {seen.inside}")
+    assert place.disk is not None  # only a declared one can be missing
+    said = f"{container.who} has at {seen.inside} what the host shows at {place.path}, {_on(place.shown)}: {place.disk.device} is not mounted there"
+    return _broken(place, container, seen.inside, Fault.ANOTHER_DEVICE, said)
+
+
+def _hidden(container: SeenContainer, place: HostPlace, seen: Sight) -> _Found:
+    """Hidden by the way in which the directory was bound, or by its age: only a bind of a directory above the disk can leave it out."""
+    mount = container.service.mount_over(seen.inside)
+    said = f"{container.who} sees at {seen.inside} a directory of {seen.mount.source} that the {place.holds} disk covers on the host"
+    if mount is not None and (mount.recursive != NOT_RECURSIVE or place.below(mount.source) in ("", None)):
+        why = f"{_bound(mount)} is older than the mount of the disk"
+        return _broken(place, container, seen.inside, Fault.MOUNTED_AFTER, f"{said}: {why}")
+    why = f"{_bound(mount)} leaves out what is mounted below it" if mount is not None else "no mount that it was given shows the disk"
+    return _broken(place, container, seen.inside, Fault.NESTED_HIDDEN, f"{said}: {why}")
+
+
+def _bound(mount: ServiceMount) -> str:
+    kind = "volume" if mount.kind == "volume" else "bind"
+    return f"its {kind} of {mount.source}" if mount.source else f"its {kind} at {mount.target}"
+
+
+def _elsewhere(container: SeenContainer, place: HostPlace, seen: Sight) -> _Found:
+    if seen.mount.mountpoint == ROOT:
+        said = f"{container.who} has {seen.inside} in its own image, on no mount: its state goes with the container"
+        return _broken(place, container, seen.inside, Fault.IN_THE_IMAGE, said)
+    said = f"{container.who} has at {seen.inside} {_on(seen.mount)}, and the host has {_on(place.shown)} at {place.path}"
+    return _broken(place, container, seen.inside, Fault.ANOTHER_DEVICE, said)
+
+
+def _on(mount: Mount | None) -> str:
+    if mount is None:
+        return "nothing"
+    shown = "" if mount.root == "/" else f", its directory {mount.root}"
+    return f"{mount.source} ({mount.fstype}{shown})"
+
+
+def _tell(place: HostPlace, container: SeenContainer, inside: str, outcome: Outcome, message: str) -> _Found:
+    kind = "" if outcome is Outcome.HELD else "could-not-look"
+    return _Found(place.holds, container.who, Detail(what=f"{container.who} {inside}", outcome=outcome, kind=kind, message=message))
+
+
+def _broken(place: HostPlace, container: SeenContainer, inside: str, fault: Fault, message: str) -> _Found:
+    return _Found(place.holds, container.who, Detail(what=f"{container.who} {inside}", outcome=Outcome.BROKEN, kind=fault, message=message), fault)
+
+
+# ---- what would be started
+
+
+def _judge_down(stack: HostStack) -> Held | Broken | Unproven:
+    """Nothing runs that shows the disks: the chains say what would, with the volumes that the engine has already as they were made."""
+    disks = " and ".join(f"{place.holds} disk" for place in stack.places)
+    if not stack.chains:
+        said = f"no container of {stack.host} shows the {disks}"
+        if stack.containers:
+            return Held(f"{said}, of {len(stack.containers)} that run")
+        return Unproven(f"{said}, for none runs", remedy="start the stack, or name its compose files in `compose:`, so that can be told what would be started")
+    found = tuple(one for chain in stack.chains for service in chain.services for place in stack.places for one in _would(chain.chain, service, place, stack))
+    if not found:
+        names = ", ".join(chain.chain for chain in stack.chains)
+        return Held(f"no container of {stack.host} shows the {disks}, and no service of {names} binds a directory that has to do with them")
+    return _settled(stack.places, found, "would see")
+
+
+def _would(chain: str, service: Service, place: HostPlace, stack: HostStack) -> Iterator[_Found]:
+    for one in expected(place, service, stack.table):
+        what = f"{chain} {service.name} {one.inside}"
+        if not one.part and one.mount.recursive == NOT_RECURSIVE and _mounted_below(one.mount.source, place):
+            message = (
+                f"{service.name} of the chain {chain} would see at {one.inside} what the {place.holds} disk covers:"
+                f" {_bound(one.mount)} leaves out what is mounted below it"
+            )
+            detail = Detail(what=what, outcome=Outcome.BROKEN, kind=Fault.WOULD_HIDE, message=message)
+            yield _Found(place.holds, service.name, detail, Fault.WOULD_HIDE)
+        else:
+            message = f"{service.name} of the chain {chain} would see the {place.holds} disk at {one.inside}"
+            yield _Found(place.holds, service.name, Detail(what=what, outcome=Outcome.HELD, message=message))
+
+
+def _mounted_below(source: str, place: HostPlace) -> bool:
+    """Whether the disk of a place is mounted below a directory, by what the site says and by what the host shows."""
+    mountpoints = {place.disk.mountpoint, place.disk.mountpoint_realpath} if place.disk else {place.shown.mountpoint} if place.shown else set()
+    return any(is_below(mountpoint, source) and mountpoint != source for mountpoint in mountpoints if mountpoint)
+
+
+NESTED_VISIBLE = Guardrail(
+    id="mounts.nested_visible",
+    title="every running container sees the declared disks as the host does, also where one is mounted below the other",
+    severity=Severity.CRITICAL,
+    when=LIVE,
+    rationale="A container that does not see the disk mounted below the directory that it binds writes its state under that disk, where nobody else sees it.",
+    remedy="bind the directories in the services themselves, and start the containers after the disks are mounted",
+    subjects=engine_hosts,
+    judge=judge_visible,
+    never_waivable=True,
+)

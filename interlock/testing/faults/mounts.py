@@ -193,6 +193,10 @@ def _start(folder: Path, service: str, *mounts: str, check: bool = True) -> bool
     return _docker("run", "--detach", "--rm", "--network", "none", *options, *mounts, os.environ[ENGINE[1]], "sleep", str(LIVES_S), check=check)
 
 
+def _hidden(folder: Path) -> None:
+    _start(folder, "worker", *HIDES)
+
+
 def _writable_below(folder: Path) -> None:
     _start(folder, "reader", *READ_ONLY, check=False) or _start(folder, "reader", *AS_OF_OLD)
 
@@ -207,6 +211,10 @@ def _of_a_chain(folder: Path) -> None:
 
 def _model(folder: Path, propagation: str) -> None:
     (folder / "compose.yaml").write_text(MODEL.format(image=os.environ[ENGINE[1]], propagation=propagation, volume=VOLUME))
+
+
+def _slave(folder: Path) -> None:
+    _model(folder, "rslave")
 
 
 def _made_otherwise(_folder: Path) -> None:
@@ -233,6 +241,39 @@ def _fstab(line: str) -> Callable[[Path], None]:
 
 def _wrote(path: Path, text: str) -> None:
     path.write_text(text)
+
+
+def _over_a_directory(folder: Path) -> None:
+    """A state disk, mounted over an empty directory of the disk that the folder is on, but for the file that says so."""
+    (folder / "data" / "state" / "lock").mkdir(parents=True)
+    (folder / "data" / "state" / "NOT-MOUNTED").touch()
+    disk = {"path": f"{folder}/data/state", "device": "state", "fstype": "tmpfs", "markers": ["NOT-MOUNTED"]}
+    write_site(folder, {"mounts": {"state": disk}})
+    stage(folder, f"mount -t tmpfs -o mode=0700 state '{folder}/data/state'")
+
+
+def _written_while_unmounted(folder: Path) -> None:
+    (folder / "data" / "state" / "state.db").write_text("what a stack without its disk wrote")
+
+
+def _one_writer(folder: Path) -> None:
+    """The state belongs to this user, who is declared to write it."""
+    _healthy(folder)
+    site = read_site(folder)
+    state = site["mounts"]["state"]["path"]
+    Path(state, "state.db").touch()
+    rewrite_site(folder, {**site, "state_dir": {"path": state, "default": state, "writers": [os.getuid()]}, "not_used": _without(site, "state_dir")})
+
+
+def _without(site: dict[str, Any], family: str) -> dict[str, str]:
+    return {name: reason for name, reason in site["not_used"].items() if name != family}
+
+
+def _written_by_another(folder: Path) -> None:
+    """Nobody can give a file away but root: the site says that the writer is somebody else."""
+    site = read_site(folder)
+    site["state_dir"]["writers"] = [os.getuid() + 1]
+    rewrite_site(folder, site)
 
 
 def _unreachable(folder: Path) -> None:
@@ -340,7 +381,7 @@ FAULTS = (
                 "a container binds the directory above the state disk without what is mounted below it",
                 "nested-hidden",
                 _running,
-                lambda folder: _start(folder, "worker", *HIDES),
+                _hidden,
             ),
             (
                 "mounts.read_only_is_read_only",
@@ -354,7 +395,7 @@ FAULTS = (
                 "a container runs that binds in another way than its chain says now",
                 "another-propagation",
                 _of_a_chain,
-                lambda folder: _model(folder, "rslave"),
+                _slave,
             ),
             (
                 "mounts.driver_opts_immutable",
@@ -364,6 +405,25 @@ FAULTS = (
                 _made_otherwise,
             ),
         )
+    ),
+    Fault(
+        guardrail="mounts.shadowed_files",
+        describe="a file was written below the mountpoint while the state disk was not mounted",
+        kind="hidden-files",
+        gate=When.PREFLIGHT,
+        healthy=_over_a_directory,
+        seed=_written_while_unmounted,
+        blind=lambda folder: move_to_unreachable_host(folder, "mounts", "state"),
+        staged=True,
+    ),
+    Fault(
+        guardrail="mounts.two_writers",
+        describe="a file of the state directory belongs to another than its writer",
+        kind="another-owner",
+        gate=When.PREFLIGHT,
+        healthy=_one_writer,
+        seed=_written_by_another,
+        blind=lambda folder: move_to_unreachable_host(folder, "state_dir"),
     ),
     Fault(
         guardrail="mounts.writable",

@@ -1,0 +1,239 @@
+"""What do the containers of a host show of its disks, and what were they made of? The mount table of the host beside those of its containers, and, as far as it
+is needed, the chains of compose files with the volumes that the engine has already."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from interlock.config.models import Site
+from interlock.errors import CouldNotLook
+from interlock.facts.container_mounts import (
+    CONFIG_FILES,
+    ChainOnHost,
+    HostPlace,
+    HostStack,
+    Projects,
+    SeenContainer,
+    Stray,
+    chains_started,
+    engine_volume,
+    expected,
+    paths,
+    project_name,
+)
+from interlock.facts.engine import Container, Engine, EngineVolume
+from interlock.facts.looks import Look, Mounts, Stat
+from interlock.facts.mount_tables import MountTable
+from interlock.facts.mounts import NOT_RECURSIVE
+from interlock.facts.stack import Service, Stack
+from interlock.facts.state_dir import Resolved, in_service
+from interlock.observe.containers import engine_looks, engine_seen
+from interlock.observe.mount_tables import mount_table
+from interlock.observe.stack import stack
+from interlock.observe.state_dir import WORKING_DIRECTORY, services_in, services_running, users_seen, variable_of
+from interlock.observe.world import Observer, World
+from interlock.verdicts import Subject
+
+
+def _disks(site: Site, host: str) -> tuple[Subject, ...]:
+    """The declared disks of a host, as the rules about one disk name them."""
+    mounts = site.mounts
+    assert mounts is not None  # subjects are made from it
+    named = (("state", mounts.state), ("data", mounts.data))
+    return tuple(Subject(name=name, host=host) for name, disk in named if disk is not None and disk.host == host)
+
+
+def looks(site: Site, subject: Subject) -> Iterable[Look]:
+    """What both mount tables and the engine are asked for."""
+    assert site.mounts is not None  # subjects are made from it
+    yield Mounts()
+    for disk in (site.mounts.state, site.mounts.data):
+        if disk is not None and disk.host == subject.host:
+            yield from (Stat(disk.path), Stat(disk.mounted_at))
+    yield from engine_looks(site, subject.host)
+
+
+def running_seen(world: World, subject: Subject) -> HostStack:
+    """The running containers beside the disks of their host; while none of them shows any, what would be started. Raises `CouldNotLook`."""
+    seen = _seen(world, subject.host)
+    if any(_has_to_do(seen, container) for container in seen.containers):
+        return seen
+    return replace(seen, chains=tuple(_chain(world, seen, name) for name in _to_be_started(world.site, subject.host)))
+
+
+def made_seen(world: World, subject: Subject) -> HostStack:
+    """The running containers beside the chains that they were started from, and what the engine has of those. Raises `CouldNotLook`."""
+    seen = _seen(world, subject.host)
+    started, strays = _started(world.site, seen)
+    names = started or _to_be_started(world.site, subject.host)
+    return replace(seen, chains=tuple(_chain(world, seen, name) for name in names), strays=strays)
+
+
+def _has_to_do(seen: HostStack, container: SeenContainer) -> bool:
+    """Whether the container shows one of the disks, or should."""
+    if container.table is None:
+        return bool(container.state) or any(True for place in seen.places for _ in expected(place, container.service, seen.table))
+    return any(paths(seen, container, place) for place in seen.places)
+
+
+# ---- what runs
+
+
+def _seen(world: World, host: str) -> HostStack:
+    return world.once(("host stack", host), lambda: _look(world, host))
+
+
+def _look(world: World, host: str) -> HostStack:
+    engine, table = engine_seen(world, host), mount_table(world, host)
+    assert engine is not None  # asked where the site names one
+    return HostStack(
+        host=host,
+        engine=engine,
+        places=tuple(_place(world, subject, table) for subject in _disks(world.site, host)),
+        table=table,
+        containers=tuple(_containers(world, host, engine)),
+    )
+
+
+def _place(world: World, subject: Subject, table: MountTable) -> HostPlace:
+    from interlock.observe.mounts import declared_disk  # which takes in the observers of this module
+
+    disk = declared_disk(world, subject)
+    return HostPlace.of(subject.name, disk.path, disk.realpath or disk.path, table, disk)
+
+
+def _containers(world: World, host: str, engine: Engine) -> Iterator[SeenContainer]:
+    services = {service.container_name: service for service in services_running(world, host)}
+    several = _several(services.values())
+    places = _state_inside(world, host)
+    for container in engine.containers:
+        if (service := services.get(container.name)) is not None:
+            table, unseen = _table(container)
+            yield SeenContainer(
+                who=container.name if service.name in several else service.name,
+                container=container,
+                service=_as_asked(service, container),
+                table=table,
+                unseen=unseen,
+                state=_leads(container, places.get(container.name, "")),
+            )
+
+
+def _several(services: Iterable[Service]) -> frozenset[str]:
+    """The services with more than one container: they are told apart by those."""
+    names = [service.name for service in services]
+    return frozenset(name for name in names if names.count(name) > 1)
+
+
+def _table(container: Container) -> tuple[MountTable | None, str]:
+    """What a container sees, or why nobody could look."""
+    if container.view is None:
+        return None, container.unseen or "its namespace was not looked at"
+    try:
+        return container.view.table(f"{container.name}:/proc/{container.pid}/mountinfo"), ""
+    except CouldNotLook as error:
+        return None, error.sentence
+
+
+def _as_asked(service: Service, container: Container) -> Service:
+    """A service with the binds that were asked to leave out what is mounted below them."""
+    alone = {posixpath.normpath(mount.destination) for mount in container.mounts if not mount.recursive}
+    return replace(service, mounts=tuple(replace(mount, recursive=NOT_RECURSIVE) if mount.target in alone else mount for mount in service.mounts))
+
+
+def _state_inside(world: World, host: str) -> Mapping[str, str]:
+    """Where each container that uses state has it, by the container's name. None where the state directory is not on a declared disk of this host."""
+    declared, mounts = world.site.state_dir, world.site.mounts
+    if declared is None or mounts is None or declared.host != host or mounts.state.host != host or not _on_state_disk(declared.path, mounts.state.path):
+        return {}
+    users = users_seen(world, Subject(name="running", host=host))
+    inside = {service.container_name: in_service(variable_of(declared), service) for service in users.services}
+    return {name: found.path if isinstance(found, Resolved) else users.expected for name, found in inside.items()}
+
+
+def _on_state_disk(directory: str, disk: str) -> bool:
+    return f"{directory}/".startswith(f"{disk.rstrip('/')}/")
+
+
+def _leads(container: Container, path: str) -> str:
+    """A path inside after its links, as far as they were followed."""
+    place = container.view.places.get(path) if container.view else None
+    return place.leads if place is not None and place.leads else path
+
+
+# ---- what it was started from
+
+
+def _to_be_started(site: Site, host: str) -> tuple[str, ...]:
+    """The chains that a start on this host would take: those that its instances name, else all that belong on the declared disks."""
+    named = dict.fromkeys(instance.chain for instance in site.instances.values() if instance.host == host and instance.chain)
+    return tuple(name for name in named if name in site.chains) or tuple(site.chains_on_disks)
+
+
+def _started(site: Site, seen: HostStack) -> tuple[tuple[str, ...], tuple[Stray, ...]]:
+    """The chains that the containers say that they were started from, and the containers of which nobody can tell."""
+    chains = {name: chain.files for name, chain in site.chains.items()}
+    likely = _to_be_started(site, seen.host)
+    found: dict[str, None] = {}
+    strays = []
+    for container in seen.containers:
+        label = container.container.labels.get(CONFIG_FILES, "")
+        names = chains_started(label, chains) if label else ()
+        names = tuple(name for name in names if name in likely) or names
+        if len(names) == 1:
+            found[names[0]] = None
+        elif label and chains:
+            files = ", ".join(posixpath.basename(path) for path in label.split(","))
+            which = f"the chains {', '.join(names)} are made of them" if names else "no chain of the site is made of them"
+            strays.append(Stray(container.who, f"{container.who} was started from {files}, and {which}"))
+    return tuple(found), tuple(strays)
+
+
+def _chain(world: World, seen: HostStack, name: str) -> ChainOnHost:
+    """A chain beside the volumes that the engine has of it. Raises `CouldNotLook`."""
+    model = stack(world, name)
+    projects = _projects(world.site, seen, model)
+    engine = {volume.name: volume for volume in seen.engine.volumes}
+    found = {key: engine_volume(volume, model.project, projects, engine) for key, volume in model.volumes.items()}
+    there = {key: one for key, one in found.items() if isinstance(one, EngineVolume)}
+    as_made = {key: replace(volume, driver_opts=there[key].options) if key in there else volume for key, volume in model.volumes.items()}
+    return ChainOnHost(
+        chain=name,
+        stack=model,
+        services=services_in(replace(model, volumes=MappingProxyType(as_made))),
+        volumes=MappingProxyType(there),
+        unclear=MappingProxyType({key: one for key, one in found.items() if isinstance(one, tuple)}),
+    )
+
+
+def _projects(site: Site, seen: HostStack, model: Stack) -> Projects:
+    """What the project of a chain is called on a host: as its containers say, running or not; else as the directories of the instances, or the files."""
+    directories = {instance.directory for instance in site.instances.values() if instance.host == seen.host}
+    running = {container.container.id for container in seen.containers}
+    mine: dict[str, None] = {}
+    others = set()
+    for container in seen.engine.containers:
+        if container.project:
+            where = container.labels.get(WORKING_DIRECTORY, "")
+            own = posixpath.normpath(where) in directories if directories and where else container.id in running or container.project == model.project
+            if own and _fits(container, model):
+                mine[container.project] = None
+            else:
+                others.add(container.project)
+    guessed = (*(project_name(directory) for directory in sorted(directories)), model.project)
+    return Projects(names=tuple(mine) or guessed, certain=bool(mine), others=frozenset(others - mine.keys()))
+
+
+def _fits(container: Container, model: Stack) -> bool:
+    """Whether a container may be of a chain: it is labelled with its files, or with none and is one of its services."""
+    label = container.labels.get(CONFIG_FILES, "")
+    return bool(chains_started(label, {model.chain: model.files})) if label else container.service in model.services
+
+
+OBSERVERS: Mapping[str, Observer] = {
+    "mounts.nested_visible": Observer(looks=looks, see=running_seen),
+    "mounts.read_only_is_read_only": Observer(looks=looks, see=running_seen),
+}
