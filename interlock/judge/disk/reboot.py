@@ -51,7 +51,7 @@ def judge_fstab(disk: DiskAtBoot) -> Held | Broken | Unproven:
         return Broken(f"{said} mount two things at {disk.mountpoint}: the later covers the earlier", kind="covered", remedy="keep the one that is meant")
     mount = here[0]
     unproven: Unproven | None = None
-    for judge in (_device, _covered, _file_system, _directory, _at_boot, _before_the_engine, _name, _read_write):
+    for judge in (_at_boot, _device, _covered, _file_system, _directory, _before_the_engine, _name, _read_write):
         fault = judge(disk, mount)
         if isinstance(fault, Broken):
             return fault
@@ -285,7 +285,7 @@ def _held_back(engine: EngineStart, mount: BootMount) -> tuple[bool, bool]:
 
 def _name(disk: DiskAtBoot, mount: BootMount) -> Broken | None:
     spec = _shown(disk, mount).spec
-    if not _UNSTABLE.fullmatch(spec) or _UNSTABLE.fullmatch(disk.device) or mount.where == "/":
+    if not _UNSTABLE.fullmatch(spec) or _UNSTABLE.fullmatch(disk.device) or mount.where == "/" or not _is_declared(disk, spec):
         return None
     said = f"{mount.said} names {spec}, which is {disk.device} today and may be another disk after a reboot"
     return Broken(said, kind="unstable-name", remedy=f"write {disk.device} there")
