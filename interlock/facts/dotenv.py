@@ -10,6 +10,7 @@ import re
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple, Self
 
 from interlock.errors import ConfigError
@@ -91,6 +92,9 @@ class Value(NamedTuple):
     undefined: SubstitutionError | None = None
 
 
+_NOTHING: Mapping[str, Value] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvFile:
     """The entries of an env file in order, and its problems. A key may stand there twice: the last one counts."""
@@ -106,17 +110,17 @@ class EnvFile:
         entries = tuple(reader.entries())
         return cls(entries=entries, problems=tuple(reader.problems), where=where)
 
-    def resolve(self, environ: Mapping[str, str]) -> dict[str, Value]:
-        """The value of each key, in the order in which keys first stand.
+    def resolve(self, environ: Mapping[str, str], earlier: Mapping[str, Value] = _NOTHING) -> dict[str, Value]:
+        """The value of each key, in the order in which keys first stand; those of `earlier`, what the env files before this one gave, before them.
 
-        A variable in a value is looked up in `environ` first, then among the entries above it. A name alone takes its value from `environ`, and is
-        left out when it has none there. An undefined variable makes a value that says so: whoever uses it must ask.
+        A variable in a value is looked up in `environ` first, then among the entries above it, then in `earlier`. A name alone takes its value from
+        `environ`; one that has none there is left as it was. An undefined variable makes a value that says so: whoever uses it must ask.
         Raises ConfigError with every line that is refused, SubstitutionError for bad syntax in a value and for an unmet `:?` or `?`.
         """
         if refused := tuple(self._error(problem) for problem in self.problems if problem.refused):
             raise ConfigError(f"{self.where or 'the env file'} cannot be read", where=self.where, problems=refused)
-        values: dict[str, Value] = {}
-        above: dict[str, str] = {}
+        values: dict[str, Value] = dict(earlier)
+        above = {name: value.text for name, value in earlier.items()}
         known = ChainMap(dict(environ), above)
         for entry in self.entries:
             value = self._value(entry, environ, values, known)

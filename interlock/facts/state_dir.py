@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from enum import StrEnum
 
 from interlock.errors import ConfigError
 from interlock.facts.dotenv import EnvFile
+from interlock.facts.env_layers import Layers, for_interpolation
 from interlock.facts.looks import SecretAnswer, StatAnswer
 from interlock.facts.stack import Service
-from interlock.facts.substitution import Fault, SubstitutionError, substitute
+from interlock.facts.substitution import Fault, SubstitutionError, references, substitute
 from interlock.nouns import dataclass
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -43,12 +44,14 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unresolved:
-    """The variable comes to no directory that every reader would agree on. `line` is that of an env file or script, where it stands in one."""
+    """The variable comes to no directory that every reader would agree on. `line` is that of an env file or script, where it stands in one; `where` the
+    name of the env file."""
 
     why: Wrong
     message: str
     remedy: str
     line: int | None = None
+    where: str = ""
 
 
 Resolution = Resolved | Unresolved
@@ -98,33 +101,50 @@ class StateVariable:
         return Resolved(path="/" + "/".join(parts), from_default=from_default)
 
 
-def given_by(env: EnvFile, variable: str) -> dict[str, str] | Unresolved:
-    """The variables that an env file gives, as docker compose reads it; or why it says nothing certain of this one."""
+def given_by(files: Sequence[EnvFile], variable: StateVariable) -> Layers | Unresolved:
+    """The variables that env files give together, a later one over an earlier one, as docker compose reads them, with nothing from the shell that starts it;
+    or why they say nothing certain of this one, or of those in its default where that counts."""
     try:
-        values = env.resolve({})
+        layers = for_interpolation(files, {})
     except SubstitutionError as error:
-        return Unresolved(why=Wrong.ENV_FILE, message=f"{env.where} cannot be read: {error.what}", remedy=error.remedy, line=error.place.line)
-    except ConfigError as error:
-        line = next((problem.line for problem in env.problems if problem.refused), None)
-        said = next((problem.what for problem in env.problems if problem.refused), error.what)
-        return Unresolved(why=Wrong.ENV_FILE, message=f"{env.where} cannot be read: {said}", remedy="write NAME=value", line=line)
-    entries = [entry for entry in env.entries if entry.key == variable]
-    if entries and entries[-1].text is None:
-        said = f"{variable} stands in {env.where} without a value: it is whatever the shell has that starts the reader"
-        return Unresolved(why=Wrong.INHERITED, message=said, remedy=f"write {variable}=/the/path", line=entries[-1].line)
-    value = values.get(variable)
-    if value is not None and value.undefined is not None:
-        said = f"{variable} needs {value.undefined.variable}, which {env.where} does not give above it"
-        return Unresolved(
-            why=Wrong.UNDEFINED, message=said, remedy=f"write {variable} without it, or {value.undefined.variable} above it", line=entries[-1].line
-        )
-    return {name: value.text for name, value in values.items() if value.undefined is None}
+        said = f"{error.file} cannot be read: {error.what}"
+        return Unresolved(why=Wrong.ENV_FILE, message=said, remedy=error.remedy, where=error.file, line=error.place.line)
+    except ConfigError:
+        where, problem = next((env.where, problem) for env in files for problem in env.problems if problem.refused)
+        said = f"{where} cannot be read: {problem.what}"
+        return Unresolved(why=Wrong.ENV_FILE, message=said, remedy="write NAME=value", where=where, line=problem.line)
+    return next((why for name in _counting(variable, layers) if (why := _not_certain(files, name, layers))), layers)
 
 
-def in_env_file(variable: StateVariable, env: EnvFile) -> Resolution:
-    """What the variable comes to for whoever reads this env file."""
-    given = given_by(env, variable.name)
-    return given if isinstance(given, Unresolved) else variable.resolve(given)
+def _counting(variable: StateVariable, layers: Layers) -> Iterator[str]:
+    """The variable, and those in its default where it has no value itself."""
+    yield variable.name
+    own = layers.values.get(variable.name)
+    if own is None or not own.text:
+        yield from (one.name for one in references(variable.default) if one.name != variable.name)
+
+
+def _not_certain(files: Sequence[EnvFile], variable: str, layers: Layers) -> Unresolved | None:
+    """Why nobody can tell from these files alone what the variable comes to."""
+    entries = [(env.where, entry) for env in files for entry in env.entries if entry.key == variable]
+    if not entries:
+        return None
+    where, last = entries[-1]
+    if last.text is None:
+        said = f"{variable} stands in {where} without a value: it is whatever the shell has that starts the reader"
+        return Unresolved(why=Wrong.INHERITED, message=said, remedy=f"write {variable}=/the/path", where=where, line=last.line)
+    value = layers.values[variable]
+    if value is None or value.undefined is None:
+        return None
+    needed = value.undefined.variable
+    said = f"{variable} needs {needed}, which {where} does not give above it"
+    return Unresolved(why=Wrong.UNDEFINED, message=said, remedy=f"write {variable} without it, or {needed} above it", where=where, line=last.line)
+
+
+def in_env_files(variable: StateVariable, *files: EnvFile) -> Resolution:
+    """What the variable comes to for whoever reads these env files."""
+    given = given_by(files, variable)
+    return given if isinstance(given, Unresolved) else variable.resolve(given.certain)
 
 
 def in_service(variable: StateVariable, service: Service) -> Resolution:
@@ -144,15 +164,33 @@ def on_host(service: Service, inside: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StackReads:
+    """What the env files of a stack come to, where they give the variable: `who` reads them (`the chain flat`), `told` says which line decides and which it
+    overrides, `where` and `line` are of the line that decides."""
+
+    who: str
+    resolution: Resolution
+    told: str
+    where: str
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VariableSeen:
     """What the variable comes to where it is set: `where` names the env file, empty when there is none and the default alone counts. `present` is False
-    for an env file that is declared and not there."""
+    for an env file that is declared and not there. `told` says which line of it decides, where several do.
+
+    `stacks` are what docker compose reads instead, in chains and instances with other env files than that one. `inside` is where services see the directory.
+    """
 
     variable: StateVariable
     expected: str
     where: str
     present: bool
     resolution: Resolution
+    told: str = ""
+    stacks: tuple[StackReads, ...] = ()
+    inside: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +198,7 @@ class Users:
     """The services that use state, in one chain or among the running containers of a host.
 
     `where` says which, in words. The source of each mount is the directory of the host behind it. `nowhere` are names that the site gives and no chain
-    has. `elsewhere` is True when another chain has services that use state.
+    has. `elsewhere` is True when another chain has services that use state. `told` says by a service's name where in its files the variable is set.
     """
 
     where: str
@@ -169,6 +207,7 @@ class Users:
     services: tuple[Service, ...]
     nowhere: tuple[str, ...] = ()
     elsewhere: bool = False
+    told: Mapping[str, str] = field(default_factory=dict)
 
 
 class Way(StrEnum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from interlock.config.chain_subjects import chain_of, chain_subjects
@@ -20,6 +21,7 @@ from interlock.facts.state_dir import (
     MountedCopies,
     Reading,
     Resolved,
+    StackReads,
     Unresolved,
     Users,
     VariableSeen,
@@ -62,7 +64,40 @@ def variables(site: Site) -> Sequence[Subject]:
 
 
 def judge_resolves(seen: VariableSeen) -> Held | Broken | Unproven:
-    """Held when the variable comes to the declared directory."""
+    """Held when the variable comes to the declared directory, in the env file of the host's readers and in those that docker compose reads."""
+    stacks = tuple(_stack_reads(seen, stack) for stack in seen.stacks)
+    bad = [detail for detail in stacks if detail.outcome is Outcome.BROKEN]
+    if seen.stacks and not seen.where:
+        return _stacks_alone(seen, stacks, bad)
+    own = _env_file_alone(seen)
+    if not bad:
+        return own
+    if isinstance(own, Broken):
+        itself = own.details or (_broken(seen.variable.name, own.kind, own.message, file=seen.where),)
+        return replace(own, message=f"{own.message}; {in_short(bad)}", details=(*itself, *stacks))
+    return Broken(in_short(bad), remedy=f"set {seen.variable.name}={seen.expected} there too, or nowhere but in {seen.where}", details=stacks)
+
+
+def _stacks_alone(seen: VariableSeen, details: Sequence[Detail], bad: Sequence[Detail]) -> Held | Broken:
+    """No env file of the host's readers is declared: those of the stack say what the variable is."""
+    if bad:
+        return Broken(in_short(bad), remedy=f"set {seen.variable.name}={seen.expected} there", details=tuple(details))
+    return Held(f"{seen.variable.name} comes to {seen.expected} ({seen.stacks[0].told})", tuple(details))
+
+
+def _stack_reads(seen: VariableSeen, stack: StackReads) -> Detail:
+    """What docker compose makes of the variable where a stack is started. It may be where services see the directory, too."""
+    name, found = seen.variable.name, stack.resolution
+    if isinstance(found, Unresolved):
+        return _broken(stack.who, found.why, f"{stack.who}: {found.message}", file=stack.where, line=stack.line)
+    if found.path in (seen.expected, seen.inside):
+        return Detail(what=stack.who, outcome=Outcome.HELD, message=f"{stack.who} reads {name}={found.path} ({stack.told})", file=stack.where, line=stack.line)
+    said = f"{stack.who} reads {name}={found.path} ({stack.told}), and the state lives at {seen.expected}"
+    return _broken(stack.who, "another-directory", said, file=stack.where, line=stack.line)
+
+
+def _env_file_alone(seen: VariableSeen) -> Held | Broken | Unproven:
+    """What the declared env file says, or the default without one."""
     name = seen.variable.name
     if not seen.present:
         return Broken(f"{seen.where} does not exist, and should set {name}", kind="no-env-file", remedy=f"create {seen.where} with {name}={seen.expected}")
@@ -83,7 +118,7 @@ def judge_resolves(seen: VariableSeen) -> Held | Broken | Unproven:
 
 def _origin(seen: VariableSeen, *, from_default: bool) -> str:
     if not from_default:
-        return f"set in {seen.where}"
+        return f"set in {seen.told or seen.where}"
     unset = f"{seen.where} does not set it" if seen.where else "nobody sets it"
     return f"its default {seen.variable.default}: {unset}"
 
@@ -141,11 +176,13 @@ def _nowhere(name: str) -> Detail:
 
 def _service(users: Users, service: Service) -> Detail:
     found = in_service(users.variable, service)
+    told = users.told.get(service.name, "")
     if isinstance(found, Unresolved):
         outcome = Outcome.UNPROVEN if found.why is Wrong.INHERITED else Outcome.BROKEN
-        return Detail(what=service.name, outcome=outcome, kind=found.why, message=f"{service.name}: {found.message}")
+        said = f"{service.name}: {found.message}" + (f", set in {told}" if told else "")
+        return Detail(what=service.name, outcome=outcome, kind=found.why, message=said)
     if found.path != users.expected:
-        how = "by its default" if found.from_default else "as it is set"
+        how = "by its default" if found.from_default else f"(set in {told})" if told else "as it is set"
         return _broken(service.name, "another-directory", f"in {service.name} {users.variable.name} comes to {found.path} {how}, not to {users.expected}")
     mount = service.mount_over(found.path)
     if mount is None:

@@ -11,14 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from interlock.config.models import Site
 from interlock.errors import CouldNotLook
-from interlock.facts.dotenv import EnvFile
+from interlock.facts.dotenv import EnvFile, Value
 from interlock.facts.env import ChainTexts, InstanceEnv
+from interlock.facts.env_layers import DOT_ENV
 from interlock.facts.env_sources import keys_of_example, keys_of_script, keys_of_workflow
 from interlock.facts.looks import Look, ReadFile, Stat
 from interlock.facts.placeholders import VALUES, Asked
 from interlock.observe import env_defaults, env_files, env_passthrough, env_presence
 from interlock.observe.chains import is_of_others
-from interlock.observe.stack import DOT_ENV, scalars, with_included
+from interlock.observe.stack import scalars, with_included
 from interlock.observe.tree import MissingFile
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
@@ -92,12 +93,13 @@ def _content(world: World, path: str) -> bytes | None:
 
 
 def _given(world: World, instance: str, files: Sequence[tuple[str, bytes | None]]) -> InstanceEnv:
-    values: dict[str, str] = {}
+    given: dict[str, Value] = {}
     named: set[str] = set()
     for where, content in files:
         env = EnvFile.parse(content or b"", where=where)
-        values.update({name: value.text for name, value in env.resolve(values).items() if value.undefined is None})
+        given = env.resolve({}, given)
         named.update(entry.key for entry in env.entries if entry.text is None)
+    values = {name: value.text for name, value in given.items() if value.undefined is None}
     return InstanceEnv(
         instance=instance,
         where=" and ".join(where for where, _ in files),

@@ -11,6 +11,7 @@ from interlock.config.yamltext import Tagged
 from interlock.errors import CouldNotLook
 from interlock.facts.chains import BASES
 from interlock.facts.env import Scalar
+from interlock.facts.env_layers import DOT_ENV
 from interlock.facts.env_paths import EnvFiles
 from interlock.facts.env_quoting import Quoting, unquoted
 from interlock.facts.env_rewrites import Rewrites, rewritten
@@ -19,7 +20,7 @@ from interlock.facts.env_updates import FEWEST_KEYS, Generator, KeptUp, Upkeep, 
 from interlock.facts.substitution import Reference, SubstitutionError, references
 from interlock.observe.chains import is_of_others
 from interlock.observe.programs import programs
-from interlock.observe.stack import DOT_ENV, compose_yaml, scalars, with_included
+from interlock.observe.stack import compose_yaml, scalars, with_included
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
 

@@ -13,6 +13,7 @@ from interlock.config.yamltext import Tagged
 from interlock.errors import CouldNotLook
 from interlock.facts.dotenv import EnvFile
 from interlock.facts.env import ALWAYS_DEFINED
+from interlock.facts.env_layers import DOT_ENV
 from interlock.facts.env_paths import Values
 from interlock.facts.env_presence import Lacking, Need, Presence, Started, Starts, loaded, services_named
 from interlock.facts.programs import Holder
@@ -22,7 +23,7 @@ from interlock.nouns import dataclass
 from interlock.observe.env_files import declared_env_files
 from interlock.observe.programs import programs
 from interlock.observe.sources import sources
-from interlock.observe.stack import DOT_ENV, compose_yaml, scalars, with_included
+from interlock.observe.stack import compose_yaml, scalars, with_included
 from interlock.observe.starters import find
 from interlock.observe.tree import MissingFile
 from interlock.observe.world import Observer, World

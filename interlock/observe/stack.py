@@ -19,8 +19,9 @@ from interlock.config.yamlnodes import FATAL, Node
 from interlock.config.yamltext import COMPOSE, Tagged, YamlText, read_yaml
 from interlock.errors import ConfigError, CouldNotLook
 from interlock.facts.chains import BASES, OVERRIDES
-from interlock.facts.dotenv import EnvFile
+from interlock.facts.dotenv import EnvFile, Value
 from interlock.facts.env import Scalar
+from interlock.facts.env_layers import env_files_read
 from interlock.facts.placeholders import MARKS, VALUES, Asked, placeholders
 from interlock.facts.refusals import Refusal, Trouble, refusal, without_values
 from interlock.facts.stack import Stack
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 AT_ONCE = max(2, min(8, os.cpu_count() or 2))
 _AHEAD = "stacks ahead"
 MOST_TRIES = 40  # of one chain; each takes away one reason
-DOT_ENV = ".env"
 WITHOUT_ENV_FILES = 2
 GIVEN: Mapping[str, Mapping[str, object]] = {"services": {"image": VALUES[Asked.WORD]}, "secrets": {"external": True}, "configs": {"external": True}}
 """What stands for a declaration that no file has, by section."""
@@ -249,25 +249,29 @@ def _texts(node: Node, above: tuple[str | int, ...]) -> Iterator[tuple[tuple[str
 
 def env_values(world: World, files: Sequence[str]) -> dict[str, str]:
     """What env files of the tree give, later ones win; one that is not there gives nothing, and one that compose will refuse neither."""
-    values: dict[str, str] = {}
+    values: dict[str, Value] = {}
     for path in files:
         try:
-            given = EnvFile.parse(world.tree.read(path), where=path).resolve(values)
+            values = EnvFile.parse(world.tree.read(path), where=path).resolve({}, values)
         except (CouldNotLook, ConfigError):
             continue
-        values.update({name: value.text for name, value in given.items()})
-    return values
+    return {name: value.text for name, value in values.items()}
 
 
 def chain_values(world: World, name: str) -> Mapping[str, str]:
     """What the env files of a chain give; what they lack is a variable that nobody knows from the files."""
+    return world.once(("chain values", name), lambda: env_values(world, project_env_files(world, name)))
+
+
+def project_env_files(world: World, name: str) -> tuple[str, ...]:
+    """The env files of the tree that docker compose reads for a chain, whether they are there or not; later ones win."""
     declared = world.site.chains[name]
-    return world.once(("chain values", name), lambda: env_values(world, _named(declared.files, _env_files(world, name, declared))))
+    return _named(declared.files, _env_files(world, name, declared))
 
 
 def _named(files: tuple[str, ...], env_files: tuple[str, ...] | None) -> tuple[str, ...]:
     """The env files that docker compose reads: those that are named, else `.env` beside the first file."""
-    return env_files if env_files is not None else (os.path.normpath(os.path.join(os.path.dirname(files[0]), DOT_ENV)),)  # noqa: PTH118, PTH120
+    return env_files if env_files is not None else env_files_read((), {}, os.path.dirname(files[0])).paths  # noqa: PTH120 - a name in the tree
 
 
 # ---- one chain

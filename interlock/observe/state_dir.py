@@ -32,11 +32,11 @@ from interlock.facts.state_dir import (
     Users,
     VariableSeen,
     given_by,
-    in_env_file,
+    in_service,
     on_host,
 )
 from interlock.facts.state_dir_readers import readings
-from interlock.observe import state_places
+from interlock.observe import state_layers, state_places
 from interlock.observe.containers import engine_looks, engine_seen
 from interlock.observe.stack import stack
 from interlock.observe.tree import MissingFile
@@ -59,9 +59,10 @@ def variable_of(declared: StateDir) -> StateVariable:
 # ---- resolves
 
 
-def _resolve_looks(site: Site, _subject: Subject) -> Iterable[Look]:
+def _resolve_looks(site: Site, subject: Subject) -> Iterable[Look]:
     path = _declared(site).host_env_file
-    return (Stat(path), ReadFile(path)) if path else ()
+    for one in {*((path,) if path else ()), *state_layers.paths_on_host(site, subject.host)}:
+        yield from (Stat(one), ReadFile(one))
 
 
 def variable_seen(world: World, subject: Subject) -> VariableSeen:
@@ -69,12 +70,16 @@ def variable_seen(world: World, subject: Subject) -> VariableSeen:
     declared = _declared(world.site)
     where, content = _env_file(world, subject)
     variable = variable_of(declared)
+    given = given_by((EnvFile.parse(content or b"", where=where),), variable)
     return VariableSeen(
         variable=variable,
         expected=declared.path,
         where=where,
         present=content is not None or not where,
-        resolution=in_env_file(variable, EnvFile.parse(content or b"", where=where)),
+        resolution=given if isinstance(given, Unresolved) else variable.resolve(given.certain),
+        told="" if isinstance(given, Unresolved) else given.told(variable.name),
+        stacks=tuple(state_layers.stacks(world, subject.host, variable, where)),
+        inside=declared.container_path or declared.path,
     )
 
 
@@ -115,14 +120,25 @@ def _users_in_chain(world: World, chain: str) -> Users:
         else {}
     )
     known = {service.name for service in found}.union(*(names for names, _ in others.values()))
+    variable, expected = variable_of(declared), declared.container_path or declared.path
     return Users(
         where=f"the chain {chain}",
-        variable=variable_of(declared),
-        expected=declared.container_path or declared.path,
+        variable=variable,
+        expected=expected,
         services=mine,
         nowhere=tuple(name for name in declared.services or () if name not in known),
         elsewhere=any(uses for _, uses in others.values()),
+        told=dict(_told(world, chain, variable, expected, mine)),
     )
+
+
+def _told(world: World, chain: str, variable: StateVariable, expected: str, services: Iterable[Service]) -> Iterator[tuple[str, str]]:
+    """Where the variable is set for those in which it comes to something else than it should."""
+    for service in services:
+        found, value = in_service(variable, service), service.environment.get(variable.name)
+        wrong = isinstance(found, Unresolved) or found.path != expected
+        if wrong and value and (told := state_layers.told_of(world, chain, service.name, variable.name, value)):
+            yield service.name, told
 
 
 def _must_ask_others(declared: StateDir, mine: tuple[Service, ...], found: tuple[Service, ...]) -> bool:
@@ -228,13 +244,13 @@ def host_and_stack(world: World, subject: Subject) -> HostAndStack:
     declared = _declared(world.site)
     variable = variable_of(declared)
     where, content = _env_file(world, subject)
-    given = given_by(EnvFile.parse(content or b"", where=where), variable.name)
-    values = {} if isinstance(given, Unresolved) else given
+    given = given_by((EnvFile.parse(content or b"", where=where),), variable)
+    values = {} if isinstance(given, Unresolved) else given.certain
     found = {path: readings(path, world.tree.read(path), variable, values) for path in declared.readers or ()}
     return HostAndStack(
         variable=variable,
         expected=declared.path,
-        given=given if isinstance(given, Unresolved) else variable.resolve(given),
+        given=given if isinstance(given, Unresolved) else variable.resolve(values),
         default=variable.resolve({**values, variable.name: ""}),
         readings=tuple(reading for read in found.values() for reading in read),
         silent=tuple(path for path, read in found.items() if not read),

@@ -25,13 +25,15 @@ from interlock.facts.state_dir import (
     MountedCopies,
     Reading,
     Resolved,
+    StackReads,
     StateVariable,
     Unresolved,
     Users,
     VariableSeen,
     Way,
     Wrong,
-    in_env_file,
+    given_by,
+    in_env_files,
     in_service,
     on_host,
 )
@@ -44,7 +46,7 @@ VARIABLE = StateVariable(name="STATE_DIR", default="${DATA_DIR}/state", fallback
 
 
 def comes_to(text: str, variable: StateVariable = VARIABLE) -> str | Wrong:
-    found = in_env_file(variable, EnvFile.parse(text.encode(), where=".env"))
+    found = in_env_files(variable, EnvFile.parse(text.encode(), where=".env"))
     return found.path if isinstance(found, Resolved) else found.why
 
 
@@ -73,6 +75,9 @@ def comes_to(text: str, variable: StateVariable = VARIABLE) -> str | Wrong:
         ('STATE_DIR="/data\\nstate"\n', Wrong.CONTROL),
         ("STATE_DIR=${D}-state\nD=/data\n", Wrong.UNDEFINED),
         ("STATE_DIR\n", Wrong.INHERITED),
+        ("DATA_DIR=${D}/x\n", Wrong.UNDEFINED),
+        ("DATA_DIR\n", Wrong.INHERITED),
+        ("DATA_DIR=${D}/x\nSTATE_DIR=/data-state\n", "/data-state"),
         ("STATE_DIR='/data\n", Wrong.ENV_FILE),
         ("STATE_DIR=/x\nA B=1\n", Wrong.ENV_FILE),
         ("STATE_DIR=/x\nOTHER=${MISSING:?say it}\n", Wrong.ENV_FILE),
@@ -92,7 +97,7 @@ def test_a_default_that_refers_to_the_variable_itself_does_not_go_round() -> Non
 
 
 def test_an_error_names_the_line() -> None:
-    found = in_env_file(VARIABLE, EnvFile.parse(b"\n\nSTATE_DIR=${NOWHERE}/x\n", where=".env"))
+    found = in_env_files(VARIABLE, EnvFile.parse(b"\n\nSTATE_DIR=${NOWHERE}/x\n", where=".env"))
     assert isinstance(found, Unresolved)
     assert (found.line, "NOWHERE" in found.message) == (3, True)
 
@@ -138,14 +143,15 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], str | N
     return ask
 
 
-@settings(max_examples=int(os.environ.get("INTERLOCK_COMPOSE_EXAMPLES", "60")))
+@settings(max_examples=int(os.environ.get("INTERLOCK_COMPOSE_EXAMPLES", "20")))
 @given(env=state_dir_env_files())
 @example(env=b"STATE_DIR=\n")
+@example(env=b"DATA_DIR=$NO=\n")
 @example(env=b"STATE_DIR=/data-state/\n")
 @example(env=b'DATA_DIR=/mnt\nSTATE_DIR="${DATA_DIR}-state"\n')
 def test_docker_compose_comes_to_the_same(env: bytes, asked: Callable[[bytes], str | None], component: Callable[[str], None]) -> None:
     component("compose")
-    found, value = in_env_file(VARIABLE, EnvFile.parse(env, where=".env")), asked(env)
+    found, value = in_env_files(VARIABLE, EnvFile.parse(env, where=".env")), asked(env)
     if isinstance(found, Resolved):
         assert value is not None
         assert posixpath.normpath("/" + value.lstrip("/")) == found.path
@@ -167,9 +173,16 @@ def test_docker_compose_comes_to_the_same(env: bytes, asked: Callable[[bytes], s
 # ---- resolves
 
 
-def seen(text: str, *, expected: str = "/data-state", present: bool = True) -> VariableSeen:
+def seen(text: str, *, expected: str = "/data-state", present: bool = True, stacks: tuple[StackReads, ...] = ()) -> VariableSeen:
+    env = EnvFile.parse(text.encode(), where=".env")
     return VariableSeen(
-        variable=VARIABLE, expected=expected, where=".env", present=present, resolution=in_env_file(VARIABLE, EnvFile.parse(text.encode(), where=".env"))
+        variable=VARIABLE,
+        expected=expected,
+        where=".env",
+        present=present,
+        resolution=in_env_files(VARIABLE, env),
+        told=given_in(env),
+        stacks=stacks,
     )
 
 
@@ -180,7 +193,7 @@ def kinds(judgement: Judgement) -> list[str]:
 
 def test_the_declared_directory_holds_and_says_who_set_it() -> None:
     judged = judge_resolves(seen("STATE_DIR=/data-state/\n"))
-    assert judged == Held("STATE_DIR comes to /data-state (set in .env)")
+    assert judged == Held("STATE_DIR comes to /data-state (set in .env:1)")
 
 
 def test_a_variable_that_is_not_set_is_broken_where_the_default_is_another_directory() -> None:
@@ -191,6 +204,40 @@ def test_a_variable_that_is_not_set_is_broken_where_the_default_is_another_direc
 
 def test_a_missing_env_file_is_broken_though_the_default_may_be_right() -> None:
     assert kinds(judge_resolves(seen("", expected="/data/state", present=False))) == ["no-env-file"]
+
+
+def given_in(env: EnvFile) -> str:
+    given = given_by((env,), VARIABLE)
+    return "" if isinstance(given, Unresolved) else given.told("STATE_DIR")
+
+
+def reads(path: str) -> StackReads:
+    told = "env/local.env:7, which overrides env/main.env:3"
+    return StackReads(who="the chain flat", resolution=Resolved(path=path, from_default=False), told=told, where="env/local.env", line=7)
+
+
+def test_a_later_env_file_of_the_stack_that_says_another_directory_is_broken_with_both_lines() -> None:
+    judged = judge_resolves(seen("STATE_DIR=/data-state\n", stacks=(reads("/data/state"),)))
+    assert kinds(judged) == ["another-directory"]
+    assert "the chain flat reads STATE_DIR=/data/state (env/local.env:7, which overrides env/main.env:3)" in judged.message
+    assert isinstance(judge_resolves(seen("STATE_DIR=/data-state\n", stacks=(reads("/data-state"),))), Held)
+
+
+def test_what_is_wrong_in_both_is_told_of_both() -> None:
+    judged = judge_resolves(seen("STATE_DIR=/elsewhere\n", stacks=(reads("/data/state"),)))
+    assert kinds(judged) == ["another-directory", "another-directory"]
+
+
+def test_where_no_env_file_is_declared_those_of_the_stack_count() -> None:
+    undeclared = replace(seen("", stacks=(reads("/data-state"),)), where="")
+    judged = judge_resolves(undeclared)
+    assert isinstance(judged, Held)
+    assert "env/local.env:7" in judged.message
+    assert kinds(judge_resolves(replace(undeclared, stacks=(reads("/data/state"),)))) == ["another-directory"]
+
+
+def test_services_may_see_the_directory_at_another_path_than_the_host() -> None:
+    assert isinstance(judge_resolves(replace(seen("STATE_DIR=/data-state\n", stacks=(reads("/state"),)), inside="/state")), Held)
 
 
 def test_a_value_that_only_the_shell_knows_is_unproven() -> None:
@@ -289,7 +336,7 @@ def together(*readings: Reading, services: tuple[Service, ...] = (), text: str =
     found = HostAndStack(
         variable=VARIABLE,
         expected="/data-state",
-        given=in_env_file(VARIABLE, env),
+        given=in_env_files(VARIABLE, env),
         default=VARIABLE.resolve({}),
         readings=readings,
         silent=(),

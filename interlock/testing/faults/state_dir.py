@@ -53,6 +53,17 @@ def _set_to(folder: Path, text: str) -> None:
         path.write_text(text)
 
 
+def _instance(folder: Path) -> None:
+    """An instance whose own env file leaves the variable to the host's."""
+    (folder / "instance").mkdir()
+    (folder / "instance" / ".env").write_text("# STATE_DIR=/data-state\n")
+    write_site(folder, {"instances": {"main": {"directory": str(folder / "instance")}}, "state_dir": _declared(folder)})
+
+
+def _overridden(folder: Path) -> None:
+    (folder / "instance" / ".env").write_text("STATE_DIR=/data/state\n")
+
+
 def _no_env_file(folder: Path) -> None:
     (folder / ".env").unlink()
     (folder / ".env").mkdir()
@@ -233,6 +244,15 @@ FAULTS = (
         gate=When.PREFLIGHT,
         healthy=_variable,
         seed=lambda folder: _set_to(folder, "STATE_DIR=data-state\n"),
+        blind=_unreachable,
+    ),
+    Fault(
+        guardrail="state_dir.resolves",
+        describe="an instance is started with an env file that sets another directory",
+        kind="another-directory",
+        gate=When.PREFLIGHT,
+        healthy=_instance,
+        seed=_overridden,
         blind=_unreachable,
     ),
     Fault(
