@@ -16,6 +16,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = {"demo": "demo.txt", "test": "dev.txt"}  # dev.txt holds all of demo.txt
+NEXT = ("docker.io", "containerd", "docker-compose")  # packages of the next Debian, and what is kept of them
+NEXT_PROGRAMS = ("usr/sbin/dockerd", "usr/bin/containerd", "usr/bin/containerd-shim-runc-v2", "usr/libexec/docker/cli-plugins/docker-compose")
 PACKAGES = {"sshd": "openssh-server", "setfacl": "acl", "zstd": "zstd", "losetup": "mount", "unshare": "util-linux", "git": "git"}
 
 
@@ -99,7 +102,7 @@ def set_up(place: Place, purpose: str) -> None:
     started = time.monotonic()
     finished = [step for step in (venv(place), dependencies(place, purpose), project(place), compose(place)) if step]
     if purpose == "test":
-        finished += [step for step in (wheelhouse(place),) if step]
+        finished += [step for step in (wheelhouse(place), next_engine(place)) if step]
     if finished:
         print(f"setup: {', '.join(finished)}: done in {time.monotonic() - started:.0f} s")
     if finished and purpose == "test":
@@ -172,6 +175,28 @@ def wheelhouse(place: Place) -> str:
     pip(place, "download", "--no-deps", "--require-hashes", "--requirement", str(lock), "--dest", str(folder))
     place.stamp("wheelhouse").write_text(wanted)
     return "wheelhouse"
+
+
+def next_engine(place: Place) -> str:
+    """The container engine and the compose of the next Debian, beside the installed ones and not installed: what one generation does the other may not do.
+    Engines need root, so that an ordinary user gets none. Where they cannot be had that is told, and their tests are skipped."""
+    script = ROOT / "tools" / "next_debian.sh"
+    wanted = json.dumps([digest(script), NEXT, NEXT_PROGRAMS])
+    if os.getuid() != 0 or read(place.stamp("next")) == wanted:
+        return ""
+    say("fetching a second container engine")
+    folder = place.downloads / "next"
+    with tempfile.TemporaryDirectory(prefix=".next-", dir=place.downloads) as work:
+        done = subprocess.run(("sh", script, f"{work}/apt", f"{work}/root", *NEXT), capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode != 0:
+            print(f"setup: optional: {(done.stderr.strip().splitlines() or ['no second container engine'])[-1]}")
+            return ""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for program in NEXT_PROGRAMS:
+            Path(work, "root", program).rename(folder / Path(program).name)
+    place.stamp("next").write_text(wanted)
+    return "a second container engine"
 
 
 def missing_components() -> Iterator[str]:
