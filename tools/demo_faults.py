@@ -264,6 +264,12 @@ BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
         seed=_edit(("min_free: 1M", "min_free: 900T")),
         guardrail="mounts.writable",
     ),
+    Break(
+        what="the state belongs to another user than the site says",
+        path=SITE_FILE,
+        seed=_edit(("\n  readers: [bin/nightly-backup]\n", "\n  readers: [bin/nightly-backup]\n  writers: [4000000000]\n")),
+        guardrail="mounts.two_writers",
+    ),
     # state_dir
     Break(
         what="the env file lost its STATE_DIR, and everybody takes the default",

@@ -16,9 +16,8 @@ from interlock.verdicts import Subject
 
 
 def _path(site: Site) -> str:
-    declared = site.state_dir or (site.mounts.state if site.mounts else None)
-    assert declared is not None  # subjects are made from it
-    return declared.path
+    assert site.mounts is not None  # subjects are made from it
+    return (site.state_dir or site.mounts.state).path
 
 
 def _declared(site: Site) -> tuple[str | int, ...] | None:

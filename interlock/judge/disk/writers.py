@@ -14,9 +14,10 @@ NAMES_SHOWN = 5
 
 
 def state_directories(site: Site) -> Sequence[Subject]:
-    """The state directory, as it is declared itself or as the directory that the state disk is for."""
-    declared = site.state_dir or (site.mounts.state if site.mounts else None)
-    return [Subject(name="state", host=declared.host)] if declared else []
+    """The state directory of a site that declares its disks: as it is declared itself, else the directory that the state disk is for."""
+    if site.mounts is None:
+        return []
+    return [Subject(name="state", host=(site.state_dir or site.mounts.state).host)]
 
 
 def judge_writers(state: StateOwners) -> Held | Broken | Unproven:

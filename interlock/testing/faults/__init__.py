@@ -61,8 +61,12 @@ def own_namespace() -> tuple[str, ...]:
 
 
 def stage(folder: Path, *commands: str) -> None:
-    """Write the `stage.sh` of a staged fault: these shell commands, then what stands behind it."""
-    (folder / "stage.sh").write_text("\n".join(("set -e", *commands, 'exec "$@"', "")))
+    """Write the `stage.sh` of a staged fault: these shell commands, then what stands behind it.
+
+    The folder is a mount of the new namespace first: below one that was made outside of a user namespace the kernel lets nobody look.
+    """
+    own = f"mount --bind '{folder}' '{folder}'", f"cd '{folder}'"
+    (folder / "stage.sh").write_text("\n".join(("set -e", *own, *commands, 'exec "$@"', "")))
 
 
 def write_site(folder: Path, site: Mapping[str, Any]) -> None:
