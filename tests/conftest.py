@@ -53,6 +53,12 @@ def _docker() -> str:
     return missing()
 
 
+def _engines() -> str:
+    from tests.docker_engine import missing_next
+
+    return missing_next()
+
+
 def _podman() -> str:
     from tests.podman_engine import missing
 
@@ -81,11 +87,12 @@ MISSING: dict[str, Callable[[], str]] = {
     "chromium": _chromium,
     "docker": _docker,
     "systemd-generators": _systemd_generators,
+    "engines": _engines,
     "podman": _podman,
 }
 
 
-OF_ROOT = frozenset({"loop", "xfs", "docker"})
+OF_ROOT = frozenset({"loop", "xfs", "docker", "engines", "podman"})
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ from tools.postgres import dies_with_parent, stop
 
 IMAGE = "interlock/busybox:local"
 START_LIMIT_S = 60
+ROOT = Path(__file__).resolve().parent.parent
 ENTER = 'exec nsenter --mount="$0" -- env --chdir="$(pwd -P)" "$@"'  # nsenter alone would start in the root directory
 
 
@@ -73,11 +74,23 @@ def missing() -> str:
     return ""
 
 
+def next_programs() -> Path:
+    """Where the engine and the compose of the next Debian are, once `make setup` has run as root."""
+    place = subprocess.run(("sh", str(ROOT / "tools" / "place.sh")), capture_output=True, text=True, check=True).stdout.strip()
+    return Path(place, ".setup", "next")
+
+
+def missing_next() -> str:
+    """What is not here that an engine of another generation needs; empty when all is."""
+    return missing() or ("" if next_programs().is_dir() else "a second container engine (on Debian, as root: make setup)")
+
+
 @contextmanager
-def docker_engine(*, own_mounts: bool = False) -> Iterator[DockerEngine]:
+def docker_engine(*, own_mounts: bool = False, programs: Path | None = None) -> Iterator[DockerEngine]:
     """A fresh one with the image `IMAGE`. A second dockerd in a network namespace would remove the bridge of the first: hence one of its own.
 
-    What is mounted in a mount namespace of its own is gone with its last process: nothing has to be unmounted.
+    What is mounted in a mount namespace of its own is gone with its last process: nothing has to be unmounted. `programs` has the dockerd of another generation
+    (`next_programs`).
     """
     with tempfile.TemporaryDirectory(prefix="il-docker-", ignore_cleanup_errors=True) as name:
         roots = ("--data-root", f"{name}/data", "--exec-root", f"{name}/exec", "--pidfile", f"{name}/pid")
@@ -89,6 +102,7 @@ def docker_engine(*, own_mounts: bool = False) -> Iterator[DockerEngine]:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env=os.environ | ({"PATH": f"{programs}:{os.environ['PATH']}"} if programs else {}),
                 start_new_session=True,
                 preexec_fn=dies_with_parent(signal.SIGTERM),  # noqa: PLW1509, no other thread runs while engines are started
             )
