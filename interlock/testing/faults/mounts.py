@@ -90,11 +90,14 @@ def _full(folder: Path) -> None:
 
 def _nested(folder: Path) -> None:
     """The tmpfs at /dev/shm, and the disk that it is mounted on, which is the root disk where /dev is a plain directory."""
+    top = tempfile.mkdtemp(prefix="interlock-proof-", dir=DISK)
+    (folder / "remove").write_text(top)
     outer = _shown(posixpath.dirname(DISK))
     (folder / "data").symlink_to(outer.mountpoint)
-    state = f"{folder}/data/{posixpath.relpath(DISK, outer.mountpoint)}"
-    disks = {"state": {**_disk(state, _shown(DISK)), "mountpoint": state}, "data": {**_disk(f"{folder}/data", outer), "mountpoint": f"{folder}/data"}}
-    write_site(folder, {"mounts": {**disks, "layout": "nested"}})
+    mountpoint = f"{folder}/data/{posixpath.relpath(DISK, outer.mountpoint)}"
+    state = {**_disk(posixpath.join(mountpoint, posixpath.basename(top)), _shown(DISK)), "mountpoint": mountpoint}
+    data = {**_disk(f"{folder}/data", outer), "mountpoint": f"{folder}/data"}
+    write_site(folder, {"mounts": {"state": state, "data": data, "layout": "nested"}})
 
 
 def _never_migrated(folder: Path) -> None:
@@ -102,7 +105,8 @@ def _never_migrated(folder: Path) -> None:
     (folder / "state").symlink_to(DISK)
     site = read_site(folder)
     site["mounts"]["layout"] = "flat"
-    site["mounts"]["state"].update(path=f"{folder}/state", mountpoint=f"{folder}/state")
+    name = posixpath.basename(site["mounts"]["state"]["path"])
+    site["mounts"]["state"].update(path=f"{folder}/state/{name}", mountpoint=f"{folder}/state")
     write_site(folder, site)
 
 
