@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -72,7 +71,7 @@ def test_of_two_options_that_take_each_other_back_the_last_counts() -> None:
 
 
 @given(entries=st.lists(ENTRIES, min_size=1, max_size=5))
-@settings(max_examples=None if os.environ.get("INTERLOCK_PROFILE") == "prove" else 60)
+@settings(max_examples=settings().max_examples // 2)
 def test_systemds_own_generator_reads_the_lines_alike(component: Callable[[str], None], entries: list[FstabEntry]) -> None:
     component("systemd-generators")
     text = b"".join(entry.render() + b"\n" for entry in entries)

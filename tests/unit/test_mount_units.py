@@ -134,9 +134,9 @@ def test_what_fstab_made_at_the_last_boot_says_nothing_and_what_others_made_does
 
 def test_links_and_not_the_install_section_pull_a_unit_in() -> None:
     (mount,) = mounts(etc={"srv-state.mount": UNIT})
-    assert (mount.wanted_by, mount.installs) == (frozenset(), {"local-fs.target"})
+    assert (mount.wanted_by, mount.installs) == (frozenset[str](), frozenset({"local-fs.target"}))
     (mount,) = mounts(etc={"srv-state.mount": UNIT}, links=(Link("local-fs.target", "srv-state.mount", required=True),))
-    assert (mount.needed_by, mount.before) == ({"local-fs.target"}, {"local-fs.target"})
+    assert (mount.needed_by, mount.before) == (frozenset({"local-fs.target"}), frozenset({"local-fs.target"}))
 
 
 def test_an_enabled_automount_stands_for_its_mount() -> None:
