@@ -412,7 +412,16 @@ _STEPS = st.one_of(
     _noun({"verify": _noun({"expect": _NTHS})}, needs=_NTHS),
     _noun({"env-patch": _noun({"file": relative_paths(), "values": _PATCHES, "instances": _NTHS})}),
     _noun({"env-patch": _noun({"file": absolute_paths(), "values": _PATCHES}, host=_NTH)}),
-    _noun({"compose": _noun({"run": st.sampled_from(["pull", "build", "up", "start", "stop", "down"])}, services=_NTHS_OF_NAMES, timeout=_DURATIONS)}),
+    _noun(
+        {
+            "compose": _noun(
+                {"run": st.sampled_from(["pull", "build", "up", "start", "stop", "down"])},
+                services=_NTHS_OF_NAMES,
+                timeout=_DURATIONS,
+                afterwards=st.booleans(),
+            )
+        }
+    ),
     _noun({"gate": _noun({"guardrails": st.lists(texts(), min_size=1, max_size=2, unique=True)}, afterwards=st.booleans())}),
     _noun({"approval": _noun({"asks": texts()}, required=st.integers(1, 10), by=st.lists(texts(), min_size=1, max_size=2, unique=True))}),
 )

@@ -82,6 +82,7 @@ class ComposeStep(Noun):
     services: Names | None = Field(default=None, description="The services; all of the chain when not given.")
     instance: Name | None = Field(default=None, description="The instance in whose directory it is run; in the site's folder when not given.")
     timeout: Timeout = Field(default=600, description="How long it may take.")
+    afterwards: Flag = Field(default=False, description="Look up chain and instance in the site file that the action ends with (`becomes`), not in this one.")
 
 
 class CommandStep(Noun):

@@ -230,11 +230,12 @@ def _check_instance_chains(data: Mapping[str, Any], refusal: Refusal) -> None:
     names = chains or [DEFAULT_CHAIN] if isinstance(data.get("compose"), dict) else []
     naming = (
         ("instances", ANY, "chain"),
-        ("actions", ANY, "steps", ANY, "compose", "chain"),
         ("compose", "follows", "chains", ANY),
         ("compose", "follows", "default"),
     )
-    for path, name in (found for pattern in naming for found in matches(data, pattern)):
+    of_today = [(path, step) for path, step in _steps(data, "compose") if isinstance(step, dict) and step.get("afterwards") is not True]
+    in_steps = [found for path, step in of_today for found in matches(step, ("chain",), path)]
+    for path, name in (*in_steps, *(found for pattern in naming for found in matches(data, pattern))):
         if isinstance(name, str) and name not in names:
             remedy = did_you_mean(name, names, "declare it below `compose.chains`, or name one that is there")
             refusal.at_value(path, f"{dotted(path)} names the chain {name!r}, which the site does not have", remedy=remedy)

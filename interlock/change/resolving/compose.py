@@ -15,7 +15,7 @@ from typing import Literal, assert_never
 
 from interlock.change.resolving.resolving import Resolving
 from interlock.config.actions import ComposeStep, ComposeVerb
-from interlock.config.models import Chain
+from interlock.config.models import Chain, Site
 from interlock.config.scalars import LOCAL
 from interlock.errors import ConfigError
 from interlock.facts.compose_project import HASH_LABEL, ChainModel, ProjectState, other_options, pinned
@@ -86,14 +86,15 @@ class _Chain:
 
 
 def _here(resolving: Resolving, step: ComposeStep, number: int) -> _Here:
-    name, declared = _declared(resolving, step, number)
-    host, base = _base(resolving, step)
+    site = resolving.described(number, afterwards=step.afterwards)
+    name, declared = _declared(site, step, resolving.where(number))
+    host, base = _base(site, step)
     resolving.demand_here(host, number, f"docker compose {step.run}")
     resolving.directory(base, number, f"install -d {base}")
     files = tuple(os.path.join(base, file) for file in declared.files)  # noqa: PTH118 - text, as docker compose gets it
     place = ChainPlace(
         compose=_compose(resolving, number),
-        engine=engine_socket(resolving.site.host(host), resolving.environ, where=resolving.where(number)),
+        engine=engine_socket(site.host(host), resolving.environ, where=resolving.where(number)),
         files=files,
         env_files=_env_files(resolving, declared, base, host),
         environ=resolving.environ,
@@ -101,26 +102,30 @@ def _here(resolving: Resolving, step: ComposeStep, number: int) -> _Here:
     return _Here(resolving=resolving, step=step, number=number, name=name, host=host, base=base, place=place, api=EngineApi(socket=place.engine))
 
 
-def _declared(resolving: Resolving, step: ComposeStep, number: int) -> tuple[str, Chain]:
-    """The step's chain, else the instance's, else the only one."""
-    chains = resolving.site.chains
-    of_instance = resolving.site.instances[step.instance].chain if step.instance else None
+def _declared(site: Site, step: ComposeStep, where: str) -> tuple[str, Chain]:
+    """The step's chain, else the instance's, else the only one. Raises ConfigError."""
+    chains = site.chains
+    if step.instance is not None and step.instance not in site.instances:
+        raise ConfigError(f"{site.source} has no instance {step.instance}", where=where, remedy="declare it there too")
+    if step.chain is not None and step.chain not in chains:
+        raise ConfigError(f"{site.source} has no chain {step.chain}", where=where, why=f"its chains: {', '.join(chains) or 'none'}", remedy="name one of these")
+    of_instance = site.instances[step.instance].chain if step.instance else None
     name = step.chain or of_instance or (next(iter(chains)) if len(chains) == 1 else "")
     if name:
         return name, chains[name]
     raise ConfigError(
         "it is not said which chain of compose files is meant" if chains else "this site has no compose files",
-        where=resolving.where(number),
+        where=where,
         why=f"its chains: {', '.join(chains)}" if chains else "nothing is declared below `compose:`",
         remedy=f"write `chain:` with one of {', '.join(chains)}" if chains else "declare `compose:` with its files",
     )
 
 
-def _base(resolving: Resolving, step: ComposeStep) -> tuple[str, str]:
+def _base(site: Site, step: ComposeStep) -> tuple[str, str]:
     """The host, and the directory that the chain's files lie below: the instance's, else the site's folder."""
     if step.instance is None:
-        return LOCAL, str(resolving.site.root.resolve())
-    instance = resolving.site.instances[step.instance]
+        return LOCAL, str(site.root.resolve())
+    instance = site.instances[step.instance]
     return instance.host, instance.directory
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from interlock.change.resolving.resolving import Resolving
 from interlock.config.actions import GateStep
-from interlock.config.models import Site
 from interlock.errors import ConfigError
 from interlock.gate.plan import GatePlan
 from interlock.gate.required import asked, idle, is_own
@@ -15,7 +14,7 @@ from interlock.verdicts import LIVE
 
 def resolve_gate(resolving: Resolving, step: GateStep, number: int) -> GatePlan:
     """The plan of such a step. Raises ConfigError for a name that nothing on the live system answers to for this action: its gate would always be shut."""
-    site, names = _described(resolving, step, number), step.guardrails
+    site, names = resolving.described(number, afterwards=step.afterwards), step.guardrails
     action = resolving.action if resolving.action in site.actions else None
     own = {one.guardrail for one in own_checks(site.root / "checks") if one.when & LIVE}
     live = asked(site, catalogue(), LIVE, action, names)
@@ -27,16 +26,6 @@ def resolve_gate(resolving: Resolving, step: GateStep, number: int) -> GatePlan:
     for name in idle(site, live, LIVE, action, names):
         raise _refused(resolving, number, name, f"the site declares nothing that it would look at for {resolving.action}", "declare it, or leave the name out")
     return GatePlan(guardrails=names, afterwards=step.afterwards)
-
-
-def _described(resolving: Resolving, step: GateStep, number: int) -> Site:
-    """The site that is asked. Raises ConfigError for one that the action does not name."""
-    if not step.afterwards:
-        return resolving.site
-    if resolving.after is None:
-        what = f"{resolving.action} does not say which site it ends with"
-        raise ConfigError(what, where=resolving.where(number), remedy="give the action `becomes:`, or leave `afterwards` out")
-    return resolving.after
 
 
 def _refused(resolving: Resolving, number: int, name: str, why: str, remedy: str) -> ConfigError:

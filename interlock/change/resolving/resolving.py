@@ -42,6 +42,15 @@ class Resolving:
         """How a step is named in an error."""
         return f"{self.site.source}: actions.{self.action}.steps[{number}]"
 
+    def described(self, number: int, *, afterwards: bool) -> Site:
+        """The site that a step is about. Raises ConfigError for a step of an action that does not say which site it ends with."""
+        if not afterwards:
+            return self.site
+        if self.after is None:
+            what = f"{self.action} does not say which site it ends with"
+            raise ConfigError(what, where=self.where(number), remedy="give the action `becomes:`, or leave `afterwards` out")
+        return self.after
+
     def host(self, name: str) -> str:
         """A host as a plan names it: `local` for every name of this machine."""
         return LOCAL if self.site.host(name).ssh is None else name
