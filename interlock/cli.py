@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from interlock.change.carrying import Said
     from interlock.change.telling import Outcome
     from interlock.config.models import Site
-    from interlock.evidence.details import Details
-    from interlock.evidence.record import Record
+    from interlock.evidence.folder import LoadedRun
 
-FORMATS = ("text", "json", "markdown", "sarif", "junit")
+FORMATS = ("text", "json", "markdown", "sarif", "junit", "html")
 SCAN_FORMATS = ("github", "gitlab")  # of findings in files alone
 INTERRUPTED = 130
 INTERNAL_FAULT = 11  # our own fault proves nothing: unproven
@@ -121,7 +120,8 @@ def _judging(commands: argparse._SubParsersAction[Parser]) -> None:
         command.add_argument("--verbose", action="store_true", help="print pytest's own output too")
         _format(command)
     facts = _add(commands, "facts", "look at the live system once and save what was seen", _facts)
-    facts.add_argument("--output", metavar="FILE", type=Path, required=True, help="where to save it (0600; it may hold secrets)")
+    facts.add_argument("--output", metavar="FILE", type=Path, help="where to save it (0600; it may hold secrets)")
+    facts.add_argument("--picture", metavar="FILE", type=Path, help="draw disks, mounts, containers and paths as SVG, and what is wrong with them")
 
 
 def _acting(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -246,23 +246,24 @@ def _gate(request: argparse.Namespace) -> int:
     if request.format == "text" and request.output is None:
         sys.stdout.write(gate_screen(site, answer.run))
     else:
-        _print(request, answer.run.record, answer.run.details)
+        _print(request, answer.run)
     return answer.run.record.exit_code
 
 
 def _facts(request: argparse.Namespace) -> int:
-    from interlock.gaterun.run import observe_all
+    from interlock.commands.facts import look_once
 
-    count = observe_all(_site(request), request.output)
-    print(f"{request.output}: {count} host{'s' if count != 1 else ''} looked at; judge it with `interlock preflight --facts {request.output}`", file=sys.stderr)
+    for line in look_once(_site(request), request.output, request.picture, os.environ):
+        print(line, file=sys.stderr)
     return 0
 
 
-def _print(request: argparse.Namespace, record: Record, details: Details) -> None:
-    """One record in the asked format, to the terminal or whole into a file."""
+def _print(request: argparse.Namespace, run: LoadedRun) -> None:
+    """One run in the asked format, to the terminal or whole into a file."""
     from interlock.commands.report import render, write_output
 
-    text = render(record, details, request.format, to_terminal=request.output is None)
+    topology = run.topology if request.format == "html" else None
+    text = render(run.record, run.details, request.format, to_terminal=request.output is None, topology=topology)
     if request.output is not None:
         write_output(request.output, text)
     else:
@@ -397,7 +398,7 @@ def _report(request: argparse.Namespace) -> int:
     from interlock.evidence.folder import load_run
 
     run = load_run(request.run) if request.run else newest_run(_site(request, offline=True))
-    _print(request, run.record, run.details)
+    _print(request, run)
     return 0
 
 

@@ -328,7 +328,7 @@ class Session:
         from interlock.gaterun.recording import write_evidence
 
         try:
-            self.evidence = write_evidence(self.run)
+            self.evidence = write_evidence(self.run, self.world)
             self._end_with(session, exitstatus, self.evidence.record.exit_code)
         except EvidenceError as error:
             self.problem = str(error)

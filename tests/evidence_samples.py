@@ -15,9 +15,12 @@ from interlock.evidence.folder import LoadedRun
 from interlock.evidence.publish import Findings, write_run
 from interlock.evidence.record import Git, PlanReference, Record, Required, Run, Target, UsedWaiver, places
 from interlock.evidence.redact import PATTERNS_ONLY, Redactor
+from interlock.facts.topology import Topology
 from interlock.gate.decision import Reason, decide, worst
 from interlock.gate.required import Expected
 from interlock.verdicts import Broken, Detail, Held, HeldRun, Judgement, Outcome, Pair, Severity, Streamed, Unproven, Verdict, When, fingerprint, settle
+from tests.topology_samples import HIDDEN, host, nested
+from tests.topology_samples import topology as picture
 
 MOMENT, LATER, NAME = "2026-11-20T21:00:00Z", "2026-11-20T21:00:09Z", "20261120T210000Z-preflight-abcdef"
 
@@ -58,6 +61,7 @@ class Sample:
     approvals: Sequence[Mapping[str, object]] = ()
     exit_code: int | None = None
     extra: Mapping[str, bytes] = field(default_factory=dict)
+    topology: Topology | None = None
     gates: tuple[When, ...] = (When.PREFLIGHT,)
     only: tuple[str, ...] = ()
     site: str = "platform"
@@ -119,7 +123,7 @@ def _publish(reports: Path, sample: Sample, spool: Path) -> LoadedRun:
         pytest="9.2.0",
         only=sample.only,
     )
-    findings = Findings(verdicts=tuple(verdicts), spools=spools, save_facts=_saver(sample.facts), extra=sample.extra)
+    findings = Findings(verdicts=tuple(verdicts), spools=spools, save_facts=_saver(sample.facts), extra=sample.extra, topology=sample.topology)
     return write_run(
         reports,
         sample.name,
@@ -307,7 +311,28 @@ MIDWAY = Sample(
     action="release",
     only=("health", "own.smoke.app_answers"),
 )
+DISKS = Sample(
+    judged=[
+        STATE_DISK,
+        Judged(guardrail="mounts.data_disk", subject="data", judgement=Held("/data shows /dev/sda1"), severity=Severity.CRITICAL),
+        Judged(
+            guardrail="mounts.nested_visible",
+            subject="running",
+            judgement=Broken(
+                "1 of 2 containers does not see the disks of the host",
+                remedy="bind with rbind, and start billing again",
+                details=(
+                    Detail(what="api /data/state", outcome=Outcome.HELD, message="api sees /dev/sdb1 at /data/state"),
+                    Detail(what="billing /data/state", outcome=Outcome.BROKEN, kind="hidden", message=HIDDEN),
+                ),
+            ),
+            severity=Severity.CRITICAL,
+        ),
+    ],
+    topology=picture(host([nested("api"), nested("billing", hidden=True)])),
+)
 SAMPLES = {
+    "disks": DISKS,
     "open": OPEN,
     "shut": SHUT,
     "waived": WAIVED,

@@ -9,21 +9,24 @@ from pathlib import Path
 
 from interlock.config.models import Site
 from interlock.errors import EvidenceError
-from interlock.evidence import sarif
+from interlock.evidence import html, sarif
 from interlock.evidence.details import Details
 from interlock.evidence.folder import LoadedRun, load_run, runs
 from interlock.evidence.record import Record
 from interlock.evidence.renderings import RENDERINGS
 from interlock.evidence.text import Style
 from interlock.evidence.text import render as render_text
+from interlock.facts.topology import Topology
 from interlock.gaterun.recording import decision_text
 from interlock.judge import catalogue
 
 
-def render(record: Record, details: Details, form: str, *, to_terminal: bool) -> Iterator[str]:
-    """The record in one of the formats; text is fitted to the terminal that it goes to."""
+def render(record: Record, details: Details, form: str, *, to_terminal: bool, topology: Topology | None = None) -> Iterator[str]:
+    """The record in one of the formats; text is fitted to the terminal that it goes to, and a page has the picture where there is one."""
     if form == "sarif":
         return sarif.render(record, details, catalogue())
+    if form == "html":
+        return html.render(record, details, topology)
     if form == "text" and to_terminal:
         return render_text(record, details, Style.of(sys.stdout, os.environ))
     return RENDERINGS[form](record, details)

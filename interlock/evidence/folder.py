@@ -20,13 +20,16 @@ from types import TracebackType
 from typing import Self
 
 from interlock.errors import EvidenceError
+from interlock.evidence import topology_file
 from interlock.evidence.details import Details, details_of
 from interlock.evidence.files import DIRECTORY, create_private, digest_of, open_to_read, unwritable, write_all
 from interlock.evidence.record import Decision, Record, Run
+from interlock.facts.topology import Topology
 from interlock.nouns import dataclass
 from interlock.verdicts import When
 
 RECORD, DETAILS, FACTS, JUNIT, SUMMARY, SUMS = "record.json", "details.jsonl", "facts.json", "junit.xml", "summary.md", "SHA256SUMS"
+REPORT, TOPOLOGY, PICTURE = "report.html", "topology.json", "topology.svg"
 ALLURE = "allure-results"
 RUN_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9][A-Za-z0-9._-]*-[0-9a-f]{6}")
 
@@ -260,6 +263,11 @@ class LoadedRun:
         """Its facts file, which need not be there."""
         return self.path / FACTS
 
+    @property
+    def topology(self) -> Topology | None:
+        """What its picture shows; None for a run that saw no disks. Raises EvidenceError when it cannot be read."""
+        return topology_of(self.path)
+
 
 def load_run(path: Path) -> LoadedRun:
     """The run in a folder, or the one whose record.json `path` is. Raises EvidenceError when there is none, or it cannot be read."""
@@ -273,6 +281,17 @@ def load_run(path: Path) -> LoadedRun:
         raise EvidenceError(f"there is no run to read: {error.strerror}", where=str(file), remedy=remedy) from error
     record = Record.parse(data, where=str(file))
     return LoadedRun(path=folder, record=record, digest="sha256:" + hashlib.sha256(data).hexdigest())
+
+
+def topology_of(folder: Path) -> Topology | None:
+    """What the picture of a run folder shows; None where it holds none. Raises EvidenceError when it cannot be read."""
+    try:
+        with open_to_read(folder / TOPOLOGY) as file:
+            return topology_file.parse(file.read(), where=str(folder / TOPOLOGY))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise EvidenceError(f"the topology cannot be read: {error.strerror}", where=str(folder / TOPOLOGY)) from error
 
 
 def runs(reports: Path) -> Iterator[Path]:

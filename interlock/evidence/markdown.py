@@ -7,7 +7,7 @@ theirs stands in the one table. Each section has its own budget, so that the sum
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from interlock.evidence.details import Details
 from interlock.evidence.record import Record, WaivedBy
@@ -26,6 +26,7 @@ from interlock.evidence.wording import (
     number,
     outcome_in_words,
     outcomes_by_family,
+    reason_in_words,
     steps_in_words,
     tally_in_words,
     waived_by,
@@ -106,18 +107,7 @@ def _reasons(record: Record) -> Iterator[str]:
 
 def _about(reason: Reason) -> str:
     names = [code(name, _NAME) for name in (reason.guardrail, reason.subject) if name]
-    return " ".join([*names, f"**{_KINDS.get(reason.code, f'exit code {reason.code}')}**"])
-
-
-_KINDS: Mapping[int, str] = {
-    1: "broken",
-    10: "not run",
-    11: "unproven",
-    12: "waiver invalid",
-    13: "not approved",
-    14: "stale",
-    15: "locked",
-}
+    return " ".join([*names, f"**{reason_in_words(reason.code)}**"])
 
 
 def _waived(record: Record) -> Iterator[str]:

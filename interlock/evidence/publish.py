@@ -7,10 +7,11 @@ from dataclasses import field
 from pathlib import Path
 
 from interlock.errors import EvidenceError
-from interlock.evidence import allure, junit, markdown
+from interlock.evidence import allure, html, junit, markdown, topology_file, topology_svg
 from interlock.evidence.details import concatenate, details_of
-from interlock.evidence.folder import ALLURE, DETAILS, FACTS, JUNIT, RECORD, SUMMARY, LoadedRun, RunFolder
+from interlock.evidence.folder import ALLURE, DETAILS, FACTS, JUNIT, PICTURE, RECORD, REPORT, SUMMARY, TOPOLOGY, LoadedRun, RunFolder
 from interlock.evidence.record import DetailsDigest, FactsDigest, Record, in_order
+from interlock.facts.topology import Topology
 from interlock.nouns import dataclass
 from interlock.verdicts import Pair, Verdict
 
@@ -19,13 +20,15 @@ from interlock.verdicts import Pair, Verdict
 class Findings:
     """What a run brings. `spools` are the files of the `DetailWriter`s by pair; `extra` further files by name (a plan, a journal), kept as they are.
 
-    `save_facts` writes the facts, private, to the path that it is given; None for a run without facts.
+    `save_facts` writes the facts, private, to the path that it is given; None for a run without facts. `topology` is what the picture
+    shows, redacted; None where no disk was looked at.
     """
 
     verdicts: tuple[Verdict, ...]
     spools: Mapping[Pair, Path]
     save_facts: Callable[[Path], object] | None = None
     extra: Mapping[str, bytes] = field(default_factory=dict)
+    topology: Topology | None = None
 
 
 def write_run(reports: Path, name: str, findings: Findings, make_record: Callable[[DetailsDigest, FactsDigest], Record]) -> LoadedRun:
@@ -40,11 +43,13 @@ def write_run(reports: Path, name: str, findings: Findings, make_record: Callabl
         facts = _facts(folder, findings)
         for extra, data in findings.extra.items():
             folder.write(extra, [data])
+        if findings.topology is not None:
+            folder.write(TOPOLOGY, [topology_file.to_json(findings.topology)])
         record = make_record(DetailsDigest(count=count, sha256=file.sha256), FactsDigest(sha256=facts))
         if [verdict.pair for verdict in record.verdicts] != [verdict.pair for verdict in verdicts]:
             raise EvidenceError("the record is not about the verdicts whose details were written", where=str(folder.path))
         folder.write(RECORD, [record.to_json()])
-        for rendering, chunks in renderings(record, folder.path / DETAILS):
+        for rendering, chunks in renderings(record, folder.path / DETAILS, findings.topology):
             folder.write(rendering, chunks)
         path = folder.publish()
     return LoadedRun(path=path, record=record, digest=record.digest)
@@ -57,10 +62,13 @@ def _facts(folder: RunFolder, findings: Findings) -> str:
     return folder.adopt(FACTS)
 
 
-def renderings(record: Record, details: Path) -> Iterable[tuple[str, Iterable[str]]]:
-    """Every file of a run folder that is a pure function of record and details: its name and its text in pieces, to be taken one after the other."""
+def renderings(record: Record, details: Path, topology: Topology | None) -> Iterable[tuple[str, Iterable[str]]]:
+    """Every file of a run folder that is a pure function of record, details and topology: its name and its text in pieces, to be taken one after the other."""
     source = details_of(details)
     yield JUNIT, junit.render(record, source)
     yield SUMMARY, markdown.render(record, source)
+    yield REPORT, html.render(record, source, topology)
+    if topology is not None:
+        yield PICTURE, topology_svg.render(topology, topology_svg.findings_of(record, source))
     for name, chunks in allure.render(record, source):
         yield f"{ALLURE}/{name}", chunks

@@ -273,7 +273,7 @@ class Record:
             not_used=codec.frozen({name: redact(why) for name, why in (not_used or {}).items()}),
             plan=plan,
             approvals=codec.frozen(list(approvals)),
-            steps=codec.frozen(_redacted_json(list(steps), redact)),
+            steps=codec.frozen(redacted_json(list(steps), redact)),
             details=details,
             facts=facts,
             previous=previous,
@@ -350,13 +350,14 @@ def _redacted_reason(reason: Reason, redact: Redact) -> Reason:
     return replace(reason, text=redact(reason.text), remedy=redact(reason.remedy))
 
 
-def _redacted_json(value: Any, redact: Redact) -> Any:
+def redacted_json(value: Any, redact: Redact) -> Any:
+    """A JSON value with every text in it redacted, but the keys of objects."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, list | tuple):
-        return [_redacted_json(item, redact) for item in value]
+        return [redacted_json(item, redact) for item in value]
     if isinstance(value, Mapping):
-        return {key: _redacted_json(item, redact) for key, item in value.items()}
+        return {key: redacted_json(item, redact) for key, item in value.items()}
     return value
 
 

@@ -18,7 +18,7 @@ from interlock import __version__
 from interlock.errors import EvidenceError
 from interlock.evidence.details import DetailLine, HeldLines, Lines, by_verdict, canonical_held, canonical_line, detail_of, read_lines
 from interlock.evidence.files import digest_of, open_to_read
-from interlock.evidence.folder import ALLURE, DETAILS, FACTS, JUNIT, RECORD, SUMMARY, SUMS, files_below, runs, sums_of
+from interlock.evidence.folder import ALLURE, DETAILS, FACTS, JUNIT, PICTURE, RECORD, REPORT, SUMMARY, SUMS, TOPOLOGY, files_below, runs, sums_of, topology_of
 from interlock.evidence.publish import renderings
 from interlock.evidence.record import Decision, Record, places
 from interlock.evidence.wording import broken_glass, ended_in_words, number
@@ -112,7 +112,7 @@ def _check_parts(folder: Path, record: Record, digests: dict[str, str], found: _
     _check_renderings(folder, record, digests, found)
     _check_facts(record, digests, found)
     _check_chain(folder, record, found)
-    _say_what_is_open(record, found)
+    _say_what_is_open(folder, record, found)
 
 
 # ---- files
@@ -139,7 +139,7 @@ def _check_files(folder: Path, found: _Findings) -> dict[str, str]:
     return digests
 
 
-_KNOWN = {RECORD, DETAILS, FACTS, JUNIT, SUMMARY}
+_KNOWN = {RECORD, DETAILS, FACTS, JUNIT, SUMMARY, REPORT, TOPOLOGY, PICTURE}
 
 
 def _directories(folder: Path) -> list[str]:
@@ -340,10 +340,11 @@ def _decided_in_words(record: Record) -> str:
 
 def _check_renderings(folder: Path, record: Record, digests: dict[str, str], found: _Findings) -> None:
     problems = _rendering_problems(folder, record, digests)
-    said = f"{JUNIT}, {SUMMARY} and {ALLURE}/ say what the record and its details say, byte for byte"
+    files = f"{JUNIT}, {SUMMARY}, {REPORT}, {f'{PICTURE}, ' if PICTURE in digests else ''}and {ALLURE}/"
+    said = f"{files} say what the record and its details say, byte for byte"
     if problems and record.run.interlock != __version__:
         versions = f"interlock {record.run.interlock} wrote them, this is {__version__}"
-        found.not_proven.append(f"that {JUNIT}, {SUMMARY} and {ALLURE}/ say what the record says: {versions}")
+        found.not_proven.append(f"that {files} say what the record says: {versions}")
     else:
         found.conclude(problems, said)
 
@@ -354,7 +355,7 @@ def _rendering_problems(folder: Path, record: Record, digests: dict[str, str]) -
     problems = []
     rendered = set()
     try:
-        for name, chunks in renderings(record, folder / DETAILS):
+        for name, chunks in renderings(record, folder / DETAILS, topology_of(folder)):
             digest = hashlib.sha256()
             for chunk in chunks:
                 digest.update(chunk.encode("utf-8"))
@@ -363,7 +364,8 @@ def _rendering_problems(folder: Path, record: Record, digests: dict[str, str]) -
                 problems.append(f"{name} does not say what the record says" if name in digests else f"{name} is missing")
     except EvidenceError as error:
         return [f"nothing can be rendered again: {error.what}"]
-    problems += [f"{name} is no rendering of the record" for name in sorted(digests) if name.startswith(ALLURE + "/") and name not in rendered]
+    ours = (name for name in sorted(digests) if name == PICTURE or name.startswith(ALLURE + "/"))
+    problems += [f"{name} is no rendering of the record" for name in ours if name not in rendered]
     return _few(problems)
 
 
@@ -386,10 +388,12 @@ def _check_chain(folder: Path, record: Record, found: _Findings) -> None:
     found.not_proven.append(f"what the record before it says: {record.previous} is not beside this folder")
 
 
-def _say_what_is_open(record: Record, found: _Findings) -> None:
+def _say_what_is_open(folder: Path, record: Record, found: _Findings) -> None:
     """What a folder cannot show of itself, however whole it is."""
     found.not_proven.append("who made it, and when: it is not signed, so whoever can write the folder could have made all of it")
     found.not_proven.append(f"that these were all the pairs that {record.target.file or 'the tree'} required: the list is the record's own")
+    if (folder / TOPOLOGY).exists():
+        found.not_proven.append(f"that {TOPOLOGY} shows what was there: the record does not name it, so the picture is as true as {SUMS} is")
     if record.replayed:
         found.not_proven.append("anything of the system at that time: its facts were replayed from a file")
     if record.approvals:

@@ -72,6 +72,22 @@ def ended_in_words(record: Record) -> str:
             return "the action is done, and what is now does not verify"
 
 
+def reason_in_words(code: int) -> str:
+    """What kind of reason an exit code stands for: `broken`, `waiver invalid`."""
+    return _REASONS.get(code, f"exit code {code}")
+
+
+_REASONS: Mapping[int, str] = {
+    1: "broken",
+    10: "not run",
+    11: "unproven",
+    12: "waiver invalid",
+    13: "not approved",
+    14: "stale",
+    15: "locked",
+}
+
+
 def approvers(record: Record) -> tuple[str, ...]:
     """Who approved the plan, as the approvals name them."""
     return tuple(sorted({str(approval.get("principal", "")) for approval in record.approvals} - {""}))

@@ -27,7 +27,9 @@ from interlock.evidence.record import (
     sha256,
 )
 from interlock.evidence.text import Style, gate_text
+from interlock.evidence.topology_file import redacted
 from interlock.facts.looks import HostFacts, Walk
+from interlock.facts.topology import Topology
 from interlock.gate.decision import UNPROVEN, worst
 from interlock.gate.waivers import idle_comment, judge_allows, judge_waivers
 from interlock.gaterun.run import GateRun, utc_now
@@ -35,21 +37,30 @@ from interlock.judge import catalogue
 from interlock.observe.allows import allows
 from interlock.observe.facts_file import load, save
 from interlock.observe.own_checks import own_checks
+from interlock.observe.topology import topology
 from interlock.observe.tree import Tree
+from interlock.observe.world import World
 from interlock.verdicts import Verdict, When
 
 
-def write_evidence(run: GateRun) -> LoadedRun:
-    """Write the run folder of a finished gate run. Raises EvidenceError, with nothing half-visible left."""
+def write_evidence(run: GateRun, world: World | None) -> LoadedRun:
+    """Write the run folder of a finished gate run, which looked through `world`. Raises EvidenceError, with nothing half-visible left."""
     reports, verdicts = run.site.root / run.site.reports, tuple(worst(run.verdicts).values())
     hosts = {name: _without_walks(facts) for name, facts in run.hosts.items()}
     findings = Findings(
         verdicts=verdicts,
         spools=run.details,
         save_facts=(lambda path: save(path, hosts, run.site, redact=_told_apart)) if hosts else None,
+        topology=_topology(run, world),
     )
     previous = latest(reports, run.site.site)
     return write_run(reports, run.id, findings, lambda details, facts: _record(run, verdicts, details, facts, previous.digest if previous else None))
+
+
+def _topology(run: GateRun, world: World | None) -> Topology | None:
+    """What the report's picture shows, with its texts redacted; None where no disk was looked at."""
+    seen = topology(world) if world is not None and run.hosts else None
+    return redacted(seen, run.redactor.redact) if seen is not None else None
 
 
 def _told_apart(content: bytes) -> bytes:

@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -206,15 +207,13 @@ class GateRun:
         self.details[found.pair] = details
 
 
-def observe_all(site: Site, output: Path) -> int:
-    """Look at everything that a live gate of this site would, and save it, walks and all. Returns how many hosts were asked."""
-    from interlock.observe.facts_file import save
+@contextmanager
+def observed(site: Site) -> Iterator[Mapping[str, HostFacts | CouldNotLook]]:
+    """Everything that a live gate of this site would look at, walks and all, as long as the context lasts."""
     from interlock.observe.hosts import observe
 
     with tempfile.TemporaryDirectory(prefix="interlock-facts-") as spool:
-        hosts = observe(site, looks_for(site, with_subjects(site, catalogue(), LIVE_GATES, None)), Path(spool))
-        save(output, hosts, site)
-    return len(hosts)
+        yield observe(site, looks_for(site, with_subjects(site, catalogue(), LIVE_GATES, None)), Path(spool))
 
 
 def required_of(site: Site, request: GateRequest) -> tuple[Expected, ...]:

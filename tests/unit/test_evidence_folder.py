@@ -292,7 +292,9 @@ def test_sums_are_sorted_and_without_themselves() -> None:
 def test_a_published_run_holds_what_was_recorded(tmp_path: Path, name: str) -> None:
     run = publish(tmp_path, SAMPLES[name])
     names = {path.name for path in run.path.iterdir()} - SAMPLES[name].extra.keys()
-    assert names == {"record.json", "details.jsonl", "facts.json", "junit.xml", "summary.md", "allure-results", "SHA256SUMS"}
+    drawn = {"topology.json", "topology.svg"} if SAMPLES[name].topology else set()
+    assert names == {"record.json", "details.jsonl", "facts.json", "junit.xml", "summary.md", "report.html", "allure-results", "SHA256SUMS"} | drawn
+    assert load_run(run.path).topology == SAMPLES[name].topology
     assert load_run(run.path).record == run.record
 
 

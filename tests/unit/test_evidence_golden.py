@@ -38,6 +38,7 @@ SHOWN: dict[str, Callable[[LoadedRun], str]] = {
     "summary.md": rendering("markdown"),
     "sarif.json": rendering("sarif"),
     "junit.xml": rendering("junit"),
+    "report.html": lambda run: (run.path / "report.html").read_text(),
     "gate.txt": gate,
     "allure.txt": allure_files,
     "details.jsonl": lambda run: (run.path / "details.jsonl").read_text(),

@@ -223,6 +223,6 @@ def test_width_is_the_terminal_s_within_reason(monkeypatch: pytest.MonkeyPatch) 
 
 def test_every_format_that_can_be_asked_for_has_a_rendering(tmp_path: Path) -> None:
     run = publish(tmp_path, SHUT)
-    assert sorted(RENDERINGS) == ["json", "junit", "markdown", "sarif", "text"]
+    assert sorted(RENDERINGS) == ["html", "json", "junit", "markdown", "sarif", "text"]
     assert all("".join(rendering(run.record, run.details)) for rendering in RENDERINGS.values())
     assert "".join(RENDERINGS["json"](run.record, run.details)).encode() == (run.path / "record.json").read_bytes()
