@@ -16,10 +16,9 @@ OPTIONS_REMEDY = (
     "stop the stack, copy what is in the volume, `docker volume rm` it, and let `up` make it anew; never answer the question of docker compose with -y, which"
     " deletes it with all data; better, bind the directory in the services themselves"
 )
-PROPAGATION_REMEDY = (
-    "make the containers anew (`docker compose up -d --force-recreate`) from the chain; a volume with `o: bind` anew with `o: rbind`, its data kept"
-)
+PROPAGATION_REMEDY = "make the containers anew from the chain (`docker compose up -d --force-recreate`), and a volume anew with `o: rbind,rslave`"
 _STRAY_REMEDY = "name the compose files that it was started from as a chain of the site, and which chain an instance runs in `instances.<name>.chain`"
+_PASS_NOTHING_BACK = frozenset({"rslave", "rprivate"})  # options of a volume that keep what is done to it from the host
 _DEFAULT_PROPAGATION = "rprivate"  # of a bind of Docker and Podman where nothing is said
 
 
@@ -134,12 +133,25 @@ def _volumes_that_hide(stack: HostStack) -> Iterator[Detail]:
         device = volume.options.get("device", "")
         if not words & {"bind", "rbind"} or not device.startswith("/"):
             continue
-        below = [] if "rbind" in words else [mount for mount in _below(stack.table, device) if not of_the_engine(mount, stack.engine)]
-        if below:
-            message = f"the volume {name} binds {device} without what is mounted below it, and the host has {', '.join(map(str, below[:3]))}"
+        below = [mount for mount in _below(stack.table, device) if not of_the_engine(mount, stack.engine)]
+        host = ", ".join(map(str, below[:3]))
+        if below and "rbind" not in words:
+            message = f"the volume {name} binds {device} without what is mounted below it, and the host has {host}"
             yield Detail(what=name, outcome=Outcome.BROKEN, kind="not-recursive", message=message)
+        elif below and not words & _PASS_NOTHING_BACK and _is_shared(stack.table, device):
+            message = (
+                f"the volume {name} binds {device} with rbind, and passes back what happens to it: when its last container stops, the engine unmounts it,"
+                f" and the host loses {host}"
+            )
+            yield Detail(what=name, outcome=Outcome.BROKEN, kind="unmounts-the-host", message=message)
         else:
             yield Detail(what=name, outcome=Outcome.HELD, message=f"the volume {name} shows all of {device}")
+
+
+def _is_shared(table: MountTable, directory: str) -> bool:
+    """Whether what is mounted and unmounted in a bind of a directory happens on the host too, as with all mounts of systemd (mount_namespaces(7), peers)."""
+    shown = table.showing(directory)
+    return shown is not None and any(field.startswith("shared:") for field in shown.propagation)
 
 
 def _below(table: MountTable, directory: str) -> list[Mount]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from interlock.facts.container_mounts import WHOLE_HOST, ChainOnHost, HostStack, SeenContainer, of_the_engine, spot_in
+from interlock.facts.container_mounts import WHOLE_HOST, ChainOnHost, HostStack, SeenContainer, of_the_engine
 from interlock.facts.engine import Engine, Product
 from interlock.facts.mount_tables import Mount, MountTable, is_below
 from interlock.facts.mounts import NOT_RECURSIVE
@@ -90,8 +90,8 @@ def _counts(stack: HostStack, service: Service, read_only: ServiceMount, mount: 
         if service.mount_over(mount.mountpoint) != read_only:
             return False  # judged by itself, where it is read-only
     if read_only.source == WHOLE_HOST:
-        found = spot_in(mount, mount.mountpoint)
-        return any(place.right is not None and (place.right.is_within(found) or found.is_within(place.right)) for place in stack.places)
+        outside = f"/{mount.mountpoint.removeprefix(read_only.target.rstrip('/')).strip('/')}"
+        return any(place.shown is not None and place.shown.mountpoint == outside for place in stack.places)
     return True
 
 

@@ -39,14 +39,14 @@ class Fault(StrEnum):
 
 
 _REMEDIES: Mapping[Fault, str] = {
-    Fault.NESTED_HIDDEN: "stop the stack, bind the directory in the services themselves (`volumes: [/data:/data]`) or make the volume anew with `o: rbind`,"
-    " and move what was written under the disk",
+    Fault.NESTED_HIDDEN: "stop the stack, bind the directory in the services themselves (`volumes: [/data:/data]`) or make the volume anew with"
+    " `o: rbind,rslave`, and move what was written under the disk",
     Fault.MOUNTED_AFTER: "stop all containers that bind the directory, move what they wrote under the disk, and start them again: a bind is made at the start",
     Fault.UNMOUNTED_BEHIND: "stop the containers before the disk is mounted again, and do not restart one before: it would write to the directory under it",
     Fault.ANOTHER_DEVICE: "stop the stack, mount the declared disk, and start the stack again",
     Fault.IN_THE_IMAGE: "bind the state directory into the service, and copy out what it has written (`docker cp`) before the container is made anew",
     Fault.DELETED: "copy out what the container has written (`docker cp`), and start it again: it holds a directory that was removed",
-    Fault.WOULD_HIDE: "bind the directory in the services themselves (`volumes: [/data:/data]`), or make the volume anew with `o: rbind`",
+    Fault.WOULD_HIDE: "bind the directory in the services themselves (`volumes: [/data:/data]`), or make the volume anew with `o: rbind,rslave`",
 }
 _COULD_NOT_SEE = "set `become: sudo -n` for this host, or compare by hand: `stat -c %d` of the path on the host and `docker exec CONTAINER stat -c %d` inside"
 
@@ -145,8 +145,11 @@ def _on_its_disk(place: HostPlace) -> bool:
 
 
 def _is_disk(place: HostPlace, mount: Mount) -> bool:
-    declared = place.disk.names.path_of(place.disk.device) if place.disk else None
-    return place.disk is not None and declared is not None and is_device(place.disk, mount, declared)
+    """By the declared name itself where the host has it in no list of devices: one that is not mounted, and has no link."""
+    if place.disk is None:
+        return False
+    declared = place.disk.names.path_of(place.disk.device) or (place.disk.device if place.disk.device.startswith("/") else None)
+    return declared is not None and is_device(place.disk, mount, declared)
 
 
 def _sight(container: SeenContainer, place: HostPlace, seen: Seen) -> _Found:

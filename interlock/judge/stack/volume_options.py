@@ -22,7 +22,7 @@ from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, S
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb", "smb3", "9p", "glusterfs", "ceph"})
 RECURSIVE = frozenset({"rbind"})
 IMMUTABLE_REMEDY = "bind the directory in the services themselves (`volumes: !override [/data:/data]`), which is looked at each time that a container starts"
-PROPAGATION_REMEDY = "write `o: rbind`, and make the volume anew; better, bind the directory in the services themselves"
+PROPAGATION_REMEDY = "write `o: rbind,rslave`, and make the volume anew; better, bind the directory in the services themselves"
 
 
 def options(site: Site) -> Sequence[Subject]:
