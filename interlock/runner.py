@@ -23,7 +23,7 @@ from interlock.act.lock import locked
 from interlock.act.reach import Reach, host_of, reaching
 from interlock.change import approving, follow_ups, glass, planning, showing
 from interlock.change.approving import Waiting
-from interlock.change.carrying import Action, Said, closing, demand_mounts, demand_open, demand_unmoved, lacks_approval_alone, may_have_run
+from interlock.change.carrying import Action, Said, closing, demand_mounts, demand_open, demand_unmoved, lacks_approval_alone
 from interlock.change.means import Gated, Means, real_means
 from interlock.change.telling import Ended, Outcome, conclude, paused, told_again
 from interlock.config.actions import CommandStep
@@ -34,7 +34,7 @@ from interlock.gate.caller import Allowed, AllowedJob, MustAsk, Refused, judge_c
 from interlock.gate.clearance import Begun, Clearance, OperatorPresent, clear
 from interlock.gate.decision import Open, Shut
 from interlock.gate.journal import End, Kind, Standing, State, Trail
-from interlock.gate.plan import FILE, CommandPlan, remounted
+from interlock.gate.plan import FILE, CommandPlan, disks_moved
 from interlock.judge.agreement.glass import GlassBroken
 from interlock.judge.agreement.plans import Approved
 from interlock.nouns import dataclass
@@ -240,8 +240,8 @@ def _demand_open_questions(stored: StoredPlan, state: Standing, said: Mapping[in
 
 def _demand_disks_unmoved(stored: StoredPlan, state: Standing) -> None:
     """What goes on is begun by the gate of the site as it was: once its disks lie as the next site says, that gate is shut, and its remedies are wrong."""
-    moved = remounted(may_have_run(stored, state))
-    if stored.plan.becomes is not None and moved:
+    moved = disks_moved(stored.plan, [step.may_have_changed for step in state.steps])
+    if moved:
         raise UsageError(
             "this action cannot be gone on with",
             where=state.id,

@@ -104,13 +104,9 @@ def demand_unmoved(before: Mapping[str, str], after: Mapping[str, str]) -> None:
 
 def demand_mounts(stored: StoredPlan, standing: Standing, eyes: Callable[[str], Eyes]) -> None:
     """Every mount that the plan stands on still shows the disk that it showed, but for those that a step of it has moved. Raises StaleError, CouldNotLook."""
-    before = mounts_of(stored.plan.fingerprint, but=remounted(may_have_run(stored, standing)))
+    ran = (step for step, seen in zip(stored.plan.steps, standing.steps, strict=True) if seen.may_have_changed)
+    before = mounts_of(stored.plan.fingerprint, but=remounted(ran))
     demand_unmoved(before, mounts_of(look_again(before, eyes)))
-
-
-def may_have_run(stored: StoredPlan, standing: Standing) -> tuple[StepPlan, ...]:
-    """The steps of which the system may hold something."""
-    return tuple(step for step, seen in zip(stored.plan.steps, standing.steps, strict=True) if seen.may_have_changed)
 
 
 def _elsewhere(step: StepPlan) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from interlock.facts import moments
 from interlock.facts.canonical import short
 from interlock.facts.statements import PURPOSE_APPLY, PURPOSE_WITHDRAW, Approval, step_purpose
 from interlock.gate.journal import End, Kind, Spawned, Standing, State, Trail
-from interlock.gate.plan import ApprovalPlan, CommandPlan, StepPlan, has_undo
+from interlock.gate.plan import ApprovalPlan, CommandPlan, Plan, StepPlan, disks_moved, has_undo
 from interlock.observe.statements import FOLDER, read_signed, statement_files
 
 RECENT = 5  # plans that are listed
@@ -227,13 +227,24 @@ def _without_undo(books: Books, standing: Standing) -> list[int]:
     return [number for number in standing.numbers([State.NOT_UNDONE]) if number in planned and not has_undo(planned[number])]
 
 
+def _plan(books: Books, standing: Standing) -> Plan | None:
+    """What was planned; None where that cannot be read any more."""
+    try:
+        return load_plan(books.plans / str(standing.begun.get("plan_folder"))).plan
+    except InterlockError:
+        return None
+
+
 def _steps(books: Books, standing: Standing) -> Mapping[int, StepPlan]:
     """What was planned, by number; nothing where the plan cannot be read any more."""
-    try:
-        plan = load_plan(books.plans / str(standing.begun.get("plan_folder"))).plan
-    except InterlockError:
-        return {}
-    return dict(enumerate(plan.steps, start=1))
+    plan = _plan(books, standing)
+    return dict(enumerate(plan.steps, start=1)) if plan is not None else {}
+
+
+def _disks_moved(books: Books, standing: Standing) -> bool:
+    """True for an action that `resume` refuses, since the gate that it began with describes disks that have been moved since."""
+    plan = _plan(books, standing)
+    return plan is not None and bool(disks_moved(plan, [step.may_have_changed for step in standing.steps]))
 
 
 def _next(site: Site, books: Books, trail: Trail | None, holding: Holder | None, at: datetime) -> str:
@@ -251,6 +262,8 @@ def _next(site: Site, books: Books, trail: Trail | None, holding: Holder | None,
             stays = ", ".join(map(str, _without_undo(books, standing)))
             by_hand = f"   (it cannot undo step {stays}: mend that by hand, then interlock plan {standing.begun.get('action', 'ACTION')})"
             return f"interlock rollback {digits}{by_hand if stays else ''}{_once_ended(standing)}"
+        if _disks_moved(books, standing):
+            return f"interlock rollback {digits}{_once_ended(standing)}"
         asked = [f"--done {number}, or --again {number}, once you have looked what became of it" for number in _open_questions(books, standing)]
         return f"{' '.join([f'interlock resume {digits}', *asked])}   (or: interlock rollback {digits}){_once_ended(standing)}"
     plans = [stored for stored in _open_plans(books, standing, at) if stored.plan.site.digest == site.digest]

@@ -366,6 +366,14 @@ def remounted(steps: Iterable[StepPlan]) -> frozenset[str]:
     return frozenset(_named(part, path) for part in parts if isinstance(part, CommandPlan) for path in part.remounts)
 
 
+def disks_moved(plan: Plan, ran: Sequence[bool]) -> frozenset[str]:
+    """The directories whose disks an action has moved that ends with another site; `ran` says of each step whether the system may hold something of it.
+
+    While there are any, the gate that the action began with describes disks that lie otherwise: it cannot be gone on with, only undone.
+    """
+    return remounted(step for step, may in zip(plan.steps, ran, strict=True) if may) if plan.becomes is not None else frozenset()
+
+
 def _named(step: CommandPlan, path: str) -> str:
     return path if step.host == LOCAL else f"{step.host}:{path}"
 

@@ -9,6 +9,7 @@ import pytest
 from interlock import runner
 from interlock.act import journal as journals
 from interlock.change.becoming import site_afterwards
+from interlock.commands.status import status_text
 from interlock.errors import ConfigError, StaleError, UsageError
 from interlock.facts.canonical import digest, short
 from interlock.gate.journal import Standing, State
@@ -114,6 +115,7 @@ def test_an_action_that_died_behind_the_move_is_rolled_back_and_not_resumed(tmp_
     with pytest.raises(UsageError, match="cannot be gone on with") as refused:
         runner.resume(tiny.site, short(stored.digest), tiny.environ, tiny.means())
     assert f"interlock rollback {short(stored.digest)}" in refused.value.remedy
+    assert status_text(tiny.site).endswith(f"next: interlock rollback {short(stored.digest)}")
     assert runner.rollback(tiny.site, short(stored.digest), tiny.environ, tiny.means()).exit_code == 0
     trail = journals.newest(tiny.books.journals)
     assert trail is not None
