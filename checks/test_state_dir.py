@@ -2,6 +2,7 @@
 
 from interlock.checking import assert_held, check
 from interlock.facts.state_dir import Copies, DeclaredSecret, HostAndStack, MountedCopies, Users, VariableSeen
+from interlock.facts.state_inside import StateWriters
 from interlock.facts.state_places import StatePlaces
 from interlock.judge import state_dir
 
@@ -19,6 +20,11 @@ def test_every_service_has_state_at_the_same_path_on_a_mount(users: Users) -> No
 @check(state_dir.HOST_AND_STACK_AGREE)
 def test_the_scripts_of_the_host_and_the_services_use_the_same_directory(host_and_stack: HostAndStack) -> None:
     assert_held(state_dir.judge_host_and_stack(host_and_stack))
+
+
+@check(state_dir.WRITABLE_BY_SERVICE)
+def test_every_service_can_write_where_its_state_lives(state_writers: StateWriters) -> None:
+    assert_held(state_dir.judge_writable(state_writers))
 
 
 @check(state_dir.SECRETS_PRESENT)

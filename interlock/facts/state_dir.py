@@ -16,6 +16,7 @@ from interlock.facts.dotenv import EnvFile
 from interlock.facts.env_layers import Layers, for_interpolation
 from interlock.facts.looks import SecretAnswer, StatAnswer
 from interlock.facts.stack import Service
+from interlock.facts.state_inside import HostDirectory, StateInside
 from interlock.facts.substitution import Fault, SubstitutionError, references, substitute
 from interlock.nouns import dataclass
 
@@ -237,7 +238,7 @@ class HostAndStack:
 
     `given` is what the env file comes to, `default` what it would come to without the variable, `set_to_nothing` whether it gives it an empty value.
     `silent` are declared readers that never name the variable; `same` maps paths of the host to where they really lead; `on_a_disk`: the site declares
-    the disk that the state lives on.
+    the disk that the state lives on. `inside` is what was seen in running containers, by their names, and `directory` what the host shows.
     """
 
     variable: StateVariable
@@ -250,6 +251,8 @@ class HostAndStack:
     same: Mapping[str, str] = field(default_factory=dict)
     on_a_disk: bool = False
     set_to_nothing: bool = False
+    inside: Mapping[str, StateInside] = field(default_factory=dict)
+    directory: HostDirectory | None = None
 
     def is_expected(self, path: str) -> bool:
         """True for the declared directory under any of its names."""

@@ -11,6 +11,7 @@ from typing import assert_never
 from interlock.config.chain_subjects import chain_of, chain_subjects
 from interlock.config.models import Site
 from interlock.facts.backups import mode_text
+from interlock.facts.container_mounts import Spot
 from interlock.facts.stack import Service
 from interlock.facts.state_dir import (
     ConfigCopy,
@@ -30,7 +31,9 @@ from interlock.facts.state_dir import (
     in_service,
     on_host,
 )
+from interlock.facts.state_inside import StateInside
 from interlock.judge.state.single_source import SINGLE_SOURCE, judge_single_source
+from interlock.judge.state.writable import RUNNING, WRITABLE_BY_SERVICE, judge_writable
 from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
 __all__ = [
@@ -40,6 +43,7 @@ __all__ = [
     "SECRETS_PRESENT",
     "SERVICES_AGREE",
     "SINGLE_SOURCE",
+    "WRITABLE_BY_SERVICE",
     "judge_copies",
     "judge_host_and_stack",
     "judge_mounted",
@@ -48,10 +52,10 @@ __all__ = [
     "judge_secrets",
     "judge_services",
     "judge_single_source",
+    "judge_writable",
 ]
 
 STATIC_AND_LIVE = frozenset({When.STATIC, When.PREFLIGHT, When.POSTFLIGHT})
-RUNNING = "running"
 SHOWN = 5  # of differing keys that the one sentence names
 
 
@@ -347,13 +351,53 @@ def _on_host_details(seen: HostAndStack, users: Users) -> Iterator[Detail]:
         if mount is None or mount.kind == "tmpfs":
             said = f"{what} has no mount at {inside.path}: see what state_dir.services_agree says of it"
             yield Detail(what=what, outcome=Outcome.UNPROVEN, kind="no-mount", message=said)
+        elif (one := seen.inside.get(service.container_name)) is not None:
+            yield _seen_inside(seen, what, one, inside.path, outside)
         elif outside is None:
-            said = f"{what} keeps {inside.path} in a volume of the engine, which no reader of the host finds at {seen.expected}"
-            yield _broken(what, "engine-volume", said)
+            yield _in_a_volume(seen, what, inside.path)
         elif seen.is_expected(outside):
             yield Detail(what=what, outcome=Outcome.HELD, message=f"{what} has {outside} at {inside.path}")
         else:
-            yield _broken(what, "another-directory", f"{what} has {outside} of the host at {inside.path}, not {seen.expected}")
+            yield _elsewhere(seen, what, inside.path, outside)
+
+
+def _in_a_volume(seen: HostAndStack, what: str, inside: str) -> Detail:
+    return _broken(what, "engine-volume", f"{what} keeps {inside} in a volume of the engine, which no reader of the host finds at {seen.expected}")
+
+
+def _elsewhere(seen: HostAndStack, what: str, inside: str, outside: str) -> Detail:
+    return _broken(what, "another-directory", f"{what} has {outside} of the host at {inside}, not {seen.expected}")
+
+
+def _seen_inside(seen: HostAndStack, what: str, one: StateInside, inside: str, outside: str | None) -> Detail:
+    """What a running container really shows decides, under whatever name it was given the directory: a link, a bind of it, or the directory that was there
+    when it was started. Where nobody could look, a wrong name is wrong, and a right one proves nothing."""
+    shown, place, host = one.spot(inside), one.place(inside), seen.directory
+    if shown is not None and place is not None and host is not None and (shown, place.device) == (host.spot, host.device):
+        return Detail(what=what, outcome=Outcome.HELD, message=f"{what} shows the host's {seen.expected} at {inside}")
+    if outside is None:
+        return _in_a_volume(seen, what, inside)
+    if not seen.is_expected(outside):
+        return _elsewhere(seen, what, inside, outside)
+    if shown is None or place is None or host is None or host.spot is None:
+        why = one.unseen or (place.error if place is not None else "") or "it was not looked at"
+        said = f"{what} was started with {outside}, and nobody could see what it shows at {inside}: {why}"
+        return Detail(what=what, outcome=Outcome.UNPROVEN, kind="could-not-look", message=said)
+    if host.judged:
+        said = f"{what} was started with {outside}, and shows something else at {inside}: see what mounts.nested_visible says of it"
+        return Detail(what=what, outcome=Outcome.UNPROVEN, kind="another-device", message=said)
+    return _shows_another(seen, what, inside, shown)
+
+
+def _shows_another(seen: HostAndStack, what: str, inside: str, shown: Spot) -> Detail:
+    """Started with the right name, and it is another directory by now: moved aside, removed, or covered by a mount that is younger than the container."""
+    assert seen.directory is not None  # compared with
+    assert seen.directory.spot is not None
+    if shown.device != seen.directory.spot.device:
+        said = f"{what} shows at {inside} a directory of device {shown.device}, and the host has device {seen.directory.spot.device} at {seen.expected}"
+        return _broken(what, "another-device", f"{said}: one of them was mounted after the container was started")
+    said = f"{what} shows at {inside} the directory {shown.directory} of its file system, and the host has {seen.directory.spot.directory} at {seen.expected}"
+    return _broken(what, "moved-directory", f"{said}: it was moved or made anew under the running container")
 
 
 HOST_AND_STACK_AGREE = Guardrail(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterator
 
-from interlock.config.models import Site
+from interlock.config.models import Site, StateDir
 from interlock.facts.engine import Engine
 from interlock.facts.looks import Engine as EngineLook
+from interlock.facts.state_inside import ancestors
 from interlock.facts.substitution import references
 from interlock.observe.world import World
 
@@ -36,6 +38,13 @@ def _variables(site: Site) -> tuple[str, ...]:
 
 def _places(site: Site) -> tuple[str, ...]:
     """The paths inside containers that some rule is about: where the site says that state and data are."""
-    declared = {site.state_dir.path, site.state_dir.container_path} if site.state_dir else set()
+    declared = {site.state_dir.path, site.state_dir.container_path, *_written_in(site.state_dir)} if site.state_dir else set()
     disks = {disk.path for disk in (site.mounts.state, site.mounts.data) if disk} if site.mounts else set()
     return tuple(sorted(posixpath.normpath(path) for path in declared | disks if path))
+
+
+def _written_in(declared: StateDir) -> Iterator[str]:
+    """The directory inside, the configuration files that the application writes, and all directories on the way to them."""
+    inside = declared.container_path or declared.path
+    for path in (inside, *(posixpath.normpath(posixpath.join(inside, noun.state)) for noun in declared.precedence.values())):
+        yield from (path, *ancestors(path))

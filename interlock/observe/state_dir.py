@@ -16,7 +16,7 @@ from interlock.config.yamltext import read_yaml
 from interlock.errors import ConfigError, CouldNotLook
 from interlock.facts.dotenv import EnvFile
 from interlock.facts.engine import Container, ContainerMount
-from interlock.facts.looks import HostFacts, Look, ReadFile, Secret, Stat, User
+from interlock.facts.looks import HostFacts, Look, Mounts, ReadFile, Secret, Stat, User
 from interlock.facts.mounts import NOT_RECURSIVE, is_below
 from interlock.facts.stack import Service, ServiceMount, Stack, Volume
 from interlock.facts.state_dir import (
@@ -36,7 +36,8 @@ from interlock.facts.state_dir import (
     on_host,
 )
 from interlock.facts.state_dir_readers import readings
-from interlock.observe import state_layers, state_places
+from interlock.facts.state_inside import HostDirectory, StateWriters
+from interlock.observe import state_inside, state_layers, state_places
 from interlock.observe.containers import engine_looks, engine_seen
 from interlock.observe.stack import stack
 from interlock.observe.tree import MissingFile
@@ -228,7 +229,9 @@ def _host_and_stack_looks(site: Site, subject: Subject) -> Iterable[Look]:
     declared = _declared(site)
     yield from _resolve_looks(site, subject)
     yield from (Stat(path) for path in _names_of_the_directory(declared))
-    yield from engine_looks(site, subject.host)
+    if engine := engine_looks(site, subject.host):
+        yield from engine
+        yield Mounts()
 
 
 def _names_of_the_directory(declared: StateDir) -> Iterator[str]:
@@ -246,6 +249,9 @@ def host_and_stack(world: World, subject: Subject) -> HostAndStack:
     where, content = _env_file(world, subject)
     given = given_by((EnvFile.parse(content or b"", where=where),), variable)
     values = {} if isinstance(given, Unresolved) else given.certain
+    users = tuple(_users_on_the_host(world, subject))
+    running = world.live and bool(world.site.host(subject.host).engine)
+    inside = state_inside.state_inside(world, subject.host, users[0].services, variable, users[0].expected) if running else ()
     found = {path: readings(path, world.tree.read(path), variable, values) for path in declared.readers or ()}
     return HostAndStack(
         variable=variable,
@@ -254,11 +260,19 @@ def host_and_stack(world: World, subject: Subject) -> HostAndStack:
         default=variable.resolve({**values, variable.name: ""}),
         readings=tuple(reading for read in found.values() for reading in read),
         silent=tuple(path for path, read in found.items() if not read),
-        users=tuple(_users_on_the_host(world, subject)),
+        users=users,
         same=_same(world.host(subject.host), declared) if world.live else {},
         on_a_disk=world.site.mounts is not None,
         set_to_nothing=values.get(variable.name) == "",
+        inside={one.container: one for one in inside},
+        directory=_directory_of_the_host(world, subject.host, declared) if running else None,
     )
+
+
+def _directory_of_the_host(world: World, host: str, declared: StateDir) -> HostDirectory:
+    seen, mounts = world.host(host).stat(declared.path), world.site.mounts
+    judged = mounts is not None and mounts.state.host == host and is_below(declared.path, mounts.state.path)
+    return HostDirectory(state_inside.on_host(world, host, seen.realpath or declared.path), seen.device, judged=judged)
 
 
 def _same(facts: HostFacts, declared: StateDir) -> dict[str, str]:
@@ -273,6 +287,14 @@ def _users_on_the_host(world: World, subject: Subject) -> Iterator[Users]:
         yield _users_running(world, subject.host)
     else:
         yield from (_users_in_chain(world, chain) for chain in world.site.chains_on_disks)
+
+
+# ---- writable_by_service
+
+
+def writers_seen(world: World, subject: Subject) -> StateWriters:
+    """The running containers that use state, and what each may write. Raises `CouldNotLook`."""
+    return state_inside.writers(world, subject.host, _users_running(world, subject.host), _declared(world.site))
 
 
 # ---- secrets_present
@@ -415,6 +437,7 @@ OBSERVERS: Mapping[str, Observer] = {
     "state_dir.resolves": Observer(looks=_resolve_looks, see=variable_seen),
     "state_dir.services_agree": Observer(looks=_user_looks, see=users_seen),
     "state_dir.host_and_stack_agree": Observer(looks=_host_and_stack_looks, see=host_and_stack),
+    "state_dir.writable_by_service": Observer(looks=lambda site, subject: engine_looks(site, subject.host), see=writers_seen),
     "state_dir.secrets_present": Observer(looks=_secret_looks, see=secrets_seen),
     "state_dir.precedence": Observer(looks=_precedence_looks, see=precedence_seen),
     **state_places.OBSERVERS,

@@ -249,7 +249,9 @@ def test_without_a_disk_in_memory_the_demo_says_why_it_cannot_go_on(run: Path) -
 NOT_ON_THE_DEMO = {
     f"env.{name}"
     for name in ("coverage_existing_installs", "file_exists", "file_quoting", "no_default_secret", "preserve_operator_edits", "required_var_blast_radius")
-} | {"mounts.others", "mounts.nested_visible", "mounts.read_only_is_read_only", "mounts.shadowed_files"}  # they need mounts of their own, or an engine
+} | {
+    *("mounts.others", "mounts.nested_visible", "mounts.read_only_is_read_only", "mounts.shadowed_files", "state_dir.writable_by_service")
+}  # they need mounts of their own, or an engine
 
 
 def test_every_guardrail_has_a_fault_on_the_demo_site() -> None:

@@ -153,13 +153,15 @@ def _running(folder: Path) -> None:
     _start(folder, "app", str(folder / "state"))
 
 
-def _start(folder: Path, service: str, state: str) -> None:
-    socket, image = (os.environ[name] for name in NEEDS)
+def _start(folder: Path, service: str, state: str, *more: str) -> None:
     labels = {"com.docker.compose.service": service, "com.docker.compose.project.working_dir": str(folder)}
     options = [part for key, text in labels.items() for part in ("--label", f"{key}={text}")]
-    options += ["--env", f"STATE_DIR={state}", "--volume", f"{folder}/state:{folder}/state"]
-    run = ("docker", "--host", f"unix://{socket}", "run", "--detach", "--rm", "--network", "none", *options, image, "sleep", str(LIVES_S))
-    subprocess.run(run, check=True, capture_output=True, timeout=60)
+    options += ["--name", f"{folder.name}-{service}", "--env", f"STATE_DIR={state}", "--volume", f"{folder}/state:{folder}/state"]
+    _docker("run", "--detach", "--rm", "--network", "none", *options, *more, os.environ[NEEDS[1]], "sleep", str(LIVES_S))
+
+
+def _docker(*words: str) -> None:
+    subprocess.run(("docker", "--host", f"unix://{os.environ[NEEDS[0]]}", *words), check=True, capture_output=True, timeout=60)
 
 
 def _stopped_engine(folder: Path) -> None:
@@ -170,6 +172,28 @@ def _stopped_engine(folder: Path) -> None:
 
 def _old_container(folder: Path) -> None:
     _start(folder, "worker", "/data/state")
+
+
+def _another_user(folder: Path) -> None:
+    """A worker whose process has another uid than the state directory, which is its owner's alone to write."""
+    (folder / "state").chmod(0o755)
+    _start(folder, "worker", str(folder / "state"), "--user", "12345:12345")
+
+
+def _running_with_config(folder: Path) -> None:
+    """The container may write its configuration, which lies in the state directory."""
+    _running(folder)
+    site = read_site(folder)
+    site["state_dir"]["precedence"] = {"shop": {"state": "shop.yaml", "fallback": "/app/config/shop.yaml"}}
+    (folder / "state" / "shop.yaml").write_text(CONFIG)
+    write_site(folder, site)
+
+
+def _config_mounted_read_only(folder: Path) -> None:
+    """Started again with the packaged copy over the one that it writes."""
+    (folder / "packaged.yaml").write_text(CONFIG)
+    _docker("rm", "--force", f"{folder.name}-app")
+    _start(folder, "app", str(folder / "state"), "--volume", f"{folder}/packaged.yaml:{folder}/state/shop.yaml:ro")
 
 
 ROTATE = """\
@@ -271,6 +295,26 @@ FAULTS = (
         gate=When.PREFLIGHT,
         healthy=_running,
         seed=_old_container,
+        blind=_stopped_engine,
+        needs=NEEDS,
+    ),
+    Fault(
+        guardrail="state_dir.writable_by_service",
+        describe="a service runs as a user who cannot write the state directory",
+        kind="no-permission",
+        gate=When.PREFLIGHT,
+        healthy=_running,
+        seed=_another_user,
+        blind=_stopped_engine,
+        needs=NEEDS,
+    ),
+    Fault(
+        guardrail="state_dir.writable_by_service",
+        describe="the configuration that the application writes is mounted read-only",
+        kind="config-read-only",
+        gate=When.PREFLIGHT,
+        healthy=_running_with_config,
+        seed=_config_mounted_read_only,
         blind=_stopped_engine,
         needs=NEEDS,
     ),
