@@ -14,7 +14,7 @@ from interlock.errors import CouldNotLook
 from interlock.evidence.record import Record
 from interlock.evidence.visible import clipped
 from interlock.evidence.wording import GRAVITY, number, outcome_in_words
-from interlock.facts.engine import Container, EngineVolume
+from interlock.facts.engine import Container, EngineVolume, View
 from interlock.facts.engine import Engine as RunningEngine
 from interlock.facts.looks import (
     Answer,
@@ -376,11 +376,12 @@ def _listed(names: Mapping[str, object]) -> str:
 def _engine(before: EngineAnswer, now: EngineAnswer, *, where: str) -> Iterator[str]:
     try:
         old, new = RunningEngine.parse(before.content, where=where), RunningEngine.parse(now.content, where=where)
+        containers = list(_containers({one.name: one for one in old.containers}, {one.name: one for one in new.containers}))
     except CouldNotLook:
         return  # what cannot be read is told by the verdicts that could not be made of it
     if old.version != new.version:
         yield f"the container engine was {old.version}, now {new.version}"
-    yield from _containers({one.name: one for one in old.containers}, {one.name: one for one in new.containers})
+    yield from containers
     yield from _volumes({one.name: one for one in old.volumes}, {one.name: one for one in new.volumes})
 
 
@@ -397,6 +398,12 @@ def _containers(old: Mapping[str, Container], new: Mapping[str, Container]) -> I
             yield f"container {name} was made anew"
         elif was.started_at != is_now.started_at:
             yield f"container {name} was started again"
+        elif was.view is not None and is_now.view is not None and (moved := _mounts_seen(was.view, name) ^ _mounts_seen(is_now.view, name)):
+            yield f"container {name} sees another mount at {_listed({mountpoint: '' for mountpoint, *_ in moved})}"
+
+
+def _mounts_seen(view: View, name: str) -> frozenset[tuple[str, str, str, bool]]:
+    return frozenset((mount.mountpoint, mount.device_number, mount.root, mount.read_only) for mount in view.table(name).mounts)
 
 
 def _condition(container: Container) -> str:

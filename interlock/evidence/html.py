@@ -59,6 +59,8 @@ code{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",mon
 .il-topology{display:block}
 table{border-collapse:collapse;width:100%}
 th,td{text-align:left;vertical-align:top;padding:6px 10px;border-top:1px solid var(--rim);overflow-wrap:anywhere}
+td:nth-child(2){min-width:200px}
+td:nth-child(3){min-width:120px}
 td:nth-child(4){min-width:280px}
 td:first-child{white-space:nowrap;font-weight:700}
 .broken td:first-child{color:var(--bad)}
@@ -75,7 +77,7 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;margin:12px 0
 dt{color:var(--dim)}
 dd{margin:0;overflow-wrap:anywhere}
 @media (max-width:640px){body{padding:12px 12px 32px}dl{gap:2px 10px}table,tbody,tr,td{display:block}thead{display:none}
-tr{border-top:2px solid var(--rim);padding:6px 0}td{border:0;padding:2px 8px}td:nth-child(4){min-width:0}}
+tr{border-top:2px solid var(--rim);padding:6px 0}td{border:0;padding:2px 8px}td:nth-child(n){min-width:0}}
 @media print{.scroll{overflow:visible;border:0}.il-topology{width:100%;height:auto}}
 """
 

@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 from interlock.evidence.details import Details, HeldLines
 from interlock.evidence.record import Record, family
 from interlock.evidence.visible import visible
-from interlock.facts.topology import FAMILIES, Box, Disk, Finding, HostMount, HostTopology, InnerPath, Presence, Spot, Topology, placed
+from interlock.facts.topology import FAMILIES, OF_THE_DISK, Box, Disk, Finding, HostMount, HostTopology, InnerPath, Presence, Spot, Topology, placed
 from interlock.nouns import dataclass
 from interlock.verdicts import Outcome, Pair
 
@@ -354,6 +354,13 @@ class _Host:
             otherwise = Tone.BROKEN
         return _tone_with(self._at.get(Spot(self._index, mount=number), ()), otherwise)
 
+    def _tone_of_disk(self, number: int) -> Tone:
+        """Of the line from its disk: what is said of the disk alone, so that a full one is not drawn as the wrong one."""
+        mount, findings = self._host.mounts[number], self._at.get(Spot(self._index, mount=number), ())
+        if self._host.unseen:
+            return Tone.UNPROVEN
+        return _tone_with([finding for finding in findings if finding.guardrail in OF_THE_DISK], Tone.NOT_JUDGED if mount.on_its_disk else Tone.BROKEN)
+
     def _boxes(self, start: int) -> tuple[list[_Shape], list[list[_Shape]]]:
         """The containers, each as high as its paths beside it."""
         boxes: list[_Shape] = []
@@ -379,22 +386,22 @@ class _Host:
         inner = row.inner
         access = " (ro)" if inner.read_only else ""
         lines = [_Text("name", f"{_cut(inner.path, _PATH[1] - 2 * _PAD - 18 - len(access) * _MONO, _MONO)}{access}")]
-        lines += [_Text("bad" if row.tone is Tone.BROKEN else "dim", said) for said in self._of_path(row)]
+        lines += self._of_path(row)
         title = _titled(f"path {inner.path}{access} in it, {inner.source} of the host", row.findings)
         return _boxed(_PATH, y, row.tone, [*lines, *_labels(row.findings, _PATH[1], held=False)], title)
 
-    def _of_path(self, row: _Row) -> Iterator[str]:
-        inner = row.inner
+    def _of_path(self, row: _Row) -> Iterator[_Text]:
+        inner, room = row.inner, _PATH[1] - 2 * _PAD
         if inner.source != inner.path:
-            yield f"is {inner.source} of the host"
+            yield _Text("dim", f"is {_cut(inner.source, room - 13 * _SANS, _SANS)} of the host")
         if inner.differs:
-            yield f"SHOWS {self._shown(inner)}"
+            yield from (_Text("bad", line) for line in _wrapped(f"SHOWS {visible(self._shown(inner))}", room, _BOLD, 3))
         elif inner.instead:
-            yield f"shows {inner.instead}"
+            yield _Text("dim", f"shows {inner.instead}")
         elif self._stands_wrong(inner):
-            yield "ON THE WRONG DISK, as on the host"
+            yield _Text("bad", "ON THE WRONG DISK, as on the host")
         if row.more:
-            yield f"and {row.more} more paths like it"
+            yield _Text("dim", f"and {row.more} more paths like it")
 
     def _shown(self, inner: InnerPath) -> str:
         if inner.shows is None:
@@ -424,7 +431,7 @@ class _Host:
     def _disk_wires(self, mounts: Sequence[_Shape]) -> list[_Wire]:
         wires = []
         for number, (mount, shape) in enumerate(zip(self._host.mounts, mounts, strict=True)):
-            tone = self._mount_tones[number]
+            tone = self._tone_of_disk(number)
             differs = mount.expected is not None and mount.disk != mount.expected
             if mount.disk is not None:
                 low = 7 if differs else 0
@@ -509,11 +516,12 @@ def _labels(findings: Sequence[Finding], width: int, *, held: bool = True) -> It
     for finding in bad[:2]:
         css = "bad" if finding.outcome is Outcome.BROKEN else "odd"
         yield _Text(css, f"{finding.outcome.value.upper()} {finding.guardrail}")
-        yield from (_Text("", line) for line in _wrapped(visible(finding.message), width - 2 * _PAD, _SANS, 4))
+        yield from (_Text("", line) for line in _wrapped(visible(finding.message), width - 2 * _PAD, _SANS, 6))
     if len(bad) > 2:
         yield _Text("bad" if any(finding.outcome is Outcome.BROKEN for finding in bad[2:]) else "odd", f"and {len(bad) - 2} more: {', '.join(_ids(bad[2:]))}")
     if held and findings and not bad:
-        yield _Text("dim", f"held: {', '.join(name.removeprefix('mounts.') for name in _ids(findings))}")
+        names = ", ".join(name.removeprefix("mounts.") for name in _ids(findings))
+        yield from (_Text("dim", line) for line in _wrapped(f"held: {names}", width - 2 * _PAD, _SANS, 3))
 
 
 def _ids(findings: Sequence[Finding]) -> list[str]:
@@ -579,7 +587,7 @@ def _wrapped(text: str, width: int, letter: float, most: int) -> list[str]:
         rest = word
         while rest:
             if not lines[-1] and _wide(rest) > room:
-                lines[-1] = _fitting(rest, room) or rest[:1]
+                lines[-1] = _at_a_slash(_fitting(rest, room) or rest[:1])
                 rest = rest[len(lines[-1]) :]
                 lines += [""] if rest else []
             elif _wide(lines[-1]) + 1 + _wide(rest) <= room or not lines[-1]:
@@ -590,6 +598,12 @@ def _wrapped(text: str, width: int, letter: float, most: int) -> list[str]:
     if len(lines) <= most:
         return lines
     return [*lines[: most - 1], _fitting(lines[most - 1], room - 1) + "…"]
+
+
+def _at_a_slash(piece: str) -> str:
+    """A piece of a long word, ended behind a slash where it has one: a path is read by its names."""
+    end = piece.rfind("/") + 1
+    return piece[:end] if end > len(piece) // 2 else piece
 
 
 def _safe(text: str) -> str:
