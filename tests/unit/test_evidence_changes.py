@@ -165,15 +165,19 @@ def newest(*files: str, sha256: str = "sha256:1", whole: bool | None = True, fau
     return ExamineAnswer(files=tuple(Examined(name=name, size=1, mtime=1, sha256=sha256, whole=whole, fault=fault) for name in files))
 
 
+SEES = "1 0 0:1 / / rw - overlay overlay rw\n2 1 8:1 / {} rw - ext4 /dev/sda1 rw\n"
+NOBODYS = {"Uid": 0, "Gid": 0, "Groups": [], "Capabilities": 0, "Places": {}}
+
+
 def engine(version: str = "27", volumes: tuple[tuple[str, str], ...] = (), **containers: str) -> EngineAnswer:
-    """An engine; a container is its image, its state, its id and when it was started."""
+    """An engine; a container is its image, its state, its id, when it was started, and where it sees a disk, if it is looked into."""
     described = [
         {
             "Id": id_,
             "Name": f"/{name}",
             "Image": f"sha256:{image}",
             "RestartCount": 0,
-            "View": None,
+            "View": {**NOBODYS, "Mountinfo": SEES.format(seen[0])} if seen else None,
             "Unseen": "",
             "Config": {"Image": image, "User": "", "Labels": {}, "Variables": [], "Environment": {}},
             "State": {"Status": state, "Pid": 1, "StartedAt": started, "Health": "healthy" if state == "running" else ""},
@@ -181,7 +185,7 @@ def engine(version: str = "27", volumes: tuple[tuple[str, str], ...] = (), **con
             "NetworkSettings": {"Ports": {}},
             "Mounts": [],
         }
-        for name, (image, state, id_, started) in ((name, text.split()) for name, text in containers.items())
+        for name, (image, state, id_, started, *seen) in ((name, text.split()) for name, text in containers.items())
     ]
     kept = [{"Name": name, "Driver": "local", "Mountpoint": "", "Options": {"device": device}, "Labels": {}} for name, device in volumes]
     about = {"Version": version, "Product": "docker", "Kernel": "6.1"}
@@ -230,6 +234,7 @@ SEEN = StatAnswer(present=True, mode=0o40700, uid=0, gid=0, size=4096, mtime=5, 
         (host(engine=engine(web="i running 1 t")), host(engine=engine(web="i exited 1 t")), "container web was running (healthy), now exited"),
         (host(engine=engine(web="i running 1 t")), host(engine=engine(web="i running 2 u")), "container web was made anew"),
         (host(engine=engine(web="i running 1 t")), host(engine=engine(web="i running 1 u")), "container web was started again"),
+        (host(engine=engine(web="i running 1 t /a")), host(engine=engine(web="i running 1 t /b")), "container web sees another mount at /a, /b"),
         (host(engine=engine()), host(engine=engine(volumes=(("v", "/a"),))), "volume v is new"),
         (host(engine=engine(volumes=(("v", "/a"),))), host(engine=engine(volumes=(("v", "/b"),))), "volume v has other options"),
         (
