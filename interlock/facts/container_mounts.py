@@ -203,7 +203,8 @@ def expected(place: HostPlace, service: Service, table: MountTable) -> Iterator[
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostStack:
     """What runs on a host, and what it is made of. `containers` are the running ones of the site's stack; `chains` are what is started, as far as it is
-    needed and known: those that its containers were started from, else all that belong on these disks."""
+    needed and known: those that its containers were started from, else all that belong on these disks. `strays` are containers of which nobody can tell the
+    chain; `compose` is the version of the docker compose that resolved the chains, and would start them."""
 
     host: str
     engine: Engine
@@ -212,6 +213,7 @@ class HostStack:
     containers: tuple[SeenContainer, ...]
     chains: tuple[ChainOnHost, ...] = ()
     strays: tuple[Stray, ...] = ()
+    compose: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ from interlock.facts.stack import Service, Stack
 from interlock.facts.state_dir import Resolved, in_service
 from interlock.observe.containers import engine_looks, engine_seen
 from interlock.observe.mount_tables import mount_table
-from interlock.observe.stack import stack
+from interlock.observe.stack import compose_of, stack
 from interlock.observe.state_dir import WORKING_DIRECTORY, services_in, services_running, users_seen, variable_of
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
@@ -61,15 +61,19 @@ def running_seen(world: World, subject: Subject) -> HostStack:
     seen = _seen(world, subject.host)
     if any(_has_to_do(seen, container) for container in seen.containers):
         return seen
-    return replace(seen, chains=tuple(_chain(world, seen, name) for name in _to_be_started(world.site, subject.host)))
+    return _with_chains(world, seen, _to_be_started(world.site, subject.host))
 
 
 def made_seen(world: World, subject: Subject) -> HostStack:
     """The running containers beside the chains that they were started from, and what the engine has of those. Raises `CouldNotLook`."""
     seen = _seen(world, subject.host)
     started, strays = _started(world.site, seen)
-    names = started or _to_be_started(world.site, subject.host)
-    return replace(seen, chains=tuple(_chain(world, seen, name) for name in names), strays=strays)
+    return _with_chains(world, replace(seen, strays=strays), started or _to_be_started(world.site, subject.host))
+
+
+def _with_chains(world: World, seen: HostStack, names: tuple[str, ...]) -> HostStack:
+    chains = tuple(_chain(world, seen, name) for name in names)
+    return replace(seen, chains=chains, compose=compose_of(world).version if chains else "")
 
 
 def _has_to_do(seen: HostStack, container: SeenContainer) -> bool:

@@ -229,4 +229,5 @@ def test_what_is_down_is_judged_by_the_volumes_that_the_engine_has_already(host:
     )
     made = verdict(ran, "mounts.driver_opts_immutable")
     assert made.outcome is Outcome.BROKEN
-    assert made.message.endswith("the engine keeps those without a word: o")
+    assert "than the chain default says: o; docker compose " in made.message
+    assert made.message.endswith("keeps it as it is and says nothing")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from interlock.facts.compose_project import other_options
 from interlock.facts.container_mounts import ChainOnHost, HostStack, SeenContainer, of_the_engine
 from interlock.facts.engine import EngineVolume
+from interlock.facts.engine_generations import VOLUME_HASH, changed_volume
 from interlock.facts.mount_tables import Mount, MountTable, is_below
 from interlock.facts.stack import ServiceMount, Volume
 from interlock.verdicts import Broken, Detail, Held, Outcome, Unproven, in_short
@@ -74,12 +75,13 @@ def _differences(stack: HostStack) -> Iterator[Detail]:
                 yield Detail(what=f"{key} {chain.chain}", outcome=Outcome.UNPROVEN, kind="ambiguous", message=message)
     for name, expectations in sorted(said.items()):
         if name in there:
-            yield _difference(name, there[name], expectations)
+            yield _difference(stack, there[name], expectations)
         elif not any(one.volume.key in one.chain.unclear for one in expectations):
             yield Detail(what=name, outcome=Outcome.HELD, message=f"the volume {name} is not there yet: the next start makes it as the files say")
 
 
-def _difference(name: str, volume: EngineVolume, expectations: Sequence[_Expectation]) -> Detail:
+def _difference(stack: HostStack, volume: EngineVolume, expectations: Sequence[_Expectation]) -> Detail:
+    name = volume.name
     differing = [one for one in expectations if other_options(one.volume, volume.driver, volume.options)]
     if not differing:
         return Detail(what=name, outcome=Outcome.HELD, message=f"the volume {name} was made as {_chains(expectations)} says")
@@ -90,8 +92,18 @@ def _difference(name: str, volume: EngineVolume, expectations: Sequence[_Expecta
     one = differing[0]
     changed = other_options(one.volume, volume.driver, volume.options).split(", ")
     said = "; ".join(_option(option, one.volume, volume) for option in changed)
-    message = f"the volume {name} was made with other options than {_chains(differing)} says, and the engine keeps those without a word: {said}"
+    message = f"the volume {name} was made with other options than {_chains(differing)} says: {said}; {_what_up_does(stack, volume)}"
     return Detail(what=name, outcome=Outcome.BROKEN, kind="options-differ", message=message)
+
+
+def _what_up_does(stack: HostStack, volume: EngineVolume) -> str:
+    """What the next start makes of it, with this docker compose; with `-y` another thing."""
+    labelled = VOLUME_HASH in volume.labels
+    plain, yes = (changed_volume(compose=stack.compose, labelled=labelled, yes=said) for said in (False, True))
+    if plain is None or yes is None:
+        return "the engine keeps those that it has"
+    said = f"docker compose {stack.compose} {plain}"
+    return said if plain is yes else f"{said}; with -y it {yes}"
 
 
 def _chains(expectations: Sequence[_Expectation]) -> str:

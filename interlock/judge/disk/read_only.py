@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from interlock.facts.container_mounts import WHOLE_HOST, ChainOnHost, HostStack, SeenContainer, of_the_engine
-from interlock.facts.engine import Engine, Product
+from interlock.facts.engine_generations import nested_read_only
 from interlock.facts.mount_tables import Mount, MountTable, is_below
 from interlock.facts.mounts import NOT_RECURSIVE
 from interlock.facts.stack import Service, ServiceMount
@@ -104,12 +103,17 @@ def _would(stack: HostStack, chain: ChainOnHost, service: Service) -> Iterator[D
         if not mount.read_only or not mount.source:
             continue
         what = f"{chain.chain} {service.name} {mount.target}"
-        left_out = mount.recursive == NOT_RECURSIVE or _is_recursive(stack.engine)
+        left_out = mount.recursive == NOT_RECURSIVE
         below = () if left_out else tuple(one for one in _below_on_host(stack.table, mount) if _counts(stack, service, mount, one))
-        if below:
-            named = ", ".join(f"{one.source} at {one.mountpoint}" for one in below)
+        made_so = nested_read_only(stack.engine, compose=stack.compose)
+        named = ", ".join(f"{one.source} at {one.mountpoint}" for one in below)
+        if below and made_so is False:
             message = f"{service.name} of the chain {chain.chain} would have {mount.target} read-only, and could write to what is mounted below: {named}"
             yield Detail(what=what, outcome=Outcome.BROKEN, kind="would-be-writable", message=message)
+        elif below and made_so is None:
+            who = f"{service.name} of the chain {chain.chain}"
+            message = f"nobody can tell whether {who} could write below its read-only {mount.target}, to {named}: {_versions(stack)}"
+            yield Detail(what=what, outcome=Outcome.UNPROVEN, kind="unknown-version", message=message)
         else:
             message = f"{service.name} of the chain {chain.chain} would only read {mount.target} and what is mounted below"
             yield Detail(what=what, outcome=Outcome.HELD, message=message)
@@ -123,13 +127,8 @@ def _below_on_host(table: MountTable, mount: ServiceMount) -> Iterator[Mount]:
             yield replace(one, mountpoint=f"{mount.target.rstrip('/')}/{rest}")
 
 
-def _is_recursive(engine: Engine) -> bool:
-    """Whether the engine makes what is mounted below a read-only bind read-only too."""
-    return engine.product is Product.DOCKER and _version(engine.version) >= (25,) and _version(engine.kernel) >= (5, 12)
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", text)[:2])
+def _versions(stack: HostStack) -> str:
+    return f"the engine is {stack.engine.version}, its kernel {stack.engine.kernel}, docker compose {stack.compose}"
 
 
 READ_ONLY_IS_READ_ONLY = Guardrail(

@@ -86,7 +86,7 @@ def _counted(holds: str, found: Sequence[_Found], sees: str) -> str:
     """`5 of 6 services see the state disk`; empty where no service has to do with it."""
     mine = [one for one in found if one.place == holds]
     every, bad = {one.who for one in mine}, {one.who for one in mine if one.detail.outcome is not Outcome.HELD}
-    return f"{len(every) - len(bad)} of {len(every)} service{'s' if len(every) != 1 else ''} {sees} the {holds} disk" if every else ""
+    return f"{len(every) - len(bad)} of {len(every)} services {sees} the {holds} disk" if every else ""
 
 
 # ---- what runs
