@@ -15,7 +15,23 @@ import pytest
 
 from interlock.config.models import Host, Site, Ssh
 from interlock.errors import CouldNotLook
-from interlock.facts.looks import Engine, Examine, FailedLook, HostFacts, Mounts, ReadFile, ReadFolder, Secret, Space, Stat, StatAnswer, User, Walk
+from interlock.facts.looks import (
+    Engine,
+    Examine,
+    FailedLook,
+    HostFacts,
+    Mounts,
+    Owners,
+    ReadFile,
+    ReadFolder,
+    Secret,
+    Shadows,
+    Space,
+    Stat,
+    StatAnswer,
+    User,
+    Walk,
+)
 from interlock.observe import hosts, probe
 from interlock.observe.hosts import observe
 
@@ -42,6 +58,8 @@ def test_every_look_has_its_answer(tmp_path: Path) -> None:
         ReadFolder(str(tmp_path)),
         Secret(str(tmp_path / "f"), "base64"),
         Examine(str(tmp_path)),
+        Owners(str(tmp_path)),
+        Shadows((str(tmp_path),)),
     )
     assert facts.read(str(tmp_path / "f")) == b"content"
     assert facts.stat(str(tmp_path / "f")).size == 7
@@ -53,7 +71,9 @@ def test_every_look_has_its_answer(tmp_path: Path) -> None:
     assert facts.folder(str(tmp_path)).files == {"f": b"content"}
     assert facts.secret(str(tmp_path / "f"), "base64").size == 7
     assert [(file.name, file.whole) for file in facts.examine(str(tmp_path)).files] == [("f", None)]
-    assert list(facts.answers)[-2:] == [Walk(str(tmp_path)), Examine(str(tmp_path))]  # what may take long comes last
+    assert facts.owners(str(tmp_path)).owners == ((os.getuid(), 2, (".", "f")),)
+    assert facts.shadows((str(tmp_path),)).shadows == ()
+    assert list(facts.answers)[-3:] == [Walk(str(tmp_path)), Owners(str(tmp_path)), Examine(str(tmp_path))]  # what may take long comes last
     assert (facts.host, facts.replayed) == ("local", False)
     assert facts.taken_at.endswith("Z")
 
@@ -102,6 +122,8 @@ def test_what_was_not_looked_at_is_not_guessed(tmp_path: Path) -> None:
         lambda: facts.secret("/etc/passwd", "text"),
         lambda: facts.examine("/srv"),
         lambda: facts.engine(Engine("/run/docker.sock")),
+        lambda: facts.owners("/srv"),
+        lambda: facts.shadows(("/srv",)),
     ):
         with pytest.raises(CouldNotLook, match=r"not looked at|not walked"):
             ask()

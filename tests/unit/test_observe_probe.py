@@ -515,7 +515,8 @@ def test_no_system_call_of_the_probe_writes_but_to_its_output(tmp_path: Path) ->
     with tarfile.open(tmp_path / "backups" / "app-20261120T210000Z.tar.gz", "w:gz") as archive:
         archive.add(SOURCE)
     looks = [["read", str(tmp_path / "d/f"), 10], ["stat", "/etc"], ["mounts"], ["user", "root"], ["walk", str(tmp_path)], ["space", "/"]]
-    looks += [["folder", "/etc", []], ["secret", str(SOURCE), "pem"], ["engine", str(tmp_path / "none"), []], ["examine", str(tmp_path / "backups")]]
+    looks += [["folder", "/etc", []], ["secret", str(SOURCE), "pem"], ["engine", str(tmp_path / "none"), [], True, []], ["examine", str(tmp_path / "backups")]]
+    looks += [["owners", str(tmp_path), 100], ["shadows", [str(tmp_path)]]]
     code = SOURCE.read_text() + f"\nmain({json.dumps({'nonce': 'n', 'seconds': 20, 'looks': looks})!r})\n"
     log = tmp_path / "strace.log"
     argv = ["strace", "-f", "-qq", "-e", "trace=%file,%desc,%process", "-o", str(log), sys.executable, "-I", "-S", "-B", "-"]

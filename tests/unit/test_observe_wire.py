@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlock.facts.looks import Entry, FailedLook, Listing, Mounts, ReadFile, Stat, StatAnswer, User, Walk
+from interlock.facts.looks import Entry, FailedLook, Listing, Mounts, Owners, ReadFile, Shadows, Stat, StatAnswer, User, Walk
 from interlock.observe import probe, wire
 from tests.strategies import listings, looks_and_answers
 
@@ -101,6 +101,15 @@ def test_other_json_is_no_listing_and_no_look(value: Any) -> None:
         (Walk("/x"), {}),
         (Walk("/x"), {"failed": ["EACCES"]}),
         (Walk("/x"), []),
+        (Shadows(("/x",)), {"shadows": {}}),
+        (Shadows(("/x",)), {"shadows": [["/x", "/", [], 0, 0, True]]}),
+        (Shadows(("/x",)), {"shadows": [["/x", "/", [1], 0, 0, True, ""]]}),
+        (Shadows(("/x",)), {"shadows": [["/x", "/", [], 0, 0, 1, ""]]}),
+        (Owners("/x"), {"owners": []}),
+        (Owners("/x"), {"owners": {"owners": [], "complete": 1, "unread": []}}),
+        (Owners("/x"), {"owners": {"owners": [[0, 1]], "complete": True, "unread": []}}),
+        (Owners("/x"), {"owners": {"owners": [[0, 1, [2]]], "complete": True, "unread": []}}),
+        (Owners("/x"), {"owners": {"owners": [], "complete": True, "unread": [1]}}),
     ],
 )
 def test_an_answer_to_another_question_is_none(look: Any, value: Any) -> None:
@@ -109,7 +118,7 @@ def test_an_answer_to_another_question_is_none(look: Any, value: Any) -> None:
 
 
 def test_a_failed_look_answers_every_question() -> None:
-    for look in (Stat("/x"), ReadFile("/x"), User("x"), Mounts(), Walk("/x")):
+    for look in (Stat("/x"), ReadFile("/x"), User("x"), Mounts(), Walk("/x"), Shadows(("/x",)), Owners("/x")):
         assert wire.answer_from_json(look, {"failed": ["EIO", "broken disk"]}) == FailedLook("EIO", "broken disk")
 
 
