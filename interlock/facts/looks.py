@@ -119,10 +119,11 @@ class Engine:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Shadows:
-    """What lies hidden below the mountpoints at and below these directories: names and bytes of what is in the directory that a mount covers.
+    """What lies hidden below the mountpoints at and below these directories, links followed: names and bytes of what is in the directory that a mount covers.
 
     Seen through a bind, without what is mounted below it, of the mount that the mountpoint lies on, in a mount namespace of its own that ends with the look;
-    needs CAP_SYS_ADMIN. Mounts of files, and those of container engines (overlay, shm, nsfs), are left out.
+    needs CAP_SYS_ADMIN where there is something to look below. Left out are mounts of files, those below /dev, /proc and /sys, and below a directory that was
+    asked for those of container engines (overlay, shm, nsfs).
     """
 
     roots: tuple[str, ...]
@@ -130,8 +131,8 @@ class Shadows:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Owners:
-    """Whom everything at and below a directory belongs to, links not followed, what is mounted below it too. At most `most` entries are counted, then
-    the answer says that it is not `complete`."""
+    """Whom everything at and below a directory belongs to, what is mounted below it too. Links are not followed, but for those that lead to the directory
+    itself. `lost+found` of root at the top of a file system is left out. At most `most` entries are counted, then the answer says that it is not `complete`."""
 
     root: str
     most: int = 1_000_000
@@ -290,9 +291,10 @@ class EngineAnswer:
 
 
 class Shadow(NamedTuple):
-    """What one mount covers. `parent` is the mountpoint of the mount that the covered directory lies on. `names` are paths below the mountpoint, directories
-    with a slash behind them, the first 200 in their order; `entries` and `bytes` count all of them, `complete` is False where there were too many to count.
-    `error` says why it could not be looked at (`ENOENT: ...`)."""
+    """What one mount covers. `parent` is the mountpoint of the mount that the covered directory lies on; the same as `mountpoint` where all of that mount is
+    covered. `names` are paths below the mountpoint, the first 200 in their order, directories behind everything else and with a slash behind them.
+    `entries` and `bytes` count all that is no directory, `complete` is False where there was too much to count. `error` says why it could not be looked at
+    wholly (`ENOENT: ...`)."""
 
     mountpoint: str
     parent: str
