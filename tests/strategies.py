@@ -212,7 +212,8 @@ def _reduced_looks_and_answers(paths: SearchStrategy[str]) -> Iterator[tuple[Sea
         manifest=texts,
     )
     yield st.builds(looks.Examine, paths), st.builds(looks.ExamineAnswer, files=st.lists(examined, max_size=3).map(tuple))
-    yield st.builds(looks.Engine, paths, st.lists(texts, max_size=2).map(tuple)), st.builds(looks.EngineAnswer, content=st.binary(max_size=40))
+    engine = st.builds(looks.Engine, paths, st.lists(texts, max_size=2).map(tuple), st.booleans(), st.lists(paths, max_size=2).map(tuple))
+    yield engine, st.builds(looks.EngineAnswer, content=st.binary(max_size=40))
     roots = st.lists(paths, max_size=2).map(tuple)
     shadow = st.builds(looks.Shadow, paths, paths, st.lists(texts, max_size=3).map(tuple), numbers, numbers, st.booleans(), texts)
     yield st.builds(looks.Shadows, roots), st.builds(looks.ShadowsAnswer, shadows=st.lists(shadow, max_size=3).map(tuple))
