@@ -96,11 +96,9 @@ class StateInside:
         if place is None or mount is None or place.error:
             return self._unknown(place)
         above = self.hindered_at(self._nearest(posixpath.dirname(path)))
-        if not place.present or (above is not None and above.why in (Cannot.NO_WAY, Cannot.UNKNOWN)):
+        if not place.present or (above is None and mount.mountpoint != place.leads):
             return above
-        if above is None and mount.mountpoint != place.leads:
-            return None
-        return self._read_only(mount) or self._refused(place, Want.WRITE)
+        return self._read_only(mount) or self._no_way(path) or self._refused(place, Want.WRITE)
 
     def _unknown(self, place: Place | None) -> Hindrance:
         return Hindrance(Cannot.UNKNOWN, self.unseen or (place.error if place is not None else "") or "it was not looked at")
@@ -118,9 +116,9 @@ class StateInside:
             return Hindrance(Cannot.READ_ONLY_FILE_SYSTEM, f"the file system of {mount.source} is mounted read-only")
         return None
 
-    def _no_way(self, directory: str) -> Hindrance | None:
-        """The directories above that its process cannot go through, as far as they were looked at."""
-        for path in ancestors(directory):
+    def _no_way(self, path_to: str) -> Hindrance | None:
+        """The directories above a path that its process cannot go through, as far as they were looked at."""
+        for path in ancestors(path_to):
             place = self.place(path)
             if place is not None and place.present and (refused := self._refused(place, Want.SEARCH)):
                 why = refused.why if refused.why is Cannot.UNKNOWN else Cannot.NO_WAY
