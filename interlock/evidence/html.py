@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from interlock.evidence import topology_svg
+from interlock.evidence import svg_shapes, topology_svg
 from interlock.evidence.details import Details
 from interlock.evidence.record import Record, WaivedBy
 from interlock.evidence.visible import clipped
@@ -62,6 +62,7 @@ th,td{text-align:left;vertical-align:top;padding:6px 10px;border-top:1px solid v
 td:nth-child(2){min-width:200px}
 td:nth-child(3){min-width:120px}
 td:nth-child(4){min-width:280px}
+td:nth-child(5){min-width:150px}
 td:first-child{white-space:nowrap;font-weight:700}
 .broken td:first-child{color:var(--bad)}
 .broken td:first-child::before{content:"\\2717\\00a0"}
@@ -110,7 +111,7 @@ def _hash(style: str) -> str:
 
 
 def _head(record: Record) -> Iterator[str]:
-    policy = f"default-src 'none'; style-src {_hash(STYLE)} {_hash(topology_svg.STYLE)}; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; style-src {_hash(STYLE)} {_hash(svg_shapes.STYLE)}; base-uri 'none'; form-action 'none'"
     title = _said(f"{headline(record)}: {asked_for(record)} of {record.target.site}", _NAME)
     yield f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="referrer" content="no-referrer">\n'

@@ -1,85 +1,65 @@
 """How are disks, mounts, containers and paths drawn? One SVG in four columns, the same bytes for the same findings, that needs nothing beside itself.
 
-What is broken is red, thick, dashed and crossed out, and its box names the guardrail: it reads in black and white. Lines run from a disk or a mount in a lane
-of their own and turn off at right angles, so that twelve services that use two mounts are two lanes and not twenty-four slanting lines. Widths are reckoned
-for the widest of the usual fonts; what does not fit is cut, and whole in the `<title>` of its box.
+What is broken is red, thick, dashed and crossed out, and its box names the guardrail: it reads in black and white. What does not fit into a box is cut, and
+whole in its `<title>`. `interlock.evidence.svg_shapes` has the boxes and lines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from enum import IntEnum
-from typing import NamedTuple, assert_never
-from xml.sax.saxutils import escape
+from typing import assert_never
 
 from interlock.evidence.details import Details, HeldLines
 from interlock.evidence.record import Record, family
+from interlock.evidence.svg_shapes import (
+    BOLD,
+    GAP,
+    LINE,
+    MONO,
+    PAD,
+    PORT,
+    SANS,
+    STYLE,
+    WIDTH,
+    Shape,
+    Text,
+    Tone,
+    Wire,
+    box_svg,
+    boxed,
+    cut,
+    joint_svg,
+    legend_svg,
+    safe,
+    text_svg,
+    wires_svg,
+    wrapped,
+)
 from interlock.evidence.visible import visible
-from interlock.facts.topology import FAMILIES, OF_THE_DISK, Box, Disk, Finding, HostMount, HostTopology, InnerPath, Presence, Spot, Topology, placed
+from interlock.facts.topology import (
+    FAMILIES,
+    OF_THE_DISK,
+    OF_THE_PATH,
+    Box,
+    Disk,
+    Finding,
+    HostMount,
+    HostTopology,
+    InnerPath,
+    Presence,
+    Spot,
+    Topology,
+    placed,
+)
 from interlock.nouns import dataclass
 from interlock.verdicts import Outcome, Pair
 
-WIDTH = 1200
 MOST_FINDINGS = 2_000  # of one picture: what is not held first comes first
 GROUP_FROM = 17  # from so many containers on a host, those that are alike and have no fault share a box
 _ALIKE = 4  # paths of a container that are alike, before they share a row
 
 _DISK, _MOUNT, _BOX, _PATH = (16, 244), (322, 262), (704, 172), (904, 280)  # left edge and width of each column
-_MONO, _SANS, _BOLD = 7.3, 6.5, 7.0  # width of a letter: 12 px monospaced, 11.5 px sans, the same in bold
-_LINE, _GAP, _PAD, _PORT = 16, 12, 9, 14  # the last: how far below its top a path is met by its line
-_APART = 9  # between two lines that have nothing to do with each other
-_WIDE = 0x1100  # from here on a letter may be as wide as two
-
-STYLE = """
-.il-topology{--bg:#fff;--fg:#1b1f24;--dim:#57606a;--box:#f6f8fa;--rim:#8c959f;--line:#57606a;--bad:#b3121d;--bad-box:#fff1f0;--odd:#7a4d00;\
---odd-box:#fff8e5}
-@media (prefers-color-scheme:dark){.il-topology{--bg:#0f1318;--fg:#e6edf3;--dim:#a3adb8;--box:#1a2027;--rim:#6e7781;--line:#9aa4af;\
---bad:#ff7b72;--bad-box:#3a1518;--odd:#e3b341;--odd-box:#2d2410}}
-.il-topology text{font:11.5px system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif;fill:var(--fg)}
-.il-topology .name{font:600 12px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
-.il-topology .host{font-size:15px;font-weight:700}
-.il-topology .head{font-weight:700;fill:var(--dim)}
-.il-topology .dim{fill:var(--dim)}
-.il-topology .bad{fill:var(--bad);font-weight:700}
-.il-topology .odd{fill:var(--odd);font-weight:700}
-.il-topology .paper{fill:var(--bg)}
-.il-topology rect.box{fill:var(--box);stroke:var(--rim);stroke-width:1.2}
-.il-topology rect.planned{stroke-dasharray:1.5 3}
-.il-topology rect.broken{fill:var(--bad-box);stroke:var(--bad);stroke-width:3.2}
-.il-topology rect.unproven{fill:var(--odd-box);stroke:var(--odd);stroke-width:2;stroke-dasharray:2 4}
-.il-topology rect.waived{fill:var(--odd-box);stroke:var(--odd);stroke-width:2.4;stroke-dasharray:11 4 2 4}
-.il-topology path{fill:none;stroke:var(--line);stroke-width:1.6}
-.il-topology path.halo{stroke:var(--bg);stroke-width:6;stroke-dasharray:none}
-.il-topology path.not-judged{stroke-width:1.1}
-.il-topology path.planned{stroke-dasharray:1.5 4}
-.il-topology path.unproven{stroke:var(--odd);stroke-width:2.2;stroke-dasharray:2 5}
-.il-topology path.waived{stroke:var(--odd);stroke-width:2.6;stroke-dasharray:11 4 2 4}
-.il-topology path.broken{stroke:var(--bad);stroke-width:4}
-.il-topology path.missing{stroke:var(--bad);stroke-width:3.2;stroke-dasharray:8 5}
-.il-topology path.cross{stroke:var(--bad);stroke-width:3.6}
-.il-topology path.tick{stroke:var(--fg);stroke-width:2}
-.il-topology circle{fill:var(--line)}
-.il-topology circle.broken,.il-topology circle.missing{fill:var(--bad)}
-.il-topology circle.unproven,.il-topology circle.waived{fill:var(--odd)}
-"""
-
-
-class Tone(IntEnum):
-    """How a thing is drawn; the larger wins where several apply."""
-
-    PLANNED = 0  # nobody looked: it does not run, or its view was not asked for
-    NOT_JUDGED = 1  # it was looked at, and no verdict is about it
-    HELD = 2
-    WAIVED = 3
-    UNPROVEN = 4
-    BROKEN = 5
-    MISSING = 6  # a line that should be there and is not
-
-    @property
-    def css(self) -> str:
-        """`not-judged`."""
-        return self.name.lower().replace("_", "-")
 
 
 def findings_of(record: Record, details: Details) -> tuple[Finding, ...]:
@@ -114,48 +94,7 @@ def render(topology: Topology, findings: Iterable[Finding]) -> Iterator[str]:
     yield from picture.drawn()
 
 
-def summary(topology: Topology, findings: Iterable[Finding]) -> str:
-    """What the picture shows in words: for who does not see it."""
-    return _Picture(topology, tuple(findings)).words
-
-
 # ---- what is drawn
-
-
-class _Text(NamedTuple):
-    css: str
-    said: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shape:
-    """A box with its lines of text. `title` is all of it, uncut."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-    tone: Tone
-    lines: tuple[_Text, ...]
-    title: str
-
-    @property
-    def middle(self) -> int:
-        """Where a line meets it."""
-        return self.y + self.height // 2
-
-    @property
-    def right(self) -> int:
-        return self.x + self.width
-
-
-class _Wire(NamedTuple):
-    """One line from a box of one column to a place in the next."""
-
-    source: int
-    tone: Tone
-    to_y: int
-    title: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +104,7 @@ class _Row:
     inner: InnerPath
     tone: Tone
     findings: tuple[Finding, ...]
+    differs: bool
     more: int = 0
 
 
@@ -177,6 +117,11 @@ class _Group:
     tone: Tone
     findings: tuple[Finding, ...]
     rows: tuple[_Row, ...]
+
+
+def _holds(findings: Sequence[Finding], guardrails: Collection[str]) -> bool:
+    """Whether one of these guardrails says so."""
+    return any(finding.outcome is Outcome.HELD and finding.guardrail in guardrails for finding in findings)
 
 
 def _tone_with(findings: Sequence[Finding], seen: Tone) -> Tone:
@@ -225,13 +170,13 @@ class _Picture:
             body += drawing.at(y)
             y = drawing.bottom + 28
         y = self._list_the_rest(body, y)
-        y = _legend(body, y)
+        y = legend_svg(body, _DISK[0], y)
         title = f"Disks, mounts, containers and paths of {self._topology.site}"
         yield (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="il-topology" viewBox="0 0 {WIDTH} {y}" width="{WIDTH}" height="{y}" '
             'role="graphics-document document" aria-labelledby="il-topology-title il-topology-desc">\n'
         )
-        yield f'<title id="il-topology-title">{_safe(title)}</title>\n<desc id="il-topology-desc">{_safe(self.words)}</desc>\n<style>{STYLE}</style>\n'
+        yield f'<title id="il-topology-title">{safe(title)}</title>\n<desc id="il-topology-desc">{safe(self.words)}</desc>\n<style>{STYLE}</style>\n'
         yield f'<rect class="paper" x="0" y="0" width="{WIDTH}" height="{y}"/>\n'
         yield from (f"{piece}\n" for piece in body)
         yield "</svg>\n"
@@ -240,16 +185,16 @@ class _Picture:
         """What does not hold and is about nothing in the picture stands below it: nothing is lost."""
         if not self._elsewhere:
             return y
-        body.append(_line(_DISK[0], y, "head", "Found, and not in the drawing"))
+        body.append(text_svg(_DISK[0], y, "head", "Found, and not in the drawing"))
         shown = self._elsewhere[:12]
         for finding in shown:
-            y += _LINE + 2
+            y += LINE + 2
             css = "bad" if finding.outcome is Outcome.BROKEN else "odd"
             said = f"{finding.outcome.value.upper()} {finding.guardrail} [{finding.subject}] {finding.message}"
-            body.append(f'<g role="graphics-symbol img"><title>{_safe(said)}</title>{_line(_DISK[0], y, css, _cut(said, WIDTH - 32, _BOLD))}</g>')
+            body.append(f'<g role="graphics-symbol img"><title>{safe(said)}</title>{text_svg(_DISK[0], y, css, cut(said, WIDTH - 32, BOLD))}</g>')
         if len(self._elsewhere) > len(shown):
-            y += _LINE + 2
-            body.append(_line(_DISK[0], y, "dim", f"and {len(self._elsewhere) - len(shown)} more"))
+            y += LINE + 2
+            body.append(text_svg(_DISK[0], y, "dim", f"and {len(self._elsewhere) - len(shown)} more"))
         return y + 28
 
 
@@ -267,65 +212,65 @@ class _Host:
         """Everything of this host, from `top` on."""
         host = self._host
         looked = f"looked at {host.taken_at}" if host.taken_at else "not looked at"
-        pieces = [_line(_DISK[0], top + 12, "host", _cut(f"host {visible(host.host)}", 300, 9.5))]
+        pieces = [text_svg(_DISK[0], top + 12, "host", cut(f"host {visible(host.host)}", 300, 9.5))]
         said = "; ".join(part for part in (host.unseen or looked, host.engine) if part)
         pieces.append(
-            f"<g><title>{_safe(said)}</title>{_line(_MOUNT[0], top + 12, 'odd' if host.unseen else 'dim', _cut(said, WIDTH - _MOUNT[0] - 16, _SANS))}</g>"
+            f"<g><title>{safe(said)}</title>{text_svg(_MOUNT[0], top + 12, 'odd' if host.unseen else 'dim', cut(said, WIDTH - _MOUNT[0] - 16, SANS))}</g>"
         )
         heads = top + 36
-        pieces += [_line(column[0], heads, "head", name) for column, name in zip((_DISK, _MOUNT, _BOX, _PATH), _HEADS, strict=True)]
+        pieces += [text_svg(column[0], heads, "head", name) for column, name in zip((_DISK, _MOUNT, _BOX, _PATH), _HEADS, strict=True)]
         start = heads + 12
         boxes, rows = self._boxes(start)
         mounts = self._mounts(start)
         disks = self._disks(start, mounts)
-        pieces += _wires(disks, _MOUNT[0], self._disk_wires(mounts))
-        pieces += _wires(mounts, _BOX[0], self._mount_wires(rows))
-        pieces += [_into(box, shape) for box, mine in zip(boxes, rows, strict=True) for shape in mine]
-        pieces += [_shape(shape, "disk") for shape in disks] + [_shape(shape, "mount") for shape in mounts]
-        pieces += [_shape(shape, "container") for shape in boxes] + [_shape(shape, "path") for group in rows for shape in group]
+        pieces += wires_svg(disks, _MOUNT[0], self._disk_wires(mounts))
+        pieces += wires_svg(mounts, _BOX[0], self._mount_wires(rows))
+        pieces += [joint_svg(box, shape) for box, mine in zip(boxes, rows, strict=True) for shape in mine]
+        pieces += [box_svg(shape, "disk") for shape in disks] + [box_svg(shape, "mount") for shape in mounts]
+        pieces += [box_svg(shape, "container") for shape in boxes] + [box_svg(shape, "path") for group in rows for shape in group]
         self.bottom = max([start + 20, *(shape.y + shape.height for shape in (*disks, *mounts, *boxes))])
         if not boxes:
-            pieces.append(_line(_BOX[0], start + 14, "dim", "not looked at" if host.unseen else "no container or service stands on them"))
+            pieces.append(text_svg(_BOX[0], start + 14, "dim", "not looked at" if host.unseen else "no container or service stands on them"))
         if host.others:
             self.bottom += 20
             many = "1 container touches" if host.others == 1 else f"{host.others} containers touch"
-            pieces.append(_line(_BOX[0], self.bottom, "dim", f"{many} none of these disks"))
+            pieces.append(text_svg(_BOX[0], self.bottom, "dim", f"{many} none of these disks"))
         return pieces
 
     # ---- columns
 
-    def _disks(self, start: int, mounts: Sequence[_Shape]) -> list[_Shape]:
+    def _disks(self, start: int, mounts: Sequence[Shape]) -> list[Shape]:
         """Beside the first mount that is on it, or should be; never one over the other."""
         wanted = {}
         for number in range(len(self._host.disks)):
             mine = [shape.middle for mount, shape in zip(self._host.mounts, mounts, strict=True) if number in (mount.disk, mount.expected)]
             wanted[number] = min(mine, default=start)
-        shapes: dict[int, _Shape] = {}
+        shapes: dict[int, Shape] = {}
         y = start
         for number in sorted(wanted, key=lambda one: (wanted[one], one)):
             shape = self._disk(number)
             shapes[number] = replace(shape, y=max(y, wanted[number] - shape.height // 2))
-            y = shapes[number].y + shapes[number].height + _GAP
+            y = shapes[number].y + shapes[number].height + GAP
         return [shapes[number] for number in range(len(self._host.disks))]
 
-    def _disk(self, number: int) -> _Shape:
+    def _disk(self, number: int) -> Shape:
         disk = self._host.disks[number]
         parts = [disk.fstype, _room(disk)] if disk.fstype else [_absent(disk, self._host)]
-        lines = [_Text("name", disk.name), *([_Text("", disk.declared)] if disk.declared not in ("", disk.name) else [])]
-        lines.append(_Text("dim", ", ".join(part for part in parts if part)))
+        lines = [Text("name", disk.name), *([Text("", disk.declared)] if disk.declared not in ("", disk.name) else [])]
+        lines.append(Text("dim", ", ".join(part for part in parts if part)))
         used = any(mount.disk == number and self._mount_tones[index] is Tone.HELD for index, mount in enumerate(self._host.mounts))
         tone = Tone.HELD if used else Tone.NOT_JUDGED
-        return _boxed(_DISK, 0, tone, lines, f"disk {disk.name} {disk.declared}")
+        return boxed(_DISK, 0, tone, lines, f"disk {disk.name} {disk.declared}")
 
-    def _mounts(self, start: int) -> list[_Shape]:
+    def _mounts(self, start: int) -> list[Shape]:
         """From the top down, parents before what is mounted in them."""
-        shapes: list[_Shape] = []
+        shapes: list[Shape] = []
         y = start
         for number, mount in enumerate(self._host.mounts):
             findings = self._at.get(Spot(self._index, mount=number), ())
-            lines = [_Text("name", mount.mountpoint), *(_Text("dim", part) for part in self._of_mount(mount)), *_labels(findings, _MOUNT[1])]
-            shapes.append(_boxed(_MOUNT, y, self._mount_tones[number], lines, _titled(f"mount {mount.mountpoint}", findings)))
-            y = shapes[-1].y + shapes[-1].height + _GAP
+            lines = [Text("name", mount.mountpoint), *(Text("dim", part) for part in self._of_mount(mount)), *_labels(findings, _MOUNT[1])]
+            shapes.append(boxed(_MOUNT, y, self._mount_tones[number], lines, _titled(f"mount {mount.mountpoint}", findings)))
+            y = shapes[-1].y + shapes[-1].height + GAP
         return shapes
 
     def _of_mount(self, mount: HostMount) -> Iterator[str]:
@@ -348,60 +293,63 @@ class _Host:
             yield f"{mount.hidden} files are hidden below it"
 
     def _tone_of_mount(self, number: int) -> Tone:
-        mount = self._host.mounts[number]
         otherwise = Tone.UNPROVEN if self._host.unseen else Tone.NOT_JUDGED
-        if not self._host.unseen and not mount.on_its_disk:
+        if not self._host.unseen and not self._is_right(number):
             otherwise = Tone.BROKEN
         return _tone_with(self._at.get(Spot(self._index, mount=number), ()), otherwise)
 
+    def _is_right(self, number: int) -> bool:
+        """Whether the disk is the declared one: as the gate has judged it where it has, for it knows more than what is drawn."""
+        return _holds(self._at.get(Spot(self._index, mount=number), ()), OF_THE_DISK) or self._host.mounts[number].on_its_disk
+
     def _tone_of_disk(self, number: int) -> Tone:
         """Of the line from its disk: what is said of the disk alone, so that a full one is not drawn as the wrong one."""
-        mount, findings = self._host.mounts[number], self._at.get(Spot(self._index, mount=number), ())
+        findings = self._at.get(Spot(self._index, mount=number), ())
         if self._host.unseen:
             return Tone.UNPROVEN
-        return _tone_with([finding for finding in findings if finding.guardrail in OF_THE_DISK], Tone.NOT_JUDGED if mount.on_its_disk else Tone.BROKEN)
+        return _tone_with([finding for finding in findings if finding.guardrail in OF_THE_DISK], Tone.NOT_JUDGED if self._is_right(number) else Tone.BROKEN)
 
-    def _boxes(self, start: int) -> tuple[list[_Shape], list[list[_Shape]]]:
+    def _boxes(self, start: int) -> tuple[list[Shape], list[list[Shape]]]:
         """The containers, each as high as its paths beside it."""
-        boxes: list[_Shape] = []
-        rows: list[list[_Shape]] = []
+        boxes: list[Shape] = []
+        rows: list[list[Shape]] = []
         y = start
         for group in self._groups:
-            mine: list[_Shape] = []
+            mine: list[Shape] = []
             below = y
             for row in group.rows:
                 mine.append(self._row(row, below))
                 below = mine[-1].y + mine[-1].height + 4
-            lines = [_Text("name", group.box.name), *(_Text("dim", part) for part in _of_group(group)), *_labels(group.findings, _BOX[1], held=False)]
-            shape = _boxed(
+            lines = [Text("name", group.box.name), *(Text("dim", part) for part in _of_group(group)), *_labels(group.findings, _BOX[1], held=False)]
+            shape = boxed(
                 _BOX, y, group.tone, lines, _titled(f"container {', '.join(group.names)}; {group.box.state}; {group.box.unseen}".rstrip("; "), group.findings)
             )
             shape = replace(shape, height=max(shape.height, below - 4 - y))
             boxes.append(shape)
             rows.append(mine)
-            y = shape.y + shape.height + _GAP
+            y = shape.y + shape.height + GAP
         return boxes, rows
 
-    def _row(self, row: _Row, y: int) -> _Shape:
+    def _row(self, row: _Row, y: int) -> Shape:
         inner = row.inner
         access = " (ro)" if inner.read_only else ""
-        lines = [_Text("name", f"{_cut(inner.path, _PATH[1] - 2 * _PAD - 18 - len(access) * _MONO, _MONO)}{access}")]
+        lines = [Text("name", f"{cut(inner.path, _PATH[1] - 2 * PAD - 18 - len(access) * MONO, MONO)}{access}")]
         lines += self._of_path(row)
         title = _titled(f"path {inner.path}{access} in it, {inner.source} of the host", row.findings)
-        return _boxed(_PATH, y, row.tone, [*lines, *_labels(row.findings, _PATH[1], held=False)], title)
+        return boxed(_PATH, y, row.tone, [*lines, *_labels(row.findings, _PATH[1], held=False)], title)
 
-    def _of_path(self, row: _Row) -> Iterator[_Text]:
-        inner, room = row.inner, _PATH[1] - 2 * _PAD
+    def _of_path(self, row: _Row) -> Iterator[Text]:
+        inner, room = row.inner, _PATH[1] - 2 * PAD
         if inner.source != inner.path:
-            yield _Text("dim", f"is {_cut(inner.source, room - 13 * _SANS, _SANS)} of the host")
-        if inner.differs:
-            yield from (_Text("bad", line) for line in _wrapped(f"SHOWS {visible(self._shown(inner))}", room, _BOLD, 3))
+            yield Text("dim", f"is {cut(inner.source, room - 15 * SANS, SANS)} of the host")
+        if row.differs:
+            yield from (Text("bad", line) for line in wrapped(f"SHOWS {visible(self._shown(inner))}", room, BOLD, 3))
         elif inner.instead:
-            yield _Text("dim", f"shows {inner.instead}")
+            yield Text("dim", f"shows {inner.instead}")
         elif self._stands_wrong(inner):
-            yield _Text("bad", "ON THE WRONG DISK, as on the host")
+            yield Text("bad", "ON THE WRONG DISK, as on the host" if inner.looked else "WOULD BE ON THE WRONG DISK, as on the host")
         if row.more:
-            yield _Text("dim", f"and {row.more} more paths like it")
+            yield Text("dim", f"and {row.more} more paths like it")
 
     def _shown(self, inner: InnerPath) -> str:
         if inner.shows is None:
@@ -421,45 +369,46 @@ class _Host:
     def _row_of(self, number: int, place: int, box: Box, runs: bool) -> _Row:
         inner = box.paths[place]
         findings = self._at.get(Spot(self._index, box=number, path=place), ())
-        seen = Tone.BROKEN if inner.differs or self._stands_wrong(inner) else Tone.NOT_JUDGED
+        differs = inner.differs and not _holds(findings, OF_THE_PATH)
         unlooked = Tone.UNPROVEN if runs and box.unseen else Tone.PLANNED
-        tone = _tone_with(findings, seen if inner.looked else unlooked)
-        return _Row(inner=inner, tone=tone, findings=findings)
+        seen = Tone.BROKEN if differs or self._stands_wrong(inner) else Tone.NOT_JUDGED if inner.looked else unlooked
+        tone = _tone_with(findings, seen)
+        return _Row(inner=inner, tone=tone, findings=findings, differs=differs)
 
     # ---- lines
 
-    def _disk_wires(self, mounts: Sequence[_Shape]) -> list[_Wire]:
+    def _disk_wires(self, mounts: Sequence[Shape]) -> list[Wire]:
         wires = []
         for number, (mount, shape) in enumerate(zip(self._host.mounts, mounts, strict=True)):
             tone = self._tone_of_disk(number)
-            differs = mount.expected is not None and mount.disk != mount.expected
+            differs = mount.expected is not None and mount.disk != mount.expected and not self._is_right(number)
             if mount.disk is not None:
                 low = 7 if differs else 0
-                wires.append(_Wire(mount.disk, tone, shape.middle + low, f"{self._host.disks[mount.disk].name} is what {mount.mountpoint} shows"))
+                wires.append(Wire(mount.disk, tone, shape.middle + low, f"{self._host.disks[mount.disk].name} is what {mount.mountpoint} shows"))
             if differs and mount.expected is not None:
                 missing = Tone.UNPROVEN if self._host.unseen else Tone.MISSING
-                wires.append(_Wire(mount.expected, missing, shape.middle - 7, f"{self._host.disks[mount.expected].name} should be at {mount.mountpoint}"))
+                wires.append(Wire(mount.expected, missing, shape.middle - 7, f"{self._host.disks[mount.expected].name} should be at {mount.mountpoint}"))
         return wires
 
-    def _mount_wires(self, rows: Sequence[Sequence[_Shape]]) -> list[_Wire]:
+    def _mount_wires(self, rows: Sequence[Sequence[Shape]]) -> list[Wire]:
         wires = []
         for group, shapes in zip(self._groups, rows, strict=True):
             for row, shape in zip(group.rows, shapes, strict=True):
                 inner, name = row.inner, f"{group.box.name} {row.inner.path}"
                 shown = inner.shows if inner.looked else inner.expected
-                differs = inner.differs
-                y = shape.y + _PORT
+                differs = row.differs
+                y = shape.y + PORT
                 if shown is not None:
-                    wires.append(_Wire(shown, row.tone, y + (7 if differs else 0), f"{self._host.mounts[shown].mountpoint} to {name}"))
+                    wires.append(Wire(shown, row.tone, y + (7 if differs else 0), f"{self._host.mounts[shown].mountpoint} to {name}"))
                 if differs and inner.expected is not None:
                     ids = "".join(f", {finding.guardrail}" for finding in row.findings)
                     said = f"{self._host.mounts[inner.expected].mountpoint} does not reach {name}{ids}"
-                    wires.append(_Wire(inner.expected, Tone.MISSING, y - 7, said))
+                    wires.append(Wire(inner.expected, Tone.MISSING, y - 7, said))
         return wires
 
     def _stands_wrong(self, inner: InnerPath) -> bool:
         """What stands on a mount that is not on its disk is on the broken path too."""
-        return not self._host.unseen and inner.expected is not None and not self._host.mounts[inner.expected].on_its_disk
+        return not self._host.unseen and inner.expected is not None and not self._is_right(inner.expected)
 
 
 _HEADS = ("DISKS", "MOUNTS OF THE HOST", "CONTAINERS", "PATHS IN THEM")
@@ -468,10 +417,10 @@ _HEADS = ("DISKS", "MOUNTS OF THE HOST", "CONTAINERS", "PATHS IN THEM")
 def _of_group(group: _Group) -> Iterator[str]:
     if len(group.names) > 1:
         yield f"and {len(group.names) - 1} more like it:"
-        yield from _wrapped(", ".join(visible(name) for name in group.names[1:]), _BOX[1] - 2 * _PAD, _SANS, 4)
+        yield from wrapped(", ".join(visible(name) for name in group.names[1:]), _BOX[1] - 2 * PAD, SANS, 4)
     yield group.box.state
     if group.box.unseen:
-        yield from _wrapped(f"not looked into: {visible(group.box.unseen)}", _BOX[1] - 2 * _PAD, _SANS, 4)
+        yield from wrapped(f"not looked into: {visible(group.box.unseen)}", _BOX[1] - 2 * PAD, SANS, 4)
 
 
 def _folded(rows: Sequence[_Row]) -> tuple[_Row, ...]:
@@ -509,19 +458,19 @@ def _grouped(groups: Sequence[_Group]) -> tuple[_Group, ...]:
 # ---- text
 
 
-def _labels(findings: Sequence[Finding], width: int, *, held: bool = True) -> Iterator[_Text]:
+def _labels(findings: Sequence[Finding], width: int, *, held: bool = True) -> Iterator[Text]:
     """The guardrail and the sentence of what does not hold, the gravest first; the names of what does, where `held` asks for them."""
     bad = [finding for finding in findings if finding.outcome is not Outcome.HELD]
     bad.sort(key=lambda finding: (-_TONES[finding.outcome], finding.guardrail))
     for finding in bad[:2]:
         css = "bad" if finding.outcome is Outcome.BROKEN else "odd"
-        yield _Text(css, f"{finding.outcome.value.upper()} {finding.guardrail}")
-        yield from (_Text("", line) for line in _wrapped(visible(finding.message), width - 2 * _PAD, _SANS, 6))
+        yield Text(css, f"{finding.outcome.value.upper()} {finding.guardrail}")
+        yield from (Text("", line) for line in wrapped(visible(finding.message), width - 2 * PAD, SANS, 6))
     if len(bad) > 2:
-        yield _Text("bad" if any(finding.outcome is Outcome.BROKEN for finding in bad[2:]) else "odd", f"and {len(bad) - 2} more: {', '.join(_ids(bad[2:]))}")
+        yield Text("bad" if any(finding.outcome is Outcome.BROKEN for finding in bad[2:]) else "odd", f"and {len(bad) - 2} more: {', '.join(_ids(bad[2:]))}")
     if held and findings and not bad:
         names = ", ".join(name.removeprefix("mounts.") for name in _ids(findings))
-        yield from (_Text("dim", line) for line in _wrapped(f"held: {names}", width - 2 * _PAD, _SANS, 3))
+        yield from (Text("dim", line) for line in wrapped(f"held: {names}", width - 2 * PAD, SANS, 3))
 
 
 def _ids(findings: Sequence[Finding]) -> list[str]:
@@ -553,177 +502,3 @@ def _size(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
-
-
-def _wide(text: str) -> int:
-    """How many letters wide a text is at most."""
-    return len(text) if text.isascii() else sum(2 if ord(letter) >= _WIDE else 1 for letter in text)
-
-
-def _cut(text: str, width: float, letter: float) -> str:
-    """A text that fits, the middle of one that does not left out: a path says most at its ends."""
-    shown, room = visible(text[:4000]), int(width / letter)
-    if _wide(shown) <= room:
-        return shown
-    head = _fitting(shown, room // 2)
-    tail = _fitting(shown[::-1], room - _wide(head) - 1)[::-1]
-    return f"{head}…{tail}"
-
-
-def _fitting(text: str, room: int) -> str:
-    end = 0
-    for end, letter in enumerate(text, 1):
-        room -= _wide(letter)
-        if room < 0:
-            return text[: end - 1]
-    return text[:end]
-
-
-def _wrapped(text: str, width: int, letter: float, most: int) -> list[str]:
-    """A sentence in at most `most` lines; words that are longer than a line are broken."""
-    room = int(width / letter)
-    lines = [""]
-    for word in text[:4000].split(" "):
-        rest = word
-        while rest:
-            if not lines[-1] and _wide(rest) > room:
-                lines[-1] = _at_a_slash(_fitting(rest, room) or rest[:1])
-                rest = rest[len(lines[-1]) :]
-                lines += [""] if rest else []
-            elif _wide(lines[-1]) + 1 + _wide(rest) <= room or not lines[-1]:
-                lines[-1] = f"{lines[-1]} {rest}".lstrip(" ")
-                rest = ""
-            else:
-                lines.append("")
-    if len(lines) <= most:
-        return lines
-    return [*lines[: most - 1], _fitting(lines[most - 1], room - 1) + "…"]
-
-
-def _at_a_slash(piece: str) -> str:
-    """A piece of a long word, ended behind a slash where it has one: a path is read by its names."""
-    end = piece.rfind("/") + 1
-    return piece[:end] if end > len(piece) // 2 else piece
-
-
-def _safe(text: str) -> str:
-    return escape(visible(text[:4000]))
-
-
-def _line(x: int, y: int, css: str, said: str) -> str:
-    return f'<text x="{x}" y="{y}"{f" class={css!r}".replace(chr(39), chr(34)) if css else ""}>{_safe(said)}</text>'
-
-
-# ---- shapes
-
-
-def _boxed(column: tuple[int, int], y: int, tone: Tone, lines: Iterable[_Text], title: str) -> _Shape:
-    """A box as high as its lines, each cut to its width; the mark of its tone takes room from the first."""
-    fitted = []
-    for number, line in enumerate(lines):
-        room = column[1] - 2 * _PAD - (18 if number == 0 else 0)
-        letter = _MONO if line.css == "name" else _BOLD if line.css in ("bad", "odd") else _SANS
-        fitted.append(_Text(line.css, _cut(line.said, room, letter)))
-    return _Shape(x=column[0], y=y, width=column[1], height=len(fitted) * _LINE + 11, tone=tone, lines=tuple(fitted), title=title)
-
-
-def _shape(shape: _Shape, kind: str) -> str:
-    texts = "".join(_line(shape.x + _PAD, shape.y + 18 + number * _LINE, line.css, line.said) for number, line in enumerate(shape.lines))
-    return (
-        f'<g role="graphics-symbol img" class="{kind}"><title>{_safe(shape.title)}</title>'
-        f'<rect class="box {shape.tone.css}" x="{shape.x}" y="{shape.y}" width="{shape.width}" height="{shape.height}" rx="5"/>{texts}{_mark(shape)}</g>'
-    )
-
-
-def _mark(shape: _Shape) -> str:
-    """A tick, a cross or a question mark in the corner: what a colour says, without it."""
-    x, y = shape.right - 20, shape.y + 8
-    match shape.tone:
-        case Tone.HELD:
-            return f'<path class="tick" d="M{x} {y + 6}l4 4l7 -9"/>'
-        case Tone.BROKEN | Tone.MISSING:
-            return f'<path class="cross" d="M{x} {y}l10 10M{x + 10} {y}l-10 10"/>'
-        case Tone.UNPROVEN:
-            return _line(x + 2, y + 10, "odd", "?")
-        case Tone.WAIVED:
-            return _line(x, y + 10, "odd", "W")
-        case Tone.NOT_JUDGED | Tone.PLANNED:
-            return ""
-        case _:
-            assert_never(shape.tone)
-
-
-_Key = tuple[int, Tone]  # of a bundle: its source, and how it is drawn
-
-
-def _wires(sources: Sequence[_Shape], to_x: int, wires: Sequence[_Wire]) -> list[str]:
-    """The lines between two columns: those of one source and tone share a lane, lower sources have theirs further left, so that few cross; red lies on top."""
-    bundles: dict[_Key, list[_Wire]] = {}
-    for wire in wires:
-        bundles.setdefault((wire.source, wire.tone), []).append(wire)
-    lanes = sorted(bundles, key=lambda key: (-sources[key[0]].middle, key[0], key[1]))
-    starts = _starts(sources, bundles)
-    left = max((shape.right for shape in sources), default=0)
-    room = to_x - left - 34
-    pieces: list[str] = []
-    for key in sorted(bundles, key=lambda key: (key[1], lanes.index(key))):
-        lane = left + 10 + (lanes.index(key) + 1) * room // (len(lanes) + 1)
-        pieces += _bundle(sources[key[0]].right, starts[key], lane, to_x, bundles[key])
-    return pieces
-
-
-def _starts(sources: Sequence[_Shape], bundles: Mapping[_Key, Sequence[_Wire]]) -> dict[_Key, int]:
-    """Where each bundle leaves its box: straight on to one of its ends where it can, and never so close to another line that the two look like one."""
-    starts: dict[_Key, int] = {}
-    for key in sorted(bundles, key=lambda key: (-key[1], key[0])):  # the grave ones choose first
-        shape, own = sources[key[0]], {wire.to_y for wire in bundles[key]}
-        others = {wire.to_y for other, wires in bundles.items() if other != key for wire in wires} | set(starts.values())
-        places = sorted(range(shape.y + 7, shape.y + shape.height - 6), key=lambda y: (y not in own, abs(y - shape.middle), y))
-        starts[key] = max(places, key=lambda y: min((min(abs(y - other), _APART) for other in others), default=_APART))
-    return starts
-
-
-def _bundle(x: int, y: int, lane: int, to_x: int, wires: Sequence[_Wire]) -> list[str]:
-    """All lines of one source and tone: out into the lane, along it, and off to each end."""
-    tone = wires[0].tone
-    css = tone.css
-    ends = sorted({wire.to_y for wire in wires})
-    stop = to_x - 16 if tone is Tone.MISSING else to_x
-    trunk = f"M{x} {y}H{lane}" + (f"M{lane} {min(y, ends[0])}V{max(y, ends[-1])}" if (ends[0], ends[-1]) != (y, y) else "")
-    branches = "".join(f"M{lane} {end}H{stop}" for end in ends)
-    title = "; ".join(wire.title for wire in wires)
-    pieces = [
-        f'<path class="halo" d="{trunk}{branches}"/>',
-        f'<g role="graphics-symbol img" class="line"><title>{_safe(title)}</title><path class="{css}" d="{trunk}{branches}"/>',
-    ]
-    pieces += [f'<circle class="{css}" cx="{lane}" cy="{end}" r="3"/>' for end in ends if end not in (y,) or len(ends) > 1]
-    if tone is Tone.MISSING:
-        pieces += [f'<path class="cross" d="M{stop} {end - 6}l12 12M{stop + 12} {end - 6}l-12 12"/>' for end in ends]
-    return ["".join([*pieces, "</g>"])]
-
-
-def _into(box: _Shape, path: _Shape) -> str:
-    """From a container to a path in it."""
-    y = path.y + _PORT
-    return f'<path class="{path.tone.css}" d="M{box.right} {y}H{path.x}"/>'
-
-
-_LEGEND = (
-    (Tone.HELD, "held", 110),
-    (Tone.NOT_JUDGED, "seen, not judged", 165),
-    (Tone.PLANNED, "not looked into", 170),
-    (Tone.BROKEN, "broken: what is there", 190),
-    (Tone.MISSING, "broken: what should be", 210),
-    (Tone.UNPROVEN, "unproven", 120),
-    (Tone.WAIVED, "broken, but waived", 180),
-)
-
-
-def _legend(body: list[str], y: int) -> int:
-    """What the kinds of lines mean."""
-    x = _DISK[0]
-    for tone, said, width in _LEGEND:
-        cross = f'<path class="cross" d="M{x + 30} {y - 6}l12 12M{x + 42} {y - 6}l-12 12"/>' if tone is Tone.MISSING else ""
-        body.append(f'<g class="legend"><path class="{tone.css}" d="M{x} {y}H{x + 34}"/>{cross}{_line(x + 48, y + 4, "dim", said)}</g>')
-        x += width
-    return y + 24

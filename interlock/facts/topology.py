@@ -17,6 +17,7 @@ from interlock.verdicts import Outcome
 SCHEMA = "interlock/topology/1"
 FAMILIES = frozenset({"mounts", "state_dir"})  # whose verdicts are about what the picture shows
 OF_THE_DISK = frozenset({"mounts.state_disk", "mounts.data_disk", "mounts.others"})  # those that say whether the right disk is there
+OF_THE_PATH = frozenset({"mounts.nested_visible"})  # those that say whether a container sees it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

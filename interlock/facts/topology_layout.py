@@ -124,9 +124,9 @@ class _Layout:
     def _declared(self, mountpoint: str, those: Sequence[Declared]) -> None:
         shown = self._seen.table.showing(those[0].path if is_below(those[0].path, mountpoint) else mountpoint)
         device = next((one.device for one in those if one.device), "")
-        expected = self._expected(device) if device else None
         stack = self._seen.table.stack_at(mountpoint)
         mounted = shown is not None and shown.mountpoint == mountpoint
+        expected = self._expected(device, [*([shown] if shown and mounted else []), *stack]) if device else None
         presence = Presence.MOUNTED if mounted else Presence.COVERED if stack else Presence.ABSENT
         inside = self._inside(shown, mountpoint, mounted=mounted)
         self._add(
@@ -177,11 +177,13 @@ class _Layout:
 
     # ---- disks
 
-    def _expected(self, device: str) -> int:
-        """The disk that the site declares, whether it is mounted anywhere or not."""
+    def _expected(self, device: str, there: Sequence[Mount]) -> int:
+        """The disk that the site declares, whether it is mounted or not. One without a device (tmpfs) is known by its name, and only by what is mounted there:
+        others have the same name."""
         path = self._seen.names.path_of(device)
         number = self._seen.names.number_of(path) if path else None
-        holder = next((mount for mount in self._seen.table.mounts if self._is_on(mount, path, number)), None)
+        anywhere = self._seen.table.mounts if number is not None else ()
+        holder = next((mount for mount in (*there, *anywhere) if self._is_on(mount, path, number)), None)
         if holder is not None:
             return self._disk(holder, declared=device)
         found = next((index for index, disk in enumerate(self.disks) if disk.declared == device), None)

@@ -118,7 +118,7 @@ def _containers(world: World, host: str, facts: HostFacts) -> tuple[str, tuple[C
     """The engine in words, and all its containers."""
     looks = engine_looks(world.site, host)
     if not looks:
-        return "the site names no engine of this host", ()
+        return "no engine is declared", ()
     if not any(look in facts.answers for look in looks):
         return "its engine was not asked", ()
     try:
@@ -163,7 +163,7 @@ def _services(world: World) -> tuple[str, tuple[Candidate, ...]]:
         model = stack(world, chain)
     except CouldNotLook as error:
         return f"what would be started is not known: {error.sentence}", ()
-    return f"no container stands on them: drawn as the chain {chain} would be started", tuple(_planned(model))
+    return f"drawn as the chain {chain} would be started", tuple(_planned(model))
 
 
 def _planned(model: Stack) -> Iterator[Candidate]:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from interlock.errors import EvidenceError
 from interlock.evidence import topology_file
-from interlock.evidence.topology_svg import GROUP_FROM, WIDTH, render
+from interlock.evidence.svg_shapes import WIDTH
+from interlock.evidence.topology_svg import GROUP_FROM, render
 from interlock.facts.topology import Box, Disk, Finding, HostMount, HostTopology, InnerPath, Presence, Spot, Topology, placed
 from interlock.facts.topology_layout import Bind, Candidate, Declared, laid_out
 from interlock.verdicts import Outcome
@@ -81,6 +82,15 @@ def test_a_mount_over_a_disk_hides_it_and_is_not_its_disk() -> None:
     state = mount(laid, "state")
     assert state.covers == ("/dev/sdb1",)
     assert not state.on_its_disk
+
+
+def test_a_disk_without_a_device_is_the_one_that_is_mounted_there_not_another_of_its_name() -> None:
+    run, shm = "21 20 0:20 / /run rw - tmpfs tmpfs rw", "22 20 0:21 / /dev/shm rw - tmpfs tmpfs rw"
+    declared = (Declared(holds="state", path="/dev/shm/state", mountpoint="/dev/shm", device="tmpfs"),)
+    assert mount(laid_out(host([], (ROOT, run, shm), declared)), "state").on_its_disk
+    absent = laid_out(host([], (ROOT, run), declared))
+    assert [disk.name for disk in absent.disks] == ["tmpfs", "/dev/vda1"]
+    assert not mount(absent, "state").on_its_disk
 
 
 def test_a_device_that_the_host_does_not_have_is_a_disk_that_is_not_there() -> None:
@@ -199,6 +209,13 @@ def test_few_containers_have_a_box_each() -> None:
 
 def test_a_wrong_disk_is_red_down_to_the_paths() -> None:
     assert drawn(*PICTURES["unmounted"]).count("ON THE WRONG DISK, as on the host") == 3
+
+
+def test_what_the_gate_has_judged_to_hold_is_not_red() -> None:
+    topology = Topology(site="s", hosts=(laid_out(host([nested("api", hidden=True)], (ROOT, DATA, BACKUPS))),))
+    held = [finding("mounts.state_disk", "state", Outcome.HELD), finding("mounts.nested_visible", "running", Outcome.HELD, what="api /data/state")]
+    assert "box broken" in drawn(topology)
+    assert "box broken" not in drawn(topology, held)
 
 
 def test_a_container_that_nobody_could_look_into_is_unproven() -> None:
