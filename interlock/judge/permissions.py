@@ -5,15 +5,19 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from interlock.config.models import Site
 from interlock.facts.backup_writers import UNKNOWN, Care
+from interlock.facts.live_permissions import RunningAccess
 from interlock.facts.ownership import TEMPORARY, Act, Did, is_below, is_number, is_unknown
 from interlock.facts.permissions import Ownership, Published, Publishing, Reader, ScriptActs
 from interlock.facts.same_file import FileWriter
 from interlock.facts.secret_writers import SecretWriters, is_open
+from interlock.judge import live_permissions
 from interlock.judge.tree import found, scripts, unread
-from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Unproven, When
+from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
 STATIC = frozenset({When.STATIC})
 SHARED = 0o060  # what a group may do with a file that it shares
@@ -42,8 +46,10 @@ def _on_hosts(seen: Ownership) -> tuple[ScriptActs, ...]:
 # ---- mode_needs_owner_match
 
 
-def judge_mode_needs_owner_match(seen: Publishing) -> Held | Broken | Unproven:
+def judge_mode_needs_owner_match(seen: Publishing | RunningAccess) -> Held | Broken | Unproven:
     """Held when no file that another user reads is made its owner's alone while its owner is somebody else, or not certain."""
+    if isinstance(seen, RunningAccess):
+        return live_permissions.judge_running_readers(seen)
     details = (
         *_numbered(_private_modes(seen.ownership)),
         *_numbered(_pinned_elsewhere(seen.ownership)),
@@ -170,8 +176,10 @@ def _sharing(one: Published, published: tuple[Published, ...]) -> Published | No
 # ---- uid_matches_state_dir
 
 
-def judge_uid_matches(seen: Ownership) -> Held | Broken | Unproven:
+def judge_uid_matches(seen: Ownership | RunningAccess) -> Held | Broken | Unproven:
     """Held when no script gives a directory to another uid than that of the containers that write to it."""
+    if isinstance(seen, RunningAccess):
+        return live_permissions.judge_running_uids(seen)
     return found(
         (*_numbered(_other_uids(seen)), *_numbered(_top_only(seen)), *_numbered(_owner_lost(seen))),
         held=f"no script gives a container's directory to another uid: {len(seen.scripts)} scripts read",
@@ -244,8 +252,10 @@ def _owner_lost(seen: Ownership) -> Iterator[Detail]:
 # ---- recursive_chown_scope
 
 
-def judge_recursive_chown(seen: Ownership) -> Held | Broken | Unproven:
+def judge_recursive_chown(seen: Ownership | RunningAccess) -> Held | Broken | Unproven:
     """Held when no recursive change of owner or mode reaches into the data of an engine that it does not belong to."""
+    if isinstance(seen, RunningAccess):
+        return live_permissions.judge_running_owners(seen)
     return found(
         _numbered(_too_far(seen)),
         held=f"no recursive chown or chmod reaches into an engine's data: {len(seen.scripts)} scripts read",
@@ -308,8 +318,10 @@ def _repaired(seen: Ownership, script: ScriptActs, index: int, reader: Reader) -
 # ---- state_subdirs_precreated
 
 
-def judge_precreated(seen: Ownership) -> Held | Broken | Unproven:
+def judge_precreated(seen: Ownership | RunningAccess) -> Held | Broken | Unproven:
     """Held when every directory that a container of a user of its own writes to is made by somebody before the engine makes it as root."""
+    if isinstance(seen, RunningAccess):
+        return live_permissions.judge_running_precreated(seen)
     return found(
         _numbered(_not_made(seen)),
         held=f"every directory beside those that scripts make is made too: {len(seen.readers)} mounts looked at",
@@ -350,8 +362,10 @@ def _not_made(seen: Ownership) -> Iterator[Detail]:
 # ---- secret_file_0600
 
 
-def judge_secret_files(seen: SecretWriters) -> Held | Broken | Unproven:
+def judge_secret_files(seen: SecretWriters | RunningAccess) -> Held | Broken | Unproven:
     """Held when every secret that a script or program writes is private from its birth, or closed by the same script before anything else happens to it."""
+    if isinstance(seen, RunningAccess):
+        return live_permissions.judge_running_secrets(seen)
     details = (*_numbered(_secrets(seen)), *_numbered(_unlike(seen.programs)), *_numbered(_reopened(seen.acts)), *unread(seen.unread))
     held = sum(detail.outcome is Outcome.HELD for detail in details)
     said = f"{held} secrets are written, and none of them is left open to others" if held else "no script or program writes a secret"
@@ -423,14 +437,24 @@ def _is_same(script: ScriptActs, act: Act, other: ScriptActs, change: Act) -> bo
     return act.path.startswith("/") or posixpath.dirname(script.path) == posixpath.dirname(other.path)
 
 
+def scripts_and_containers(site: Site) -> Sequence[Subject]:
+    """All scripts of the tree, from files; and what runs on each host with an engine."""
+    return [*(replace(one, when=STATIC) for one in scripts(site)), *live_permissions.running(site)]
+
+
+def scripts_and_secrets(site: Site) -> Sequence[Subject]:
+    """The same, and each host that has env files alone."""
+    return [*(replace(one, when=STATIC) for one in scripts(site)), *live_permissions.running_with_env_files(site)]
+
+
 MODE_NEEDS_OWNER_MATCH = Guardrail(
     id="permissions.mode_needs_owner_match",
     title="a file is made its owner's alone only where its owner is who reads it",
     severity=Severity.HIGH,
-    when=STATIC,
+    when=STATIC | LIVE,
     rationale="0600 is right for the one who owns the file: to every other it is as if it were gone, and no service starts without its settings.",
     remedy="pin the owner to the reader's uid beside the mode, ask for the uid before, or share the file in a group on purpose",
-    subjects=scripts,
+    subjects=scripts_and_containers,
     judge=judge_mode_needs_owner_match,
 )
 
@@ -438,10 +462,10 @@ UID_MATCHES_STATE_DIR = Guardrail(
     id="permissions.uid_matches_state_dir",
     title="who owns a container's directory is the user that the container runs as",
     severity=Severity.MEDIUM,
-    when=STATIC,
+    when=STATIC | LIVE,
     rationale="A number in a script and a number in an image drift apart with the next base image, and the service cannot write its state.",
     remedy="give the directory to the uid of the service, from one place that both read",
-    subjects=scripts,
+    subjects=scripts_and_containers,
     judge=judge_uid_matches,
 )
 
@@ -449,10 +473,10 @@ RECURSIVE_CHOWN_SCOPE = Guardrail(
     id="permissions.recursive_chown_scope",
     title="no recursive chown or chmod reaches into the data of an engine",
     severity=Severity.HIGH,
-    when=STATIC,
+    when=STATIC | LIVE,
     rationale="A database whose files belong to somebody else stops in the middle of its work, and the script that did it runs again at every boot.",
     remedy="change the directories that are yours one by one, and leave those of engines out",
-    subjects=scripts,
+    subjects=scripts_and_containers,
     judge=judge_recursive_chown,
 )
 
@@ -460,10 +484,10 @@ STATE_SUBDIRS_PRECREATED = Guardrail(
     id="permissions.state_subdirs_precreated",
     title="a directory that a container writes to is made before the engine makes it as root",
     severity=Severity.MEDIUM,
-    when=STATIC,
+    when=STATIC | LIVE,
     rationale="The engine makes a missing bind source as root, and a service with a user of its own fails on its first write, on new hosts only.",
     remedy="make it where its neighbours are made, with the owner that the service runs as",
-    subjects=scripts,
+    subjects=scripts_and_containers,
     judge=judge_precreated,
 )
 
@@ -471,9 +495,9 @@ SECRET_FILE_0600 = Guardrail(
     id="permissions.secret_file_0600",
     title="who writes a secret writes it for its owner alone",
     severity=Severity.HIGH,
-    when=STATIC,
+    when=STATIC | LIVE,
     rationale="Under the usual umask a new file is everybody's to read: an account that was only meant to serve pages reads the database's password.",
     remedy="set the umask or the mode before the first byte; share with one group (0640) where another user has to read it",
-    subjects=scripts,
+    subjects=scripts_and_secrets,
     judge=judge_secret_files,
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from interlock.config.discover import is_aside
 from interlock.errors import CouldNotLook
+from interlock.facts.live_permissions import RunningAccess
 from interlock.facts.ownership import Did, data_owners, is_strict, runs_as, user_of_dockerfile
 from interlock.facts.permissions import Ownership, Published, Publishing, Reader, private_names
 from interlock.facts.placeholders import MARKS
@@ -17,7 +18,7 @@ from interlock.facts.programs import Unreadable
 from interlock.facts.publishes import may_publish, publishes
 from interlock.facts.pythoncode import NotPython
 from interlock.facts.stack import Service, Stack
-from interlock.observe import secret_writers
+from interlock.observe import live_permissions, secret_writers
 from interlock.observe.programs import dockerfiles, program, programs, sorted_files
 from interlock.observe.script_acts import script_acts
 from interlock.observe.sources import sources
@@ -25,6 +26,7 @@ from interlock.observe.stack import compose_yaml, stack
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
 
+SCRIPTS = "scripts"  # the subject that stands for the whole tree
 _CODE = re.compile(r"\.(?:py|(?:m|c)?(?:js|ts)x?|go|rb|php|java|kt|rs|toml|ya?ml|json|conf|ini|cnf|sh|env)$|ockerfile|Caddyfile|/docker-entrypoint")
 _NUMBER = re.compile(r"(?P<uid>\d+)(?::\S*)?")
 
@@ -213,10 +215,25 @@ class _Looking:
         return frozenset(found)
 
 
+Seen = TypeVar("Seen")
+
+
+def seen(world: World, subject: Subject, see: Callable[[World, Subject], Seen]) -> Seen | RunningAccess:
+    """Scripts as `see` does, what runs on a host through its engine. Raises `CouldNotLook`."""
+    return see(world, subject) if subject.name == SCRIPTS else live_permissions.running_access(world, subject)
+
+
+def _either(see: Callable[[World, Subject], Any]) -> Observer:
+    return Observer(
+        looks=lambda site, subject: () if subject.name == SCRIPTS else live_permissions.looks(site, subject),
+        see=lambda world, subject: seen(world, subject, see),
+    )
+
+
 OBSERVERS: Mapping[str, Observer] = {
-    "permissions.mode_needs_owner_match": Observer(see=publishing),
-    "permissions.uid_matches_state_dir": Observer(see=ownership),
-    "permissions.recursive_chown_scope": Observer(see=ownership),
-    "permissions.state_subdirs_precreated": Observer(see=ownership),
-    **secret_writers.OBSERVERS,
+    "permissions.mode_needs_owner_match": _either(publishing),
+    "permissions.uid_matches_state_dir": _either(ownership),
+    "permissions.recursive_chown_scope": _either(ownership),
+    "permissions.state_subdirs_precreated": _either(ownership),
+    "permissions.secret_file_0600": _either(secret_writers.secret_writers),
 }

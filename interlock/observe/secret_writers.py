@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from interlock.config.discover import is_aside
 from interlock.errors import CouldNotLook
@@ -16,7 +16,7 @@ from interlock.facts.secret_writers import SecretWriters, may_write_secrets, may
 from interlock.observe.programs import dockerfiles, program, programs, sorted_files
 from interlock.observe.script_acts import script_acts
 from interlock.observe.sources import sources
-from interlock.observe.world import Observer, World
+from interlock.observe.world import World
 from interlock.verdicts import Subject
 
 _OF_DEVELOPERS = re.compile(r"(?:^|[/_.-])(?:dev|develop|development|devel|debug|sandbox)(?:[/_.-]|$)")
@@ -103,6 +103,3 @@ def _in_images(world: World) -> Iterator[str]:
                     if folder not in (".", "/", ""):
                         yield folder.lstrip("/") + "/"
                         yield posixpath.normpath(posixpath.join(posixpath.dirname(path), folder.lstrip("/"))) + "/"
-
-
-OBSERVERS: Mapping[str, Observer] = {"permissions.secret_file_0600": Observer(see=secret_writers)}
