@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import NamedTuple, Self, assert_never
 
 from interlock.facts.engine import Container, Engine, EngineVolume, View
 from interlock.facts.mount_tables import Mount, MountTable, is_below
 from interlock.facts.mounts import DeclaredDisk
+from interlock.facts.placeholders import MARKS
 from interlock.facts.stack import Service, ServiceMount, Stack, Volume
 from interlock.nouns import dataclass
 
@@ -163,7 +165,7 @@ class SeenContainer:
     """A running container of the site's stack. `who` names it in a message. `service` has its mounts with the directory of the host behind each as source.
 
     `table` is its mount table, None when it could not be had: then `unseen` says why. `state` is the path inside at which it has the state, empty when it
-    does not use any.
+    does not use any. `chain` is the one that it was started from, None where that is none of the site's or cannot be told, empty where nothing is said.
     """
 
     who: str
@@ -172,6 +174,7 @@ class SeenContainer:
     table: MountTable | None
     unseen: str = ""
     state: str = ""
+    chain: str | None = ""
 
     @property
     def view(self) -> View | None:
@@ -289,6 +292,32 @@ class Stray(NamedTuple):
     why: str
 
 
+def with_chains(
+    containers: Sequence[SeenContainer], chains: Mapping[str, Sequence[str]], likely: Sequence[str], has_to_do: Callable[[SeenContainer], bool]
+) -> tuple[tuple[SeenContainer, ...], tuple[Stray, ...]]:
+    """The containers with their chains, and those of which nobody can tell it although they are of the stack: of a project of which others were told, or,
+    where none was, one that has to do with the disks. `chains` are the files of each, `likely` those that are started on this host."""
+    found = {one.container.id: _chains_of(one, chains, likely) for one in containers}
+    projects = {one.container.project for one in containers if len(found[one.container.id] or ()) == 1}
+    told, strays = [], []
+    for one in containers:
+        names = found[one.container.id]
+        chain = "" if names is None else names[0] if len(names) == 1 else None
+        told.append(replace(one, chain=chain))
+        if chain is None and chains and (one.container.project in projects if projects else has_to_do(one)):
+            files = ", ".join(posixpath.basename(path) for path in one.container.labels[CONFIG_FILES].split(","))
+            which = f"the chains {', '.join(names)} are made of them" if names else "no chain of the site is made of them"
+            strays.append(Stray(one.who, f"{one.who} was started from {files}, and {which}"))
+    return tuple(told), tuple(strays)
+
+
+def _chains_of(container: SeenContainer, chains: Mapping[str, Sequence[str]], likely: Sequence[str]) -> tuple[str, ...] | None:
+    """The chains that a container may be of; None where it does not say which files it was started from."""
+    label = container.container.labels.get(CONFIG_FILES, "")
+    names = chains_started(label, chains)
+    return (tuple(name for name in names if name in likely) or names) if label else None
+
+
 def chains_started(label: str, chains: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """The chains that a container may have been started from: `label` lists the paths of its compose files on the host, `chains` the files of each, in the
     tree. The same names in the same order count, with the folders of the tree where one chain has them alone."""
@@ -302,6 +331,11 @@ def chains_started(label: str, chains: Mapping[str, Sequence[str]]) -> tuple[str
 
 def _same_files(started: Sequence[str], files: Sequence[str]) -> bool:
     return len(started) == len(files) and all(path == file or path.endswith(f"/{file}") for path, file in zip(started, files, strict=True))
+
+
+def is_unknown(text: str) -> bool:
+    """Whether a value of a chain is made of variables that have none here."""
+    return any(mark in text for mark in MARKS)
 
 
 def project_name(directory: str) -> str:

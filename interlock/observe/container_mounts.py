@@ -17,20 +17,21 @@ from interlock.facts.container_mounts import (
     HostStack,
     Projects,
     SeenContainer,
-    Stray,
     chains_started,
     engine_volume,
     expected,
     paths,
     project_name,
+    with_chains,
 )
 from interlock.facts.engine import Container, Engine, EngineVolume
-from interlock.facts.looks import Look, Mounts, Stat
+from interlock.facts.looks import Look
 from interlock.facts.mount_tables import MountTable
 from interlock.facts.mounts import NOT_RECURSIVE
 from interlock.facts.stack import Service, Stack
 from interlock.facts.state_dir import Resolved, in_service
 from interlock.observe.containers import engine_looks, engine_seen
+from interlock.observe.declared_disks import declared_disk, disk_looks
 from interlock.observe.mount_tables import mount_table
 from interlock.observe.stack import compose_of, stack
 from interlock.observe.state_dir import WORKING_DIRECTORY, services_in, services_running, users_seen, variable_of
@@ -48,11 +49,8 @@ def _disks(site: Site, host: str) -> tuple[Subject, ...]:
 
 def looks(site: Site, subject: Subject) -> Iterable[Look]:
     """What both mount tables and the engine are asked for."""
-    assert site.mounts is not None  # subjects are made from it
-    yield Mounts()
-    for disk in (site.mounts.state, site.mounts.data):
-        if disk is not None and disk.host == subject.host:
-            yield from (Stat(disk.path), Stat(disk.mounted_at))
+    for disk in _disks(site, subject.host):
+        yield from disk_looks(site, disk)
     yield from engine_looks(site, subject.host)
 
 
@@ -67,8 +65,11 @@ def running_seen(world: World, subject: Subject) -> HostStack:
 def made_seen(world: World, subject: Subject) -> HostStack:
     """The running containers beside the chains that they were started from, and what the engine has of those. Raises `CouldNotLook`."""
     seen = _seen(world, subject.host)
-    started, strays = _started(world.site, seen)
-    return _with_chains(world, replace(seen, strays=strays), started or _to_be_started(world.site, subject.host))
+    likely = _to_be_started(world.site, subject.host)
+    chains = {name: chain.files for name, chain in world.site.chains.items()}
+    containers, strays = with_chains(seen.containers, chains, likely, lambda container: _has_to_do(seen, container))
+    started = tuple(dict.fromkeys(container.chain for container in containers if container.chain))
+    return _with_chains(world, replace(seen, containers=containers, strays=strays), started or likely)
 
 
 def _with_chains(world: World, seen: HostStack, names: tuple[str, ...]) -> HostStack:
@@ -103,8 +104,6 @@ def _look(world: World, host: str) -> HostStack:
 
 
 def _place(world: World, subject: Subject, table: MountTable) -> HostPlace:
-    from interlock.observe.mounts import declared_disk  # which takes in the observers of this module
-
     disk = declared_disk(world, subject)
     return HostPlace.of(subject.name, disk.path, disk.realpath or disk.path, table, disk)
 
@@ -175,25 +174,6 @@ def _to_be_started(site: Site, host: str) -> tuple[str, ...]:
     """The chains that a start on this host would take: those that its instances name, else all that belong on the declared disks."""
     named = dict.fromkeys(instance.chain for instance in site.instances.values() if instance.host == host and instance.chain)
     return tuple(name for name in named if name in site.chains) or tuple(site.chains_on_disks)
-
-
-def _started(site: Site, seen: HostStack) -> tuple[tuple[str, ...], tuple[Stray, ...]]:
-    """The chains that the containers say that they were started from, and the containers of which nobody can tell."""
-    chains = {name: chain.files for name, chain in site.chains.items()}
-    likely = _to_be_started(site, seen.host)
-    found: dict[str, None] = {}
-    strays = []
-    for container in seen.containers:
-        label = container.container.labels.get(CONFIG_FILES, "")
-        names = chains_started(label, chains) if label else ()
-        names = tuple(name for name in names if name in likely) or names
-        if len(names) == 1:
-            found[names[0]] = None
-        elif label and chains:
-            files = ", ".join(posixpath.basename(path) for path in label.split(","))
-            which = f"the chains {', '.join(names)} are made of them" if names else "no chain of the site is made of them"
-            strays.append(Stray(container.who, f"{container.who} was started from {files}, and {which}"))
-    return tuple(found), tuple(strays)
 
 
 def _chain(world: World, seen: HostStack, name: str) -> ChainOnHost:

@@ -11,8 +11,6 @@ from interlock.facts.looks import HostFacts, Look, Mounts, Space, Stat, Walk
 from interlock.facts.mounts import (
     BACKUPS,
     ChainLayout,
-    DeclaredDisk,
-    DeviceNames,
     Directories,
     HostLayout,
     Layout,
@@ -24,6 +22,7 @@ from interlock.facts.mounts import (
 from interlock.facts.stack import Service
 from interlock.observe import apply_paths, container_mounts, hidden, other_mounts, reboot, volume_options, writers
 from interlock.observe.containers import engine_looks
+from interlock.observe.declared_disks import declared_disk, disk_looks, disk_of
 from interlock.observe.mount_tables import mount_table
 from interlock.observe.stack import stack
 from interlock.observe.state_dir import services_in, services_running
@@ -34,41 +33,6 @@ from interlock.verdicts import Subject
 def _declared(site: Site) -> DeclaredMounts:
     assert site.mounts is not None  # subjects are made from it
     return site.mounts
-
-
-# ---- state_disk and data_disk
-
-
-def _disk(site: Site, subject: Subject) -> Disk:
-    mounts = _declared(site)
-    disk = mounts.data if subject.name == "data" else mounts.state
-    assert disk is not None  # subjects are made from it
-    return disk
-
-
-def _disk_looks(site: Site, subject: Subject) -> Iterable[Look]:
-    disk = _disk(site, subject)
-    return (Mounts(), Stat(disk.path), Stat(disk.mounted_at))
-
-
-def declared_disk(world: World, subject: Subject) -> DeclaredDisk:
-    """A declared disk beside what its host shows. Raises `CouldNotLook`."""
-    disk, facts = _disk(world.site, subject), world.host(subject.host)
-    seen, at, mounts = facts.stat(disk.path), facts.stat(disk.mounted_at), facts.mounts()
-    return DeclaredDisk(
-        holds=subject.name,
-        path=disk.path,
-        mountpoint=disk.mounted_at,
-        device=disk.device,
-        fstype=disk.fstype,
-        present=seen.present,
-        realpath=seen.realpath,
-        mountpoint_realpath=at.realpath,
-        device_seen=seen.device,
-        table=mount_table(world, subject.host),
-        names=DeviceNames(numbers=mounts.devices, links=mounts.links),
-        subvolume=disk.subvolume,
-    )
 
 
 # ---- layout
@@ -175,7 +139,7 @@ def _place(site: Site, subject: Subject) -> tuple[str, Disk | None]:
     """The directory of a subject, and the disk that it is, when it is one."""
     if subject.name.endswith(BACKUPS):
         return site.modules[subject.name.removesuffix(BACKUPS)].backups, None
-    disk = _disk(site, subject)
+    disk = disk_of(site, subject)
     return disk.path, disk
 
 
@@ -206,8 +170,8 @@ OBSERVERS: Mapping[str, Observer] = {
     **reboot.OBSERVERS,
     **hidden.OBSERVERS,
     **writers.OBSERVERS,
-    "mounts.state_disk": Observer(looks=_disk_looks, see=declared_disk),
-    "mounts.data_disk": Observer(looks=_disk_looks, see=declared_disk),
+    "mounts.state_disk": Observer(looks=disk_looks, see=declared_disk),
+    "mounts.data_disk": Observer(looks=disk_looks, see=declared_disk),
     "mounts.layout": Observer(looks=_layout_looks, see=layout_seen),
     "mounts.writable": Observer(looks=_writable_looks, see=writable_place),
 }

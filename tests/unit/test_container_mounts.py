@@ -26,6 +26,7 @@ from interlock.facts.container_mounts import (
     project_name,
     sights,
     spot,
+    with_chains,
 )
 from interlock.facts.engine import Container, Engine, EngineVolume, Place, View
 from interlock.facts.mount_tables import Mount, MountTable
@@ -339,6 +340,12 @@ def test_a_chain_that_binds_none_of_the_disks_is_told() -> None:
     assert "no service of flat binds" in judged.message
 
 
+def test_a_bind_of_an_unknown_directory_proves_nothing() -> None:
+    judged = judge_visible(host(chains=(chain(service(bind("/interlock-placeholder/x", "/x"), bind("/data", "/data"))),)))
+    assert isinstance(judged, Unproven)
+    assert kinds(judged) == {"flat app /x": "no-value"}
+
+
 # ---- read-only
 
 
@@ -435,6 +442,12 @@ def test_a_container_of_unknown_files_proves_nothing() -> None:
     assert kinds(judged) == {"app": "no-such-chain"}
 
 
+def test_options_that_nobody_knows_prove_nothing() -> None:
+    unknown = declared("data", **{**BOUND, "device": "/interlock-placeholder"})
+    judged = judge_live_options(host(chains=(chain(declares=[unknown], volumes={"data": made("shop_data", **BOUND)}),)))
+    assert kinds(judged) == {"shop_data": "no-value"}
+
+
 SHARED = MountTable((ROOT, replace(DATA, propagation=("shared:2",)), STATE))
 
 
@@ -502,6 +515,44 @@ def test_a_container_was_started_from_the_chain_with_its_files_in_their_order(la
 
 def test_chains_of_the_same_files_cannot_be_told_apart() -> None:
     assert chains_started("/srv/compose.yaml", {"a": ("compose.yaml",), "b": ("compose.yaml",)}) == ("a", "b")
+
+
+def started(name: str, project: str, label: str) -> SeenContainer:
+    one = container((IMAGE,), name=name)
+    labels = {"com.docker.compose.project.config_files": label} if label else {}
+    return replace(one, container=replace(one.container, id=name, project=project, labels=labels))
+
+
+def test_a_container_of_the_same_project_from_other_files_is_told_and_one_of_another_project_is_not() -> None:
+    ours = started("app", "shop", "/srv/compose.yaml,/srv/deploy/flat.yaml")
+    late = started("worker", "shop", "/srv/compose.yaml,/srv/by-hand.yaml")
+    other, plain = started("traefik", "proxy", "/srv/proxy/traefik.yaml"), started("job", "", "")
+    told, strays = with_chains((ours, late, other, plain), CHAINS, ("flat",), lambda _: True)
+    assert [one.chain for one in told] == ["flat", None, None, ""]
+    assert [stray.who for stray in strays] == ["worker"]
+    assert "compose.yaml, by-hand.yaml, and no chain of the site is made of them" in strays[0].why
+
+
+def test_where_no_container_is_of_a_chain_those_that_have_to_do_with_the_disks_are_told() -> None:
+    app, other = started("app", "shop", "/srv/docker-compose.yml"), started("traefik", "proxy", "/srv/proxy/traefik.yaml")
+    _, strays = with_chains((app, other), CHAINS, ("flat",), lambda one: one.who == "app")
+    assert [stray.who for stray in strays] == ["app"]
+
+
+def test_of_two_chains_with_the_same_files_the_one_of_this_host_counts() -> None:
+    app = started("app", "shop", "/srv/compose.yaml")
+    same = {"staging": ("compose.yaml",), "live": ("compose.yaml",)}
+    assert [one.chain for one in with_chains((app,), same, ("live",), lambda _: True)[0]] == ["live"]
+    told, strays = with_chains((app,), same, ("live", "staging"), lambda _: True)
+    assert [one.chain for one in told] == [None]
+    assert strays[0].why.endswith("the chains staging, live are made of them")
+
+
+def test_a_container_of_another_stack_with_the_same_service_is_compared_with_no_chain() -> None:
+    runs = container((IMAGE, IN_DATA), bind("/data", "/data"))
+    model = chain(service(replace(bind("/data", "/data"), propagation="rslave")))
+    assert kinds(judge_live_propagation(host(replace(runs, chain=None), chains=(model,)))) == {}
+    assert kinds(judge_live_propagation(host(replace(runs, chain="flat"), chains=(model,)))) == {"app /data": "another-propagation"}
 
 
 @pytest.mark.parametrize(("directory", "name"), [("/srv/My Shop.v2", "myshopv2"), ("/srv/_shop-1/", "shop-1")])

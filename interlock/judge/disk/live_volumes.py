@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from interlock.facts.compose_project import other_options
-from interlock.facts.container_mounts import ChainOnHost, HostStack, SeenContainer, of_the_engine
+from interlock.facts.container_mounts import ChainOnHost, HostStack, SeenContainer, is_unknown, of_the_engine
 from interlock.facts.engine import EngineVolume
 from interlock.facts.engine_generations import VOLUME_HASH, changed_volume
 from interlock.facts.mount_tables import Mount, MountTable, is_below
@@ -82,6 +82,9 @@ def _differences(stack: HostStack) -> Iterator[Detail]:
 
 def _difference(stack: HostStack, volume: EngineVolume, expectations: Sequence[_Expectation]) -> Detail:
     name = volume.name
+    if assumed := [one for one in expectations if any(is_unknown(value) for value in one.volume.driver_opts.values())]:
+        message = f"the options of the volume {name} are made of variables that have no value here, as {_chains(assumed)} says them"
+        return Detail(what=name, outcome=Outcome.UNPROVEN, kind="no-value", message=message)
     differing = [one for one in expectations if other_options(one.volume, volume.driver, volume.options)]
     if not differing:
         return Detail(what=name, outcome=Outcome.HELD, message=f"the volume {name} was made as {_chains(expectations)} says")
@@ -195,10 +198,9 @@ def _binds(stack: HostStack, container: SeenContainer) -> Iterator[Detail]:
 
 
 def _declared(stack: HostStack, container: SeenContainer) -> Sequence[Mapping[str, str]]:
-    """What each chain that has the service says of its binds, by target; none for a container of which nobody can tell the chain."""
-    if any(stray.who == container.who for stray in stack.strays):
-        return ()
-    services = [chain.stack.services[container.service.name] for chain in stack.chains if container.service.name in chain.stack.services]
+    """What the chain of a container, or each that has its service where it names none, says of its binds, by target."""
+    chains = [chain for chain in stack.chains if container.chain in ("", chain.chain)]
+    services = [chain.stack.services[container.service.name] for chain in chains if container.service.name in chain.stack.services]
     return [{mount.target: mount.propagation or _DEFAULT_PROPAGATION for mount in service.mounts if mount.kind == "bind"} for service in services]
 
 

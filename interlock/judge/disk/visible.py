@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple, assert_never
 
 from interlock.config.models import Site
-from interlock.facts.container_mounts import STATE, HostPlace, HostStack, Seen, SeenContainer, Shows, Sight, expected, paths
+from interlock.facts.container_mounts import STATE, HostPlace, HostStack, Seen, SeenContainer, Shows, Sight, expected, is_unknown, paths
 from interlock.facts.mounts import NOT_RECURSIVE, Mount, is_below
 from interlock.facts.stack import Service, ServiceMount
 from interlock.judge.disk.declared import ANONYMOUS_MAJOR, is_device
@@ -250,6 +250,11 @@ def _judge_down(stack: HostStack) -> Held | Broken | Unproven:
 
 
 def _would(chain: str, service: Service, place: HostPlace, stack: HostStack) -> Iterator[_Found]:
+    for mount in service.mounts:
+        if is_unknown(mount.source):
+            message = f"{service.name} of the chain {chain} binds a directory at {mount.target} that is made of variables without a value here"
+            what = f"{chain} {service.name} {mount.target}"
+            yield _Found(place.holds, service.name, Detail(what=what, outcome=Outcome.UNPROVEN, kind="no-value", message=message))
     for one in expected(place, service, stack.table):
         what = f"{chain} {service.name} {one.inside}"
         if not one.part and one.mount.recursive == NOT_RECURSIVE and _mounted_below(one.mount.source, place):

@@ -179,7 +179,9 @@ volumes:
 
 def _running(folder: Path, *mounts: str) -> None:
     """A state disk below a directory that is a mount itself: /dev/shm in /dev, bound into a container."""
-    disk = {**_disk(DISK, _shown(DISK)), "markers": ["*"]}
+    top = tempfile.mkdtemp(prefix="interlock-proof-", dir=DISK)  # others may write to the rest
+    (folder / "remove").write_text(top)
+    disk = {**_disk(top, _shown(DISK)), "markers": ["*"]}
     hosts = {"local": {"engine": os.environ[ENGINE[0]]}}
     excluded = [{what: "*", "reason": "this proves another guardrail"} for what in ("container", "volume")]
     write_site(folder, {"hosts": hosts, "instances": {"main": {"directory": str(folder)}}, "mounts": {"state": disk}, "excluded": excluded})
