@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 Changing = Callable[[str, Any], Any]  # of a path and the JSON that the engine has for it, the JSON that is answered
+Refusing = Callable[[str], bool]  # whether a path is answered with 500
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,6 +27,7 @@ class Between:
     asked: list[str] = field(default_factory=list)
     connections: int = 0
     change: Changing = lambda _, said: said
+    refuse: Refusing = lambda _: False
     server: bool = True
 
 
@@ -54,7 +56,7 @@ def between(engine: Path) -> Iterator[Between]:
             real.close()
             if response.status == 200:
                 content = json.dumps(it.change(self.path, json.loads(content))).encode()
-            self.send_response_only(response.status)
+            self.send_response_only(500 if it.refuse(self.path) else response.status)
             if it.server:
                 self.send_header("Server", response.getheader("Server") or "")
             self.send_header("Content-Length", str(len(content)))

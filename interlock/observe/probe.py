@@ -1254,7 +1254,10 @@ class _Views:
             if could_not.code not in _MAY_HAVE_GONE:
                 return _unseen(container, could_not)
             first = could_not
-        said = self._asking.container(container["Id"])
+        try:
+            said = self._asking.container(container["Id"])
+        except CouldNot as could_not:
+            return _unseen(container, CouldNot(first.code, first.text + " (and it could not be asked a second time: " + could_not.text + ")"))
         if said is None:
             return None
         now = _reduced_container(said, self._wanted)
@@ -1271,7 +1274,7 @@ class _Views:
         if state["Status"] not in _RUNS:
             return container
         if not state["Pid"]:
-            raise CouldNot(_AWAY, f"the engine says that it is {state['Status']}, and has no process of it now")
+            raise CouldNot("no-process", f"the engine says that it is {state['Status']}, and has no process of it now")
         values = [value for value in container["Config"]["Environment"].values() if value.startswith("/")]
         view = _view(state["Pid"], container["Id"], sorted({mount["Destination"] for mount in container["Mounts"]}.union(values, self._places)), self._until)
         self._room -= len(view["Mountinfo"])
@@ -1288,9 +1291,9 @@ def _unseen(container: "dict[str, Any]", why: "CouldNot") -> "dict[str, Any]":
 
 _RUNS = ("running", "paused", "restarting")
 _AWAY = "elsewhere"
-_MAY_HAVE_GONE = (_AWAY, "ESRCH", "ENOENT", "EINVAL")  # EINVAL: of a process that has ended and was not reaped
+_MAY_HAVE_GONE = (_AWAY, "no-process", "ESRCH", "ENOENT", "EINVAL")  # EINVAL: of a process that has ended and was not reaped
 _CONTAINER = re.compile(b"[0-9a-f]{64}")
-_INSIDE = getattr(os, "O_PATH", 0) | os.O_NOFOLLOW | os.O_CLOEXEC  # without O_DIRECTORY, which would have autofs mount something
+_INSIDE = getattr(os, "O_PATH", 0) | os.O_NOFOLLOW | os.O_CLOEXEC  # without O_DIRECTORY, which would set off an automount
 
 
 def _view(pid: "int", container: "str", paths: "list[str]", until: "float") -> "dict[str, Any]":
@@ -1335,9 +1338,10 @@ def _look_inside(pid: "int", container: "str", paths: "list[str]", found: "dict[
             found["Capabilities"] = int(status[b"CapEff"], 16)
             found["Mountinfo"] = to_text(mountinfo)
             for path in paths:
-                found["Places"][path] = _place(root, to_bytes(path))
+                found["Places"][path] = _place(root, path)
         finally:
             os.close(root)
+        os.close(os.open("mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process))  # with its last process all that is mounted for it is gone: not so yet
     finally:
         os.close(process)
     yield
@@ -1374,14 +1378,16 @@ def _no_place(error: "str" = "") -> "list[Any]":
     return [False, "", 0, 0, 0, "", error]
 
 
-def _place(root: "int", path: "bytes") -> "list[Any]":
+def _place(root: "int", path: "str") -> "list[Any]":
     """The fields of `Place`: what a path shows to who has `root` for its root directory."""
     try:
-        descriptor, leads = _open_inside(root, path)
+        descriptor, leads = _open_inside(root, to_bytes(path))
     except (FileNotFoundError, NotADirectoryError):
         return _no_place()
     except OSError as error:
         return _no_place(_say(error))
+    except ValueError as error:  # a NUL in it
+        return _no_place("EINVAL: " + str(error))
     try:
         seen = os.fstat(descriptor)
     except OSError as error:

@@ -195,6 +195,40 @@ def test_a_place_on_a_file_system_that_hangs_hangs_nothing_else(engine: DockerEn
     assert b"/data/dead " in first.view.mountinfo
 
 
+def test_an_automount_is_told_and_not_set_off(engine: DockerEngine, run: Callable[..., str], tmp_path: Path) -> None:
+    if "autofs" not in Path("/proc/filesystems").read_text():
+        pytest.skip("needs autofs")
+    (tmp_path / "auto").mkdir()
+    engine.inside("mount", "--make-shared", "/")
+    run("web", "--volume", f"{tmp_path}:/data:rslave")
+    daemon = (*engine.enter, sys.executable, "-c", AUTOMOUNTS, str(tmp_path / "auto"))
+    with subprocess.Popen(daemon, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline() == "mounted\n"
+            view = named("web", look(engine.socket, "/data/auto")).view
+            asked_for, _ = server.communicate("over\n", timeout=20)
+        finally:
+            server.kill()
+            engine.inside("umount", "--lazy", str(tmp_path / "auto"))
+            engine.inside("mount", "--make-rprivate", "/")
+    assert asked_for == "asked for nothing\n"
+    assert view is not None
+    shown = view.table("web").showing("/data/auto")
+    assert shown is not None
+    assert (shown.fstype, shown.device_number) == ("autofs", view.places["/data/auto"].device)
+
+
+AUTOMOUNTS = """
+import ctypes, os, select, sys
+asked, say = os.pipe()
+libc = ctypes.CDLL(None, use_errno=True)
+options = f"fd={say},pgrp={os.getpgrp()},minproto=5,maxproto=5,direct".encode()
+assert libc.mount(b"il-auto", sys.argv[1].encode(), b"autofs", 0, options) == 0, os.strerror(ctypes.get_errno())
+print("mounted", flush=True)
+sys.stdin.readline()
+print("asked for something" if select.select([asked], [], [], 0)[0] else "asked for nothing", flush=True)
+"""
 NEVER_ANSWERS = """
 import ctypes, os, sys, time
 device = os.open("/dev/fuse", os.O_RDWR)
@@ -280,6 +314,33 @@ def test_a_container_that_is_started_anew_meanwhile_is_looked_at_again(engine: D
     assert web.pid == int(engine("inspect", "--format", "{{.State.Pid}}", "web"))
 
 
+def test_a_container_that_dies_while_its_places_are_looked_at_is_not_mistaken_for_its_empty_image(
+    engine: DockerEngine, run: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("web", "--volume", f"{tmp_path}:/data")
+    place, dying = probe._place, [True]
+
+    def after_its_death(root: int, path: str) -> list[Any]:
+        if dying:
+            dying.clear()
+            engine("kill", "web")
+        return place(root, path)
+
+    monkeypatch.setattr(probe, "_place", after_its_death)
+    web = named("web", look(engine.socket, "/data"))
+    assert (web.state, web.view, web.unseen) == ("exited", None, "")
+
+
+def test_a_container_of_which_nothing_more_is_said_keeps_what_was_said(engine: DockerEngine, run: Callable[..., str]) -> None:
+    web_id = run("web")
+    with between(engine.socket) as it:
+        it.change = lambda path, said: with_pid(said, 1) if path == f"/containers/{web_id}/json" and it.asked.count(path) == 1 else said
+        it.refuse = lambda path: path == f"/containers/{web_id}/json" and it.asked.count(path) == 2
+        web = named("web", look(it.socket))
+    assert (web.state, web.view) == ("running", None)
+    assert web.unseen.endswith(f"(and it could not be asked a second time: it answers 500 to /containers/{web_id}/json)")
+
+
 def test_a_container_that_never_keeps_still_is_not_guessed_at(engine: DockerEngine, run: Callable[..., str]) -> None:
     web_id = run("web")
     seen, it = looking_while(engine, web_id, lambda: engine("restart", "--time", "0", "web"), times=2)
@@ -295,7 +356,7 @@ def test_a_container_between_two_starts_has_no_view_and_says_so(engine: DockerEn
         it.change = lambda path, said: said | {"State": said["State"] | {"Status": "restarting", "Pid": 0}} if path.endswith("/json") else said
         seen = named("stays", look(it.socket))
     assert (seen.running, seen.view) == (True, None)
-    assert seen.unseen.startswith("elsewhere: the engine says that it is restarting, and has no process of it now")
+    assert seen.unseen.startswith("no-process: the engine says that it is restarting, and has no process of it now")
 
 
 def test_a_paused_container_is_seen(engine: DockerEngine, web: str) -> None:
