@@ -228,11 +228,10 @@ def mounted(table: MountTable) -> Iterator[Keeper]:
 
 
 def _keeps(mount: Mount) -> bool:
-    if mount.mountpoint == "/" or any(is_below(mount.mountpoint, system) for system in _OF_THE_SYSTEM):
-        return False
-    if mount.fstype in _NETWORK or mount.fstype in _POOLED or (mount.fstype.startswith("fuse.") and not _DESKTOP.fullmatch(mount.fstype)):
-        return True
-    return mount.source.startswith("/dev/") and mount.root == "/" and mount.fstype not in _IMAGES
+    """What it is comes first: most of thousands are of memory or of an engine, and where they are need not be asked."""
+    disk = mount.source.startswith("/dev/") and mount.root == "/" and mount.fstype not in _IMAGES
+    pooled = mount.fstype in _NETWORK or mount.fstype in _POOLED or (mount.fstype.startswith("fuse.") and not _DESKTOP.fullmatch(mount.fstype))
+    return (disk or pooled) and mount.mountpoint != "/" and not any(is_below(mount.mountpoint, system) for system in _OF_THE_SYSTEM)
 
 
 def keepers_of_engine(engine: Engine) -> Iterator[Keeper]:

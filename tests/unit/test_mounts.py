@@ -305,7 +305,7 @@ def test_a_mount_at_every_directory_holds() -> None:
 def test_one_directory_that_is_not_as_declared_is_a_detail_of_its_own(mount: Mount | None, kind: str) -> None:
     found, said = faults(tenants(ACME, *([mount] if mount else []), options=("rw", "nosuid"), fstype="tmpfs"))
     assert found == [("/srv/tenants/globex", kind)]
-    assert said.startswith("1 of the 2 directories of /srv/tenants is no mount of its own")
+    assert said.startswith("1 of the 2 directories of /srv/tenants is not mounted as declared")
 
 
 def test_a_subvolume_of_the_same_btrfs_is_a_mount_of_its_own() -> None:

@@ -59,7 +59,7 @@ def _counted(expected: ExpectedMounts, tally: Tally) -> str:
         return f"each of the {tally.total:,} directories of {expected.path} is a mount of its own{asked}"
     seen, count = (tally.broken_seen, tally.broken) if tally.broken else (tally.unproven_seen, tally.unproven)
     more = f"; and {count - 3:,} more" if count > 3 else ""
-    said = "is no mount of its own" if tally.broken else "could not be told"
+    said = f"{'is' if count == 1 else 'are'} not mounted as declared" if tally.broken else "could not be told"
     return f"{count:,} of the {tally.total:,} directories of {expected.path} {said}{asked}: {in_short(seen[:3])}{more}"
 
 
