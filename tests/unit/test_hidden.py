@@ -190,8 +190,8 @@ def seen(
     """The noun of a site with its data disk at /data and its state disk at /data/state."""
     state = Disk(host="app", path="/data/state", device="/dev/sdc", markers=("NOT-MOUNTED",))
     site = Site(interlock=1, site="s", hosts={"app": Host()}, mounts=Mounts(state=state, data=Disk(host="app", path="/data", device="/dev/sdb")))
-    stats = {looks.Stat(path): StatAnswer(present=True, realpath=(links or {}).get(path, path)) for path in BOTH}
-    answers: dict[Look, Answer] = {**stats, Shadows(BOTH): answer, looks.Mounts(): looks.MountsAnswer(mountinfo=mountinfo.encode(), devices={}, links={})}
+    stats: dict[Look, Answer] = {looks.Stat(path): StatAnswer(present=True, realpath=(links or {}).get(path, path)) for path in BOTH}
+    answers = {**stats, Shadows(BOTH): answer, looks.Mounts(): looks.MountsAnswer(mountinfo=mountinfo.encode(), devices={}, links={})}
     facts = HostFacts(host="app", taken_at="2026-11-20T21:00:00Z", user=user, answers=answers, walks=lambda _: iter(()))
     world = World(site=site, gates=LIVE_GATES, tree=Tree(Path("/none")), hosts={"app": facts}, environ={})
     asked = Subject(name=subject, host="app")
