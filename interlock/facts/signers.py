@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Self
 
 from interlock.errors import ConfigError
@@ -162,7 +163,7 @@ def _is_for_us(namespaces: str | None) -> bool:
 
 
 def _matches(pattern: str) -> bool:
-    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), NAMESPACE) is not None
+    return fnmatchcase(NAMESPACE, pattern.replace("[", "[[]"))  # ssh knows no classes
 
 
 def _refuse_options(options: Mapping[str, str | None]) -> None:
