@@ -100,9 +100,10 @@ def env_files_read(options: Sequence[str] | None, shell: Mapping[str, str], proj
     return EnvFilesRead((posixpath.normpath(posixpath.join(project, DOT_ENV)),), named=False)
 
 
-def for_interpolation(files: Iterable[EnvFile], shell: Mapping[str, str]) -> Layers:
-    """What the references of compose files come to. Raises ConfigError and SubstitutionError as `EnvFile.resolve` does."""
-    given, origins = _of_files(files, shell)
+def for_interpolation(files: Iterable[EnvFile], shell: Mapping[str, str], *, older: bool = False) -> Layers:
+    """What the references of compose files come to. `older` versions (2.26 does, 2.40 does not) look up what a line of an env file refers to in the env files
+    before it first, and then above it. Raises ConfigError and SubstitutionError as `EnvFile.resolve` does."""
+    given, origins = _of_files(files, shell, older=older)
     for name, text in shell.items():
         given[name] = Value(text, frozenset({name}))
         origins[name] = (Origin(SHELL), *origins.get(name, ()))
@@ -132,11 +133,11 @@ def _own(name: str, written: Written, stack: Layers, known: Mapping[str, str]) -
     return Value("".join(piece.text for piece in pieces)), written.origin._replace(made_of=used)
 
 
-def _of_files(files: Iterable[EnvFile], environ: Mapping[str, str]) -> tuple[dict[str, Value | None], dict[str, tuple[Origin, ...]]]:
+def _of_files(files: Iterable[EnvFile], environ: Mapping[str, str], *, older: bool = False) -> tuple[dict[str, Value | None], dict[str, tuple[Origin, ...]]]:
     values: dict[str, Value] = {}
     origins: dict[str, tuple[Origin, ...]] = {}
     for env in files:
-        values = env.resolve(environ, values)
+        values = env.resolve({**{name: value.text for name, value in values.items()}, **environ} if older else environ, values)
         for entry in env.entries:
             if entry.text is not None or entry.key in environ:
                 alone = (entry.key,) if entry.text is None else ()

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from interlock.errors import ConfigError
 from interlock.facts.dotenv import EnvFile
-from interlock.facts.env_layers import Layers, for_interpolation
+from interlock.facts.env_layers import Layers, Origin, for_interpolation
 from interlock.facts.looks import SecretAnswer, StatAnswer
 from interlock.facts.stack import Service
 from interlock.facts.state_inside import HostDirectory, StateInside
@@ -33,6 +33,7 @@ class Wrong(StrEnum):
     RELATIVE = "relative"
     DOTS = "dots"
     CONTROL = "control-character"
+    VERSIONS = "versions-differ"  # one docker compose comes to another directory than the next
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +137,19 @@ def _not_certain(files: Sequence[EnvFile], variable: str, layers: Layers) -> Unr
         return Unresolved(why=Wrong.INHERITED, message=said, remedy=f"write {variable}=/the/path", where=where, line=last.line)
     value = layers.values[variable]
     if value is None or value.undefined is None:
-        return None
+        return _as_versions_differ(files, variable, layers, Origin(where, last.line))
     needed = value.undefined.variable
     said = f"{variable} needs {needed}, which {where} does not give above it"
     return Unresolved(why=Wrong.UNDEFINED, message=said, remedy=f"write {variable} without it, or {needed} above it", where=where, line=last.line)
+
+
+def _as_versions_differ(files: Sequence[EnvFile], variable: str, layers: Layers, origin: Origin) -> Unresolved | None:
+    """Why it depends on the version of docker compose: it refers to what its own file and an earlier one give."""
+    now, before = (read.texts.get(variable) for read in (layers, for_interpolation(files, {}, older=True)))
+    if now == before:
+        return None
+    said = f"{variable} in {origin} comes to {now}, with an older docker compose to {before}: it refers to what an earlier env file gives too"
+    return Unresolved(why=Wrong.VERSIONS, message=said, remedy=f"write the whole path at {origin}", where=origin.where, line=origin.line)
 
 
 def in_env_files(variable: StateVariable, *files: EnvFile) -> Resolution:

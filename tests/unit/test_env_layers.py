@@ -109,3 +109,12 @@ def test_a_file_that_is_refused_is_named_among_several() -> None:
     found = given_by([EnvFile.parse(MAIN, where="main.env"), EnvFile.parse(b"A B=1\n", where="local.env")], VARIABLE)
     assert isinstance(found, Unresolved)
     assert (found.why, found.where, found.line) == (Wrong.ENV_FILE, "local.env", 1)
+
+
+def test_a_value_that_two_versions_of_docker_compose_read_differently_is_nothing_certain() -> None:
+    main, local = b"DISK=/data\n", b"DISK=/disks\nSTATE_DIR=${DISK}/state\n"
+    found = given_by([EnvFile.parse(main, where="main.env"), EnvFile.parse(local, where="local.env")], VARIABLE)
+    assert isinstance(found, Unresolved)
+    assert (found.why, found.where, found.line) == (Wrong.VERSIONS, "local.env", 2)
+    assert "comes to /disks/state, with an older docker compose to /data/state" in found.message
+    assert isinstance(given_by([EnvFile.parse(local, where="local.env")], VARIABLE), Layers)
