@@ -44,14 +44,17 @@ class PrivateFile:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningAccess:
     """The running containers of the site's stack on a host, the directories that the site declares for state and data there (as written, and resolved), and
-    its env files. `closed` are directories above which others do not get; `asked` is False where the site names no engine."""
+    its env files.
+
+    `state` is the state directory itself, which `state_dir.writable_by_service` is about; `closed` are directories above which others do not get.
+    """
 
     host: str
     containers: tuple[Container, ...]
     directories: tuple[str, ...]
     files: tuple[PrivateFile, ...]
+    state: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
-    asked: bool = True
 
     def seen(self) -> Iterator[tuple[Container, ContainerMount, Place | None]]:
         """Each mount of each container, and what it shows inside; None where it could not be looked at."""
@@ -62,8 +65,9 @@ class RunningAccess:
                 yield container, mount, place if place is not None and place.present and not place.error else None
 
     def holds(self, source: str) -> bool:
-        """Whether a directory of the host is one that the site declares, or lies below it."""
-        return any(is_below(posixpath.normpath(source), directory) for directory in self.directories)
+        """Whether a directory of the host is one that the site declares, or lies below it; not the state directory itself."""
+        path = posixpath.normpath(source)
+        return path not in self.state and any(is_below(path, directory) for directory in self.directories)
 
     def keeps_out(self, source: str) -> str:
         """A directory above a file that others do not get into; empty when none is known."""

@@ -33,9 +33,18 @@ def looks(site: Site, subject: Subject) -> Iterable[Look]:
 
 def _directories(site: Site, host: str) -> tuple[str, ...]:
     """Where the site says that state and data are."""
-    mounts, state = site.mounts, site.state_dir
+    mounts = site.mounts
     disks = [disk.path for disk in (mounts.state, mounts.data) if disk is not None and disk.host == host] if mounts else []
-    return tuple(dict.fromkeys((*disks, *((state.path,) if state and state.host == host else ()))))
+    return tuple(dict.fromkeys((*disks, *_state(site, host))))
+
+
+def _state(site: Site, host: str) -> tuple[str, ...]:
+    return (site.state_dir.path,) if site.state_dir and site.state_dir.host == host else ()
+
+
+def _both(facts: HostFacts, paths: Iterable[str]) -> tuple[str, ...]:
+    """Paths as they are written, and where they lead."""
+    return tuple(dict.fromkeys(written for path in paths for written in (path, facts.stat(path).realpath or path)))
 
 
 def _instances(site: Site, host: str) -> tuple[str, ...]:
@@ -66,7 +75,8 @@ def _access(world: World, host: str) -> RunningAccess:
     return RunningAccess(
         host=host,
         containers=tuple(container for container in engine.containers if container.running and container.name in ours) if engine else (),
-        directories=tuple(dict.fromkeys((*named, *(facts.stat(path).realpath or path for path in named)))),
+        directories=_both(facts, named),
+        state=_both(facts, _state(site, host)),
         files=tuple(_private_file(facts, path) for path in _env_files(site, host)),
         closed=tuple(_closed(site, facts, host)),
     )
