@@ -469,6 +469,11 @@ def test_a_volume_that_binds_a_directory_is_judged_by_what_the_host_has_below(op
     assert kinds(judged) == ({"shop_data": kind} if kind else {})
 
 
+def test_a_volume_that_the_next_start_makes_is_judged_as_the_files_have_it() -> None:
+    model = chain(declares=[declared("data", **{**BOUND, "o": "rbind"}), declared("other", **{**BOUND, "device": "/interlock-placeholder"})])
+    assert kinds(judge_live_propagation(host(chains=(model,), table=SHARED))) == {"shop_data": "unmounts-the-host"}
+
+
 @pytest.mark.parametrize(
     ("said", "asked", "fields", "kind"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ OPTIONS_REMEDY = (
 )
 PROPAGATION_REMEDY = "make the containers anew from the chain (`docker compose up -d --force-recreate`), and a volume anew with `o: rbind,rslave`"
 _STRAY_REMEDY = "name the compose files that it was started from as a chain of the site, and which chain an instance runs in `instances.<name>.chain`"
-_PASS_NOTHING_BACK = frozenset({"rslave", "rprivate"})  # options of a volume that keep what is done to it from the host
+_PASS_NOTHING_BACK = frozenset({"slave", "rslave", "private", "rprivate"})  # options of a volume that keep what is done to it from the host
 _DEFAULT_PROPAGATION = "rprivate"  # of a bind of Docker and Podman where nothing is said
 
 
@@ -139,28 +140,31 @@ def judge_live_propagation(stack: HostStack) -> Held | Broken | Unproven:
 
 
 def _volumes_that_hide(stack: HostStack) -> Iterator[Detail]:
-    """The engine's volumes of the stack that bind a directory, beside what the host has mounted below it."""
-    mine = {volume.name: volume for chain in stack.chains for volume in chain.volumes.values()}
+    """The volumes of the stack that bind a directory, as they were made or as the next start makes them, beside what the host has mounted below it."""
+    options = {volume.name: volume.driver_opts for chain in stack.chains for key, volume in chain.stack.volumes.items() if key not in chain.volumes}
+    options |= {volume.name: volume.options for chain in stack.chains for volume in chain.volumes.values()}
     mounted = {mount.name for container in stack.containers for mount in container.container.mounts if mount.kind == "volume"}
-    mine |= {volume.name: volume for volume in stack.engine.volumes if volume.name in mounted}
-    for name, volume in sorted(mine.items()):
-        words = {word.strip() for word in volume.options.get("o", "").split(",")}
-        device = volume.options.get("device", "")
-        if not words & {"bind", "rbind"} or not device.startswith("/"):
-            continue
-        below = [mount for mount in _below(stack.table, device) if not of_the_engine(mount, stack.engine)]
-        host = ", ".join(map(str, below[:3]))
-        if below and "rbind" not in words:
-            message = f"the volume {name} binds {device} without what is mounted below it, and the host has {host}"
-            yield Detail(what=name, outcome=Outcome.BROKEN, kind="not-recursive", message=message)
-        elif below and not words & _PASS_NOTHING_BACK and _is_shared(stack.table, device):
-            message = (
-                f"the volume {name} binds {device} with rbind, and passes back what happens to it: when its last container stops, the engine unmounts it,"
-                f" and the host loses {host}"
-            )
-            yield Detail(what=name, outcome=Outcome.BROKEN, kind="unmounts-the-host", message=message)
-        else:
-            yield Detail(what=name, outcome=Outcome.HELD, message=f"the volume {name} shows all of {device}")
+    options |= {volume.name: volume.options for volume in stack.engine.volumes if volume.name in mounted}
+    for name, said in sorted(options.items()):
+        words = frozenset(word.strip() for word in said.get("o", "").split(","))
+        device = posixpath.normpath(said.get("device", ""))
+        if words & {"bind", "rbind"} and device.startswith("/") and not is_unknown(device):
+            yield _bound(stack, name, device, words)
+
+
+def _bound(stack: HostStack, name: str, device: str, words: frozenset[str]) -> Detail:
+    below = [mount for mount in _below(stack.table, device) if not of_the_engine(mount, stack.engine)]
+    host = ", ".join(map(str, below[:3]))
+    if below and "rbind" not in words:
+        message = f"the volume {name} binds {device} without what is mounted below it, and the host has {host}"
+        return Detail(what=name, outcome=Outcome.BROKEN, kind="not-recursive", message=message)
+    if below and not words & _PASS_NOTHING_BACK and _is_shared(stack.table, device):
+        message = (
+            f"the volume {name} binds {device} with rbind, and passes back what happens to it: when its last container stops, the engine unmounts it,"
+            f" and the host loses {host}"
+        )
+        return Detail(what=name, outcome=Outcome.BROKEN, kind="unmounts-the-host", message=message)
+    return Detail(what=name, outcome=Outcome.HELD, message=f"the volume {name} shows all of {device}")
 
 
 def _is_shared(table: MountTable, directory: str) -> bool:
