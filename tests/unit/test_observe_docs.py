@@ -27,6 +27,7 @@ def test_the_limits_are_the_ones_in_the_code() -> None:
     assert f"up to {reply.NOISE_LIMIT // 1024} KiB" in PAGE
     assert f"up to {ReadFile('/').limit // 1024 // 1024} MiB" in PAGE
     assert f"up to {probe.FOLDER_FILE_LIMIT // 1024**2} MiB each and {probe.FOLDER_LIMIT // 1024**2} MiB together ({probe.FOLDER_FILES:,} at most)" in PAGE
+    assert f"`/proc/PID/mountinfo`, up to {probe.VIEW_LIMIT // 1024**2} MiB; of all containers together {probe.VIEWS_LIMIT // 1024**2} MiB" in PAGE
     assert f"secrets up to {probe.SECRET_LIMIT // 1024**2} MiB" in PAGE
     assert f"more than {shell_reply.HELD_LIMIT:,} entries" in PAGE
     assert f"| `timeout` | {Host().timeout} s |" in PAGE
