@@ -19,6 +19,7 @@ MONO, SANS, BOLD = 7.3, 6.5, 7.0  # width of a letter: 12 px monospaced, 11.5 px
 LINE, GAP, PAD, PORT = 16, 12, 9, 14  # the last: how far below its top a path is met by its line
 _APART = 9  # between two lines that have nothing to do with each other
 _WIDE = 0x1100  # from here on a letter may be as wide as two
+_LEFT_OUT = "…"
 
 STYLE = """
 .il-topology{--bg:#fff;--fg:#1b1f24;--dim:#57606a;--box:#f6f8fa;--rim:#8c959f;--line:#57606a;--bad:#b3121d;--bad-box:#fff1f0;--odd:#7a4d00;\
@@ -111,7 +112,7 @@ class Wire(NamedTuple):
 
 def _wide(text: str) -> int:
     """How many letters wide a text is at most."""
-    return len(text) if text.isascii() else sum(2 if ord(letter) >= _WIDE else 1 for letter in text)
+    return len(text) if text.isascii() else sum(2 if ord(letter) >= _WIDE and letter != _LEFT_OUT else 1 for letter in text)
 
 
 def cut(text: str, width: float, letter: float) -> str:
@@ -121,7 +122,7 @@ def cut(text: str, width: float, letter: float) -> str:
         return shown
     head = _fitting(shown, room // 2)
     tail = _fitting(shown[::-1], room - _wide(head) - 1)[::-1]
-    return f"{head}…{tail}"
+    return f"{head}{_LEFT_OUT}{tail}"
 
 
 def _fitting(text: str, room: int) -> str:
@@ -151,7 +152,7 @@ def wrapped(text: str, width: int, letter: float, most: int) -> list[str]:
                 lines.append("")
     if len(lines) <= most:
         return lines
-    return [*lines[: most - 1], _fitting(lines[most - 1], room - 1) + "…"]
+    return [*lines[: most - 1], _fitting(lines[most - 1], room - 1) + _LEFT_OUT]
 
 
 def _at_a_slash(piece: str) -> str:
