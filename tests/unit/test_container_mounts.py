@@ -287,6 +287,26 @@ def test_a_disk_that_the_host_has_let_go_is_missed_in_a_container_that_has_it() 
     assert kinds(judged) == {"app /data/state": "unmounted-behind", "worker /data/state": "another-device"}
 
 
+def test_what_a_volume_keeps_mounted_for_the_engine_is_no_use_of_the_host() -> None:
+    kept = mount(4, 1, "8:32", "/var/lib/docker/volumes/shop_data/_data/state")
+    both = container((IMAGE, IN_DATA, IN_STATE), volume("/data", "/data", recursive=True))
+    judged = judge_visible(host(both, table=MountTable((ROOT, DATA, kept)), volumes=(made("shop_data", type="none", o="rbind", device="/data"),)))
+    assert kinds(judged) == {"app /data/state": "unmounted-behind"}
+
+
+def test_a_disk_that_nobody_has_entered_yet_proves_nothing() -> None:
+    waiting = MountTable((ROOT, DATA, replace(STATE, device_number="0:50", fstype="autofs", source="systemd-1")))
+    unrelated = container((IMAGE,), bind("/srv", "/srv"), name="web")
+    judged = judge_visible(host(container((IMAGE, IN_DATA), bind("/data", "/data"), state="/data/state"), unrelated, table=waiting))
+    assert isinstance(judged, Unproven)
+    assert kinds(judged) == {"app /data/state": "could-not-look"}
+
+
+def test_a_host_in_a_chroot_tells_nothing_of_its_disks() -> None:
+    judged = judge_visible(host(container((IMAGE, IN_DATA), bind("/data", "/data")), table=MountTable((mount(3, 8, "8:99", "/other"),))))
+    assert kinds(judged) == {"app /data": "could-not-look", "app /data/state": "could-not-look"}
+
+
 def test_swapped_disks_are_not_taken_for_unmounted_ones() -> None:
     swapped = MountTable((ROOT, mount(2, 1, "8:32", "/data"), mount(3, 2, "8:16", "/data/state")))
     inside = (IMAGE, mount(11, 10, "8:32", "/data"), mount(12, 11, "8:16", "/data/state"))

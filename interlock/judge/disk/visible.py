@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import NamedTuple, assert_never
 
 from interlock.config.models import Site
-from interlock.facts.container_mounts import STATE, HostPlace, HostStack, Seen, SeenContainer, Shows, Sight, expected, is_unknown, paths
+from interlock.facts.container_mounts import STATE, HostPlace, HostStack, Seen, SeenContainer, Shows, Sight, expected, is_unknown, of_the_engine, paths
 from interlock.facts.mounts import NOT_RECURSIVE, Mount, is_below
 from interlock.facts.stack import Service, ServiceMount
-from interlock.judge.disk.declared import ANONYMOUS_MAJOR, is_device
+from interlock.judge.disk.declared import ANONYMOUS_MAJOR, NOT_TRIGGERED, is_device
 from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, in_short
 
 RUNNING = "running"
@@ -116,19 +116,26 @@ def _unseen(stack: HostStack, container: SeenContainer) -> Iterator[_Found]:
 
 def _place(stack: HostStack, container: SeenContainer, place: HostPlace) -> Iterator[_Found]:
     """What a container sees of one place, by every path that leads there, was asked to, or is where it has its state."""
-    assert container.table is not None  # asked for one that was seen
-    if place.right is None:
-        yield _tell(place, container, place.path, Outcome.UNPROVEN, f"the mount table of {stack.host} does not tell what {place.path} shows")
+    seen = paths(stack, container, place)
+    if seen and (untold := _untold(stack, place)):
+        yield _tell(place, container, place.path, Outcome.UNPROVEN, f"what {container.who} sees of the {place.holds} disk cannot be told: {untold}")
         return
     yield from _behind(stack, container, place)
-    for seen in paths(stack, container, place):
-        yield _sight(container, place, seen)
+    for one in seen:
+        yield _sight(container, place, one)
+
+
+def _untold(stack: HostStack, place: HostPlace) -> str:
+    """Why nobody can tell what the host shows at a place; empty where that can be told."""
+    if place.shown is None:
+        return f"the mount table of {stack.host} does not tell what {place.path} shows"
+    return f"the disk at {place.path} is mounted when somebody first enters it, and nobody has" if place.shown.fstype == NOT_TRIGGERED else ""
 
 
 def _behind(stack: HostStack, container: SeenContainer, place: HostPlace) -> Iterator[_Found]:
     """The declared disk in a container, of a host that does not have it mounted any more."""
     assert container.table is not None  # asked for one that was seen
-    if place.disk is None or _on_its_disk(place) or any(_is_disk(place, mount) for mount in stack.table.mounts):
+    if place.disk is None or _on_its_disk(place) or any(_is_disk(place, mount) and not of_the_engine(mount, stack.engine) for mount in stack.table.mounts):
         return
     for mount in container.table.mounts:
         if _is_disk(place, mount) and container.table.showing(mount.mountpoint) == mount and container.service.mount_over(mount.mountpoint) is not None:
