@@ -122,8 +122,8 @@ class Shadows:
     """What lies hidden below the mountpoints at and below these directories, links followed: names and bytes of what is in the directory that a mount covers.
 
     Seen through a bind, without what is mounted below it, of the mount that the mountpoint lies on, in a mount namespace of its own that ends with the look;
-    needs CAP_SYS_ADMIN where there is something to look below. Left out are mounts of files, those below /dev, /proc and /sys, and below a directory that was
-    asked for those of container engines (overlay, shm, nsfs).
+    needs CAP_SYS_ADMIN where there is something to look below. Left out are mounts of files, those below /dev, /proc, /sys and /run/user, and below a directory
+    that was asked for those of container engines (overlay, shm, nsfs).
     """
 
     roots: tuple[str, ...]

@@ -1741,7 +1741,7 @@ OWNED_NAMES = 100  # of each user
 OWNED_NAMES_OF_ALL = 20000  # containers may bring thousands of users
 UNREAD_KEPT = 100
 
-_NOBODYS = (b"/dev", b"/proc", b"/sys")  # the kernel's: nothing that anybody keeps lies below them
+_NOBODYS = (b"/dev", b"/proc", b"/sys", b"/run/user")  # the kernel's, and those of a login: nothing that anybody keeps lies below them
 _ENGINES_OWN = {b"overlay", b"nsfs", b"proc", b"sysfs", b"cgroup", b"cgroup2", b"devpts", b"mqueue"}
 _CLONE_NEWNS, _CLONE_FS = 0x20000, 0x200
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
@@ -1780,7 +1780,7 @@ class Cover:
 def covers(mountinfo: "bytes", roots: "list[bytes]") -> "list[Cover]":
     """What the mounts at and below these directories cover, of those that a walk from the root comes through, in the order of their mountpoints.
 
-    Left out: what covers nothing that anybody keeps (below /dev, /proc and /sys, over an autofs), and below a root what container engines mount.
+    Left out: what covers nothing that anybody keeps (below /dev, /proc, /sys and /run/user, over an autofs), and below a root what container engines mount.
     """
     found = []
     for mount, parent in _walked_through(mountinfo):

@@ -77,6 +77,8 @@ def test_what_is_the_kernels_or_an_engines_is_left_out_but_not_a_disk_that_was_a
     )
     assert told(*HOST, *kernels, *engines) == [("/data", "/", ""), ("/data/state", "/data", "")]
     assert told("1 0 8:1 / / ext4", *kernels, roots=("/dev/shm", "/proc")) == []
+    login = ("2 1 0:9 / /run tmpfs", "3 2 0:10 / /run/user/1000 tmpfs", "4 2 8:4 / /run/media/disk ext4")
+    assert told("1 0 8:1 / / ext4", *login, roots=("/run/user/1000", "/run/media")) == [("/run/media/disk", "/run", "")]
     assert told("1 0 8:1 / / ext4", "2 1 0:10 / /srv overlay", roots=("/srv",)) == [("/srv", "/", "")]
 
 
