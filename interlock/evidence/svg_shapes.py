@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
+from html import escape
 from typing import NamedTuple, assert_never
-from xml.sax.saxutils import escape
 
 from interlock.evidence.visible import visible
 from interlock.nouns import dataclass
@@ -163,7 +163,7 @@ def _at_a_slash(piece: str) -> str:
 
 def safe(text: str) -> str:
     """Somebody else's text, as it may stand in SVG: at most 4,000 letters of it."""
-    return escape(visible(text[:4000]))
+    return escape(visible(text[:4000]), quote=False)
 
 
 def text_svg(x: int, y: int, css: str, said: str) -> str:

@@ -37,7 +37,6 @@ from interlock.judge import catalogue
 from interlock.observe.allows import allows
 from interlock.observe.facts_file import load, save
 from interlock.observe.own_checks import own_checks
-from interlock.observe.topology import topology
 from interlock.observe.tree import Tree
 from interlock.observe.world import World
 from interlock.verdicts import Verdict, When
@@ -59,7 +58,11 @@ def write_evidence(run: GateRun, world: World | None) -> LoadedRun:
 
 def _topology(run: GateRun, world: World | None) -> Topology | None:
     """What the report's picture shows, with its texts redacted; None where no disk was looked at."""
-    seen = topology(world) if world is not None and run.hosts else None
+    if world is None or not run.hosts or run.site.mounts is None:
+        return None
+    from interlock.observe.topology import topology
+
+    seen = topology(world)
     return redacted(seen, run.redactor.redact) if seen is not None else None
 
 
