@@ -41,10 +41,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceNames:
-    """What the host says about device names: `numbers` maps a device path to `major:minor`, `links` a name like `by-label/state` to its device path."""
+    """What the host says about device names: `numbers` maps a device path to `major:minor`, `links` a name like `by-label/state` to its device path.
+
+    `unmounted` are device paths that are there, whether anything is mounted from them or not: they need have no number.
+    """
 
     numbers: Mapping[str, str]
     links: Mapping[str, str]
+    unmounted: frozenset[str] = frozenset()
 
     def path_of(self, declared: str) -> str | None:
         """The device path that `LABEL=x`, `UUID=x`, `PARTUUID=x`, `PARTLABEL=x` or a path below /dev leads to; None when the host has no such device.
@@ -56,7 +60,7 @@ class DeviceNames:
             return self.links.get(f"by-{tag.lower()}/{_udev_encode(value)}") or self.links.get(f"by-{tag.lower()}/{value}")
         if declared.startswith("/dev/"):
             target = self.links.get(declared.removeprefix("/dev/disk/"), declared)
-            return target if target in self.numbers else None
+            return target if target in self.numbers or target in self.unmounted else None
         return declared
 
     def number_of(self, path: str) -> str | None:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from interlock.config.models import OtherMounts, Site
 from interlock.facts.looks import List, Look, Mounts, Stat
-from interlock.facts.mounts import DeclaredDisk, DeviceNames
+from interlock.facts.mounts import DeclaredDisk
 from interlock.facts.other_mounts import ExpectedMounts, mountpoints_among
+from interlock.observe.declared_disks import device_looks, device_names
 from interlock.observe.mount_tables import mount_table
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
@@ -20,7 +21,7 @@ def _declared(site: Site, subject: Subject) -> OtherMounts:
 
 def _looks(site: Site, subject: Subject) -> Iterable[Look]:
     one = _declared(site, subject)
-    yield from (Mounts(), Stat(one.path or one.each_below or ""))
+    yield from (Mounts(), Stat(one.path or one.each_below or ""), *device_looks(one.device or ""))
     if one.each_below is not None:
         yield List(one.each_below)
 
@@ -44,7 +45,7 @@ def expected_mounts(world: World, subject: Subject) -> ExpectedMounts:
 
 def _disk(world: World, subject: Subject, path: str, device: str) -> DeclaredDisk:
     facts, one = world.host(subject.host), _declared(world.site, subject)
-    seen, mounts = facts.stat(path), facts.mounts()
+    seen = facts.stat(path)
     return DeclaredDisk(
         holds=subject.name,
         path=path,
@@ -56,7 +57,7 @@ def _disk(world: World, subject: Subject, path: str, device: str) -> DeclaredDis
         mountpoint_realpath=seen.realpath,
         device_seen=seen.device,
         table=mount_table(world, subject.host),
-        names=DeviceNames(numbers=mounts.devices, links=mounts.links),
+        names=device_names(facts, device),
     )
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from interlock.testing import run_check
 from interlock.testing.faults import write_site
 from interlock.verdicts import Outcome
-from tests.disks import EXT4
+from tests.disks import EXT4, XFS, Disk, FileSystem, missing
 from tests.disks import disks as made
 
 RUN = """
@@ -211,3 +213,111 @@ def test_a_layout_is_told_without_root_in_a_user_namespace(site: Path, component
     assert judge_after(site, *beside, namespace=USER_NAMESPACE, guardrail="mounts.layout", subject="layout")[:2] == ("0", Outcome.HELD)
     gone = judge_after(site, *beside, f"umount {site.parent}/data-state", namespace=USER_NAMESPACE, guardrail="mounts.layout", subject="layout")
     assert gone[:2] == ("1", Outcome.UNPROVEN)
+
+
+# ---- odd mounts of a disk: each in a namespace of its own, judged without a gate
+
+ODD = """
+import ctypes, json, os, subprocess, sys; from pathlib import Path
+from interlock.config.load import load_site
+from interlock.judge import guardrail
+from interlock.observe.hosts import observe
+from interlock.observe.tree import Tree
+from interlock.observe.world import World, looks_for, observer
+from interlock.testing.faults import write_site
+from interlock.verdicts import When, NullSink, settle
+libc = ctypes.CDLL(None, use_errno=True)
+folder, cases = Path(sys.argv[1]), json.loads(sys.argv[2])
+
+def waiting(path):
+    "An automount that nobody serves: whoever enters waits for ever."
+    served_by, (_, pipe) = os.getpgrp(), os.pipe()
+    os.setpgid(0, 0)
+    said = f"fd={pipe},pgrp={served_by},minproto=5,maxproto=5,direct".encode()
+    assert libc.mount(b"systemd-1", os.fsencode(path), b"autofs", 0, said) == 0, os.strerror(ctypes.get_errno())
+
+def judged(case):
+    assert libc.unshare(0x20000) == 0
+    subprocess.run(["sh", "-ec", case["after"]], check=True)
+    if case.get("waits"):
+        waiting(case["waits"])
+    write_site(folder, {"mounts": case["mounts"]})
+    site, rule = load_site(folder / "interlock.yaml", {}), guardrail(case["guardrail"])
+    (subject,) = rule.subjects(site)
+    hosts = observe(site, looks_for(site, [(rule, subject)]), folder)
+    world = World(site=site, gates=frozenset({When.PREFLIGHT}), tree=Tree(folder), hosts=hosts, environ={})
+    judgement = rule.judge(observer(rule).see(world, subject))
+    return [settle(judgement, NullSink()).outcome, getattr(judgement, "kind", ""), judgement.message]
+
+for case in cases:
+    if child := os.fork():
+        assert os.waitpid(child, 0)[1] == 0, case
+        continue
+    print(json.dumps(judged(case)), flush=True)
+    os._exit(0)
+"""
+
+
+def odd(site: Path, cases: list[dict[str, Any]]) -> list[list[str]]:
+    """Outcome, kind and message of each case."""
+    argv = ("unshare", *ROOT_NAMESPACE, sys.executable, "-c", ODD, str(site), json.dumps(cases))
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(params=[EXT4, XFS], ids=["ext4", "xfs"])
+def two(request: pytest.FixtureRequest, component: Callable[[str], None], tmp_path: Path) -> Iterator[Mapping[str, Disk]]:
+    """A data disk, ext4, and a state disk of each kind."""
+    component("loop")
+    kind: FileSystem = request.param
+    if why := missing(kind.fstype):
+        pytest.skip(f"needs {why}")
+    with made(tmp_path, data=EXT4, state=kind) as disk:
+        yield disk
+
+
+def backups(top: Path, two: Mapping[str, Disk]) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """A disk for the backups is one of the other mounts."""
+    folder, disk = top / "backups", two["state"].device
+    folder.mkdir()
+    declared = {"state": {"path": "/", "device": "any"}, "others": {"backups": {"path": str(folder), "device": disk, "options": ["rw", "noexec"]}}}
+    for after, outcome, kind in (
+        (f"mount -o noexec {disk} {folder}", "held", ""),
+        ("true", "broken", "not-mounted"),
+        (f"mount {disk} {folder}", "broken", "missing-option"),
+        (f"mount -o noexec {two['data'].device} {folder}", "broken", "wrong-device"),
+    ):
+        yield {"after": after, "guardrail": "mounts.others", "mounts": declared}, outcome, kind
+
+
+def test_odd_mounts_of_a_real_disk_are_told_for_what_they_are(site: Path, two: Mapping[str, Disk]) -> None:
+    top = site.parent
+    state, beside, disk = top / "data" / "state", top / "beside", two["state"].device
+    beside.mkdir()
+    on_data = f"mount {two['data'].device} {top}/data; [ ! -L {state} ] || rm {state}; mkdir -p {state}; "
+    both = f"{on_data}mount {disk} {beside}; mkdir -p {beside}/a {beside}/b; "
+
+    def case(after: str, **more: str) -> dict[str, Any]:
+        return {
+            "after": after,
+            "guardrail": "mounts.state_disk",
+            "mounts": {"state": {"path": str(state), "device": disk, "fstype": two["state"].fstype, **more}},
+        }
+
+    cases = [
+        (case(f"{on_data}mount {disk} {state}"), "held", "", f"shows {disk}"),
+        (case(f"{on_data}mount --bind {state} {state}; mountpoint -q {state}"), "broken", "wrong-device", "a bind of itself, which makes it look mounted"),
+        (case(f"{both}mount --bind {beside}/a {state}", subvolume="/a"), "held", "", "its directory /a"),
+        (case(f"{both}mount --bind {beside}/b {state}", subvolume="/a"), "broken", "wrong-subvolume", "expected /a"),
+        (case(f"{both}mount --bind {beside}/a {state}; rmdir {beside}/a"), "broken", "source-deleted", "what is written there is lost"),
+        (case(f"{on_data}rmdir {state}; mount {disk} {beside}; ln -s {beside} {state}"), "held", "", f"which leads to {beside}"),
+        (case(f"{on_data}mount {disk} {state}; mount {disk} {beside}; mount --bind {beside} {state}"), "held", "", "the topmost of 2 mounts there"),
+        (case(f"{on_data}mount {disk} {state}; mount -t tmpfs over {state}"), "broken", "covered", f"over {disk}"),
+        (case(f"{on_data}mount {disk} {state}; mount -t tmpfs over /"), "held", "", f"shows {disk}"),
+        (case(on_data) | {"waits": str(state)}, "unproven", "", "nobody has seen which one comes"),
+        *((one, *expected, "") for one, *expected in backups(top, two)),
+    ]
+    for (asked, *expected, words), found in zip(cases, odd(site, [asked for asked, *_ in cases]), strict=True):
+        assert found[:2] == expected, (asked, found)
+        assert words in found[2], (asked, found)

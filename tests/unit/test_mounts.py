@@ -100,6 +100,16 @@ def test_a_device_that_the_host_does_not_have_is_broken() -> None:
     assert broken(disk(ROOT, DATA, STATE, device="LABEL=gone")) == "device-missing"
 
 
+def test_a_device_that_nothing_is_mounted_from_is_not_said_to_be_missing() -> None:
+    there = replace(NAMES, unmounted=frozenset({"/dev/sdz"}))
+    assert broken(replace(disk(ROOT, DATA, STATE, device="/dev/sdz"), names=there)) == "wrong-device"
+
+
+def test_a_logical_volume_is_known_by_any_path_that_leads_to_it() -> None:
+    names = DeviceNames(numbers={"/dev/mapper/vg0-state": "8:32", "/dev/dm-3": "8:32"}, links={"/dev/vg0/state": "/dev/dm-3"})
+    assert isinstance(judge_disk(replace(disk(ROOT, DATA, STATE, device="/dev/vg0/state"), names=names)), Held)
+
+
 def test_a_second_mount_below_the_mountpoint_is_broken() -> None:
     nested = replace(STATE, id=5, parent=3, mountpoint="/data/state/db", device_number="8:48", source="/dev/sdd")
     state = replace(disk(ROOT, DATA, STATE, nested, seen="8:48"), realpath="/data/state/db")
