@@ -48,7 +48,10 @@ _REMEDIES: Mapping[Fault, str] = {
     Fault.DELETED: "copy out what the container has written (`docker cp`), and start it again: it holds a directory that was removed",
     Fault.WOULD_HIDE: "bind the directory in the services themselves (`volumes: [/data:/data]`), or make the volume anew with `o: rbind,rslave`",
 }
-_COULD_NOT_SEE = "set `become: sudo -n` for this host, or compare by hand: `stat -c %d` of the path on the host and `docker exec CONTAINER stat -c %d` inside"
+_BY_HAND = "compare by hand: `stat -c %d` of the path on the host and `docker exec CONTAINER stat -c %d` inside"
+_COULD_NOT_SEE = f"set `become: sudo -n` for this host, or {_BY_HAND}"
+_ENTER = "enter the directory on the host (`ls`), observe from its own mount namespace, and run it again"
+_AGAIN = "run it again"
 
 
 class _Found(NamedTuple):
@@ -57,7 +60,7 @@ class _Found(NamedTuple):
     place: str
     who: str
     detail: Detail
-    fault: Fault | None = None
+    remedy: str = ""
 
 
 def judge_visible(stack: HostStack) -> Held | Broken | Unproven:
@@ -77,9 +80,12 @@ def _settled(places: Sequence[HostPlace], found: Sequence[_Found], sees: str) ->
         return Held(counted, details)
     broken = [detail for detail in bad if detail.outcome is Outcome.BROKEN]
     if not broken:
-        return Unproven(f"{counted}: {in_short(bad)}", remedy=_COULD_NOT_SEE, details=details)
-    remedies = dict.fromkeys(_REMEDIES[one.fault] for one in found if one.fault is not None)
-    return Broken(f"{counted}: {in_short(broken)}", remedy="; ".join(remedies), details=details)
+        return Unproven(f"{counted}: {in_short(bad)}", remedy=_remedy(found, Outcome.UNPROVEN), details=details)
+    return Broken(f"{counted}: {in_short(broken)}", remedy=_remedy(found, Outcome.BROKEN), details=details)
+
+
+def _remedy(found: Sequence[_Found], outcome: Outcome) -> str:
+    return "; ".join(dict.fromkeys(one.remedy for one in found if one.detail.outcome is outcome and one.remedy))
 
 
 def _counted(holds: str, found: Sequence[_Found], sees: str) -> str:
@@ -96,12 +102,13 @@ def _container(stack: HostStack, container: SeenContainer) -> Iterator[_Found]:
     if container.table is None:
         yield from _unseen(stack, container)
         return
-    said: set[str] = set()
+    found: dict[str, _Found] = {}
     for place in stack.places:
         for one in _place(stack, container, place):
-            if one.detail.what not in said:
-                said.add(one.detail.what)
-                yield one
+            before = found.get(one.detail.what)
+            if before is None or (before.detail.outcome is Outcome.HELD and one.detail.outcome is not Outcome.HELD):
+                found[one.detail.what] = one
+    yield from found.values()
 
 
 def _unseen(stack: HostStack, container: SeenContainer) -> Iterator[_Found]:
@@ -111,14 +118,14 @@ def _unseen(stack: HostStack, container: SeenContainer) -> Iterator[_Found]:
         if uses or next(expected(place, container.service, stack.table), None) is not None:
             message = f"nobody could see what {container.who} sees of the {place.holds} disk: {container.unseen}"
             detail = Detail(what=f"{container.who} {place.path}", outcome=Outcome.UNPROVEN, kind="could-not-look", message=message)
-            yield _Found(place.holds, container.who, detail)
+            yield _Found(place.holds, container.who, detail, _COULD_NOT_SEE)
 
 
 def _place(stack: HostStack, container: SeenContainer, place: HostPlace) -> Iterator[_Found]:
     """What a container sees of one place, by every path that leads there, was asked to, or is where it has its state."""
     seen = paths(stack, container, place)
     if seen and (untold := _untold(stack, place)):
-        yield _tell(place, container, place.path, Outcome.UNPROVEN, f"what {container.who} sees of the {place.holds} disk cannot be told: {untold}")
+        yield _untellable(place, container, place.path, f"what {container.who} sees of the {place.holds} disk cannot be told: {untold}", _ENTER)
         return
     yield from _behind(stack, container, place)
     for one in seen:
@@ -163,9 +170,9 @@ def _sight(container: SeenContainer, place: HostPlace, seen: Seen) -> _Found:
     """What is to be said of one path."""
     found = seen.sight
     if found is None:
-        return _tell(place, container, seen.inside, Outcome.UNPROVEN, f"the mount table of {container.who} does not tell what {seen.inside} shows")
+        return _untellable(place, container, seen.inside, f"the mount table of {container.who} does not tell what {seen.inside} shows", _BY_HAND)
     if changed := _changed(container, found):
-        return _tell(place, container, seen.inside, Outcome.UNPROVEN, changed)
+        return _untellable(place, container, seen.inside, changed, _AGAIN)
     match found.shows:
         case Shows.RIGHT:
             return _right(container, place, found)
@@ -192,7 +199,8 @@ def _changed(container: SeenContainer, seen: Sight) -> str:
 
 def _right(container: SeenContainer, place: HostPlace, seen: Sight) -> _Found:
     if _on_its_disk(place):
-        return _tell(place, container, seen.inside, Outcome.HELD, f"{container.who} sees the {place.holds} disk at {seen.inside}")
+        message = f"{container.who} sees the {place.holds} disk at {seen.inside}"
+        return _Found(place.holds, container.who, Detail(what=f"{container.who} {seen.inside}", outcome=Outcome.HELD, message=message))
     assert place.disk is not None  # only a declared one can be missing
     said = f"{container.who} has at {seen.inside} what the host shows at {place.path}, {_on(place.shown)}: {place.disk.device} is not mounted there"
     return _broken(place, container, seen.inside, Fault.ANOTHER_DEVICE, said)
@@ -229,13 +237,14 @@ def _on(mount: Mount | None) -> str:
     return f"{mount.source} ({mount.fstype}{shown})"
 
 
-def _tell(place: HostPlace, container: SeenContainer, inside: str, outcome: Outcome, message: str) -> _Found:
-    kind = "" if outcome is Outcome.HELD else "could-not-look"
-    return _Found(place.holds, container.who, Detail(what=f"{container.who} {inside}", outcome=outcome, kind=kind, message=message))
+def _untellable(place: HostPlace, container: SeenContainer, inside: str, message: str, remedy: str) -> _Found:
+    detail = Detail(what=f"{container.who} {inside}", outcome=Outcome.UNPROVEN, kind="could-not-look", message=message)
+    return _Found(place.holds, container.who, detail, remedy)
 
 
 def _broken(place: HostPlace, container: SeenContainer, inside: str, fault: Fault, message: str) -> _Found:
-    return _Found(place.holds, container.who, Detail(what=f"{container.who} {inside}", outcome=Outcome.BROKEN, kind=fault, message=message), fault)
+    detail = Detail(what=f"{container.who} {inside}", outcome=Outcome.BROKEN, kind=fault, message=message)
+    return _Found(place.holds, container.who, detail, _REMEDIES[fault])
 
 
 # ---- what would be started
@@ -249,19 +258,25 @@ def _judge_down(stack: HostStack) -> Held | Broken | Unproven:
         if stack.containers:
             return Held(f"{said}, of {len(stack.containers)} that run")
         return Unproven(f"{said}, for none runs", remedy="start the stack, or name its compose files in `compose:`, so that can be told what would be started")
-    found = tuple(one for chain in stack.chains for service in chain.services for place in stack.places for one in _would(chain.chain, service, place, stack))
+    services = [(chain.chain, service) for chain in stack.chains for service in chain.services]
+    unknown = [one for chain, service in services for one in _unknown(chain, service)]
+    found = (*unknown, *(one for chain, service in services for place in stack.places for one in _would(chain, service, place, stack)))
     if not found:
         names = ", ".join(chain.chain for chain in stack.chains)
         return Held(f"no container of {stack.host} shows the {disks}, and no service of {names} binds a directory that has to do with them")
     return _settled(stack.places, found, "would see")
 
 
-def _would(chain: str, service: Service, place: HostPlace, stack: HostStack) -> Iterator[_Found]:
+def _unknown(chain: str, service: Service) -> Iterator[_Found]:
     for mount in service.mounts:
         if is_unknown(mount.source):
             message = f"{service.name} of the chain {chain} binds a directory at {mount.target} that is made of variables without a value here"
             what = f"{chain} {service.name} {mount.target}"
-            yield _Found(place.holds, service.name, Detail(what=what, outcome=Outcome.UNPROVEN, kind="no-value", message=message))
+            detail = Detail(what=what, outcome=Outcome.UNPROVEN, kind="no-value", message=message)
+            yield _Found(STATE, service.name, detail, "give the variables values in the env files of the chain")
+
+
+def _would(chain: str, service: Service, place: HostPlace, stack: HostStack) -> Iterator[_Found]:
     for one in expected(place, service, stack.table):
         what = f"{chain} {service.name} {one.inside}"
         if not one.part and one.mount.recursive == NOT_RECURSIVE and _mounted_below(one.mount.source, place):
@@ -270,7 +285,7 @@ def _would(chain: str, service: Service, place: HostPlace, stack: HostStack) -> 
                 f" {_bound(one.mount)} leaves out what is mounted below it"
             )
             detail = Detail(what=what, outcome=Outcome.BROKEN, kind=Fault.WOULD_HIDE, message=message)
-            yield _Found(place.holds, service.name, detail, Fault.WOULD_HIDE)
+            yield _Found(place.holds, service.name, detail, _REMEDIES[Fault.WOULD_HIDE])
         else:
             message = f"{service.name} of the chain {chain} would see the {place.holds} disk at {one.inside}"
             yield _Found(place.holds, service.name, Detail(what=what, outcome=Outcome.HELD, message=message))
