@@ -7,8 +7,9 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,20 @@ def podman_engine() -> Iterator[PodmanEngine]:
             wait_until_ready(engine, process)
             import_busybox(engine)
             yield engine
-            engine("rm", "--all", "--force", "--time", "0")
+            engine("stop", "--all", "--time", "0")  # the rest goes with the folder
         finally:
             stop(process, signal.SIGTERM, signal.SIGTERM)
+            _wait_until_left(name)
+
+
+def _wait_until_left(folder: str) -> None:
+    """Until none of its processes is left: what watched a container cleans up after it, in the folder."""
+    limit = time.monotonic() + 10
+    while any(os.fsencode(folder) in cmdline for cmdline in _command_lines()) and time.monotonic() < limit:
+        time.sleep(0.02)
+
+
+def _command_lines() -> Iterator[bytes]:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            yield path.read_bytes()

@@ -427,14 +427,17 @@ def test_podman_is_looked_at_in_the_same_words(component: Callable[[str], None],
         podman.inside("mount", "-t", "tmpfs", "il-state", str(tmp_path / "state"))
         options = ("--network", "none", "--user", "1000", "--env", "STATE_DIR=/data/state", "--volume", f"{tmp_path}:/data", "--volume", "named:/named:ro")
         podman("run", "--detach", "--name", "web", *options, "--mount", f"type=bind,src={tmp_path},dst=/alone,bind-nonrecursive", IMAGE)
+        podman("run", "--detach", "--name", "mapped", "--network", "none", "--uidmap", "0:100000:65536", "--gidmap", "0:200000:65536", "--user", "5:6", IMAGE)
         podman("create", "--name", "idle", "--network", "none", IMAGE)
         podman("run", "--rm", "--network", "none", "--volume", f"{tmp_path}:/data:ro", IMAGE, "touch", "/data/state/written")
         seen = look(podman.socket, "/alone/state", variables=("STATE_DIR",))
-        idle, web = seen.containers
+        idle, mapped, web = seen.containers
         assert seen.product is Product.PODMAN
         assert nested_read_only(seen, compose="2.40.3") is False  # it was just written to
         assert seen.version == podman("version", "--format", "{{.Client.Version}}")
         assert (idle.running, idle.view, idle.unseen) == (False, None, "")
+        assert mapped.view is not None
+        assert (mapped.view.uid, mapped.view.gid, mapped.view.places["/alone/state"].present) == (100005, 200006, False)  # as the host counts them
         assert web.view is not None
         assert (web.state, web.unseen, web.user, web.view.uid) == ("running", "", "1000", 1000)
         for path in ("/data", "/data/state", "/alone", "/alone/state", "/named"):

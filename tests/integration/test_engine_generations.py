@@ -164,7 +164,12 @@ def test_a_project_comes_up_as_the_generations_of_its_compose_and_its_engine_hav
     knows = COMPOSE_KNOWS_VOLUMES_AGAIN.holds(compose.version)
     project.up(compose, device="first")
     assert project.volume() == ("first", knows)
-    assert project.nested_is_read_only() is nested_read_only(look(engine), compose=compose.version)
+    seen = look(engine)
+    assert project.nested_is_read_only() is nested_read_only(seen, compose=compose.version)
+    assert seen.containers[0].view is not None
+    below = seen.containers[0].view.table("web").showing("/ro/state")
+    assert below is not None
+    assert below.read_only is project.nested_is_read_only()
     project.up(compose, device="second")  # nobody can answer
     assert project.volume() == ("first", knows)
     assert changed_volume(compose=compose.version, labelled=bool(knows), yes=False) is (ChangedVolume.ASKED if knows else ChangedVolume.KEPT)
