@@ -51,7 +51,7 @@ def test_a_real_engine_says_what_it_runs_and_no_value_that_nobody_asked_for(engi
     assert b"hunter2" not in answer.content
     seen = Engine.parse(answer.content, where="here")
     assert seen.version == engine("version", "--format", "{{.Server.Version}}")
-    idle, web = seen.containers
+    idle, web = [one for one in seen.containers if one.name in ("idle", "web")]
     assert (web.name, web.project, web.service, web.state, web.health, web.running, web.network_mode) == ("web", "shop", "web", "running", "", True, "none")
     assert (web.image, web.image_id) == (IMAGE, engine("image", "inspect", "--format", "{{.Id}}", IMAGE))
     assert web.environment == {"STATE_DIR": "/data/state"}
@@ -75,9 +75,15 @@ def test_a_real_engine_says_what_it_runs_and_no_value_that_nobody_asked_for(engi
 def test_a_real_engine_is_asked_through_the_probe_on_another_host(engine: DockerEngine, tmp_path: Path) -> None:
     from interlock.observe.conversation import CHOOSE
 
-    look = EngineLook(str(engine.socket))
+    engine("run", "--detach", "--network", "none", "--name", "seen", IMAGE)
+    look = EngineLook(str(engine.socket), views=True, places=("/bin/sh",))
     reply, _ = asked((look,), tmp_path, ("sh", "-c", CHOOSE))
-    assert reply.answers[look] == here(look)
+    answer = reply.answers[look]
+    assert answer == here(look)
+    assert isinstance(answer, EngineAnswer)
+    (seen,) = [one for one in Engine.parse(answer.content, where="there").containers if one.name == "seen"]
+    assert seen.view is not None
+    assert seen.view.places["/bin/sh"].leads == "/bin/busybox"
 
 
 # ---- a server that says what it is told to
