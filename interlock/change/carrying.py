@@ -258,8 +258,9 @@ class Action:
         for number in reversed(changed):
             undo = self._withdraw if number in last else self._undo_step
             undo(number, self.stored.plan.steps[number - 1])
+        away = self._disks_away() if last else ""
         for number in last:
-            self._undo_step(number, self.stored.plan.steps[number - 1])
+            self._undo_step(number, self.stored.plan.steps[number - 1], refused=away)
         left = [number for number, step in enumerate(self.journal.standing.steps, start=1) if step.may_have_changed]
         return self._ended(End.HALF if left else End.UNDONE, {"reason": reason, "left": left})
 
@@ -273,9 +274,22 @@ class Action:
         except (InterlockError, OSError, ValueError) as error:
             self._failed(Kind.UNDID, number, StepFailed(on_one_line(error), changed=True))
 
-    def _undo_step(self, number: int, step: StepPlan) -> None:
+    def _disks_away(self) -> str:
+        """Which disks are not where they were, in words: a service that is started then finds an empty directory, and begins a second state in it."""
+        before = mounts_of(self.stored.plan.fingerprint)
+        try:
+            return "; ".join(moved(before, mounts_of(look_again(before, self.reach.eyes))))
+        except InterlockError as error:
+            return on_one_line(error)
+
+    def _undo_step(self, number: int, step: StepPlan, *, refused: str = "") -> None:
+        """`refused` says why it cannot be undone now."""
         self.means.say(f"undoing step {number}: {title(step)}")
         self.journal.append(Kind.WILL_UNDO, number, {"kind": step.kind, **_elsewhere(step)})
+        if refused:
+            what, remedy = "services are not started while the disks are not back", "bring them back, and roll back again"
+            self._failed(Kind.UNDID, number, StepFailed(what, why=refused, remedy=remedy, changed=True))
+            return
         try:
             undone = steps.undo(step, self._bench(number))
         except StepFailed as failure:
