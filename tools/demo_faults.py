@@ -244,7 +244,9 @@ NIGHTLY = _below("bin/nightly-backup")
 BREAKS: tuple[Break | BreakRows | BreakSilence, ...] = (
     # mounts
     Break(what="the state directory was moved off its disk, and a link left behind", path=_in_state(""), seed=_off_its_disk, guardrail="mounts.state_disk"),
-    Break(what="the data directory was moved off its disk, and a link left behind", path=_below("data"), seed=_off_its_disk, guardrail="mounts.data_disk"),
+    Break(
+        what="the data directory was moved off its disk, and a link left behind", path=lambda site: site.data, seed=_off_its_disk, guardrail="mounts.data_disk"
+    ),
     Break(
         what="fstab has another file system for the data disk",
         path=_below("mounts-at-boot"),

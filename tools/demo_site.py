@@ -60,6 +60,11 @@ class DemoSite:
         return self.memory / "state"
 
     @property
+    def data(self) -> Path:
+        """DATA_DIR of the app."""
+        return data_of(self.run, self.memory)
+
+    @property
     def backups(self) -> Path:
         """Where the backups of the module `ledger` lie."""
         return self.run / "backups" / "ledger"
@@ -128,6 +133,15 @@ def memory_of(run: Path) -> Path:
     return private_folder(memory_disk().mountpoint / f"interlock-{os.getuid()}-{zlib.crc32(bytes(run)):08x}", 0o711 if os.getuid() == 0 else 0o700)
 
 
+def data_of(run: Path, memory: Path) -> Path:
+    """Where the app has its data: on the root disk, which covers nothing. What another disk hides only root can see, and the demo is for everybody.
+
+    In the site's folder where that is on the root disk, or no other place is.
+    """
+    places = (run / "data", Path(f"/var/tmp/{memory.name}-data"))
+    return next((place for place in places if disk_of(place.parent).mountpoint == Path("/")), places[0])
+
+
 @contextmanager
 def alone(run: Path) -> Iterator[None]:
     """Nobody else lays out or uses the site in `run` meanwhile. Raises DemoError when somebody does."""
@@ -160,7 +174,7 @@ def lay_out(run: Path, *, released: bool = False) -> DemoSite:
     """A fresh, healthy demo site in place of whatever is there; the reports of earlier runs stay. `released`: its instances have the new release already."""
     memory, before = memory_of(run), _kept(run)
     site = DemoSite(run=run, memory=memory, port=_free_port(before.port if before else 0), quiet_port=_free_port(before.quiet_port if before else 0))
-    for old in (site.state, site.servers):
+    for old in (site.state, site.data, site.servers):
         shutil.rmtree(old, ignore_errors=True)
     private_folder(run)
     for old in run.iterdir():
@@ -177,9 +191,10 @@ def lay_out(run: Path, *, released: bool = False) -> DemoSite:
 
 
 def remove(run: Path) -> None:
-    """Take away the site, its memory and its reports."""
-    shutil.rmtree(memory_of(run), ignore_errors=True)
-    shutil.rmtree(run, ignore_errors=True)
+    """Take away the site, its disks and its reports."""
+    memory = memory_of(run)
+    for old in (data_of(run, memory), memory, run):
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _free_port(wanted: int) -> int:
@@ -200,7 +215,7 @@ def _copy_tree(site: DemoSite) -> None:
 def _render_site_file(site: DemoSite) -> None:
     text = (EXAMPLE / "interlock.yaml.in").read_text()
     owner, disk = pwd.getpwuid(os.getuid()).pw_name, memory_disk()
-    data = disk_of(site.run)
+    data = disk_of(site.data.parent)
     here = {
         "RUN": site.run,
         "STATE": site.state,
@@ -210,7 +225,7 @@ def _render_site_file(site: DemoSite) -> None:
         "PORT": site.port,
         "QUIET_PORT": site.quiet_port,
     }
-    here |= {"DATA_DISK": data.mountpoint, "DATA_DEVICE": data.source}
+    here |= {"DATA": site.data, "DATA_DISK": data.mountpoint, "DATA_DEVICE": data.source}
     for name, value in here.items():
         text = text.replace(f"@{name}@", str(value))
     (site.run / "interlock.yaml").write_text(text)
@@ -227,7 +242,7 @@ def _fstab(disk: Disk) -> bytes:
 
 
 def _make_state(site: DemoSite) -> None:
-    for folder in (site.state, site.state / "receipts", site.state / "statements", site.run / "data"):
+    for folder in (site.state, site.state / "receipts", site.state / "statements", site.data):
         private_folder(folder)
     write_private(site.state / "session_secret", secrets.token_hex(32).encode())
     for folder in (site.state, private_folder(site.run / "config")):
@@ -244,9 +259,15 @@ def _make_instances(site: DemoSite, release: str) -> None:
             (folder / canonical).write_text(agreed.replace(NEW_RELEASE, release))
         (folder / "app.env").chmod(0o640)
         example = (EXAMPLE / "compose" / "example.env").read_text()
-        (folder / ".env").write_text(
-            example.replace("instances/main", f"instances/{instance}").replace("/srv/platform", str(site.run)).replace("=/data-state", f"={site.state}")
-        )
+        here = {
+            "instances/main": f"instances/{instance}",
+            "/srv/platform/data": str(site.data),
+            "/srv/platform": str(site.run),
+            "=/data-state": f"={site.state}",
+        }
+        for name, value in here.items():
+            example = example.replace(name, value)
+        (folder / ".env").write_text(example)
     shutil.copyfile(site.run / "instances" / "main" / ".env", site.run / ".env")
     shutil.copyfile(EXAMPLE / "canonical" / "prometheus.yml", site.run / "instances" / "main" / "prometheus.yml")
 
