@@ -7,11 +7,12 @@ from interlock.facts.config_readers import MountedSettings
 from interlock.facts.declared_volumes import VolumesOfFile
 from interlock.facts.embedded import StoppedFile
 from interlock.facts.overrides import ExplicitBases, OverrideFile
+from interlock.facts.persisted import PersistedChoice
 from interlock.facts.placed import FileOfChains
 from interlock.facts.sourceless import NeededSources
 from interlock.judge import chain_lists as lists
 from interlock.judge import compose
-from interlock.judge.stack import containers, data_directories, overrides, settings, sourceless, volumes
+from interlock.judge.stack import containers, data_directories, overrides, persisted, settings, sourceless, volumes
 
 
 @check(compose.STRICT_PARSE)
@@ -77,3 +78,8 @@ def test_what_is_loaded_by_itself_is_for_those_who_run_the_stack(override_file: 
 @check(compose.EXPLICIT_F_IGNORES_OVERRIDE)
 def test_no_command_leaves_the_override_of_an_operator_out(explicit_bases: ExplicitBases) -> None:
     assert_held(overrides.judge_explicit_bases(explicit_bases))
+
+
+@check(compose.CHAIN_MATCHES_PERSISTED_STATE)
+def test_what_runs_follows_the_choice_that_the_application_keeps(persisted_choice: PersistedChoice) -> None:
+    assert_held(persisted.judge_persisted(persisted_choice))

@@ -16,7 +16,7 @@ from interlock.facts.compose import ChainAnswer, ChainFault, ChainMounts, Compos
 from interlock.facts.refusals import Trouble
 from interlock.facts.stack import ServiceMount, Stack
 from interlock.judge import chain_lists
-from interlock.judge.stack import containers, data_directories, overrides, settings, sourceless, volumes
+from interlock.judge.stack import containers, data_directories, overrides, persisted, settings, sourceless, volumes
 from interlock.judge.stack.places import compose_files
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
@@ -316,4 +316,5 @@ DOCKER_SOCKET_READONLY = containers.DOCKER_SOCKET_READONLY
 NO_AUTOLOADED_DEV_OVERRIDE = overrides.NO_AUTOLOADED_DEV_OVERRIDE
 EXPLICIT_F_IGNORES_OVERRIDE = overrides.EXPLICIT_F_IGNORES_OVERRIDE
 
+CHAIN_MATCHES_PERSISTED_STATE = persisted.CHAIN_MATCHES_PERSISTED_STATE
 CHAIN_SINGLE_RESOLVER = chain_lists.CHAIN_SINGLE_RESOLVER

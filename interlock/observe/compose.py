@@ -16,7 +16,7 @@ from interlock.facts.compose import ChainAnswer, ChainFault, ChainMounts, Compos
 from interlock.facts.placed import Shipped
 from interlock.facts.refusals import Refusal, Trouble
 from interlock.facts.stack import ServiceMount, Stack
-from interlock.observe import chain_lists, declared_volumes, embedded, overrides, sourceless
+from interlock.observe import chain_lists, declared_volumes, embedded, overrides, persisted, sourceless
 from interlock.observe.chains import discover_chains
 from interlock.observe.placed import below, file_of_chains, ignored, shipped
 from interlock.observe.stack import compose_yaml, prefix, resolution, stack, with_included
@@ -176,6 +176,7 @@ OBSERVERS: Mapping[str, Observer] = {
     **declared_volumes.OBSERVERS,
     **embedded.OBSERVERS,
     **overrides.OBSERVERS,
+    **persisted.OBSERVERS,
     **sourceless.OBSERVERS,
     "compose.data_dir_matches_mount": Observer(see=file_of_chains),
     "compose.docker_socket_readonly": Observer(see=file_of_chains),
