@@ -20,9 +20,11 @@ from interlock.facts.stack import Stack, Volume
 from interlock.facts.topology import HostTopology, Topology
 from interlock.facts.topology_layout import Bind, Candidate, Declared, SeenHost, laid_out, unseen_host
 from interlock.observe.containers import engine_looks, engine_seen
+from interlock.observe.mount_tables import mount_table
 from interlock.observe.stack import stack
 from interlock.observe.world import World
 
+MOST_OF_ONE = 12  # mounts of one entry of the site that are drawn one by one; of a tenant each there may be thousands
 _NO_DIRECTORY = ("tmpfs", "npipe", "image", "cluster")  # kinds of mounts without a directory of the host behind them
 
 
@@ -54,7 +56,7 @@ def _host(world: World, host: str) -> HostTopology | None:
 
 def _seen(world: World, host: str, facts: HostFacts) -> HostTopology:
     mounts = facts.mounts()
-    table = MountTable.parse(mounts.mountinfo, where=f"{host}:/proc/self/mountinfo")
+    table = mount_table(world, host)
     engine, candidates = _containers(world, host, facts)
     seen = SeenHost(
         host=host,
@@ -94,7 +96,11 @@ def _declared(site: Site, host: str, facts: HostFacts | None, table: MountTable 
             yield Declared(holds=name, path=path, mountpoint=path, device=other.device or "")
         elif other.host == host and other.each_below:
             below = _resolved(facts, other.each_below)
-            for path in sorted({mount.mountpoint for mount in table.mounts if posixpath.dirname(mount.mountpoint) == below} if table else {below}):
+            paths = sorted({mount.mountpoint for mount in table.mounts if posixpath.dirname(mount.mountpoint) == below} if table else {below})
+            if len(paths) > MOST_OF_ONE:
+                yield Declared(holds=f"{name}: {len(paths):,} mounts", path=below)
+                continue
+            for path in paths:
                 yield Declared(holds=name, path=path, mountpoint=path)
     for name, module in site.modules.items():
         if module.host == host:

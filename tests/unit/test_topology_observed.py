@@ -6,6 +6,9 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pytest
+
+from interlock.cli import main
 from interlock.config.models import Site
 from interlock.errors import CouldNotLook
 from interlock.facts.looks import (
@@ -28,6 +31,8 @@ from interlock.observe.topology import topology
 from interlock.observe.tree import Tree
 from interlock.observe.world import World
 from interlock.verdicts import When
+from tests.evidence_samples import DISKS as DISKS_RUN
+from tests.evidence_samples import publish
 from tests.topology_samples import BACKUPS, DATA, NAMES, NESTED_STATE, ROOT
 
 DISKS = {"state": {"path": "/data/state", "device": "LABEL=state"}, "data": {"path": "/data", "device": "LABEL=data"}}
@@ -107,3 +112,38 @@ def test_what_would_be_started_is_drawn_where_nothing_runs(tmp_path: Path, compo
     host = drawn(tmp_path, seen({Mounts(): TABLE}), compose={"files": ["compose.yaml"], "chains": {"base": {"files": ["compose.yaml"]}}})
     assert [(box.name, box.state, [inner.path for inner in box.paths]) for box in host.containers] == [("app", "not started", ["/data", "/data/state"])]
     assert host.engine == "no engine is declared; drawn as the chain base would be started"
+
+
+def test_facts_that_are_told_to_write_nothing_and_a_picture_of_no_disks_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    site = tmp_path / "interlock.yaml"
+    site.write_text("interlock: 1\nsite: shop\n")
+    assert main(["facts", "--site", str(site)]) == 64
+    assert "name a file with --output FILE, --picture FILE.svg, or both" in capsys.readouterr().err
+    assert main(["facts", "--site", str(site), "--picture", str(tmp_path / "x.svg")]) == 64
+    assert "the site declares no disks" in capsys.readouterr().err
+    assert not (tmp_path / "x.svg").exists()
+
+
+def test_facts_and_their_picture_are_written_by_one_look(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    site = tmp_path / "interlock.yaml"
+    site.write_text(f"interlock: 1\nsite: shop\nmounts: {{state: {{path: {tmp_path}, mountpoint: /, device: LABEL=no-such-label}}}}\n")
+    picture = tmp_path / "disks.svg"
+    assert main(["facts", "--site", str(site), "--picture", str(picture), "--output", str(tmp_path / "facts.json")]) == 0
+    said = capsys.readouterr().err
+    assert "facts.json: 1 host looked at" in said
+    assert "mounts.state_disk" in said
+    assert "this host has no such disk" in picture.read_text()
+    assert picture.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_picture_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    site = tmp_path / "interlock.yaml"
+    site.write_text(f"interlock: 1\nsite: shop\nmounts: {{state: {{path: {tmp_path}, device: tmpfs}}}}\n")
+    assert main(["facts", "--site", str(site), "--picture", str(tmp_path / "missing" / "x.svg")]) == 17
+    assert "the output could not be written" in capsys.readouterr().err
+
+
+def test_a_report_is_made_again_as_a_page_with_its_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = publish(tmp_path, DISKS_RUN)
+    assert main(["report", str(run.path), "--format", "html"]) == 0
+    assert capsys.readouterr().out == (run.path / "report.html").read_text()
