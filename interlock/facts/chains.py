@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from interlock.facts.env_layers import ENV_FILES, env_files_read
 from interlock.nouns import dataclass
 
 BASES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
@@ -90,11 +91,18 @@ _VALUED = frozenset({"-p", "--project-name", "--profile", "--project-directory",
 _MOST_LINES = 40  # of one command
 _MOST_VALUES = 8  # of one variable
 COMPOSE_FILE = "COMPOSE_FILE"
+_ENV_FILES_SET = re.compile(rf"(?<![\w$]){ENV_FILES}[:?]?[=:][ \t]*[\"']?([^\s\"';|&#]*[^\s\"';|&#,])")
 
 
-def mentions(text: str) -> tuple[Mention, ...]:
-    """Every place of a text that names a chain in full, in the order of the text."""
-    return tuple(_resolved(tuple(_runs(text))))
+def mentions(text: str, *, env_file: bool = False) -> tuple[Mention, ...]:
+    """Every place of a text that names a chain in full, in the order of the text. One that names no env files of its own has those of COMPOSE_ENV_FILES, where
+    the text sets that to one value; in an `env_file` it does nothing."""
+    found = tuple(_resolved(tuple(_runs(text))))
+    listed = {} if env_file else {match[1] for match in _ENV_FILES_SET.finditer(text)}
+    if len(listed) != 1:
+        return found
+    env_files = env_files_read((), {ENV_FILES: listed.pop()}, "").paths
+    return tuple(one if one.env_files else replace(one, env_files=env_files) for one in found)
 
 
 # ---- from text to runs

@@ -99,7 +99,8 @@ def _mentions(tree: Files, known: frozenset[str]) -> Iterator[tuple[str, Mention
         except CouldNotLook:
             continue
         if b"compose" in content.lower() if b"COMPOSE" in content else b"compose" in content:
-            yield from ((path, mention) for mention in mentions(content[:_LARGEST].decode("utf-8", "replace")))
+            text, name = content[:_LARGEST].decode("utf-8", "replace"), posixpath.basename(path)
+            yield from ((path, mention) for mention in mentions(text, env_file=name.startswith(".env") or name.endswith(".env")))
 
 
 def is_of_others(path: str) -> bool:

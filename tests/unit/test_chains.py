@@ -78,6 +78,30 @@ def test_a_mention_has_its_line_and_its_env_files() -> None:
     assert (mention.line, mention.env_files) == (3, ("prod.env",))
 
 
+@pytest.mark.parametrize(
+    ("before", "env_files"),
+    [
+        ("export COMPOSE_ENV_FILES=env/main.env,env/local.env", ("env/main.env", "env/local.env")),
+        ('COMPOSE_ENV_FILES="main.env"', ("main.env",)),
+        ("      COMPOSE_ENV_FILES: main.env,local.env", ("main.env", "local.env")),
+        ("Environment=COMPOSE_ENV_FILES=main.env,", ("main.env",)),
+        ("COMPOSE_ENV_FILES=a.env\nCOMPOSE_ENV_FILES=b.env", ()),
+        ("echo $COMPOSE_ENV_FILES", ()),
+        ("COMPOSE_ENV_FILES=", ()),
+    ],
+)
+def test_the_env_files_that_the_shell_names_are_those_of_a_chain_without_its_own(before: str, env_files: tuple[str, ...]) -> None:
+    (mention,) = mentions(f"{before}\ndocker compose -f a.yml up\n")
+    assert mention.env_files == env_files
+    (own,) = mentions(f"{before}\ndocker compose --env-file own.env -f a.yml up\n")
+    assert own.env_files == ("own.env",)
+
+
+def test_an_env_file_that_names_env_files_names_them_in_vain() -> None:
+    (mention,) = mentions("COMPOSE_FILE=a.yml:b.yml\nCOMPOSE_ENV_FILES=main.env\n", env_file=True)
+    assert mention.env_files == ()
+
+
 @given(st.text(alphabet="dockermps-f .yaml:=$(){}[]\"'\\\n#|&;COMPSE_FIL", max_size=200))
 def test_any_text_is_read(text: str) -> None:
     for mention in mentions(text):
