@@ -10,9 +10,10 @@ from interlock.errors import CouldNotLook
 from interlock.facts.fstab import Fstab
 from interlock.facts.looks import HostFacts, Look, Mounts, ReadFolder, Stat, Walk
 from interlock.facts.mount_units import ETC, GENERATED, LOCAL_TARGET, REMOTE_TARGET, ROOTS, VENDOR, Link, UnitFiles, at_boot
-from interlock.facts.mounts import DeviceNames, MountTable
+from interlock.facts.mounts import DeviceNames
 from interlock.facts.reboot import DiskAtBoot, EngineStart
 from interlock.facts.units import drop_in_folders, unit_name
+from interlock.observe.mount_tables import mount_table
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
 
@@ -71,7 +72,7 @@ def disk_at_boot(world: World, subject: Subject) -> DiskAtBoot:
     disk, facts, host = _disk(world.site, subject), world.host(subject.host), world.site.host(subject.host)
     path, mountpoint = _places(disk)
     mounts = facts.mounts()
-    table = MountTable.parse(mounts.mountinfo, where=f"{facts.host}:/proc/self/mountinfo")
+    table = mount_table(world, subject.host)
     seen, at = facts.stat(path), facts.stat(mountpoint)
     fstab = Fstab.parse(_read(facts, _fstab_look(host.fstab)).get(posixpath.basename(host.fstab), b""))
     systemd = facts.stat(BOOTED_BY_SYSTEMD).present
