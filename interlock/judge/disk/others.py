@@ -83,18 +83,20 @@ def _not_mounted(expected: ExpectedMounts, place: str, shown: Mount) -> tuple[st
         return "not-mounted", f"{place} shows {shown}: nothing is mounted there"
     if shown.source_deleted:
         return "source-deleted", f"{place} shows {shown}: the directory was removed from its disk, and what is written there is lost with the mount"
+    beneath = expected.table.beneath(shown)
+    if beneath is None or not _same_file_system(shown, beneath):
+        return None
     if expected.table.shows_its_own_place(shown):
         return "bind-of-itself", f"{place} shows {shown}: a bind of itself, which makes it look mounted"
-    beneath = expected.table.beneath(shown)
-    if beneath is not None and _same_file_system(shown, beneath):
-        return "parents-file-system", f"{place} shows {shown}, of the file system that it lies on anyway: no disk of its own"
-    return None
+    return "parents-file-system", f"{place} shows {shown}, of the file system that it lies on anyway: no disk of its own"
 
 
 def _same_file_system(shown: Mount, beneath: Mount) -> bool:
     """A subvolume of btrfs, and a share of a server, have their file system's number and are still mounts of their own."""
+    if shown.device_number != beneath.device_number or shown.source != beneath.source:
+        return False
     is_subvolume = shown.fstype == "btrfs" and f"subvol={shown.root}" in shown.super_options and shown.root != beneath.root
-    return shown.device_number == beneath.device_number and shown.source == beneath.source and not is_subvolume
+    return not is_subvolume
 
 
 def _otherwise(expected: ExpectedMounts, place: str, shown: Mount) -> tuple[str, str] | None:
