@@ -98,10 +98,10 @@ def mentions(text: str, *, env_file: bool = False) -> tuple[Mention, ...]:
     """Every place of a text that names a chain in full, in the order of the text. One that names no env files of its own has those of COMPOSE_ENV_FILES, where
     the text sets that to one value; in an `env_file` it does nothing."""
     found = tuple(_resolved(tuple(_runs(text))))
-    listed = {} if env_file else {match[1] for match in _ENV_FILES_SET.finditer(text)}
+    listed = tuple({match[1]: None for match in _ENV_FILES_SET.finditer(text)}) if not env_file else ()
     if len(listed) != 1:
         return found
-    env_files = env_files_read((), {ENV_FILES: listed.pop()}, "").paths
+    env_files = env_files_read((), {ENV_FILES: listed[0]}, "").paths
     return tuple(one if one.env_files else replace(one, env_files=env_files) for one in found)
 
 

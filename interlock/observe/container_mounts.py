@@ -9,7 +9,6 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from interlock.config.models import Site
-from interlock.errors import CouldNotLook
 from interlock.facts.container_mounts import (
     CONFIG_FILES,
     ChainOnHost,
@@ -20,6 +19,7 @@ from interlock.facts.container_mounts import (
     chains_started,
     engine_volume,
     expected,
+    leads,
     paths,
     project_name,
     with_chains,
@@ -30,7 +30,7 @@ from interlock.facts.mount_tables import MountTable
 from interlock.facts.mounts import NOT_RECURSIVE
 from interlock.facts.stack import Service, Stack
 from interlock.facts.state_dir import Resolved, in_service
-from interlock.observe.containers import engine_looks, engine_seen
+from interlock.observe.containers import engine_looks, engine_seen, seen_table
 from interlock.observe.declared_disks import declared_disk, disk_looks
 from interlock.observe.mount_tables import mount_table
 from interlock.observe.stack import compose_of, stack
@@ -111,17 +111,17 @@ def _place(world: World, subject: Subject, table: MountTable) -> HostPlace:
 def _containers(world: World, host: str, engine: Engine) -> Iterator[SeenContainer]:
     services = {service.container_name: service for service in services_running(world, host)}
     several = _several(services.values())
-    places = _state_inside(world, host)
+    states = _state_inside(world, host)
     for container in engine.containers:
         if (service := services.get(container.name)) is not None:
-            table, unseen = _table(container)
+            table, unseen = seen_table(container)
             yield SeenContainer(
                 who=container.name if service.name in several else service.name,
                 container=container,
                 service=_as_asked(service, container),
                 table=table,
                 unseen=unseen,
-                state=_leads(container, places.get(container.name, "")),
+                state=leads(container, state) if (state := states.get(container.name)) else "",
             )
 
 
@@ -131,20 +131,12 @@ def _several(services: Iterable[Service]) -> frozenset[str]:
     return frozenset(name for name in names if names.count(name) > 1)
 
 
-def _table(container: Container) -> tuple[MountTable | None, str]:
-    """What a container sees, or why nobody could look."""
-    if container.view is None:
-        return None, container.unseen or "its namespace was not looked at"
-    try:
-        return container.view.table(f"{container.name}:/proc/{container.pid}/mountinfo"), ""
-    except CouldNotLook as error:
-        return None, error.sentence
-
-
 def _as_asked(service: Service, container: Container) -> Service:
-    """A service with the binds that were asked to leave out what is mounted below them."""
+    """A service with its mounts where they really are inside, and with the binds that were asked to leave out what is mounted below them."""
     alone = {posixpath.normpath(mount.destination) for mount in container.mounts if not mount.recursive}
-    return replace(service, mounts=tuple(replace(mount, recursive=NOT_RECURSIVE) if mount.target in alone else mount for mount in service.mounts))
+    inside = {posixpath.normpath(mount.destination): leads(container, mount.destination) for mount in container.mounts}
+    mounts = (replace(mount, recursive=NOT_RECURSIVE) if mount.target in alone else mount for mount in service.mounts)
+    return replace(service, mounts=tuple(replace(mount, target=inside.get(mount.target, mount.target)) for mount in mounts))
 
 
 def _state_inside(world: World, host: str) -> Mapping[str, str]:
@@ -159,12 +151,6 @@ def _state_inside(world: World, host: str) -> Mapping[str, str]:
 
 def _on_state_disk(directory: str, disk: str) -> bool:
     return f"{directory}/".startswith(f"{disk.rstrip('/')}/")
-
-
-def _leads(container: Container, path: str) -> str:
-    """A path inside after its links, as far as they were followed."""
-    place = container.view.places.get(path) if container.view else None
-    return place.leads if place is not None and place.leads else path
 
 
 # ---- what it was started from

@@ -6,8 +6,10 @@ import posixpath
 from collections.abc import Iterator
 
 from interlock.config.models import Site, StateDir
-from interlock.facts.engine import Engine
+from interlock.errors import CouldNotLook
+from interlock.facts.engine import Container, Engine
 from interlock.facts.looks import Engine as EngineLook
+from interlock.facts.mount_tables import MountTable
 from interlock.facts.state_inside import ancestors
 from interlock.facts.substitution import references
 from interlock.observe.world import World
@@ -48,3 +50,13 @@ def _written_in(declared: StateDir) -> Iterator[str]:
     inside = declared.container_path or declared.path
     for path in (inside, *(posixpath.normpath(posixpath.join(inside, noun.state)) for noun in declared.precedence.values())):
         yield from (path, *ancestors(path))
+
+
+def seen_table(container: Container) -> tuple[MountTable | None, str]:
+    """The mount table of a running container, or why nobody could see it."""
+    if container.view is None:
+        return None, container.unseen or "its namespaces were not looked at"
+    try:
+        return container.view.table(f"{container.name}:/proc/{container.pid}/mountinfo"), ""
+    except CouldNotLook as error:
+        return None, error.sentence

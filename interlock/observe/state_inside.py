@@ -6,14 +6,12 @@ import posixpath
 from collections.abc import Iterable, Iterator
 
 from interlock.config.models import StateDir
-from interlock.errors import CouldNotLook
 from interlock.facts.container_mounts import Spot, spot
 from interlock.facts.engine import Container
-from interlock.facts.mount_tables import MountTable
 from interlock.facts.stack import Service
 from interlock.facts.state_dir import StateVariable, Unresolved, Users, in_service
 from interlock.facts.state_inside import ConfigInside, StateInside, StateWriters
-from interlock.observe.containers import engine_seen
+from interlock.observe.containers import engine_seen, seen_table
 from interlock.observe.mount_tables import mount_table
 from interlock.observe.world import World
 
@@ -48,19 +46,9 @@ def _wrong(variable: StateVariable, service: Service, expected: str) -> str:
 
 
 def _inside(who: str, container: Container, wrong: str, path: str) -> StateInside:
-    table, unseen = _table(container)
+    table, unseen = seen_table(container)
     view = container.view if table is not None else None
     return StateInside(who=who, container=container.name, path="" if wrong else path, wrong=wrong, view=view, table=table, unseen=unseen)
-
-
-def _table(container: Container) -> tuple[MountTable | None, str]:
-    """Its mount table, or why nobody could see inside."""
-    if container.view is None:
-        return None, container.unseen or "its namespaces were not looked at"
-    try:
-        return container.view.table(f"{container.name}:/proc/{container.pid}/mountinfo"), ""
-    except CouldNotLook as error:
-        return None, error.sentence
 
 
 def on_host(world: World, host: str, realpath: str) -> Spot | None:
