@@ -162,7 +162,8 @@ def _shows(place: HostPlace, shown: Mount, inside: str) -> Shows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenContainer:
-    """A running container of the site's stack. `who` names it in a message. `service` has its mounts with the directory of the host behind each as source.
+    """A running container of the site's stack. `who` names it in a message. `service` has its mounts with the directory of the host behind each as source,
+    and as target where that really is: the engine follows the links of the image.
 
     `table` is its mount table, None when it could not be had: then `unseen` says why. `state` is the path inside at which it has the state, empty when it
     does not use any. `chain` is the one that it was started from, None where that is none of the site's or cannot be told, empty where nothing is said.
@@ -180,6 +181,12 @@ class SeenContainer:
     def view(self) -> View | None:
         """What it sees, None when that could not be had."""
         return self.container.view if self.table is not None else None
+
+
+def leads(container: Container, path: str) -> str:
+    """Where a path inside of a container leads after its links, as far as that was looked at; the path itself where it was not."""
+    place = container.view.places.get(path) if container.view else None
+    return place.leads if place is not None and place.leads else posixpath.normpath(path)
 
 
 class Expected(NamedTuple):

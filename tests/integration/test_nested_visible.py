@@ -20,7 +20,7 @@ from interlock.verdicts import Outcome, Verdict
 from tests.disks import EXT4, XFS, Disk, disks
 from tests.docker_engine import IMAGE, DockerEngine, DockerError, docker_engine
 
-BARE = "interlock/bare:local"  # one program, no shell: what is called distroless
+BARE = "interlock/bare:local"  # one program, no shell: what is called distroless; its /data is a link to /mnt
 LIVES = ("sleep", "600")
 HIDDEN, RIGHT = "the directory below the disk", "the disk"
 
@@ -112,6 +112,9 @@ def _import_bare(engine: DockerEngine, folder: Path) -> None:
     assert busybox
     with tarfile.open(folder / "bare.tar", "w") as archive:
         archive.add(busybox, "sleep")
+        link = tarfile.TarInfo("data")
+        link.type, link.linkname = tarfile.SYMTYPE, "mnt"
+        archive.addfile(link)
     engine("import", "--change", "ENV PATH=/", str(folder / "bare.tar"), BARE)
 
 
@@ -154,7 +157,7 @@ def test_every_way_to_bind_two_disks_is_judged_as_it_is(host: Host) -> None:
         "before-private /data/state": "mounted-after",
         "volume-bind /data/state": "nested-hidden",
         "bind-alone /data/state": "nested-hidden",
-        "bare-volume /data/state": "nested-hidden",
+        "bare-volume /mnt/state": "nested-hidden",
         "in-image /data/state": "in-the-image",
     }
     for name in (*early, "volume-bind", "volume-rbind", "bind", "bind-alone", "flat", "another-user", "reader", "cached"):

@@ -28,7 +28,7 @@ from interlock.facts.container_mounts import (
     spot,
     with_chains,
 )
-from interlock.facts.engine import Container, Engine, EngineVolume, Place, View
+from interlock.facts.engine import Container, ContainerMount, Engine, EngineVolume, Place, View
 from interlock.facts.mount_tables import Mount, MountTable
 from interlock.facts.mounts import DeclaredDisk, DeviceNames
 from interlock.facts.stack import Service, ServiceMount, Stack, Volume
@@ -118,7 +118,10 @@ def container(
         started_at="",
         environment={},
         variables=frozenset(),
-        mounts=(),
+        mounts=tuple(
+            ContainerMount(kind=one.kind, name="", source=one.source, destination=one.target, read_only=one.read_only, propagation=one.propagation)
+            for one in mounts
+        ),
         ports=(),
         network_mode="none",
         labels={},

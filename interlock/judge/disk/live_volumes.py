@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from interlock.facts.compose_project import other_options
-from interlock.facts.container_mounts import ChainOnHost, HostStack, SeenContainer, is_unknown, of_the_engine
-from interlock.facts.engine import EngineVolume
+from interlock.facts.container_mounts import ChainOnHost, HostStack, SeenContainer, is_unknown, leads, of_the_engine
+from interlock.facts.engine import ContainerMount, EngineVolume
 from interlock.facts.engine_generations import VOLUME_HASH, changed_volume
 from interlock.facts.mount_tables import Mount, MountTable, is_below
-from interlock.facts.stack import ServiceMount, Volume
+from interlock.facts.stack import Volume
 from interlock.verdicts import Broken, Detail, Held, Outcome, Unproven, in_short
 
 OPTIONS_REMEDY = (
@@ -183,22 +183,23 @@ def _below(table: MountTable, directory: str) -> list[Mount]:
 def _binds(stack: HostStack, container: SeenContainer) -> Iterator[Detail]:
     """One detail for each bind of a container: what the engine was asked for beside the chain, and beside what the kernel made of it."""
     declared = _declared(stack, container)
-    for mount in container.service.mounts:
+    for mount in container.container.mounts:
         if mount.kind != "bind" or not mount.propagation:
             continue
-        what = f"{container.who} {mount.target}"
-        wanted = {said.get(mount.target, "") for said in declared} - {""}
+        target = posixpath.normpath(mount.destination)
+        what = f"{container.who} {target}"
+        wanted = {said.get(target, "") for said in declared} - {""}
         if len(wanted) > 1:
             said = " and ".join(sorted(wanted))
-            message = f"{container.who} binds {mount.target} as {mount.propagation}; the chains say {said}, and nobody can tell which of them it is of"
+            message = f"{container.who} binds {target} as {mount.propagation}; the chains say {said}, and nobody can tell which of them it is of"
             yield Detail(what=what, outcome=Outcome.UNPROVEN, kind="ambiguous", message=message)
         elif wanted and wanted != {mount.propagation}:
-            message = f"{container.who} binds {mount.target} as {mount.propagation}, and its chain says {wanted.pop()}: it is older than the files"
+            message = f"{container.who} binds {target} as {mount.propagation}, and its chain says {wanted.pop()}: it is older than the files"
             yield Detail(what=what, outcome=Outcome.BROKEN, kind="another-propagation", message=message)
         elif differs := _kernel_differs(container, mount):
             yield Detail(what=what, outcome=Outcome.BROKEN, kind="another-propagation", message=differs)
         else:
-            yield Detail(what=what, outcome=Outcome.HELD, message=f"{container.who} binds {mount.target} as {mount.propagation}")
+            yield Detail(what=what, outcome=Outcome.HELD, message=f"{container.who} binds {target} as {mount.propagation}")
 
 
 def _declared(stack: HostStack, container: SeenContainer) -> Sequence[Mapping[str, str]]:
@@ -208,15 +209,16 @@ def _declared(stack: HostStack, container: SeenContainer) -> Sequence[Mapping[st
     return [{mount.target: mount.propagation or _DEFAULT_PROPAGATION for mount in service.mounts if mount.kind == "bind"} for service in services]
 
 
-def _kernel_differs(container: SeenContainer, mount: ServiceMount) -> str:
+def _kernel_differs(container: SeenContainer, mount: ContainerMount) -> str:
     """What is wrong with the mount that the kernel has there; empty where that is as asked, or nobody could look."""
-    shown = container.table.showing(mount.target) if container.table is not None else None
-    if shown is None or shown.mountpoint != mount.target:
+    inside = leads(container.container, mount.destination)
+    shown = container.table.showing(inside) if container.table is not None else None
+    if shown is None or shown.mountpoint != inside:
         return ""
     fields = {field.partition(":")[0] for field in shown.propagation}
     gets, gives = "master" in fields, "shared" in fields
     wanted = mount.propagation.removeprefix("r")
     if (wanted == "private" and (gets or gives)) or (wanted == "slave" and not gets) or (wanted == "shared" and not gives):
         has = "shared" if gives else "slave" if gets else "private"
-        return f"{container.who} was to bind {mount.target} as {mount.propagation}, and the kernel has it {has}"
+        return f"{container.who} was to bind {inside} as {mount.propagation}, and the kernel has it {has}"
     return ""
