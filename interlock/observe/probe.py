@@ -1137,13 +1137,14 @@ def look_engine(path: "bytes", variables: "list[str]", until: "float", views: "b
     asking = _Asking(path, until)
     wanted = frozenset(variables)
     try:
-        described = [asking.container(one["Id"]) for one in asking("/containers/json?all=1")]
+        listed = (asking.container(one["Id"]) for one in asking("/containers/json?all=1"))
+        described = [one for one in listed if one is not None]
         volumes = sorted(asking("/volumes")["Volumes"] or [], key=lambda one: str(one["Name"]))  # the engine has them in no order
         version = asking.version()
-        containers = [_reduced_container(one, wanted) for one in described if one is not None]
         if views:
-            views_of = _Views(asking, wanted, places, until)
-            containers = [one for one in map(views_of.added, containers) if one is not None]
+            containers = [one for one in map(_Views(asking, wanted, places, until).added, described) if one is not None]
+        else:
+            containers = [_reduced_container(one, wanted) for one in described]
         said = {"version": version, "containers": containers, "volumes": [_reduced_volume(one) for one in volumes]}
     except (KeyError, TypeError, AttributeError) as error:
         raise CouldNot("EPROTO", f"it does not answer as an engine does: {type(error).__name__}") from None
@@ -1237,7 +1238,7 @@ class _Asking:
 
 
 class _Views:
-    """Who adds to a container what it sees, or why that cannot be said."""
+    """Who adds to a container, as the API describes it, what it sees, or why that cannot be said."""
 
     def __init__(self, asking: "_Asking", wanted: "frozenset[str]", places: "Iterable[str]", until: "float") -> "None":
         self._asking = asking
@@ -1246,35 +1247,39 @@ class _Views:
         self._until = until
         self._room = VIEWS_LIMIT
 
-    def added(self, container: "dict[str, Any]") -> "dict[str, Any] | None":
+    def added(self, said: "dict[str, Any]") -> "dict[str, Any] | None":
         """One that seems not to be there is asked for again, once: it may be gone (then None), may have stopped, or may run anew by now."""
+        container = _reduced_container(said, self._wanted)
         try:
-            return self._seen(container)
+            return self._seen(container, said)
         except CouldNot as could_not:
             if could_not.code not in _MAY_HAVE_GONE:
                 return _unseen(container, could_not)
             first = could_not
         try:
-            said = self._asking.container(container["Id"])
+            again = self._asking.container(container["Id"])
         except CouldNot as could_not:
             return _unseen(container, CouldNot(first.code, first.text + " (and it could not be asked a second time: " + could_not.text + ")"))
-        if said is None:
+        if again is None:
             return None
-        now = _reduced_container(said, self._wanted)
+        now = _reduced_container(again, self._wanted)
         if now["State"] == container["State"] and now["State"]["Pid"]:
             return _unseen(now, first)
         try:
-            return self._seen(now)
+            return self._seen(now, again)
         except CouldNot as second:
             return _unseen(now, CouldNot(second.code, second.text + " (asked a second time, it had changed)"))
 
-    def _seen(self, container: "dict[str, Any]") -> "dict[str, Any]":
+    def _seen(self, container: "dict[str, Any]", said: "dict[str, Any]") -> "dict[str, Any]":
         """With its view; as it is when it does not run. Raises CouldNot."""
         state = container["State"]
         if state["Status"] not in _RUNS:
             return container
         if not state["Pid"]:
             raise CouldNot("no-process", f"the engine says that it is {state['Status']}, and has no process of it now")
+        runtime = said["HostConfig"].get("Runtime") or ""
+        if _OWN_KERNEL.search(runtime):
+            raise CouldNot("own-kernel", f"its runtime {runtime} has its processes in a kernel of its own")
         values = [value for value in container["Config"]["Environment"].values() if value.startswith("/")]
         view = _view(state["Pid"], container["Id"], sorted({mount["Destination"] for mount in container["Mounts"]}.union(values, self._places)), self._until)
         self._room -= len(view["Mountinfo"])
@@ -1293,6 +1298,7 @@ _RUNS = ("running", "paused", "restarting")
 _AWAY = "elsewhere"
 _MAY_HAVE_GONE = (_AWAY, "no-process", "ESRCH", "ENOENT", "EINVAL")  # EINVAL: of a process that has ended and was not reaped
 _CONTAINER = re.compile(b"[0-9a-f]{64}")
+_OWN_KERNEL = re.compile("kata|runsc|gvisor|firecracker", re.IGNORECASE)  # what the engine names as its process is the sandbox around it
 _INSIDE = getattr(os, "O_PATH", 0) | os.O_NOFOLLOW | os.O_CLOEXEC  # without O_DIRECTORY, which would set off an automount
 
 
@@ -1330,6 +1336,8 @@ def _look_inside(pid: "int", container: "str", paths: "list[str]", found: "dict[
         mountinfo = _read_of(process, "mountinfo")
         if not _is_of(container.encode("utf-8"), cgroup, mountinfo):
             raise CouldNot(_AWAY, f"process {pid} is not of this container: the engine counts them in another pid namespace, or is in a virtual machine")
+        if os.stat("ns/mnt", dir_fd=process).st_ino == os.stat("/proc/self/ns/mnt").st_ino:
+            raise CouldNot("own-kernel", f"process {pid} has the mounts of the host: it is the virtual machine, or the sandbox, that the container is in")
         status = dict(line.split(b":", 1) for line in _read_of(process, "status").splitlines())
         root = os.open("root", os.O_CLOEXEC | getattr(os, "O_PATH", 0), dir_fd=process)
         try:

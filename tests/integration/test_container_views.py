@@ -386,6 +386,18 @@ def test_another_process_of_that_number_is_not_believed(engine: DockerEngine, we
         assert seen.unseen.startswith(f"elsewhere: process {pid} is not of this container")
 
 
+def test_the_sandbox_around_a_container_is_not_taken_for_the_container(engine: DockerEngine, web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with between(engine.socket) as it:
+        it.change = lambda path, said: said | {"HostConfig": said["HostConfig"] | {"Runtime": "io.containerd.runsc.v1"}} if web in path else said
+        seen = named("stays", look(it.socket))
+        assert (seen.view, seen.unseen) == (None, "own-kernel: its runtime io.containerd.runsc.v1 has its processes in a kernel of its own")
+        it.change = lambda path, said: with_pid(said, os.getpid()) if web in path else said
+        monkeypatch.setattr(probe, "_is_of", lambda *_: True)  # as if it had been put into the container's cgroup
+        seen = named("stays", look(it.socket))
+        assert seen.view is None
+        assert seen.unseen.startswith(f"own-kernel: process {os.getpid()} has the mounts of the host")
+
+
 def test_an_engine_in_another_pid_namespace_says_nothing_of_what_containers_see(engine: DockerEngine, web: str, tmp_path: Path) -> None:
     here = EngineLook(str(engine.socket), (), views=True, places=("/bin",))
     reply, _ = asked((here,), tmp_path, ("unshare", "--pid", "--fork", "--mount", "--mount-proc", "sh", "-c", CHOOSE))
