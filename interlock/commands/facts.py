@@ -45,7 +45,7 @@ def _drawn(site: Site, hosts: Mapping[str, HostFacts | CouldNotLook], picture: P
     seen = topology(world)
     assert seen is not None  # the site declares disks, and their hosts were asked
     findings = tuple(_findings(world, redactor))
-    write_output(picture, topology_svg.render(redacted(seen, redactor.redact), findings))
+    write_output(picture, topology_svg.render(topology_svg.Picture(redacted(seen, redactor.redact), findings)))
     bad = sorted({finding.guardrail for finding in findings if finding.outcome is Outcome.BROKEN})
     unproven = sorted({finding.guardrail for finding in findings if finding.outcome is Outcome.UNPROVEN} - set(bad))
     said = [f"{word}: {', '.join(names)}" for word, names in (("broken", bad), ("unproven", unproven)) if names]

@@ -16,6 +16,7 @@ from interlock.evidence.record import Record
 from interlock.evidence.renderings import RENDERINGS
 from interlock.evidence.text import Style
 from interlock.evidence.text import render as render_text
+from interlock.evidence.topology_svg import Picture
 from interlock.facts.topology import Topology
 from interlock.gaterun.recording import decision_text
 from interlock.judge import catalogue
@@ -26,7 +27,7 @@ def render(record: Record, details: Details, form: str, *, to_terminal: bool, to
     if form == "sarif":
         return sarif.render(record, details, catalogue())
     if form == "html":
-        return html.render(record, details, topology)
+        return html.render(record, details, Picture.of(record, details, topology))
     if form == "text" and to_terminal:
         return render_text(record, details, Style.of(sys.stdout, os.environ))
     return RENDERINGS[form](record, details)

@@ -14,6 +14,7 @@ from html import escape
 from interlock.evidence import svg_shapes, topology_svg
 from interlock.evidence.details import Details
 from interlock.evidence.record import Record, WaivedBy
+from interlock.evidence.topology_svg import Picture
 from interlock.evidence.visible import clipped
 from interlock.evidence.wording import (
     GRAVITY,
@@ -32,7 +33,6 @@ from interlock.evidence.wording import (
     tally_in_words,
     waived_by,
 )
-from interlock.facts.topology import Topology
 from interlock.verdicts import Outcome, Verdict
 
 MOST_VERDICTS = 2_000  # rows of the table; record.json has them all
@@ -83,14 +83,14 @@ tr{border-top:2px solid var(--rim);padding:6px 0}td{border:0;padding:2px 8px}td:
 """
 
 
-def render(record: Record, details: Details, topology: Topology | None = None) -> Iterator[str]:
-    """The page, section by section. `topology` is None for a run that saw no disks."""
+def render(record: Record, _details: Details, picture: Picture | None = None) -> Iterator[str]:
+    """The page, section by section. `picture` is None for a run that saw no disks."""
     yield from _head(record)
     yield from _facts(record)
     yield from _list("Why the gate is shut", _reasons(record), len(record.reasons))
     yield from _list("What was done", (f"<li>step <code>{_said(step, _NAME)}</code></li>\n" for step in steps_in_words(record)), len(record.steps))
     yield from _list("Waived: broken, and let through", _waived(record), len(asked_waivers(record)) + len(known_in_words(record)))
-    yield from _picture(record, details, topology)
+    yield from _picture(record, picture)
     yield from _verdicts(record)
     yield from _list("Not used here", _not_used(record), len(record.not_used))
     yield from _how_to_verify(record)
@@ -200,15 +200,15 @@ def _not_used(record: Record) -> Iterator[str]:
 # ---- the picture
 
 
-def _picture(record: Record, details: Details, topology: Topology | None) -> Iterator[str]:
+def _picture(record: Record, picture: Picture | None) -> Iterator[str]:
     yield "<h2>Disks, mounts, containers, paths</h2>\n"
-    if topology is None:
+    if picture is None:
         why = record.not_used.get("mounts")
         said = f"mounts are not used here: {why}" if why else "there is no picture: this run looked at no declared disk (`mounts:` in the site file names them)"
         yield f'<p class="dim">{_said(said[0].upper() + said[1:])}.</p>\n'
         return
     yield '<div class="scroll" tabindex="0" role="region" aria-label="Disks, mounts, containers and paths">\n'
-    yield from topology_svg.render(topology, topology_svg.findings_of(record, details))
+    yield from topology_svg.render(picture)
     yield "</div>\n"
 
 

@@ -67,8 +67,9 @@ def renderings(record: Record, details: Path, topology: Topology | None) -> Iter
     source = details_of(details)
     yield JUNIT, junit.render(record, source)
     yield SUMMARY, markdown.render(record, source)
-    yield REPORT, html.render(record, source, topology)
-    if topology is not None:
-        yield PICTURE, topology_svg.render(topology, topology_svg.findings_of(record, source))
+    picture = topology_svg.Picture.of(record, source, topology)
+    yield REPORT, html.render(record, source, picture)
+    if picture is not None:
+        yield PICTURE, topology_svg.render(picture)
     for name, chunks in allure.render(record, source):
         yield f"{ALLURE}/{name}", chunks

@@ -6,9 +6,9 @@ whole in its `<title>`. `interlock.evidence.svg_shapes` has the boxes and lines.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from interlock.evidence.details import Details, HeldLines
 from interlock.evidence.record import Record, family
@@ -62,6 +62,18 @@ _ALIKE = 4  # paths of a container that are alike, before they share a row
 _DISK, _MOUNT, _BOX, _PATH = (16, 244), (322, 262), (704, 172), (904, 280)  # left edge and width of each column
 
 
+class Picture(NamedTuple):
+    """What is drawn: a topology, and what a run found about it."""
+
+    topology: Topology
+    findings: tuple[Finding, ...]
+
+    @classmethod
+    def of(cls, record: Record, details: Details, topology: Topology | None) -> Picture | None:
+        """The picture of a run; None without a topology. Reads the details once."""
+        return cls(topology, findings_of(record, details)) if topology is not None else None
+
+
 def findings_of(record: Record, details: Details) -> tuple[Finding, ...]:
     """What a run says of disks, mounts and state directories, one for each detail, what does not hold first. Reads the details once."""
     verdicts = {verdict.pair: verdict for verdict in record.verdicts if family(verdict.guardrail) in FAMILIES}
@@ -88,10 +100,9 @@ def findings_of(record: Record, details: Details) -> tuple[Finding, ...]:
     return (*found, *held[: max(0, MOST_FINDINGS - len(found))])
 
 
-def render(topology: Topology, findings: Iterable[Finding]) -> Iterator[str]:
+def render(picture: Picture) -> Iterator[str]:
     """The whole SVG, to be written into a file or into a page as it is."""
-    picture = _Picture(topology, tuple(findings))
-    yield from picture.drawn()
+    yield from _Drawing(picture.topology, picture.findings).drawn()
 
 
 # ---- what is drawn
@@ -139,7 +150,7 @@ _TONES: Mapping[Outcome, Tone] = {
 }
 
 
-class _Picture:
+class _Drawing:
     """A topology and what was found, laid out from the top down."""
 
     def __init__(self, topology: Topology, findings: tuple[Finding, ...]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from interlock.evidence.folder import load_run
-from interlock.evidence.topology_svg import render
+from interlock.evidence.topology_svg import Picture, render
 from interlock.evidence.verify import verify_run
 from interlock.facts.topology import Box, Topology
 from interlock.testing import CheckRun, run_check
@@ -133,7 +133,7 @@ def test_in_chromium_no_text_leaves_its_box_or_lies_on_another_and_nothing_is_as
     component("chromium")
     folders = [publish(tmp_path / str(number), sample).path for number, sample in enumerate((DISKS, NASTY))]
     pages = [re.sub("<meta http-equiv[^>]*>", "", (folder / "report.html").read_text()) for folder in folders]
-    pictures = ["".join(render(*picture)) for picture in PICTURES.values()]
+    pictures = ["".join(render(Picture(*picture))) for picture in PICTURES.values()]
     page = tmp_path / "page.html"
     page.write_text("\n".join([*pages, *pictures, f"<img src='{CONTROL}'><script>{MEASURE}</script>"]))
     texts, asked = chromium(page, tmp_path)

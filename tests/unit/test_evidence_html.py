@@ -19,7 +19,7 @@ from interlock.evidence import html
 from interlock.evidence.details import no_details
 from interlock.evidence.folder import LoadedRun, load_run
 from interlock.evidence.record import Record, Required
-from interlock.evidence.topology_svg import MOST_FINDINGS, findings_of
+from interlock.evidence.topology_svg import MOST_FINDINGS, Picture, findings_of
 from interlock.evidence.verify import verify_run
 from interlock.gate.decision import Reason
 from interlock.verdicts import Broken, Detail, Held, HeldRun, Outcome, Severity, Streamed, Verdict
@@ -124,7 +124,7 @@ def test_the_policy_allows_the_two_styles_of_the_page_and_nothing_else(tmp_path:
 
 def test_the_page_is_made_again_from_the_folder(tmp_path: Path) -> None:
     run = load_run(publish(tmp_path, DISKS).path)
-    assert "".join(html.render(run.record, run.details, run.topology)) == (run.path / "report.html").read_text()
+    assert "".join(html.render(run.record, run.details, Picture.of(run.record, run.details, run.topology))) == (run.path / "report.html").read_text()
 
 
 def test_a_picture_that_says_something_else_than_the_record_does_not_verify(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from interlock.errors import EvidenceError
 from interlock.evidence import topology_file
 from interlock.evidence.svg_shapes import WIDTH
-from interlock.evidence.topology_svg import GROUP_FROM, render
+from interlock.evidence.topology_svg import GROUP_FROM, Picture, render
 from interlock.facts.topology import Box, Disk, Finding, HostMount, HostTopology, InnerPath, Presence, Spot, Topology, placed
 from interlock.facts.topology_layout import Bind, Candidate, Declared, laid_out
 from interlock.verdicts import Outcome
@@ -28,7 +28,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def drawn(topology: Topology, findings: Sequence[Finding] = ()) -> str:
-    return "".join(render(topology, findings))
+    return "".join(render(Picture(topology, tuple(findings))))
 
 
 def mount(laid: HostTopology, holds: str) -> HostMount:
