@@ -28,8 +28,11 @@ print(ran.exit_code, verdict.outcome if verdict else None, verdict.message if ve
 
 
 def judge_after(folder: Path, *commands: str, namespace: tuple[str, ...], guardrail: str = "mounts.state_disk", subject: str = "state") -> tuple[str, str, str]:
-    """Run shell commands in a private mount namespace, then the gate of `folder` in the same one: exit code, and outcome and message of one subject."""
-    script = " && ".join([*commands, f'exec "{sys.executable}" -c "$RUN" "{folder}" {guardrail} {subject}'])
+    """Run shell commands in a private mount namespace, then the gate of `folder` in the same one: exit code, and outcome and message of one subject.
+
+    What is mounted stands on a mount of that namespace: in a user namespace the kernel lets nobody look below one from outside.
+    """
+    script = " && ".join([f"mount --bind {folder.parent} {folder.parent}", *commands, f'exec "{sys.executable}" -c "$RUN" "{folder}" {guardrail} {subject}'])
     done = subprocess.run(
         ["unshare", *namespace, "sh", "-c", script],
         env={"RUN": RUN, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},

@@ -84,12 +84,16 @@ def _with_fstab(folder: Path, site: Mapping[str, Any]) -> Mapping[str, Any]:
     own = str(folder / "mounts-at-boot")
     if not here or local.get("fstab", own) != own:
         return site
-    (folder / "mounts-at-boot").write_text("".join(map(_fstab_line, here)))
+    (folder / "mounts-at-boot").write_text("".join(map(_fstab_line, sorted(here, key=_mountpoint))))  # what is mounted on another one comes after it
     return {**site, "hosts": {**site.get("hosts", {}), "local": {**local, "fstab": own}}}
 
 
+def _mountpoint(disk: Mapping[str, Any]) -> str:
+    return str(disk.get("mountpoint", disk["path"]))
+
+
 def _fstab_line(disk: Mapping[str, Any]) -> str:
-    where = str(disk.get("mountpoint", disk["path"])).replace(" ", "\\040")
+    where = _mountpoint(disk).replace(" ", "\\040")
     options = f"X-mount.subdir={disk['subvolume']}" if disk.get("subvolume", "/") != "/" else "defaults"
     return f"{disk['device']} {where} {disk.get('fstype', 'auto')} {options} 0 0\n"
 
