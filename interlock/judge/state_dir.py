@@ -183,7 +183,7 @@ def _service(users: Users, service: Service) -> Detail:
     told = users.told.get(service.name, "")
     if isinstance(found, Unresolved):
         outcome = Outcome.UNPROVEN if found.why is Wrong.INHERITED else Outcome.BROKEN
-        said = f"{service.name}: {found.message}" + (f", set in {told}" if told else "")
+        said = f"{service.name}: {found.message}" + (f" (set in {told})" if told else "")
         return Detail(what=service.name, outcome=outcome, kind=found.why, message=said)
     if found.path != users.expected:
         how = "by its default" if found.from_default else f"(set in {told})" if told else "as it is set"

@@ -136,10 +136,10 @@ def _users_in_chain(world: World, chain: str) -> Users:
 def _told(world: World, chain: str, variable: StateVariable, expected: str, services: Iterable[Service]) -> Iterator[tuple[str, str]]:
     """Where the variable is set for those in which it comes to something else than it should."""
     for service in services:
-        found, value = in_service(variable, service), service.environment.get(variable.name)
+        found = in_service(variable, service)
         wrong = isinstance(found, Unresolved) or found.path != expected
-        if wrong and value and (told := state_layers.told_of(world, chain, service.name, variable.name, value)):
-            yield service.name, told
+        if wrong and variable.name in service.environment:
+            yield service.name, state_layers.told_of(world, chain, service.name, variable.name, service.environment[variable.name])
 
 
 def _must_ask_others(declared: StateDir, mine: tuple[Service, ...], found: tuple[Service, ...]) -> bool:

@@ -89,16 +89,18 @@ def _deployed(site: Site, instance: Instance) -> tuple[str, ...]:
 # ---- the lines that give it to one service
 
 
-def told_of(world: World, chain: str, service: str, variable: str, value: str) -> str:
-    """Where a service of a chain gets its value of the variable from, and what that overrides; empty where the files as written do not explain it, as when
-    it comes by `extends`, or cannot be read here."""
+def told_of(world: World, chain: str, service: str, variable: str, value: str | None) -> str:
+    """Where a service of a chain gets its value of the variable from (None: a name alone, without one), and what that overrides; empty where the files as
+    written do not explain it, as when it comes by `extends`, or cannot be read here."""
     try:
         stack = for_interpolation(_parsed(world, project_env_files(world, chain)), {})
         given = _of_service(world, world.site.chains[chain], service, stack)
     except (ConfigError, CouldNotLook):
         return ""
-    found = None if given is None else given.values.get(variable)
-    return given.told(variable, within=stack) if given is not None and found is not None and found.text == value else ""
+    if given is None or variable not in given.values:
+        return ""
+    found = given.values[variable]
+    return given.told(variable, within=stack) if (None if found is None else found.text) == value else ""
 
 
 def _of_service(world: World, chain: Chain, service: str, stack: Layers) -> Layers | None:

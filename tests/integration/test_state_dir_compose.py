@@ -16,11 +16,18 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from interlock.config.load import load_site
 from interlock.errors import ConfigError
 from interlock.facts.dotenv import EnvFile
 from interlock.facts.env_layers import ENV_FILES, NO_ENV_FILE, Layers, Origin, Written, env_files_read, for_interpolation, for_service, raw_env_file
 from interlock.facts.substitution import substitute
+from interlock.judge.state_dir import SERVICES_AGREE, judge_services
 from interlock.observe.compose_binary import Compose, Model, Refused, asked, find_compose
+from interlock.observe.state_dir import users_seen
+from interlock.observe.tree import Tree
+from interlock.observe.world import World
+from interlock.testing.faults import write_site
+from interlock.verdicts import Broken, When
 from tests.docker_engine import next_programs
 from tests.strategies import layered_env_files, layered_environments, layered_shells
 
@@ -79,7 +86,7 @@ def without_references(said: Said) -> Said:
     return said._replace(env_files=files)
 
 
-class Tree:
+class Case:
     """A folder with the files of one stack, and what we and docker compose make of it."""
 
     def __init__(self, folder: Path, shell: Mapping[str, str], files: Sequence[bytes], how: str) -> None:
@@ -164,7 +171,7 @@ def test_docker_compose_gives_each_service_what_we_say(  # noqa: PLR0917 - two f
 ) -> None:
     if not as_we_read(compose):
         every = list(map(without_references, every))
-    tree = Tree(folder, shell, files, how)
+    tree = Case(folder, shell, files, how)
     try:
         stack = tree.stack(older=not as_we_read(compose))
         bound = substitute(BIND, stack.texts, lenient=True)
@@ -224,3 +231,37 @@ def test_a_named_env_file_must_be_there_and_dot_env_need_not(compose: Compose, t
     environ = {ENV_FILES: "gone.env"} if named else {}
     assert env_files_read((), environ, "").named is named
     assert isinstance(compose.config(("case.json",), directory=tmp_path, environ={"PATH": "/usr/bin:/bin", **environ}), Refused) is named
+
+
+SITE_STACK = """\
+services:
+  app:
+    image: x
+    environment: {STATE_DIR: "${STATE_DIR:-/data/state}"}
+    volumes: [/data-state:/data-state]
+  worker:
+    image: x
+    env_file: worker.env
+    environment:
+      - STATE_DIR=/data/state
+  silent:
+    image: x
+    env_file: worker.env
+    environment: {STATE_DIR: }
+"""
+
+
+def test_a_service_that_does_not_agree_is_told_with_the_lines_that_decide(component: Callable[[str], None], tmp_path: Path) -> None:
+    component("compose")
+    for name, text in (("compose.yaml", SITE_STACK), ("worker.env", "STATE_DIR=/data-state\n"), ("main.env", "A=1\nSTATE_DIR=/data-state\n")):
+        (tmp_path / name).write_text(text)
+    chains = {"flat": {"files": ["compose.yaml"], "env_files": ["main.env"]}}
+    write_site(tmp_path, {"state_dir": {"path": "/data-state", "values": {"DATA_DIR": "/data"}}, "compose": {"files": ["compose.yaml"], "chains": chains}})
+    site = load_site(tmp_path / "interlock.yaml", {})
+    world = World(site=site, gates=frozenset({When.STATIC}), tree=Tree(tmp_path), hosts={}, environ=os.environ)
+    judged = judge_services(users_seen(world, next(iter(SERVICES_AGREE.subjects(site)))))
+    assert isinstance(judged, Broken)
+    messages = {detail.what: detail.message for detail in judged.details}
+    assert "app has its state at /data-state" in messages["app"]
+    assert "comes to /data/state (set in compose.yaml:10, which overrides worker.env:1), not to /data-state" in messages["worker"]
+    assert "silent has no mount that covers /data-state" in messages["silent"], "a name alone takes the stack's value"

@@ -123,6 +123,7 @@ def test_an_instances_env_file_that_cannot_be_read_proves_nothing(tmp_path: Path
 # ---- the lines that give it to one service
 
 
+NOTHING = "compose.yaml:1, which overrides app.env:1"
 OVERLAY = "services:\n  app:\n    env_file: [app.env, {path: own.env, required: false}]\n    environment:\n      - OTHER=1\n      - STATE_DIR=/data/state\n"
 
 
@@ -134,9 +135,10 @@ OVERLAY = "services:\n  app:\n    env_file: [app.env, {path: own.env, required: 
         ({"compose.yaml": COMPOSE, ".env": "STATE_DIR=/x\n"}, "/what/compose/says", ""),
         ({"compose.yaml": OVERLAY, "app.env": "\nSTATE_DIR=/y\n"}, "/data/state", "compose.yaml:6, which overrides app.env:2"),
         ({"compose.yaml": "services: {app: {env_file: app.env}}\n", "app.env": "\nSTATE_DIR=/y\n"}, "/y", "app.env:2"),
+        ({"compose.yaml": "services: {app: {env_file: app.env, environment: [STATE_DIR]}}\n", "app.env": "STATE_DIR=/y\n"}, None, NOTHING),
         ({"compose.yaml": "services: {app: {extends: base}}\n"}, "/y", ""),
         ({"compose.yaml": "services: {app: {env_file: !override [app.env]}}\n", "app.env": "STATE_DIR=/y\n"}, "/y", ""),
     ],
 )
-def test_the_lines_that_give_a_service_its_value_are_told_where_they_explain_it(tmp_path: Path, files: dict[str, str], value: str, told: str) -> None:
+def test_the_lines_that_give_a_service_its_value_are_told_where_they_explain_it(tmp_path: Path, files: dict[str, str], value: str | None, told: str) -> None:
     assert told_of(world(tmp_path, files), "default", "app", "STATE_DIR", value) == told
