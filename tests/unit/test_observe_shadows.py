@@ -368,3 +368,20 @@ def test_the_answer_is_read_as_shadows(tmp_path: Path, userns: None) -> None:
     assert wire.answer_of(Owners("/x"), {"failed": ["EPERM", "x"]}) == FailedLook("EPERM", "x")
     with pytest.raises(ValueError, match="no answer"):
         wire.answer_of(Owners("/x"), found)
+
+
+def test_an_automount_is_looked_below_without_being_triggered(tmp_path: Path, userns: None) -> None:
+    """Whoever enters it would wait for ever: nobody serves it."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to mount an autofs")
+    code = """
+import ctypes
+served_by, (_, pipe) = os.getpgrp(), os.pipe()
+os.setpgid(0, 0)
+said = f"fd={pipe},pgrp={served_by},minproto=5,maxproto=5,direct".encode()
+assert ctypes.CDLL(None).mount(b"nobody", os.fsencode(TOP) + b"/data/auto", b"autofs", 0, said) == 0
+import time
+print(json.dumps(probe.answer(["shadows", [TOP + "/data/auto"]], time.monotonic() + 5)))
+"""
+    script = 'mount -t tmpfs outer "$TOP"; mkdir -p "$TOP/data/auto"; touch "$TOP/data/auto/f"'
+    assert run(tmp_path, script, code) == {"shadows": [[f"{tmp_path}/data/auto", str(tmp_path), ["f"], 1, 0, True, ""]]}
