@@ -68,7 +68,9 @@ def made_seen(world: World, subject: Subject) -> HostStack:
     likely = _to_be_started(world.site, subject.host)
     chains = {name: chain.files for name, chain in world.site.chains.items()}
     containers, strays = with_chains(seen.containers, chains, likely, lambda container: _has_to_do(seen, container))
-    started = tuple(dict.fromkeys(container.chain for container in containers if container.chain))
+    named = dict.fromkeys(container.chain for container in containers if container.chain)
+    services = {name: stack(world, name).services for name in named}  # another stack may have files of the same names
+    started = tuple(name for name in named if any(one.chain == name and one.service.name in services[name] for one in containers))
     return _with_chains(world, replace(seen, containers=containers, strays=strays), started or likely)
 
 
@@ -182,13 +184,12 @@ def _chain(world: World, seen: HostStack, name: str) -> ChainOnHost:
 def _projects(site: Site, seen: HostStack, model: Stack) -> Projects:
     """What the project of a chain is called on a host: as its containers say, running or not; else as the directories of the instances, or the files."""
     directories = {instance.directory for instance in site.instances.values() if instance.host == seen.host}
-    running = {container.container.id for container in seen.containers}
     mine: dict[str, None] = {}
     others = set()
     for container in seen.engine.containers:
         if container.project:
             where = container.labels.get(WORKING_DIRECTORY, "")
-            own = posixpath.normpath(where) in directories if directories and where else container.id in running or container.project == model.project
+            own = posixpath.normpath(where) in directories if directories and where else True
             if own and _fits(container, model):
                 mine[container.project] = None
             else:
@@ -198,9 +199,9 @@ def _projects(site: Site, seen: HostStack, model: Stack) -> Projects:
 
 
 def _fits(container: Container, model: Stack) -> bool:
-    """Whether a container may be of a chain: it is labelled with its files, or with none and is one of its services."""
+    """Whether a container may be of a chain: one of its services, labelled with its files or with none."""
     label = container.labels.get(CONFIG_FILES, "")
-    return bool(chains_started(label, {model.chain: model.files})) if label else container.service in model.services
+    return container.service in model.services and (not label or bool(chains_started(label, {model.chain: model.files})))
 
 
 OBSERVERS: Mapping[str, Observer] = {

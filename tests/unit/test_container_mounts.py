@@ -369,6 +369,14 @@ def test_a_bind_of_an_unknown_directory_proves_nothing() -> None:
     assert kinds(judged) == {"flat app /x": "no-value"}
 
 
+def test_a_volume_of_an_unknown_project_proves_nothing() -> None:
+    model = chain(service(volume("/data", "/data", recursive=True)), unclear={"data": ("one_data", "other_data")})
+    as_written = replace(model.stack, services={"app": service(ServiceMount(kind="volume", source="data", target="/data"))})
+    judged = judge_visible(host(chains=(replace(model, stack=as_written),)))
+    assert isinstance(judged, Unproven)
+    assert kinds(judged) == {"flat app /data": "ambiguous"}
+
+
 # ---- read-only
 
 
@@ -494,7 +502,8 @@ def test_a_volume_that_binds_a_directory_is_judged_by_what_the_host_has_below(op
 
 def test_a_volume_that_the_next_start_makes_is_judged_as_the_files_have_it() -> None:
     model = chain(declares=[declared("data", **{**BOUND, "o": "rbind"}), declared("other", **{**BOUND, "device": "/interlock-placeholder"})])
-    assert kinds(judge_live_propagation(host(chains=(model,), table=SHARED))) == {"shop_data": "unmounts-the-host"}
+    plain = chain(declares=[declared("data")], name="base")
+    assert kinds(judge_live_propagation(host(chains=(model, plain), table=SHARED))) == {"shop_data": "unmounts-the-host"}
 
 
 @pytest.mark.parametrize(

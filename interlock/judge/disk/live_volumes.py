@@ -19,7 +19,7 @@ OPTIONS_REMEDY = (
     " deletes it with all data; better, bind the directory in the services themselves"
 )
 PROPAGATION_REMEDY = "make the containers anew from the chain (`docker compose up -d --force-recreate`), and a volume anew with `o: rbind,rslave`"
-_STRAY_REMEDY = "name the compose files that it was started from as a chain of the site, and which chain an instance runs in `instances.<name>.chain`"
+_STRAY_REMEDY = "name the compose files that it was started from as a chain of the site, and in `instances` the directory and the chain of what runs here"
 _PASS_NOTHING_BACK = frozenset({"slave", "rslave", "private", "rprivate"})  # options of a volume that keep what is done to it from the host
 _DEFAULT_PROPAGATION = "rprivate"  # of a bind of Docker and Podman where nothing is said
 
@@ -141,15 +141,19 @@ def judge_live_propagation(stack: HostStack) -> Held | Broken | Unproven:
 
 def _volumes_that_hide(stack: HostStack) -> Iterator[Detail]:
     """The volumes of the stack that bind a directory, as they were made or as the next start makes them, beside what the host has mounted below it."""
-    options = {volume.name: volume.driver_opts for chain in stack.chains for key, volume in chain.stack.volumes.items() if key not in chain.volumes}
-    options |= {volume.name: volume.options for chain in stack.chains for volume in chain.volumes.values()}
+    volumes = [(volume.name, volume.driver_opts) for chain in stack.chains for key, volume in chain.stack.volumes.items() if key not in chain.volumes]
+    volumes += [(volume.name, volume.options) for chain in stack.chains for volume in chain.volumes.values()]
     mounted = {mount.name for container in stack.containers for mount in container.container.mounts if mount.kind == "volume"}
-    options |= {volume.name: volume.options for volume in stack.engine.volumes if volume.name in mounted}
-    for name, said in sorted(options.items()):
-        words = frozenset(word.strip() for word in said.get("o", "").split(","))
-        device = posixpath.normpath(said.get("device", ""))
+    volumes += [(volume.name, volume.options) for volume in stack.engine.volumes if volume.name in mounted]
+    found: dict[str, Detail] = {}
+    for name, options in volumes:
+        words = frozenset(word.strip() for word in options.get("o", "").split(","))
+        device = posixpath.normpath(options.get("device", ""))
         if words & {"bind", "rbind"} and device.startswith("/") and not is_unknown(device):
-            yield _bound(stack, name, device, words)
+            detail = _bound(stack, name, device, words)
+            if detail.outcome is Outcome.BROKEN or name not in found:
+                found[name] = detail
+    yield from (detail for _, detail in sorted(found.items()))
 
 
 def _bound(stack: HostStack, name: str, device: str, words: frozenset[str]) -> Detail:

@@ -8,7 +8,20 @@ from enum import StrEnum
 from typing import NamedTuple, assert_never
 
 from interlock.config.models import Site
-from interlock.facts.container_mounts import STATE, HostPlace, HostStack, Seen, SeenContainer, Shows, Sight, expected, is_unknown, of_the_engine, paths
+from interlock.facts.container_mounts import (
+    STATE,
+    ChainOnHost,
+    HostPlace,
+    HostStack,
+    Seen,
+    SeenContainer,
+    Shows,
+    Sight,
+    expected,
+    is_unknown,
+    of_the_engine,
+    paths,
+)
 from interlock.facts.mounts import NOT_RECURSIVE, Mount, is_below
 from interlock.facts.stack import Service, ServiceMount
 from interlock.judge.disk.declared import ANONYMOUS_MAJOR, NOT_TRIGGERED, is_device
@@ -258,22 +271,31 @@ def _judge_down(stack: HostStack) -> Held | Broken | Unproven:
         if stack.containers:
             return Held(f"{said}, of {len(stack.containers)} that run")
         return Unproven(f"{said}, for none runs", remedy="start the stack, or name its compose files in `compose:`, so that can be told what would be started")
-    services = [(chain.chain, service) for chain in stack.chains for service in chain.services]
+    services = [(chain, service) for chain in stack.chains for service in chain.services]
     unknown = [one for chain, service in services for one in _unknown(chain, service)]
-    found = (*unknown, *(one for chain, service in services for place in stack.places for one in _would(chain, service, place, stack)))
+    found = (*unknown, *(one for chain, service in services for place in stack.places for one in _would(chain.chain, service, place, stack)))
     if not found:
         names = ", ".join(chain.chain for chain in stack.chains)
         return Held(f"no container of {stack.host} shows the {disks}, and no service of {names} binds a directory that has to do with them")
     return _settled(stack.places, found, "would see")
 
 
-def _unknown(chain: str, service: Service) -> Iterator[_Found]:
+def _unknown(chain: ChainOnHost, service: Service) -> Iterator[_Found]:
+    """Mounts of which nobody can tell what they would show."""
+    said = {mount.target: mount.source for mount in chain.stack.services[service.name].mounts if mount.kind == "volume"}
     for mount in service.mounts:
+        what = f"{chain.chain} {service.name} {mount.target}"
+        named = f"{service.name} of the chain {chain.chain}"
+        among = chain.unclear.get(said.get(mount.target, ""), ())
         if is_unknown(mount.source):
-            message = f"{service.name} of the chain {chain} binds a directory at {mount.target} that is made of variables without a value here"
-            what = f"{chain} {service.name} {mount.target}"
-            detail = Detail(what=what, outcome=Outcome.UNPROVEN, kind="no-value", message=message)
-            yield _Found(STATE, service.name, detail, "give the variables values in the env files of the chain")
+            message = f"{named} binds a directory at {mount.target} that is made of variables without a value here"
+            remedy = "give the variables values in the env files of the chain"
+        elif among:
+            message = f"{named} would have at {mount.target} a volume that may be any of {', '.join(among)}: nobody can tell what its project is called here"
+            remedy = "name the directory in which the stack is started as an instance of the site"
+        else:
+            continue
+        yield _Found(STATE, service.name, Detail(what=what, outcome=Outcome.UNPROVEN, kind="no-value" if not among else "ambiguous", message=message), remedy)
 
 
 def _would(chain: str, service: Service, place: HostPlace, stack: HostStack) -> Iterator[_Found]:
