@@ -38,7 +38,7 @@ from interlock.judge.agreement.plans import NotApproved
 from interlock.nouns import dataclass
 from interlock.observe.caller import who
 from interlock.observe.eyes import Eyes
-from interlock.observe.fingerprint import look_again, mounts_of
+from interlock.observe.fingerprint import HOST, by_mountpoint, look_again, mounts_of
 from interlock.verdicts import When
 
 
@@ -276,11 +276,15 @@ class Action:
 
     def _disks_away(self) -> str:
         """Which disks are not where they were, in words: a service that is started then finds an empty directory, and begins a second state in it."""
-        before = mounts_of(self.stored.plan.fingerprint)
+        planned = self.stored.plan.fingerprint
+        if not mounts_of(planned):
+            return ""
         try:
-            return "; ".join(moved(before, mounts_of(look_again(before, self.reach.eyes))))
+            now = look_again([*mounts_of(planned), HOST], self.reach.eyes)
         except InterlockError as error:
             return on_one_line(error)
+        told = mounts_of if now[HOST] == planned.get(HOST) else by_mountpoint
+        return "; ".join(moved(told(planned), told(now)))
 
     def _undo_step(self, number: int, step: StepPlan, *, refused: str = "") -> None:
         """`refused` says why it cannot be undone now."""

@@ -70,6 +70,11 @@ def mounts_of(seen: Mapping[str, str], but: Collection[str] = ()) -> dict[str, s
     }
 
 
+def by_mountpoint(seen: Mapping[str, str]) -> dict[str, str]:
+    """The part of a fingerprint that is about mounts, with nothing but where each is mounted: after a reboot the same disk may have another name and number."""
+    return {name: text.rpartition(" mounted at ")[2] for name, text in mounts_of(seen).items()}
+
+
 def named(host: str, path: str) -> str:
     """A path of a host, as a fingerprint names it: with its host, where that is another one."""
     return path if host == LOCAL else f"{host}:{path}"

@@ -13,7 +13,7 @@ from interlock.commands.status import status_text
 from interlock.errors import ConfigError, StaleError, UsageError
 from interlock.facts.canonical import digest, short
 from interlock.gate.journal import Standing, State
-from interlock.observe.fingerprint import mounts_of
+from interlock.observe.fingerprint import by_mountpoint, mounts_of
 from tests.tiny_site import OLD, Tiny, again, make_tiny, shut
 
 AFTER = "interlock.after.yaml"
@@ -133,4 +133,6 @@ def test_what_lies_at_or_below_a_moved_directory_is_left_out_and_nothing_else() 
     }
     kept = mounts_of(seen, but=frozenset({"/data/state"}))
     assert kept == {"mount /data": "a", "mount /data/state-of-old": "d", "mount app2:/data/state": "e"}
+    said = {"mount /data/state": "id 9, device 8:1, /dev/sdb (ext4) mounted at /data/state", "host": "app1, boot 1"}
+    assert by_mountpoint(said) == {"mount /data/state": "/data/state"}
     assert mounts_of(seen, but=frozenset({"app2:/data"})).keys() == mounts_of(seen).keys() - {"mount app2:/data/state"}
