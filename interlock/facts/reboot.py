@@ -47,7 +47,8 @@ class EngineStart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskAtBoot:
-    """A declared disk beside what the next boot would mount. `realpath` and `mountpoint_realpath` are resolved; `subvolume` as declared.
+    """A declared disk beside what the next boot would mount. `realpath` and `mountpoint_realpath` are resolved; `subvolume` as declared; `device` of another
+    mount that names none is what is there now, empty when nothing is: then any will do.
 
     `boot` is all that the boot mounts; `fstab` the file; `unread` its lines that nobody can read; `systemd`: the host runs it; `engine_unit` the unit that
     the site names, `engine` what it says, None when the host has no such unit.

@@ -18,6 +18,7 @@ from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
 
 BOOTED_BY_SYSTEMD = "/run/systemd/system"  # sd_booted(3)
+NOT_TRIGGERED = "autofs"
 _KINDS = {".requires": True, ".wants": False}
 
 
@@ -79,14 +80,14 @@ def disk_at_boot(world: World, subject: Subject) -> DiskAtBoot:
     units = _unit_files(facts, mountpoint, host.engine_unit) if systemd else None
     engine = units.unit(host.engine_unit) if units else None
     shown = table.showing(at.realpath or mountpoint)
-    declared = disk.device or (shown.source if shown else "")
+    live = shown if shown is not None and shown.mountpoint == (at.realpath or mountpoint) and shown.fstype != NOT_TRIGGERED else None
     return DiskAtBoot(
         name=subject.name,
         path=path,
         realpath=seen.realpath or path,
         mountpoint=mountpoint,
         mountpoint_realpath=at.realpath or mountpoint,
-        device=declared,
+        device=disk.device or (live.source if live else ""),
         fstype=disk.fstype,
         subvolume=disk.subvolume if isinstance(disk, Disk) else None,
         table=table,

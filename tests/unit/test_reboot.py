@@ -227,6 +227,16 @@ def test_a_mount_between_the_mountpoint_and_the_path_covers_it() -> None:
     assert kind(disk) == "covered"
 
 
+def test_what_is_not_mounted_covers_nothing() -> None:
+    fstab = "LABEL=state /srv ext4 defaults 0 2\nLABEL=other /srv/state ext4 noauto 0 2\n"
+    assert isinstance(judge_fstab(a_disk(fstab, mountpoint="/srv", mountpoint_realpath="/srv", live=None)), Held)
+
+
+def test_where_no_device_is_declared_and_nothing_is_mounted_any_line_will_do() -> None:
+    assert isinstance(judge_fstab(a_disk("LABEL=other /srv/state ext4 defaults 0 2\n", device="", live=None)), Held)
+    assert kind(a_disk("", device="", live=None)) == "not-in-fstab"
+
+
 def test_systemd_sorts_by_directory_and_others_by_line() -> None:
     fstab = PLAIN + "LABEL=other /srv ext4 defaults 0 2\n"
     assert isinstance(judge_fstab(a_disk(fstab)), Held)

@@ -78,8 +78,8 @@ def _not_there(disk: DiskAtBoot) -> Held | Broken | Unproven:
         said = f"nothing in {disk.fstab} or the mount units mounts {disk.device} at {disk.mountpoint}: ZFS mounts its file systems by their own properties"
         prove = f"`zfs set mountpoint=legacy {disk.live.source}` with a line in {disk.fstab}, or zfs-mount-generator, says so where it can be read"
         return Unproven(said, remedy=prove)
-    elsewhere = next((mount for mount in disk.boot if _is_declared(disk, mount.what) and not mount.is_bind), None)
-    line = f"{disk.device} {at} {disk.fstype or (disk.live.fstype if disk.live else 'auto')} defaults 0 2"
+    elsewhere = next((mount for mount in disk.boot if disk.device and _is_declared(disk, mount.what) and not mount.is_bind), None)
+    line = f"{disk.device or '<device>'} {at} {disk.fstype or (disk.live.fstype if disk.live else 'auto')} defaults 0 2"
     if elsewhere is not None:
         said = f"{elsewhere.said} mounts {elsewhere.what} at {elsewhere.where}, and nothing mounts it at {disk.mountpoint}"
         said = f"{said}: after a reboot {disk.path} is {_plain(disk)}"
@@ -126,7 +126,7 @@ def _root(disk: DiskAtBoot, mount: BootMount) -> str | None:
 
 def _is_declared(disk: DiskAtBoot, spec: str) -> bool | None:
     """Whether a spec is the declared device; None when the host does not tell."""
-    if spec.rstrip("/") == disk.device.rstrip("/"):
+    if not disk.device or spec.rstrip("/") == disk.device.rstrip("/"):
         return True
     there, declared = disk.names.path_of(_mapped(spec)), disk.names.path_of(_mapped(disk.device))
     if there is None:
@@ -161,8 +161,10 @@ def _device(disk: DiskAtBoot, mount: BootMount) -> Broken | Unproven | None:
 def _covered(disk: DiskAtBoot, mount: BootMount) -> Broken | None:
     """A second mount between the mountpoint and the path; without systemd, which sorts them, also a later line for a directory above."""
     inside = disk.realpath if is_below(disk.realpath, disk.mountpoint_realpath) else disk.mountpoint_realpath
-    between = [one for one in disk.boot if one.where != mount.where and is_below(one.where, mount.where) and is_below(inside, one.where)]
-    above = [] if disk.systemd else [one for one in disk.boot[disk.boot.index(mount) + 1 :] if one.where != mount.where and is_below(mount.where, one.where)]
+    others = [one for one in disk.boot if one.where != mount.where and _comes(one)]
+    between = [one for one in others if is_below(one.where, mount.where) and is_below(inside, one.where)]
+    later = disk.boot[disk.boot.index(mount) + 1 :]
+    above = [] if disk.systemd else [one for one in others if one in later and is_below(mount.where, one.where)]
     over = next(iter((*between, *above)), None)
     if over is None:
         return None
@@ -172,6 +174,14 @@ def _covered(disk: DiskAtBoot, mount: BootMount) -> Broken | None:
         kind="covered",
         remedy="take one of the two out, or put the line for the directory above before the other",
     )
+
+
+def _comes(mount: BootMount) -> bool:
+    """Whether the boot mounts it, or whoever enters it."""
+    if mount.masked:
+        return False
+    by_itself = mount.line is not None and not switched(mount.options, "noauto", "auto")
+    return by_itself or mount.automount or bool(mount.needed_by | mount.wanted_by)
 
 
 def _file_system(disk: DiskAtBoot, mount: BootMount) -> Broken | None:
