@@ -17,7 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from interlock.facts.mount_tables import MountTable
+from tests.docker_engine import IMAGE, DockerError, docker_engine
 
 SEQUENCES = 3_000 if os.environ.get("INTERLOCK_PROFILE") == "prove" else 30
 STEPS = 14
@@ -225,6 +228,65 @@ def test_every_path_shows_what_statx_says_after_each_of_many_random_steps(tmp_pa
     assert len(sequences) == SEQUENCES
     assert [f"sequence {seed}: {one}" for seed, *wrong, _ in sequences for one in wrong] == []
     assert sum(int(compared) for *_, compared in sequences) > SEQUENCES * STEPS * 10
+
+
+class Host:
+    """Disks in the namespace of an engine, and its containers that bind some directory of theirs."""
+
+    def __init__(self, engine: DockerEngine, top: Path, chosen: random.Random) -> None:
+        self.engine, self.random, self.containers = engine, chosen, list[str]()
+        self.places = [str(one) for one in (top, top / "a", top / "a" / "b", top / "c")]
+        top.mkdir()
+        engine.inside("mount", "-t", "tmpfs", "top", str(top))
+
+    def step(self) -> str:
+        """One change, told in words. What kernel and engine refuse is no change."""
+        place, other = self.random.choices(self.places, k=2)
+        self.engine.inside("mkdir", "-p", *self.places)
+        mounts = (
+            ("mount", "-t", "tmpfs", "memory", place),
+            ("mount", self.random.choice(("--bind", "--rbind")), other, place),
+            ("mount", self.random.choice(("--make-shared", "--make-rshared", "--make-private")), place),
+            ("umount", place),
+            ("umount", "--lazy", place),
+        )
+        how = self.random.choice(("start", "start", "stop", *mounts))
+        with suppress(DockerError):
+            match how:
+                case "start":
+                    volume = f"{place}:/data{self.random.choice(('', ':rslave', ':ro'))}"
+                    self.containers.append(self.engine("run", "--detach", "--network", "none", "--volume", volume, IMAGE, "sleep", "600"))
+                case "stop" if self.containers:
+                    self.engine("rm", "--force", self.containers.pop(self.random.randrange(len(self.containers))))
+                case (*argv,):
+                    self.engine.inside(*argv)
+        return f"{how} {place}"
+
+    def compared(self) -> Iterator[tuple[str, str, str]]:
+        """Each path of each container, the device that its table tells of, and the one that stat says."""
+        for container in self.containers:
+            pid = self.engine("inspect", "--format", "{{.State.Pid}}", container)
+            table = MountTable.parse(Path(f"/proc/{pid}/mountinfo").read_bytes(), where=container)
+            for path in {"/", "/data", "/data/a", "/data/a/b", "/data/b", "/data/c", *(mount.mountpoint for mount in table.mounts)}:
+                with suppress(OSError):
+                    device = os.stat(f"/proc/{pid}/root{path}").st_dev
+                    shown = table.showing(path)
+                    yield path, shown.device_number if shown else "", f"{os.major(device)}:{os.minor(device)}"
+
+
+def test_containers_that_come_and_go_between_random_mounts_show_what_their_table_says(tmp_path: Path, component: Callable[[str], None]) -> None:
+    component("docker")
+    if os.environ.get("INTERLOCK_PROFILE") != "prove":
+        pytest.skip("takes a quarter of a minute: INTERLOCK_PROFILE=prove runs it")
+    seed, done, compared = random.randrange(1 << 30), list[str](), 0
+    with docker_engine(own_mounts=True) as engine:
+        host = Host(engine, tmp_path / "disks", random.Random(seed))
+        for _ in range(60):
+            done.append(host.step())
+            for path, told, seen in host.compared():
+                assert told == seen, (path, seed, done)
+                compared += 1
+    assert compared > 500
 
 
 if __name__ == "__main__":
