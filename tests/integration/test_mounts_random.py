@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from interlock.facts.mount_tables import MountTable
-from tests.docker_engine import IMAGE, DockerError, docker_engine
+from tests.docker_engine import IMAGE, DockerEngine, DockerError, docker_engine
 
 SEQUENCES = 3_000 if os.environ.get("INTERLOCK_PROFILE") == "prove" else 30
 STEPS = 14
