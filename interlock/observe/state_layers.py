@@ -12,7 +12,7 @@ from interlock.config.models import Chain, Instance, Site
 from interlock.config.yamltext import Tagged
 from interlock.errors import ConfigError, CouldNotLook
 from interlock.facts.dotenv import EnvFile
-from interlock.facts.env_layers import Layers, Origin, Written, env_files_read, for_interpolation, for_service, raw_env_file
+from interlock.facts.env_layers import EnvFilesRead, Layers, Origin, Written, env_files_read, for_interpolation, for_service, raw_env_file
 from interlock.facts.state_dir import StackReads, StateVariable, Unresolved, Wrong, given_by
 from interlock.facts.substitution import substitute
 from interlock.observe.stack import compose_yaml, project_env_files
@@ -57,13 +57,14 @@ def _parsed(world: World, paths: Sequence[str]) -> Iterator[EnvFile]:
 def _instances(world: World, host: str) -> Iterator[tuple[str, list[EnvFile]]]:
     facts = world.host(host)
     for name, instance in _on_disks(world.site, host):
-        there = [path for path in _deployed(world.site, instance) if facts.stat(path).present]
-        yield f"the instance {name}", [EnvFile.parse(facts.read(path), where=path) for path in there]
+        deployed = _deployed(world.site, instance)
+        there = [path for path in deployed.paths if facts.stat(path).present]
+        yield f"the instance {name}", [EnvFile.parse(facts.read(path), where=path) for path in (there if deployed.named else there[:1])]
 
 
 def paths_on_host(site: Site, host: str) -> tuple[str, ...]:
     """The env files that the instances of a host read, on that host."""
-    return tuple(path for _, instance in _on_disks(site, host) for path in _deployed(site, instance))
+    return tuple(path for _, instance in _on_disks(site, host) for path in _deployed(site, instance).paths)
 
 
 def _on_disks(site: Site, host: str) -> Iterator[tuple[str, Instance]]:
@@ -77,13 +78,14 @@ def _may_run(site: Site, instance: Instance) -> tuple[str, ...]:
     return (instance.chain,) if instance.chain is not None else tuple(site.chains)
 
 
-def _deployed(site: Site, instance: Instance) -> tuple[str, ...]:
-    """Where docker compose finds the variables of an instance: the env files of its chain in its directory, else `.env` beside the chain's first file."""
+def _deployed(site: Site, instance: Instance) -> EnvFilesRead:
+    """Where docker compose finds the variables of an instance: the env files of its chain in its directory; else the first that is there of `.env` beside the
+    chain's first file, and in the directory itself, where the files may lie without their folder."""
     chains: list[Chain] = [site.chains[name] for name in _may_run(site, instance)]
-    folders = {posixpath.dirname(chain.files[0]) for chain in chains}
     named = chains[0].env_files if len(chains) == 1 else None
-    paths = named if named is not None else env_files_read((), {}, folders.pop() if len(folders) == 1 else "").paths
-    return tuple(posixpath.normpath(posixpath.join(instance.directory, path)) for path in paths)
+    folders = dict.fromkeys([*(posixpath.dirname(chain.files[0]) for chain in chains), ""])
+    paths = named if named is not None else [path for folder in folders for path in env_files_read((), {}, folder).paths]
+    return EnvFilesRead(tuple(posixpath.normpath(posixpath.join(instance.directory, path)) for path in paths), named=named is not None)
 
 
 # ---- the lines that give it to one service

@@ -106,11 +106,13 @@ def test_an_instance_reads_the_env_files_of_its_chain_in_its_directory(tmp_path:
     assert isinstance(judge_resolves(found), Held)
 
 
-def test_dot_env_lies_beside_the_first_file_of_the_chain(tmp_path: Path) -> None:
-    path = "/srv/shop/deploy/.env"
-    answers: dict[Look, Answer] = {Stat(path): THERE, ReadFile(path): b"STATE_DIR=/data-state\n"}
+@pytest.mark.parametrize("folder", ["/deploy", ""])
+def test_dot_env_lies_beside_the_first_file_of_the_chain_or_in_the_directory(tmp_path: Path, folder: str) -> None:
+    beside, there = "/srv/shop/deploy/.env", f"/srv/shop{folder}/.env"
+    answers: dict[Look, Answer] = {Stat(beside): GONE, Stat("/srv/shop/.env"): THERE, ReadFile("/srv/shop/.env"): b"STATE_DIR=/data-state\n"}
+    answers |= {Stat(there): THERE, ReadFile(there): b"STATE_DIR=/data-state\n"}
     found = seen(world(tmp_path, {"deploy/compose.yaml": COMPOSE}, answers=answers, **INSTANCE, compose={"files": ["deploy/compose.yaml"]}))
-    assert [reads.where for reads in found.stacks] == [path]
+    assert [reads.where for reads in found.stacks] == [there]
 
 
 def test_an_instances_env_file_that_cannot_be_read_proves_nothing(tmp_path: Path) -> None:
