@@ -172,6 +172,13 @@ def test_two_subvolumes_of_one_file_system_are_two_places() -> None:
     assert [(one.inside, one.shows) for one in sights(state, seen)] == [("/a", Shows.RIGHT), ("/b/state", Shows.HIDDEN)]
 
 
+def test_of_two_directories_one_in_the_other_the_nearer_one_counts() -> None:
+    current = MountTable((ROOT, DATA, mount(3, 2, "8:16", "/data/state", root="/state/current")))
+    state = HostPlace.of("state", "/data/state", "/data/state", current, None)
+    seen = MountTable((IMAGE, mount(11, 10, "8:16", "/a", root="/state/current/x"), mount(12, 10, "8:16", "/b", root="/state/old")))
+    assert [(one.inside, one.shows) for one in sights(state, seen)] == [("/a", Shows.RIGHT), ("/b", Shows.HIDDEN)]
+
+
 @settings(max_examples=CASES)
 @given(STEPS, st.sampled_from(PATHS[:13]), st.booleans())
 def test_no_path_inside_that_leads_to_a_place_or_under_it_is_missed(steps: list[Step], path: tuple[str, ...], later: bool) -> None:
@@ -216,9 +223,15 @@ def test_a_bind_from_before_the_mount_is_told_by_its_age(asked: ServiceMount) ->
     assert kinds(judge_visible(host(container((IMAGE, IN_DATA), asked)))) == {"app /data/state": "mounted-after"}
 
 
-def test_a_part_of_the_covered_directory_is_hidden_too() -> None:
+def test_a_volume_of_the_state_directory_from_before_the_mount_is_too() -> None:
+    inside = mount(11, 10, "8:16", "/data/state", root="/state")
+    assert kinds(judge_visible(host(container((IMAGE, inside), volume("/data/state", "/data/state"))))) == {"app /data/state": "mounted-after"}
+
+
+@pytest.mark.parametrize("source", ["/data/state/certs", "/a-link-to-it"])
+def test_a_part_of_the_covered_directory_is_hidden_too(source: str) -> None:
     certs = mount(11, 10, "8:16", "/certs", root="/state/certs")
-    assert kinds(judge_visible(host(container((IMAGE, certs), bind("/data/state/certs", "/certs"))))) == {"app /certs": "mounted-after"}
+    assert kinds(judge_visible(host(container((IMAGE, certs), bind(source, "/certs"))))) == {"app /certs": "mounted-after"}
 
 
 def test_a_part_of_the_state_disk_is_right() -> None:
@@ -231,17 +244,27 @@ def test_a_file_that_was_replaced_since_is_on_the_same_disk() -> None:
     assert isinstance(judge_visible(host(container((IMAGE, config), bind("/data/state/config.yaml", "/config.yaml"), state=""))), Held)
 
 
-def test_a_directory_that_was_removed_since_is_broken() -> None:
+@pytest.mark.parametrize("source", ["/data/state", "/a-link-to-it"])
+def test_a_directory_that_was_removed_since_is_broken(source: str) -> None:
     table = MountTable((ROOT, DATA))
     gone = mount(11, 10, "8:16", "/state", root="/state//deleted")
     place = HostPlace.of("state", "/data/state", "/data/state", table, None)
-    judged = judge_visible(host(container((IMAGE, gone), bind("/data/state", "/state")), table=table, places=(place,)))
+    judged = judge_visible(host(container((IMAGE, gone), bind(source, "/state")), table=table, places=(place,)))
     assert kinds(judged) == {"app /state": "deleted"}
 
 
-def test_a_disk_that_was_attached_anew_is_another_device() -> None:
-    old = mount(11, 10, "8:48", "/data/state")
-    assert kinds(judge_visible(host(container((IMAGE, old), bind("/data/state", "/data/state"))))) == {"app /data/state": "another-device"}
+def test_so_is_one_whose_parent_was_removed() -> None:
+    table = MountTable((ROOT,))
+    place = HostPlace.of("state", "/data/state", "/data/state", table, None)
+    gone = mount(11, 10, "8:1", "/mnt", root="/data//deleted")
+    judged = judge_visible(host(container((IMAGE, gone), bind("/a-link-to-it", "/mnt")), table=table, places=(place,)))
+    assert kinds(judged) == {"app /mnt/state": "deleted"}
+
+
+@pytest.mark.parametrize("source", ["/data/state", "/data/cache"])
+def test_a_disk_that_was_attached_anew_is_another_device(source: str) -> None:
+    old = mount(11, 10, "8:48", "/inside", root="/cache")
+    assert kinds(judge_visible(host(container((IMAGE, old), bind(source, "/inside"))))) == {"app /inside": "another-device"}
 
 
 def test_what_the_service_mounts_over_it_itself_is_meant() -> None:
@@ -266,6 +289,11 @@ def test_a_bind_of_the_whole_host_counts_only_for_one_that_uses_state(state: str
     inside = (IMAGE, mount(11, 10, "8:1", "/host"), mount(12, 11, "8:16", "/host/data"))
     judged = judge_visible(host(container(inside, bind("/", "/host"), state=state)))
     assert kinds(judged) == ({"app /host/data/state": "mounted-after"} if state else {})
+
+
+def test_what_a_monitor_of_the_whole_host_has_over_a_disk_is_its_own_affair() -> None:
+    inside = (IMAGE, mount(11, 10, "8:1", "/host"), mount(12, 11, "0:7", "/host/data", fstype="tmpfs"))
+    assert kinds(judge_visible(host(container(inside, bind("/", "/host"))))) == {}
 
 
 def test_a_disk_that_the_host_has_mounted_twice_may_be_seen_as_the_host_sees_it() -> None:
