@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from interlock.testing import run_check
-from interlock.testing.faults import write_site
+from interlock.testing.faults import own_namespace, stage, write_site
 from interlock.verdicts import Outcome
 from tests.disks import EXT4, XFS, Disk, FileSystem, missing
 from tests.disks import disks as made
@@ -324,3 +325,24 @@ def test_odd_mounts_of_a_real_disk_are_told_for_what_they_are(site: Path, two: M
     for (asked, *expected, words), found in zip(cases, odd(site, [asked for asked, *_ in cases]), strict=True):
         assert found[:2] == expected, (asked, found)
         assert words in found[2], (asked, found)
+
+
+def test_mountpoints_of_any_name_come_through_a_whole_gate(site: Path, component: Callable[[str], None]) -> None:
+    """Of one that is not mounted too; the evidence is readable afterwards."""
+    component("userns")
+    top, state = site.parent / "tenants", site.parent / "state"
+    state.mkdir()
+    names = ("a", "b c", "tab\tline\n", "\\040#", "caf\udce9", "<x>&\"'", "\x1b[31m", "lost+found", ".hidden")
+    for name in names:
+        (top / name).mkdir(parents=True)
+    (site / "fstab").write_text(f"state {state} tmpfs defaults 0 0\n")
+    mounts = {"state": {"path": str(state), "device": "state"}, "others": {"tenants": {"each_below": str(top), "fstype": "tmpfs"}}}
+    write_site(site, {"mounts": mounts, "hosts": {"local": {"fstab": str(site / "fstab")}}})
+    unmounted = f'case $name in *caf*) ;; *) mount -t tmpfs tenant {top}/"$name";; esac'
+    stage(site, f"mount -t tmpfs state {state}", f"cd {top}", f"for name in *; do {unmounted}; done", f"cd {site}")
+    ran = run_check(site, "preflight", within=(*own_namespace(), "sh", str(site / "stage.sh")))
+    (verdict,) = ran.verdicts("mounts.others")
+    assert verdict.outcome is Outcome.BROKEN
+    assert verdict.message.startswith(f"1 of the 7 directories of {top} is not mounted as declared (tmpfs): {top}/caf")
+    assert ran.folder is not None
+    assert len(list(ElementTree.parse(ran.folder / "junit.xml").iter("testcase"))) >= 7
