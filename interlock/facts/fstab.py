@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import NamedTuple, Self
+from typing import Self
 
 from interlock.facts.mounts import unescape
 from interlock.nouns import dataclass
@@ -59,19 +59,12 @@ def _escape(text: str) -> bytes:
     return b"".join(b"\\%03o" % byte if byte in b" \t\n\\" else bytes([byte]) for byte in text.encode("utf-8", "surrogateescape"))
 
 
-class Unread(NamedTuple):
-    """A line that says something and could not be read."""
-
-    line: int
-    text: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fstab:
-    """The whole file, in the order of its lines."""
+    """The whole file, in the order of its lines; `unread` are the numbers of lines that say something and have too few fields."""
 
     entries: tuple[FstabEntry, ...]
-    unread: tuple[Unread, ...] = ()
+    unread: tuple[int, ...] = ()
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -84,7 +77,7 @@ class Fstab:
             if entry is not None:
                 entries.append(entry)
             elif len(line.split()) < 3:
-                unread.append(Unread(number, line.decode("utf-8", "replace").strip()))
+                unread.append(number)
         return cls(entries=tuple(entries), unread=tuple(unread))
 
 

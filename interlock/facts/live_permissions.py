@@ -36,7 +36,6 @@ class PrivateFile:
     path: str
     present: bool
     mode: int = 0
-    uid: int = 0
     secret: bool | None = None
     closed_by: str = ""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Self
 
 from interlock.facts.mount_units import BootMount
@@ -50,11 +49,10 @@ class DiskAtBoot:
     """A declared disk beside what the next boot would mount. `realpath` and `mountpoint_realpath` are resolved; `subvolume` as declared; `device` of another
     mount that names none is what is there now, empty when nothing is: then any will do.
 
-    `boot` is all that the boot mounts; `fstab` the file; `unread` its lines that nobody can read; `systemd`: the host runs it; `engine_unit` the unit that
-    the site names, `engine` what it says, None when the host has no such unit.
+    `boot` is all that the boot mounts; `fstab` the file, `unread` the numbers of its lines that nobody can read; `systemd`: the host runs it; `engine_unit` the
+    unit that the site names, `engine` what it says, None when the host has no such unit.
     """
 
-    name: str
     path: str
     realpath: str
     mountpoint: str
@@ -69,7 +67,7 @@ class DiskAtBoot:
     systemd: bool
     engine_unit: str
     engine: EngineStart | None = None
-    unread: Sequence[str] = ()
+    unread: tuple[int, ...] = ()
 
     @property
     def live(self) -> Mount | None:

@@ -87,12 +87,9 @@ def _private_file(facts: HostFacts, path: str) -> PrivateFile:
     seen = facts.stat(path)
     if not seen.present:
         return PrivateFile(path=path, present=False)
-    mode, uid = seen.mode, seen.uid
-    if stat.S_ISLNK(mode):
-        target = facts.secret(path, "text")
-        mode, uid = target.mode, target.uid
+    mode = facts.secret(path, "text").mode if stat.S_ISLNK(seen.mode) else seen.mode
     closed = next((directory for directory in _above(path) if _keeps_out(facts, directory)), "")
-    return PrivateFile(path=path, present=True, mode=mode, uid=uid, secret=_has_secret(facts, path), closed_by=closed)
+    return PrivateFile(path=path, present=True, mode=mode, secret=_has_secret(facts, path), closed_by=closed)
 
 
 def _has_secret(facts: HostFacts, path: str) -> bool | None:

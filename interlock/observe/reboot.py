@@ -82,7 +82,6 @@ def disk_at_boot(world: World, subject: Subject) -> DiskAtBoot:
     shown = table.showing(at.realpath or mountpoint)
     live = shown if shown is not None and shown.mountpoint == (at.realpath or mountpoint) and shown.fstype != NOT_TRIGGERED else None
     return DiskAtBoot(
-        name=subject.name,
         path=path,
         realpath=seen.realpath or path,
         mountpoint=mountpoint,
@@ -97,7 +96,7 @@ def disk_at_boot(world: World, subject: Subject) -> DiskAtBoot:
         systemd=systemd,
         engine_unit=host.engine_unit,
         engine=EngineStart.of(engine) if engine and engine.settings else None,
-        unread=tuple(f"line {one.line} cannot be read: {one.text}" for one in fstab.unread),
+        unread=fstab.unread,
     )
 
 

@@ -51,7 +51,7 @@ def test_comments_swap_and_lines_without_a_mountpoint_mount_nothing() -> None:
 
 
 def test_a_line_of_two_fields_is_told() -> None:
-    assert [(one.line, one.text) for one in Fstab.parse(b"LABEL=a /a ext4\nLABEL=b /b\n").unread] == [(2, "LABEL=b /b")]
+    assert Fstab.parse(b"LABEL=a /a ext4\nLABEL=b /b\n").unread == (2,)
 
 
 def test_quotes_around_a_label_are_none_of_it() -> None:

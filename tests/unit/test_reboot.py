@@ -46,7 +46,6 @@ def a_disk(fstab: str = PLAIN, *, live: Mount | None = STATE, engine: str | None
     """A disk on a host that runs systemd, and its engine's unit; `systemd=False` for another host."""
     systemd = changes.get("systemd", True)
     said: dict[str, Any] = {
-        "name": "state",
         "path": "/srv/state",
         "realpath": "/srv/state",
         "mountpoint": "/srv/state",

@@ -84,7 +84,7 @@ def _not_there(disk: DiskAtBoot) -> Held | Broken | Unproven:
         said = f"{elsewhere.said} mounts {elsewhere.what} at {elsewhere.where}, and nothing mounts it at {disk.mountpoint}"
         said = f"{said}: after a reboot {disk.path} is {_plain(disk)}"
         return Broken(said, kind="other-place", remedy=f"write `{line}` into {disk.fstab}, with the bind that leads there if there is one")
-    unread = f" ({'; '.join(disk.unread)})" if disk.unread else ""
+    unread = f" (line {', '.join(map(str, disk.unread))} of it cannot be read)" if disk.unread else ""
     said = f"neither {disk.fstab}{unread} nor a mount unit mounts anything at {disk.mountpoint}: after a reboot {disk.path} is {_plain(disk)}"
     return Broken(said, kind="not-in-fstab", remedy=f"write `{line}` into {disk.fstab}")
 
