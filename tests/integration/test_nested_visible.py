@@ -6,7 +6,9 @@ The containers stand side by side, each with one way to bind, and one gate judge
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from interlock.observe.compose_binary import find_compose
 from interlock.testing import CheckRun, run_check
 from interlock.testing.faults import write_site
 from interlock.verdicts import Outcome, Verdict
@@ -212,6 +215,48 @@ def test_a_volume_with_rbind_alone_takes_the_disk_from_the_host_when_it_goes(hos
     assert details(ran, "mounts.propagation")["v-shared"] == ("broken", "unmounts-the-host")
     host.remove("app")
     assert not host.mounted
+
+
+def test_what_docker_compose_has_started_is_compared_with_its_own_chain(host: Host, component: Callable[[str], None]) -> None:
+    """Of two chains, by the files that its labels name, and under the name that the project has on the host."""
+    component("compose")
+    host.mount_state()
+    service = f"{{image: '{IMAGE}', network_mode: none, stop_grace_period: 0s, volumes: ['data:/data']}}"
+    bound = f"volumes:\n  data:\n    driver_opts: {{type: none, o: 'rbind,rslave', device: {host.top}}}\n"
+    started = host.site.parent / "Shop.v2"
+    started.mkdir(exist_ok=True)
+    for folder in (host.site, started):
+        (folder / "base.yaml").write_text(f"services:\n  app: {service}\nvolumes:\n  data:\n")
+        (folder / "disk.yaml").write_text(bound)
+    chains = {"base": {"files": ["base.yaml"]}, "disk": {"files": ["base.yaml", "disk.yaml"]}}
+    more = {"compose": {"files": ["base.yaml", "disk.yaml"], "chains": chains}, "instances": {"main": {"directory": str(started)}}}
+    compose(host, started, "up", "--detach", "--pull", "never")
+    try:
+        ran = host.run(**more)
+        for guardrail, said in (
+            ("nested_visible", "1 of 1 services see the state disk"),
+            ("driver_opts_immutable", "the volume shopv2_data was made as the chain disk says"),
+            ("propagation", "1 of 1 volumes and binds"),
+        ):
+            found = verdict(ran, f"mounts.{guardrail}")
+            assert found.outcome is Outcome.HELD, found
+            assert found.message.startswith(said)
+        (host.site / "disk.yaml").write_text(bound.replace("rbind,rslave", "bind"))
+        found = verdict(host.run(**more), "mounts.driver_opts_immutable")
+        assert (found.outcome, found.message.partition(": o;")[0]) == (
+            Outcome.BROKEN,
+            "the volume shopv2_data was made with other options than the chain disk says",
+        )
+    finally:
+        compose(host, started, "down")
+
+
+def compose(host: Host, folder: Path, *words: str) -> None:
+    program = find_compose(os.environ)
+    assert program is not None
+    argv = (program.path, "-f", "base.yaml", "-f", "disk.yaml", *words)
+    environ = {**os.environ, "DOCKER_HOST": f"unix://{host.engine.socket}"}
+    subprocess.run(argv, cwd=folder, env=environ, check=True, capture_output=True, timeout=60)
 
 
 def test_what_is_down_is_judged_by_the_volumes_that_the_engine_has_already(host: Host, component: Callable[[str], None]) -> None:

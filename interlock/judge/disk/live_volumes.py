@@ -132,7 +132,7 @@ def judge_live_propagation(stack: HostStack) -> Held | Broken | Unproven:
     if not details:
         return Held(f"nothing of the stack binds a directory of {stack.host} now")
     if not bad:
-        return Held(f"{len(details)} bind{'s' if len(details) != 1 else ''} and volumes show what is mounted below as declared", details)
+        return Held(f"{len(details)} of {len(details)} volumes and binds show what is mounted below as declared", details)
     broken = [detail for detail in bad if detail.outcome is Outcome.BROKEN]
     if broken:
         return Broken(in_short(broken), remedy=PROPAGATION_REMEDY, details=details)
