@@ -54,12 +54,11 @@ def _literally(name: str) -> str:
 class HiddenBelow:
     """A declared disk with what the mounts at and below its mountpoint cover; what lies below the other declared disk is that one's.
 
-    `holds` is what lives on it, `state` or `data`; `mountpoint` as declared, `realpath` where it leads (empty when absent), `mounted` whether that shows a
-    mount of its own. `covered` is what the mount table says that something is mounted over, `shadows` what was seen of it, None when nobody could look:
-    then `could_not` says why and `remedy` what would help. `markers` are names that may lie directly below the mountpoint.
+    `mountpoint` is as declared, `realpath` where it leads (empty when absent), `mounted` whether that shows a mount of its own. `covered` is what the mount
+    table says that something is mounted over, `shadows` what was seen of it, None when nobody could look: then `could_not` says why and `remedy` what would
+    help. `markers` are names that may lie directly below the mountpoint.
     """
 
-    holds: str
     mountpoint: str
     realpath: str
     mounted: bool

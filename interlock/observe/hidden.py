@@ -47,7 +47,6 @@ def hidden_below(world: World, subject: Subject) -> HiddenBelow:
     shadows, could_not, remedy = _seen(facts, _look(world.site, subject.host))
     shown = table.showing(top) if top else None
     return HiddenBelow(
-        holds=subject.name,
         mountpoint=_top(disk),
         realpath=top,
         mounted=disk.mounted_at == "/" or (shown is not None and shown.mountpoint == top),

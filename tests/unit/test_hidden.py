@@ -26,9 +26,7 @@ EMPTY = Shadow("/data/state", "/data")
 
 
 def below(*shadows: Shadow, covered: tuple[Covered, ...] = (STATE, CERTS), markers: tuple[str, ...] = ()) -> HiddenBelow:
-    return HiddenBelow(
-        holds="state", mountpoint="/data/state", realpath="/data/state", mounted=True, covered=covered, shadows=shadows or (EMPTY,), markers=markers
-    )
+    return HiddenBelow(mountpoint="/data/state", realpath="/data/state", mounted=True, covered=covered, shadows=shadows or (EMPTY,), markers=markers)
 
 
 def found(*names: str, mountpoint: str = "/data/state", parent: str = "/data", size: int = 8) -> Shadow:
