@@ -17,6 +17,7 @@ from interlock.errors import CouldNotLook
 from interlock.facts.mounts import MountTable
 from interlock.nouns import dataclass
 
+_NOT_LET_IN = "only root may look into it"
 _ANONYMOUS = re.compile("[0-9a-f]{64}")
 _EVERYWHERE = "0.0.0.0"  # noqa: S104, this is how the engine says it
 
@@ -121,6 +122,11 @@ class Container:
         return self.state in ("running", "paused", "restarting")
 
     @property
+    def closed(self) -> bool:
+        """Whether whoever looked was not let in: to look at a process of another user takes the right to trace it."""
+        return self.unseen.startswith(_NOT_LET_IN)
+
+    @property
     def anonymous_places(self) -> tuple[str, ...]:
         """The places in it that lie on volumes which the engine named itself, sorted."""
         return tuple(sorted(mount.destination for mount in self.mounts if mount.kind == "volume" and _ANONYMOUS.fullmatch(mount.name)))
@@ -196,8 +202,12 @@ def _container(value: Any) -> Container:
         user=_text(config, "User"),
         pid=_number(state["Pid"]),
         view=None if value["View"] is None else _view(value["View"]),
-        unseen=_text(value, "Unseen"),
+        unseen=_unseen(_text(value, "Unseen")),
     )
+
+
+def _unseen(why: str) -> str:
+    return f"{_NOT_LET_IN} ({why})" if why.startswith(("EACCES", "EPERM")) else why
 
 
 def _view(value: Any) -> View:

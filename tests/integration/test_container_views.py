@@ -418,7 +418,7 @@ def test_an_ordinary_user_who_may_use_the_socket_gets_all_but_the_views(engine: 
         assert isinstance(answer, EngineAnswer), answer
         seen = named("stays", Engine.parse(answer.content, where="there"))
         assert len(it.asked) == 2 + len(Engine.parse(answer.content, where="there").containers)  # nothing is asked twice for want of a right
-    assert (seen.view, seen.unseen) == (None, "EACCES: Permission denied")
+    assert (seen.view, seen.unseen) == (None, "only root may look into it (EACCES: Permission denied)")
     assert seen.environment == {"STATE_DIR": "/data/state"}
 
 
