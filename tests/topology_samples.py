@@ -100,6 +100,34 @@ def sees(name: str) -> Finding:
 
 
 HIDDEN = "billing sees /dev/sda1 (8:1) at /data/state, the host shows /dev/sdb1 (8:17): the nested disk is hidden by a bind that is not recursive"
+LEFT_OUT = "{} sees at /data/state a directory of /dev/sda1 that the state disk covers on the host: its volume of /data leaves out what is mounted below it"
+ANOTHER = (
+    "{} in the running containers of local was started with /data/state, and shows something else at /data/state: see what mounts.nested_visible says of it"
+)
+
+
+def one_fault(services: Sequence[str]) -> tuple[Topology, tuple[Finding, ...]]:
+    """Services that are all broken in the same way, and one that is not: a volume of all but one leaves the state disk out."""
+    found = [
+        *(finding("mounts.nested_visible", "running", Outcome.BROKEN, LEFT_OUT.format(name), what=f"{name} /data/state") for name in services[:-1]),
+        *(
+            finding("state_dir.host_and_stack_agree", "STATE_DIR", Outcome.UNPROVEN, ANOTHER.format(name), what=f"{name} in the running containers")
+            for name in services[:-1]
+        ),
+    ]
+    return topology(host([nested(name, hidden=name != services[-1]) for name in services])), (*found, *DISKS_HELD, sees(services[-1]))
+
+
+def every_label(guardrails: Sequence[str]) -> tuple[Topology, tuple[Finding, ...]]:
+    """A container for each guardrail and each word that can stand before it."""
+    words = (Outcome.BROKEN, Outcome.UNPROVEN, Outcome.WAIVED, Outcome.NOT_RUN)
+    pairs = [
+        (f"c{number}", guardrail, outcome) for number, (guardrail, outcome) in enumerate((guardrail, outcome) for guardrail in guardrails for outcome in words)
+    ]
+    found = [finding(guardrail, "running", outcome, guardrail.upper(), what=name) for name, guardrail, outcome in pairs]
+    return topology(host([nested(name) for name, _, _ in pairs])), tuple(found)
+
+
 PICTURES: dict[str, tuple[Topology, tuple[Finding, ...]]] = {
     "healthy": (topology(host([nested(name) for name in SERVICES])), (*DISKS_HELD, *map(sees, SERVICES))),
     "hidden": (
@@ -149,6 +177,7 @@ PICTURES: dict[str, tuple[Topology, tuple[Finding, ...]]] = {
             *(sees(f"tenant-{number:02}") for number in range(50) if number != 17),
         ),
     ),
+    "alike": one_fault(SERVICES),
     "unreachable": (
         Topology(site="platform", hosts=(unseen_host("db1", DECLARED, "host db1 could not be reached: timed out after 30 s"),)),
         (finding("mounts.state_disk", "state@db1", Outcome.UNPROVEN, "db1 could not be reached: timed out after 30 s", host="db1"),),

@@ -1,6 +1,6 @@
-"""How do boxes, lines and words become SVG? What every picture of ours is made of: fitted text, boxes in columns, and the lines between two columns.
+"""How do boxes, lines and words become SVG? What every picture of ours is made of: boxes in columns, and the lines between two columns.
 
-Widths are reckoned for the widest of the usual fonts. Lines run from a box in a lane of their own and turn off at right angles, so that twelve users of two
+`interlock.evidence.svg_text` fits the texts. Lines run from a box in a lane of their own and turn off at right angles, so that twelve users of two
 things are two lanes and not twenty-four slanting lines.
 """
 
@@ -11,15 +11,13 @@ from enum import IntEnum
 from html import escape
 from typing import NamedTuple, assert_never
 
+from interlock.evidence.svg_text import BOLD, MONO, SANS, cut
 from interlock.evidence.visible import visible
 from interlock.nouns import dataclass
 
 WIDTH = 1200  # of a picture, in px
-MONO, SANS, BOLD = 7.3, 6.5, 7.0  # width of a letter: 12 px monospaced, 11.5 px sans, the same in bold
 LINE, GAP, PAD, PORT = 16, 12, 9, 14  # the last: how far below its top a path is met by its line
 _APART = 9  # between two lines that have nothing to do with each other
-_WIDE = 0x1100  # from here on a letter may be as wide as two
-_LEFT_OUT = "…"
 
 STYLE = """
 .il-topology{--bg:#fff;--fg:#1b1f24;--dim:#57606a;--box:#f6f8fa;--rim:#8c959f;--line:#57606a;--bad:#b3121d;--bad-box:#fff1f0;--odd:#7a4d00;\
@@ -110,57 +108,6 @@ class Wire(NamedTuple):
     title: str
 
 
-def _wide(text: str) -> int:
-    """How many letters wide a text is at most."""
-    return len(text) if text.isascii() else sum(2 if ord(letter) >= _WIDE and letter != _LEFT_OUT else 1 for letter in text)
-
-
-def cut(text: str, width: float, letter: float) -> str:
-    """As much of a text as fits into a width; the middle is left out, for a path says most at its ends."""
-    shown, room = visible(text[:4000]), int(width / letter)
-    if _wide(shown) <= room:
-        return shown
-    head = _fitting(shown, room // 2)
-    tail = _fitting(shown[::-1], room - _wide(head) - 1)[::-1]
-    return f"{head}{_LEFT_OUT}{tail}"
-
-
-def _fitting(text: str, room: int) -> str:
-    end = 0
-    for end, letter in enumerate(text, 1):
-        room -= _wide(letter)
-        if room < 0:
-            return text[: end - 1]
-    return text[:end]
-
-
-def wrapped(text: str, width: int, letter: float, most: int) -> list[str]:
-    """A sentence in at most `most` lines; words that are longer than a line are broken."""
-    room = int(width / letter)
-    lines = [""]
-    for word in text[:4000].split(" "):
-        rest = word
-        while rest:
-            if not lines[-1] and _wide(rest) > room:
-                lines[-1] = _at_a_slash(_fitting(rest, room) or rest[:1])
-                rest = rest[len(lines[-1]) :]
-                lines += [""] if rest else []
-            elif _wide(lines[-1]) + 1 + _wide(rest) <= room or not lines[-1]:
-                lines[-1] = f"{lines[-1]} {rest}".lstrip(" ")
-                rest = ""
-            else:
-                lines.append("")
-    if len(lines) <= most:
-        return lines
-    return [*lines[: most - 1], _fitting(lines[most - 1], room - 1) + _LEFT_OUT]
-
-
-def _at_a_slash(piece: str) -> str:
-    """A piece of a long word, ended behind a slash where it has one: a path is read by its names."""
-    end = piece.rfind("/") + 1
-    return piece[:end] if end > len(piece) // 2 else piece
-
-
 def safe(text: str) -> str:
     """Somebody else's text, as it may stand in SVG: at most 4,000 letters of it."""
     return escape(visible(text[:4000]), quote=False)
@@ -176,8 +123,8 @@ def boxed(column: tuple[int, int], y: int, tone: Tone, lines: Iterable[Text], ti
     fitted = []
     for number, line in enumerate(lines):
         room = column[1] - 2 * PAD - (18 if number == 0 else 0)
-        letter = MONO if line.css == "name" else BOLD if line.css in ("bad", "odd") else SANS
-        fitted.append(Text(line.css, cut(line.said, room, letter)))
+        face = MONO if line.css == "name" else BOLD if line.css in ("bad", "odd") else SANS
+        fitted.append(Text(line.css, cut(line.said, room, face)))
     return Shape(x=column[0], y=y, width=column[1], height=len(fitted) * LINE + 11, tone=tone, lines=tuple(fitted), title=title)
 
 

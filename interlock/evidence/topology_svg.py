@@ -6,20 +6,17 @@ whole in its `<title>`. `interlock.evidence.svg_shapes` has the boxes and lines.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, assert_never
 
 from interlock.evidence.details import Details, HeldLines
 from interlock.evidence.record import Record, family
 from interlock.evidence.svg_shapes import (
-    BOLD,
     GAP,
     LINE,
-    MONO,
     PAD,
     PORT,
-    SANS,
     STYLE,
     WIDTH,
     Shape,
@@ -28,14 +25,14 @@ from interlock.evidence.svg_shapes import (
     Wire,
     box_svg,
     boxed,
-    cut,
     joint_svg,
     legend_svg,
     safe,
     text_svg,
     wires_svg,
-    wrapped,
 )
+from interlock.evidence.svg_text import BOLD, HEADING, MONO, SANS, cut, wrapped
+from interlock.evidence.topology_labels import TONES, Labels, Place, titled
 from interlock.evidence.visible import visible
 from interlock.facts.topology import (
     FAMILIES,
@@ -137,17 +134,7 @@ def _holds(findings: Sequence[Finding], guardrails: Collection[str]) -> bool:
 
 def _tone_with(findings: Sequence[Finding], seen: Tone) -> Tone:
     """The gravest of what was found, and of what is seen without any verdict."""
-    return max((_TONES[finding.outcome] for finding in findings), default=seen) if seen <= Tone.HELD else max(seen, _tone_with(findings, Tone.NOT_JUDGED))
-
-
-_TONES: Mapping[Outcome, Tone] = {
-    Outcome.HELD: Tone.HELD,
-    Outcome.BROKEN: Tone.BROKEN,
-    Outcome.UNPROVEN: Tone.UNPROVEN,
-    Outcome.WAIVED: Tone.WAIVED,
-    Outcome.NOT_APPLICABLE: Tone.NOT_JUDGED,
-    Outcome.NOT_RUN: Tone.UNPROVEN,
-}
+    return max((TONES[finding.outcome] for finding in findings), default=seen) if seen <= Tone.HELD else max(seen, _tone_with(findings, Tone.NOT_JUDGED))
 
 
 class _Drawing:
@@ -223,7 +210,7 @@ class _Host:
         """Everything of this host, from `top` on."""
         host = self._host
         looked = f"looked at {host.taken_at}" if host.taken_at else "not looked at"
-        pieces = [text_svg(_DISK[0], top + 12, "host", cut(f"host {visible(host.host)}", 300, 9.5))]
+        pieces = [text_svg(_DISK[0], top + 12, "host", cut(f"host {visible(host.host)}", 300, HEADING))]
         said = "; ".join(part for part in (host.unseen or looked, host.engine) if part)
         pieces.append(
             f"<g><title>{safe(said)}</title>{text_svg(_MOUNT[0], top + 12, 'odd' if host.unseen else 'dim', cut(said, WIDTH - _MOUNT[0] - 16, SANS))}</g>"
@@ -276,11 +263,16 @@ class _Host:
     def _mounts(self, start: int) -> list[Shape]:
         """From the top down, parents before what is mounted in them."""
         shapes: list[Shape] = []
+        labels = Labels()
         y = start
         for number, mount in enumerate(self._host.mounts):
             findings = self._at.get(Spot(self._index, mount=number), ())
-            lines = [Text("name", mount.mountpoint), *(Text("dim", part) for part in self._of_mount(mount)), *_labels(findings, _MOUNT[1])]
-            shapes.append(boxed(_MOUNT, y, self._mount_tones[number], lines, _titled(f"mount {mount.mountpoint}", findings)))
+            lines = [
+                Text("name", mount.mountpoint),
+                *(Text("dim", part) for part in self._of_mount(mount)),
+                *labels.of(findings, Place("", mount.mountpoint), _MOUNT[1]),
+            ]
+            shapes.append(boxed(_MOUNT, y, self._mount_tones[number], lines, titled(f"mount {mount.mountpoint}", findings)))
             y = shapes[-1].y + shapes[-1].height + GAP
         return shapes
 
@@ -324,16 +316,19 @@ class _Host:
         """The containers, each as high as its paths beside it."""
         boxes: list[Shape] = []
         rows: list[list[Shape]] = []
+        labels = Labels()
         y = start
         for group in self._groups:
             mine: list[Shape] = []
             below = y
             for row in group.rows:
-                mine.append(self._row(row, below))
+                place = Place(group.box.name, row.inner.path, (group.box.container, row.inner.source))
+                mine.append(self._row(row, below, labels.of(row.findings, place, _PATH[1], held=False)))
                 below = mine[-1].y + mine[-1].height + 4
-            lines = [Text("name", group.box.name), *(Text("dim", part) for part in _of_group(group)), *_labels(group.findings, _BOX[1], held=False)]
+            place = Place(group.box.name, others=(group.box.container,))
+            lines = [Text("name", group.box.name), *(Text("dim", part) for part in _of_group(group)), *labels.of(group.findings, place, _BOX[1], held=False)]
             shape = boxed(
-                _BOX, y, group.tone, lines, _titled(f"container {', '.join(group.names)}; {group.box.state}; {group.box.unseen}".rstrip("; "), group.findings)
+                _BOX, y, group.tone, lines, titled(f"container {', '.join(group.names)}; {group.box.state}; {group.box.unseen}".rstrip("; "), group.findings)
             )
             shape = replace(shape, height=max(shape.height, below - 4 - y))
             boxes.append(shape)
@@ -341,18 +336,18 @@ class _Host:
             y = shape.y + shape.height + GAP
         return boxes, rows
 
-    def _row(self, row: _Row, y: int) -> Shape:
+    def _row(self, row: _Row, y: int, labels: Iterable[Text]) -> Shape:
         inner = row.inner
         access = " (ro)" if inner.read_only else ""
-        lines = [Text("name", f"{cut(inner.path, _PATH[1] - 2 * PAD - 18 - len(access) * MONO, MONO)}{access}")]
+        lines = [Text("name", f"{cut(inner.path, _PATH[1] - 2 * PAD - 18 - MONO.width(access), MONO)}{access}")]
         lines += self._of_path(row)
-        title = _titled(f"path {inner.path}{access} in it, {inner.source} of the host", row.findings)
-        return boxed(_PATH, y, row.tone, [*lines, *_labels(row.findings, _PATH[1], held=False)], title)
+        title = titled(f"path {inner.path}{access} in it, {inner.source} of the host", row.findings)
+        return boxed(_PATH, y, row.tone, [*lines, *labels], title)
 
     def _of_path(self, row: _Row) -> Iterator[Text]:
         inner, room = row.inner, _PATH[1] - 2 * PAD
         if inner.source != inner.path:
-            yield Text("dim", f"is {cut(inner.source, room - 15 * SANS, SANS)} of the host")
+            yield Text("dim", f"is {cut(inner.source, room - SANS.width('is  of the host'), SANS)} of the host")
         if row.differs:
             yield from (Text("bad", line) for line in wrapped(f"SHOWS {visible(self._shown(inner))}", room, BOLD, 3))
         elif inner.instead:
@@ -467,29 +462,6 @@ def _grouped(groups: Sequence[_Group]) -> tuple[_Group, ...]:
 
 
 # ---- text
-
-
-def _labels(findings: Sequence[Finding], width: int, *, held: bool = True) -> Iterator[Text]:
-    """The guardrail and the sentence of what does not hold, the gravest first; the names of what does, where `held` asks for them."""
-    bad = [finding for finding in findings if finding.outcome is not Outcome.HELD]
-    bad.sort(key=lambda finding: (-_TONES[finding.outcome], finding.guardrail))
-    for finding in bad[:2]:
-        css = "bad" if finding.outcome is Outcome.BROKEN else "odd"
-        yield Text(css, f"{finding.outcome.value.upper()} {finding.guardrail}")
-        yield from (Text("", line) for line in wrapped(visible(finding.message), width - 2 * PAD, SANS, 6))
-    if len(bad) > 2:
-        yield Text("bad" if any(finding.outcome is Outcome.BROKEN for finding in bad[2:]) else "odd", f"and {len(bad) - 2} more: {', '.join(_ids(bad[2:]))}")
-    if held and findings and not bad:
-        names = ", ".join(name.removeprefix("mounts.") for name in _ids(findings))
-        yield from (Text("dim", line) for line in wrapped(f"held: {names}", width - 2 * PAD, SANS, 3))
-
-
-def _ids(findings: Sequence[Finding]) -> list[str]:
-    return sorted({finding.guardrail for finding in findings})
-
-
-def _titled(name: str, findings: Sequence[Finding]) -> str:
-    return "; ".join([name, *(f"{finding.outcome.value} {finding.guardrail}: {finding.message}" for finding in findings[:20])])
 
 
 def _absent(disk: Disk, host: HostTopology) -> str:

@@ -17,12 +17,13 @@ from interlock.evidence.folder import load_run
 from interlock.evidence.topology_svg import Picture, render
 from interlock.evidence.verify import verify_run
 from interlock.facts.topology import Box, Topology
+from interlock.judge import catalogue
 from interlock.testing import CheckRun, run_check
 from interlock.testing.faults import write_site
 from tests.disks import EXT4, disks
 from tests.docker_engine import IMAGE, DockerEngine, docker_engine
 from tests.evidence_samples import DISKS, NASTY, publish
-from tests.topology_samples import PICTURES
+from tests.topology_samples import PICTURES, every_label
 
 
 class Host:
@@ -133,11 +134,12 @@ def test_in_chromium_no_text_leaves_its_box_or_lies_on_another_and_nothing_is_as
     component("chromium")
     folders = [publish(tmp_path / str(number), sample).path for number, sample in enumerate((DISKS, NASTY))]
     pages = [re.sub("<meta http-equiv[^>]*>", "", (folder / "report.html").read_text()) for folder in folders]
-    pictures = ["".join(render(Picture(*picture))) for picture in PICTURES.values()]
+    named = [guardrail.id for guardrail in catalogue()]
+    pictures = ["".join(render(Picture(*picture))) for picture in (*PICTURES.values(), every_label(named))]
     page = tmp_path / "page.html"
     page.write_text("\n".join([*pages, *pictures, f"<img src='{CONTROL}'><script>{MEASURE}</script>"]))
     texts, asked = chromium(page, tmp_path)
-    assert len(texts) > 300
+    assert len(texts) > 300 + 2 * 4 * len(named) > 500
     assert [text["said"] for text in texts if not text["inside"]] == []
     overlaps = [
         (one["said"], other["said"])

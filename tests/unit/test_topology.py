@@ -16,12 +16,29 @@ from hypothesis import strategies as st
 from interlock.errors import EvidenceError
 from interlock.evidence import topology_file
 from interlock.evidence.svg_shapes import WIDTH
+from interlock.evidence.topology_labels import Labels, Place
 from interlock.evidence.topology_svg import GROUP_FROM, Picture, render
 from interlock.facts.topology import Box, Disk, Finding, HostMount, HostTopology, InnerPath, Presence, Spot, Topology, placed
 from interlock.facts.topology_layout import Bind, Candidate, Declared, laid_out
 from interlock.verdicts import Outcome
 from tests.evidence_samples import NASTY_TEXT
-from tests.topology_samples import BACKUPS, DATA, DECLARED, NESTED_STATE, PICTURES, ROOT, SEES_DATA, finding, flat, host, nested, unseen, view
+from tests.topology_samples import (
+    BACKUPS,
+    DATA,
+    DECLARED,
+    LEFT_OUT,
+    NESTED_STATE,
+    PICTURES,
+    ROOT,
+    SEES_DATA,
+    SERVICES,
+    finding,
+    flat,
+    host,
+    nested,
+    unseen,
+    view,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "topology"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -200,6 +217,59 @@ def test_many_containers_that_are_alike_share_a_box_and_the_broken_one_does_not(
     assert "and 48 more like it:" in text
     assert text.count('class="container"') == 2
     assert "tenant-49" in text
+
+
+def test_twelve_services_with_one_fault_fit_in_two_screens_and_say_it_once() -> None:
+    text = drawn(*PICTURES["alike"])
+    root = ET.fromstring(text)
+    assert int(root.get("height", "")) < 2 * 1400
+    said = [element.text for element in root.iter(f"{SVG}text")]
+    assert said.count("api sees at /data/state a directory of") == 1
+    assert said.count("BROKEN mounts.nested_visible") == 1
+    assert said.count("BROKEN mounts.nested_visible, as api") == 10
+    assert all(f"broken mounts.nested_visible: {LEFT_OUT.format(name)}" in text for name in SERVICES[:-1])
+
+
+BECAUSE = "{} sees another directory than the host has at /data/state: what is mounted below {} does not reach it"
+
+
+def labels(*messages: tuple[str, str]) -> list[list[str]]:
+    """What boxes with these names and sentences say, in their order."""
+    told = Labels()
+    return [
+        [line.said for line in told.of([finding("mounts.x", "s", Outcome.BROKEN, message)], Place(name, others=(f"shop-{name}-1",)), 298)]
+        for name, message in messages
+    ]
+
+
+def test_a_sentence_that_differs_in_a_word_is_referred_to_with_that_word() -> None:
+    first, second, third = labels(
+        ("api", BECAUSE.format("api", "/data")), ("old", BECAUSE.format("shop-old-1", "/data")), ("web", BECAUSE.format("web", "/srv"))
+    )
+    assert len(first) == 4
+    assert second == ["BROKEN mounts.x, as api"]
+    assert third == ["BROKEN mounts.x, as api, but /srv"]
+
+
+def test_a_sentence_of_its_own_is_said_in_full_and_then_referred_to_as_well() -> None:
+    other = "{} has no state directory at all, and nobody can say where it writes what it must keep"
+    found = labels(("api", BECAUSE.format("api", "/data")), ("old", other.format("old")), ("web", other.format("web")))
+    assert [found[1][0], found[2]] == ["BROKEN mounts.x", ["BROKEN mounts.x, as old"]]
+
+
+def test_a_short_sentence_is_said_again() -> None:
+    assert labels(("api", "api is blind"), ("old", "old is blind"))[1] == ["BROKEN mounts.x", "old is blind"]
+
+
+def test_a_sentence_that_says_less_than_an_earlier_one_is_not_the_same() -> None:
+    more = BECAUSE.format("api", "/data")
+    assert labels(("api", more), ("old", more.replace("api", "old").replace(" does not reach it", "")))[1][1:] != []
+
+
+def test_an_unproven_sentence_is_not_taken_for_a_broken_one() -> None:
+    told, message = Labels(), BECAUSE.format("api", "/data")
+    for outcome in (Outcome.BROKEN, Outcome.UNPROVEN):
+        assert len(list(told.of([finding("mounts.x", "s", outcome, message)], Place("api"), 298))) == 4
 
 
 def test_few_containers_have_a_box_each() -> None:
