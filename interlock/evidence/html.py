@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from html import escape
 
@@ -23,6 +24,7 @@ from interlock.evidence.wording import (
     asked_waivers,
     broken_glass,
     ended_in_words,
+    gravest_first,
     headline,
     is_self_approved,
     known_in_words,
@@ -102,6 +104,15 @@ def _said(text: str, limit: int = _TEXT) -> str:
     return escape(clipped(text, limit), quote=True)
 
 
+def _prose(text: str) -> str:
+    """A sentence of somebody else: what stands between two backticks in it is code, a backtick alone is a backtick."""
+    pieces = _CODE.split(clipped(text, _TEXT))
+    return "".join(f"<code>{escape(piece)}</code>" if number % 2 else escape(piece) for number, piece in enumerate(pieces))
+
+
+_CODE = re.compile("`([^`]+)`")
+
+
 def _hash(style: str) -> str:
     """How a policy allows this style and no other."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}'"
@@ -119,7 +130,7 @@ def _head(record: Record) -> Iterator[str]:
     ended = ended_in_words(record)
     state = "open" if record.exit_code == 0 else "shut"
     yield f'<body>\n<main>\n<h1 class="{state}"><span class="word">{_said(headline(record), _NAME)}</span> {_said(asked_for(record), _NAME)}</h1>\n'
-    yield f"<p><strong>{_said(ended[0].upper() + ended[1:])}</strong> (exit code {record.exit_code}). {_said(tally_in_words(record))}.</p>\n"
+    yield f"<p><strong>{_prose(ended[0].upper() + ended[1:])}</strong> (exit code {record.exit_code}). {_said(tally_in_words(record))}.</p>\n"
     for loud in _loud(record):
         yield f'<p class="loud">{_said(loud)}</p>\n'
 
@@ -176,10 +187,11 @@ def _list(title: str, items: Iterable[str], total: int) -> Iterator[str]:
 
 
 def _reasons(record: Record) -> Iterator[str]:
-    for reason in record.reasons:
+    for reason, severity in gravest_first(record):
+        grave = f" ({severity})" if severity else ""
         names = " ".join(f"<code>{_said(name, _NAME)}</code>" for name in (reason.guardrail, reason.subject) if name)
-        remedy = f"<br>remedy: {_said(reason.remedy)}" if reason.remedy else ""
-        yield f"<li>{names} <strong>{_said(reason_in_words(reason.code))}</strong>: {_said(reason.text)}{remedy}</li>\n"
+        remedy = f"<br>remedy: {_prose(reason.remedy)}" if reason.remedy else ""
+        yield f"<li>{names} <strong>{_said(reason_in_words(reason.code))}</strong>{grave}: {_prose(reason.text)}{remedy}</li>\n"
 
 
 def _waived(record: Record) -> Iterator[str]:
@@ -189,12 +201,12 @@ def _waived(record: Record) -> Iterator[str]:
         who = f"waiver {waiver.id}, owner {waiver.owner}, approved by {waiver.approver}, ticket {waiver.ticket}"
         who = who if waiver.by is WaivedBy.WAIVER else waived_by(waiver)
         what = f"<code>{_said(waiver.guardrail, _NAME)}</code> <code>{_said(waiver.subject, _NAME)}</code>"
-        yield f"<li><strong>WAIVED {what} until {_said(waiver.expires_at, _NAME)}: {_said(waiver.reason)}</strong> ({_said(who)})</li>\n"
+        yield f"<li><strong>WAIVED {what} until {_said(waiver.expires_at, _NAME)}: {_prose(waiver.reason)}</strong> ({_said(who)})</li>\n"
 
 
 def _not_used(record: Record) -> Iterator[str]:
     for name, why in sorted(record.not_used.items()):
-        yield f"<li><code>{_said(name, _NAME)}</code>: {_said(why)}</li>\n"
+        yield f"<li><code>{_said(name, _NAME)}</code>: {_prose(why)}</li>\n"
 
 
 # ---- the picture
@@ -205,7 +217,7 @@ def _picture(record: Record, picture: Picture | None) -> Iterator[str]:
     if picture is None:
         why = record.not_used.get("mounts")
         said = f"mounts are not used here: {why}" if why else "there is no picture: this run looked at no declared disk (`mounts:` in the site file names them)"
-        yield f'<p class="dim">{_said(said[0].upper() + said[1:])}.</p>\n'
+        yield f'<p class="dim">{_prose(said[0].upper() + said[1:])}.</p>\n'
         return
     yield '<div class="scroll" tabindex="0" role="region" aria-label="Disks, mounts, containers and paths">\n'
     yield from topology_svg.render(picture)
@@ -241,7 +253,7 @@ def _rows(record: Record) -> Iterator[str]:
                 yield _row(outcome, one.guardrail, one.subject, "required, and nothing was recorded of it", "")
         for verdict in record.verdicts:
             if verdict.outcome is outcome:
-                yield _row(outcome, verdict.guardrail, verdict.subject, _message(verdict), _said(verdict.remedy))
+                yield _row(outcome, verdict.guardrail, verdict.subject, _message(verdict), _prose(verdict.remedy))
 
 
 def _row(outcome: Outcome, guardrail: str, subject: str, message: str, remedy: str) -> str:
@@ -251,12 +263,12 @@ def _row(outcome: Outcome, guardrail: str, subject: str, message: str, remedy: s
 
 def _message(verdict: Verdict) -> str:
     """The sentence of a verdict, and the places that do not hold, folded away."""
-    said = _said(verdict.message)
+    said = _prose(verdict.message)
     counts = verdict.details
     wrong = counts.broken + counts.unproven
     if wrong < 2 or not verdict.where:
         return said
-    places = "".join(f"<li>{_said(place.message)}</li>" for place in verdict.where[:MOST_PLACES])
+    places = "".join(f"<li>{_prose(place.message)}</li>" for place in verdict.where[:MOST_PLACES])
     more = f"<li>and {wrong - MOST_PLACES:,} more: see <code>details.jsonl</code></li>" if wrong > MOST_PLACES else ""
     return f"{said}<details><summary>{number(wrong, 'detail')} of {counts.total:,}</summary><ul>{places}{more}</ul></details>"
 

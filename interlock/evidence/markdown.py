@@ -20,6 +20,7 @@ from interlock.evidence.wording import (
     broken_glass,
     details_by_family,
     ended_in_words,
+    gravest_first,
     headline,
     is_self_approved,
     known_in_words,
@@ -32,7 +33,7 @@ from interlock.evidence.wording import (
     waived_by,
 )
 from interlock.gate.decision import Reason
-from interlock.verdicts import NONE_DECLARED, Outcome, Pair, Verdict
+from interlock.verdicts import NONE_DECLARED, Outcome, Verdict
 
 LIMIT_BYTES = 60_000  # what issue trackers take, with room for a sentence around it
 _TEXT, _NAME = 400, 160  # bytes of one message and of one name
@@ -97,9 +98,7 @@ def _as_many_as_fit(items: Iterable[str], total: int, budget: int, where: str) -
 
 
 def _reasons(record: Record) -> Iterator[str]:
-    severities = {one.pair: one.severity for one in record.required}
-    for reason in record.reasons:
-        severity = severities.get(Pair(reason.guardrail, reason.subject))
+    for reason, severity in gravest_first(record):
         grave = f" ({severity})" if severity else ""
         remedy = f"  - remedy: {code(reason.remedy, _TEXT)}\n" if reason.remedy else ""
         yield f"- {_about(reason)}{grave}: {code(reason.text, _TEXT)}\n{remedy}"

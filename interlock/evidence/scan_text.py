@@ -14,7 +14,7 @@ from interlock.evidence.findings import Found, findings
 from interlock.evidence.links import why
 from interlock.evidence.record import Decision, Record, family
 from interlock.evidence.text import BOLD, CYAN, DIM, PLAIN, RED, YELLOW, Style, loud, reason_lines
-from interlock.evidence.wording import headline, number
+from interlock.evidence.wording import gravest_first, headline, number
 from interlock.verdicts import Age, Outcome, Severity
 
 WIDEST = 200
@@ -34,9 +34,9 @@ def render(record: Record, details: Details, style: Style = PLAIN, titles: Mappi
             yield from _guardrail(name, list(members), style, (titles or {}).get(name, ""))
         yield "\n"
     lines: list[str] = []
-    for reason in record.reasons:
+    for reason, severity in gravest_first(record):
         if not reason.guardrail or reason.code not in _OF_PAIRS or (reason.code == 10 and not any(one.guardrail == reason.guardrail for one in found)):
-            lines += reason_lines(record, reason, style)
+            lines += reason_lines(reason, severity, style)
     lines += [*loud(record, style), *_counts(record, found, style)]
     yield "\n".join(lines) + "\n"
 

@@ -21,6 +21,7 @@ from interlock.evidence.wording import (
     asked_waivers,
     broken_glass,
     ended_in_words,
+    gravest_first,
     headline,
     is_self_approved,
     known_in_words,
@@ -32,7 +33,7 @@ from interlock.evidence.wording import (
 )
 from interlock.gate.decision import BROKEN, NOT_RUN, UNPROVEN, Reason
 from interlock.nouns import dataclass
-from interlock.verdicts import NONE_DECLARED, Outcome, Pair, Severity, Verdict
+from interlock.verdicts import NONE_DECLARED, Outcome, Severity, Verdict
 
 REASONS_SHOWN = 5
 CHANGES_SHOWN = 10
@@ -112,8 +113,8 @@ def gate_text(record: Record, changes: Sequence[str], next_command: str, style: 
         lines += _changes(changes, style)
         alike = _alike(record)
         lines += ["why:"] if alike else []
-        for reasons in alike[:REASONS_SHOWN]:
-            lines += reason_lines(record, reasons[0], style, others=reasons[1:])
+        for (reason, severity), *others in alike[:REASONS_SHOWN]:
+            lines += reason_lines(reason, severity, style, others=[other for other, _ in others])
         left = sum(map(len, alike[REASONS_SHOWN:]))
         lines += [f"  and {number(left, 'more reason')}: interlock report"] if left else []
     lines += loud(record, style)
@@ -123,19 +124,13 @@ def gate_text(record: Record, changes: Sequence[str], next_command: str, style: 
     return "\n".join(lines)
 
 
-def _alike(record: Record) -> list[list[Reason]]:
-    """The reasons, the gravest first: what is broken before what nobody knows. Several subjects of one guardrail are one reason to whoever mends it."""
-    groups: dict[tuple[str, ...], list[Reason]] = {}
-    for reason in sorted(record.reasons, key=lambda reason: _weight(record, reason)):
+def _alike(record: Record) -> list[list[tuple[Reason, Severity | None]]]:
+    """The reasons and their severities, the gravest first. Several subjects of one guardrail are one reason to whoever mends it."""
+    groups: dict[tuple[str, ...], list[tuple[Reason, Severity | None]]] = {}
+    for reason, severity in gravest_first(record):
         key = (str(reason.code), reason.guardrail) if reason.guardrail and reason.code in _JUDGED else (str(reason.code), reason.guardrail, reason.text)
-        groups.setdefault(key, []).append(reason)
+        groups.setdefault(key, []).append((reason, severity))
     return list(groups.values())
-
-
-def _weight(record: Record, reason: Reason) -> tuple[bool, int, int]:
-    verdict = record.by_pair.get(Pair(reason.guardrail, reason.subject))
-    severity = list(Severity).index(verdict.severity) if verdict else 0
-    return reason.code != BROKEN, severity, reason.code
 
 
 def render(record: Record, _details: Details, style: Style = PLAIN) -> Iterator[str]:
@@ -156,9 +151,9 @@ def render(record: Record, _details: Details, style: Style = PLAIN) -> Iterator[
         yield f"  {style.mark(Outcome.NOT_RUN)}{style.name(one.guardrail)} {style.name(one.subject)}\n"
     yield "\n" if record.verdicts or record.without_verdict else ""
     lines = [*_decision(record, style)]
-    for reason in record.reasons:
+    for reason, severity in gravest_first(record):
         if not reason.guardrail or reason.code not in (1, 10, 11):
-            lines += reason_lines(record, reason, style)
+            lines += reason_lines(reason, severity, style)
     yield "\n".join([*lines, *loud(record, style)]) + "\n"
 
 
@@ -186,12 +181,11 @@ def _changes(changes: Sequence[str], style: Style) -> list[str]:
     return [*lines, f"  and {number(left, 'more change')}"] if left > 0 else lines
 
 
-def reason_lines(record: Record, reason: Reason, style: Style, others: Sequence[Reason] = ()) -> list[str]:
+def reason_lines(reason: Reason, severity: Severity | None, style: Style, others: Sequence[Reason] = ()) -> list[str]:
     """One reason; `others` are the same guardrail's with other subjects, which are named and not told."""
-    verdict = record.by_pair.get(Pair(reason.guardrail, reason.subject))
     outcome = _JUDGED.get(reason.code)
     about = " ".join(style.name(name) for name in (reason.guardrail, reason.subject) if name) or "the whole gate"
-    grave = f" ({verdict.severity})" if verdict else ""
+    grave = f" ({severity})" if severity else ""
     title = style.mark(outcome) if outcome else style.in_column(_KINDS.get(reason.code, f"exit code {reason.code}"), RED)
     lines = [f"  {title}{about}{grave}", *style.wrapped(reason.text, 4)]
     if others:

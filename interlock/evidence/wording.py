@@ -7,7 +7,8 @@ from typing import assert_never
 
 from interlock.evidence.record import Record, UsedWaiver, WaivedBy, family
 from interlock.facts.statements import reason_of
-from interlock.verdicts import Outcome, When
+from interlock.gate.decision import BROKEN, Reason
+from interlock.verdicts import Outcome, Pair, Severity, When
 
 # From what needs a human first to what needs none.
 GRAVITY = (Outcome.BROKEN, Outcome.NOT_RUN, Outcome.UNPROVEN, Outcome.WAIVED, Outcome.HELD, Outcome.NOT_APPLICABLE)
@@ -86,6 +87,20 @@ _REASONS: Mapping[int, str] = {
     14: "stale",
     15: "locked",
 }
+
+
+def gravest_first(record: Record) -> tuple[tuple[Reason, Severity | None], ...]:
+    """Why the gate is shut, as it is to be read: what is broken before what nobody knows, critical before high. A reason that is about no pair has no severity,
+    and stands before those of its kind that have one."""
+    about = {Pair(reason.guardrail, reason.subject) for reason in record.reasons}
+    severities = {one.pair: one.severity for one in record.required if one.pair in about}
+    severities |= {one.pair: one.severity for one in record.verdicts if one.pair in about}
+    told = [(reason, severities.get(Pair(reason.guardrail, reason.subject))) for reason in record.reasons]
+    return tuple(sorted(told, key=lambda each: _weight(*each)))
+
+
+def _weight(reason: Reason, severity: Severity | None) -> tuple[bool, int, int]:
+    return reason.code != BROKEN, list(Severity).index(severity) if severity else 0, reason.code
 
 
 def approvers(record: Record) -> tuple[str, ...]:

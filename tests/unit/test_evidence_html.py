@@ -15,14 +15,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interlock.evidence import html
+from interlock.evidence import html, markdown
 from interlock.evidence.details import no_details
 from interlock.evidence.folder import LoadedRun, load_run
 from interlock.evidence.record import Record, Required
+from interlock.evidence.text import gate_text
 from interlock.evidence.topology_svg import MOST_FINDINGS, Picture, findings_of
 from interlock.evidence.verify import verify_run
+from interlock.evidence.visible import visible
+from interlock.evidence.wording import gravest_first
 from interlock.gate.decision import Reason
-from interlock.verdicts import Broken, Detail, Held, HeldRun, Outcome, Severity, Streamed, Verdict
+from interlock.verdicts import Broken, Detail, Held, HeldRun, Outcome, Severity, Streamed, Unproven, Verdict
 from tests.evidence_samples import DISKS, GLASS, NASTY_TEXT, OPEN, SAMPLES, SHUT, UNPROVEN, WAIVED, Judged, Sample, publish
 
 VOID = {"meta", "br", "link", "img", "input"}
@@ -89,6 +92,31 @@ def test_decision_time_picture_and_verdicts_are_there_and_how_to_verify(tmp_path
 def test_what_is_broken_stands_before_what_holds(tmp_path: Path) -> None:
     rows = [attributes.get("class") for tag, attributes in page(publish(tmp_path, SHUT)).elements if tag == "tr" and attributes]
     assert rows == ["broken", "broken", "held", "held"]
+
+
+def test_page_summary_and_terminal_have_the_gravest_reason_first_with_its_severity(tmp_path: Path) -> None:
+    judged = [
+        Judged(guardrail="a.unknown", subject="s", judgement=Unproven("nobody knows"), severity=Severity.CRITICAL),
+        Judged(guardrail="b.high", subject="s", judgement=Broken("bad"), severity=Severity.HIGH),
+        Judged(guardrail="c.critical", subject="s", judgement=Broken("worse"), severity=Severity.CRITICAL),
+    ]
+    run = publish(tmp_path, Sample(judged=judged))
+    for shown in (" ".join(page(run).text), "".join(markdown.render(run.record, run.details)), gate_text(run.record, [], "")):
+        assert sorted(("a.unknown", "b.high", "c.critical"), key=shown.index) == ["c.critical", "b.high", "a.unknown"]
+        assert shown.index("(critical)") < shown.index("(high)")
+    assert "<strong>broken</strong> (critical): worse" in (run.path / "report.html").read_text()
+
+
+def test_a_pair_that_was_not_run_has_the_severity_that_it_was_required_with(tmp_path: Path) -> None:
+    record = publish(tmp_path, UNPROVEN).record
+    assert ("backups.mode_0600", Severity.HIGH) in {(reason.guardrail, severity) for reason, severity in gravest_first(record)}
+
+
+def test_what_stands_between_backticks_is_code_and_a_lone_backtick_is_itself(tmp_path: Path) -> None:
+    judged = Judged(guardrail="g.x", subject="s", judgement=Broken("`a` and `<b>` and `c", remedy="say `docker volume rm`"))
+    text = (publish(tmp_path, Sample(judged=[judged])).path / "report.html").read_text()
+    assert text.count("<code>a</code> and <code>&lt;b&gt;</code> and `c") == 2
+    assert text.count("say <code>docker volume rm</code>") == 2
 
 
 def test_waivers_are_loud(tmp_path: Path) -> None:
@@ -186,7 +214,7 @@ def test_of_many_details_the_picture_takes_some_and_those_that_do_not_hold_first
     assert {one.guardrail for one in found} == {"mounts.nested_visible"}
 
 
-@given(st.text(st.characters(exclude_categories=()), max_size=60) | st.just(NASTY_TEXT))
+@given(st.text(st.characters(exclude_categories=()), max_size=60) | st.text("`<&a\n", max_size=20) | st.just(NASTY_TEXT))
 @settings(max_examples=25)
 def test_nobody_elses_text_does_anything(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     record = publish(tmp_path_factory.mktemp("run"), OPEN).record
@@ -201,7 +229,9 @@ def test_nobody_elses_text_does_anything(tmp_path_factory: pytest.TempPathFactor
     )
     written = "".join(html.render(changed, no_details))
     written.encode("utf-8")
-    harmless(Page(written))
+    found = Page(written)
+    harmless(found)
+    assert "".join(found.text).replace("`", "").count(visible(text).replace("`", "")) >= 9
 
 
 def test_a_held_verdict_shows_no_places(tmp_path: Path) -> None:
