@@ -18,7 +18,7 @@ import pytest
 
 from interlock.observe.compose_binary import find_compose
 from tests.by_hand import DIGITS
-from tests.disks import EXT4, Disk, disks
+from tests.disks import EXT4, XFS, Disk, disks
 from tests.docker_engine import IMAGE, DockerEngine, docker_engine
 from tests.in_terminal import INTERLOCK, Shown, human_environ, in_terminal
 from tests.tiny_site import key_of, signer_line
@@ -61,7 +61,7 @@ class Host:
         """A text of the example with this host's paths and devices."""
         text = text.replace("/var/run/docker.sock", str(self.engine.socket)).replace("busybox:1.36", IMAGE)
         for name, disk in self.disk.items():
-            text = text.replace(f"LABEL=analyst-{name}", disk.device)
+            text = re.sub(rf"(LABEL=analyst-{name}\b.*?)\bext4\b", rf"\1{disk.fstype}", text).replace(f"LABEL=analyst-{name}", disk.device)
         return OURS.sub(lambda match: f"{self.root}/{match[1]}", text)
 
     def lay_out(self) -> None:
@@ -151,7 +151,7 @@ class Host:
 
 @pytest.fixture(scope="module")
 def engine(component: Callable[[str], None]) -> Iterator[DockerEngine]:
-    for name in ("docker", "loop", "compose"):
+    for name in ("docker", "loop", "xfs", "compose"):
         component(name)
     with docker_engine(own_mounts=True) as running:
         yield running
@@ -160,7 +160,7 @@ def engine(component: Callable[[str], None]) -> Iterator[DockerEngine]:
 @pytest.fixture
 def host(engine: DockerEngine, tmp_path: Path) -> Iterator[Host]:
     with ExitStack() as stack:
-        disk = stack.enter_context(disks(tmp_path, data=EXT4, state=EXT4))
+        disk = stack.enter_context(disks(tmp_path, data=EXT4, state=XFS))
         host = Host(root=tmp_path / "host", engine=engine, disk=disk, environ=human_environ(tmp_path))
         host.lay_out()
         stack.callback(clean, host)
