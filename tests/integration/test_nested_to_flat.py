@@ -200,10 +200,12 @@ def test_the_disk_lies_beside_the_other_with_the_whole_state_and_every_service_s
     patched = f"{host.root}/data-state\nCOMPOSE_FILE=compose.yaml:compose.flat.yaml\n"
     assert (host.site / ".env").read_text().endswith(f"STATE_DIR={patched}")
     assert f"mv {host.site}/interlock.flat.yaml {host.site}/interlock.yaml" in shown.text
-    evidence = json.loads((host.site / "reports" / str(shown.text.split("evidence: ")[-1].split("/")[-1].split()[0]) / "record.json").read_text())
+    run = host.site / "reports" / shown.text.split("evidence: ")[-1].split("/")[-1].split()[0]
+    evidence = json.loads((run / "record.json").read_text())
     layout = [verdict for verdict in evidence["verdicts"] if (verdict["guardrail"], verdict["subject"]) == ("mounts.layout", "layout")]
     assert [verdict["outcome"] for verdict in layout] == ["held"]
     assert evidence["target"]["file"].endswith("interlock.flat.yaml")
+    assert host.type("verify", str(run)).code == 0
 
 
 def test_behind_a_shut_gate_nothing_is_begun(host: Host) -> None:
