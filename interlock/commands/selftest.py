@@ -12,7 +12,7 @@ from typing import TextIO
 
 from interlock.errors import UsageError
 from interlock.judge import catalogue, guardrail
-from interlock.testing import CheckRun, run_check
+from interlock.testing import CheckRun, containers, run_check
 from interlock.testing.faults import Fault, all_faults, own_namespace
 from interlock.verdicts import Outcome, Severity
 
@@ -81,7 +81,8 @@ def _run(fault: Fault, *changes: str) -> CheckRun:
 
 
 def _remove(folder: Path) -> None:
-    """The folder, and what a fault keeps elsewhere: it names that in a file `remove`."""
+    """The folder, and what a fault keeps elsewhere: it names that in a file `remove`, and what it left with an engine in another."""
+    containers.end(folder)
     elsewhere = folder / "remove"
     if elsewhere.exists():
         path = Path(elsewhere.read_text())

@@ -217,7 +217,12 @@ def _as_service(container: Container, volumes: Mapping[str, Volume]) -> Service:
 
 def _as_mount(mount: ContainerMount, volumes: Mapping[str, Volume]) -> ServiceMount:
     seen = ServiceMount(
-        kind=mount.kind, source=mount.source, target=posixpath.normpath(mount.destination), read_only=mount.read_only, propagation=mount.propagation
+        kind=mount.kind,
+        source=mount.source,
+        target=posixpath.normpath(mount.destination),
+        read_only=mount.read_only,
+        propagation=mount.propagation,
+        recursive="" if mount.recursive else NOT_RECURSIVE,
     )
     return _on_the_host(seen, volumes.get(mount.name))
 

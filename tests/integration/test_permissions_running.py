@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from interlock.commands.selftest import prove
 from interlock.testing import CheckRun, run_check
-from interlock.testing.faults import Fault
-from interlock.testing.faults.live_permissions import ENGINE, FAULTS
+from interlock.testing.containers import ENGINE
+from interlock.testing.faults.live_permissions import FAULTS
 from interlock.verdicts import Outcome
 from tests.docker_engine import IMAGE, DockerEngine, docker_engine
 
@@ -61,12 +59,6 @@ def test_faults_in_one_place_are_each_named_by_their_own_guardrail(folder: Path)
     ran = preflight(folder)
     assert ran.broken() == set(GUARDRAILS), ran.output
     assert {fault.kind for fault in FAULTS} <= ran.kinds
-
-
-@pytest.mark.skipif(os.environ.get("INTERLOCK_PROFILE") != "prove", reason="a gate for each takes its time: make prove runs it")
-@pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.describe) for fault in FAULTS])
-def test_each_fault_alone_breaks_its_own_guardrail_alone(engine: DockerEngine, fault: Fault) -> None:
-    assert prove(fault) == ""
 
 
 def test_without_its_engine_nothing_is_said(folder: Path) -> None:

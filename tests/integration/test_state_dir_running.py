@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from interlock.commands.selftest import prove
 from interlock.testing import CheckRun, run_check
-from interlock.testing.faults import Fault, all_faults, write_site
-from interlock.testing.faults.state_dir import NEEDS
+from interlock.testing.faults import write_site
 from interlock.verdicts import Outcome, Verdict
 from tests.docker_engine import IMAGE, DockerEngine, docker_engine
 
@@ -162,10 +160,3 @@ def test_a_declared_job_that_has_ended_is_not_missed(stack: Stack) -> None:
     found = verdict(stack.run(services=["app", "extract"]), "state_dir.services_agree", "running")
     assert found.outcome is Outcome.HELD
     assert "1 of 1 services" in found.message
-
-
-@pytest.mark.parametrize("fault", [pytest.param(fault, id=f"{fault.guardrail}-{fault.kind}") for fault in all_faults() if fault.needs == NEEDS])
-def test_a_guardrail_that_asks_the_engine_is_proven(fault: Fault, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in zip(NEEDS, (str(engine.socket), IMAGE), strict=True):
-        monkeypatch.setenv(name, value)
-    assert prove(fault) == ""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from interlock.facts.mounts import MountTable
-from interlock.testing.faults import Fault, read_site, rewrite_site, write_site
+from interlock.testing import containers
+from interlock.testing.faults import Fault, write_site
 from interlock.verdicts import When
 
-ENGINE = ("INTERLOCK_PROOF_ENGINE", "INTERLOCK_PROOF_IMAGE")  # the socket of a container engine, and an image with `sleep` in it
-LIVES_S = 60  # a container ends by itself, and is removed with its end
 ROOT, STRANGER = 0, 61001
 DATABASE = "postgres:interlock-proof"  # a second name of the image: what a database keeps is told by the name
 DATABASE_DIRECTORY = "/var/lib/postgresql/data"
@@ -45,30 +43,25 @@ def _healthy(folder: Path) -> None:
     write_site(
         folder,
         {
-            "hosts": {"local": {"engine": os.environ[ENGINE[0]]}},
+            "hosts": containers.host(),
             "instances": {"main": {"directory": str(folder)}},
             "mounts": {name: {"path": f"{folder}/{name}", **place} for name in ("state", "data")},
             "excluded": [{what: "*", "reason": "this proves another guardrail"} for what in ("container", "volume")],
         },
     )
-    _docker("tag", os.environ[ENGINE[1]], DATABASE)
+    containers.docker("tag", containers.image(), DATABASE)
+    containers.leave(folder, "rmi", DATABASE)
     _start(folder, _who(), f"{folder}/settings.yaml:/etc/settings.yaml:ro", f"{folder}/db_password:/run/secrets/db_password:ro", f"{folder}/data:/data")
     _database(folder, _who())
 
 
 def _database(folder: Path, user: int) -> None:
-    _start(folder, user, f"{folder}/db:{DATABASE_DIRECTORY}", image=DATABASE)
+    _start(folder, user, f"{folder}/db:{DATABASE_DIRECTORY}", of=DATABASE)
 
 
-def _start(folder: Path, user: int, *binds: str, image: str = "") -> None:
-    labels = {"service": "app", "project.working_dir": str(folder)}
-    options = [part for key, text in labels.items() for part in ("--label", f"com.docker.compose.{key}={text}")]
-    options += [part for bind in binds for part in ("--volume", bind)]
-    _docker("run", "--detach", "--rm", "--network", "none", "--user", f"{user}:{user}", *options, image or os.environ[ENGINE[1]], "sleep", str(LIVES_S))
-
-
-def _docker(*arguments: str) -> None:
-    subprocess.run(("docker", "--host", f"unix://{os.environ[ENGINE[0]]}", *arguments), check=True, capture_output=True, timeout=60)
+def _start(folder: Path, user: int, *binds: str, of: str = "") -> None:
+    options = [part for bind in binds for part in ("--volume", bind)]
+    containers.start(folder, "app", "--user", f"{user}:{user}", *options, of=of)
 
 
 def _mode(name: str, mode: int) -> Callable[[Path], None]:
@@ -79,12 +72,6 @@ def _made_by_the_engine(folder: Path) -> None:
     _start(folder, _who(), f"{folder}/data/uploads:/uploads")
 
 
-def _no_engine(folder: Path) -> None:
-    site = read_site(folder)
-    site["hosts"]["local"]["engine"] = str(folder / "no.sock")
-    rewrite_site(folder, site)
-
-
 FAULTS = tuple(
     Fault(
         guardrail=f"permissions.{guardrail}",
@@ -93,8 +80,8 @@ FAULTS = tuple(
         gate=When.PREFLIGHT,
         healthy=_healthy,
         seed=seed,
-        blind=_no_engine,
-        needs=ENGINE,
+        blind=containers.lose,
+        needs=containers.ENGINE,
     )
     for guardrail, kind, describe, seed in (
         ("secret_file_0600", "others-may-read", "the env file of an instance can be read by every user of the host", _mode(".env", 0o644)),

@@ -6,13 +6,13 @@ from __future__ import annotations
 import os
 import posixpath
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from interlock.facts.mounts import Mount, MountTable
+from interlock.testing import containers
 from interlock.testing.faults import Fault, move_to_unreachable_host, read_site, rewrite_site, stage, write_site
 from interlock.verdicts import When
 
@@ -158,9 +158,7 @@ def _tenant_bound_to_itself(folder: Path) -> None:
     stage(folder, f"mount -t tmpfs -o nosuid acme '{tenants}/acme'", f"mount --bind '{tenants}/globex' '{tenants}/globex'")
 
 
-ENGINE = ("INTERLOCK_PROOF_ENGINE", "INTERLOCK_PROOF_IMAGE")  # the socket of a container engine, and an image with `sleep` in it
-LIVES_S = 60  # a container ends by itself, and is removed with its end
-VOLUME = "interlock-proof"  # the one thing that stays with the engine
+VOLUME = "interlock-proof"
 RECURSIVE = ("--volume", "/dev:/data")
 HIDES = ("--mount", "type=bind,src=/dev,dst=/data,bind-recursive=disabled")
 READ_ONLY = ("--mount", "type=bind,src=/dev,dst=/data,readonly,bind-recursive=writable")
@@ -182,41 +180,29 @@ def _running(folder: Path, *mounts: str) -> None:
     top = tempfile.mkdtemp(prefix="interlock-proof-", dir=DISK)  # others may write to the rest
     (folder / "remove").write_text(top)
     disk = {**_disk(top, _shown(DISK)), "markers": ["*"]}
-    hosts = {"local": {"engine": os.environ[ENGINE[0]]}}
     excluded = [{what: "*", "reason": "this proves another guardrail"} for what in ("container", "volume")]
-    write_site(folder, {"hosts": hosts, "instances": {"main": {"directory": str(folder)}}, "mounts": {"state": disk}, "excluded": excluded})
-    _start(folder, "app", *(mounts or RECURSIVE))
-
-
-def _docker(*arguments: str, check: bool = True) -> bool:
-    done = subprocess.run(("docker", "--host", f"unix://{os.environ[ENGINE[0]]}", *arguments), check=check, capture_output=True, timeout=60)
-    return done.returncode == 0
-
-
-def _start(folder: Path, service: str, *mounts: str, check: bool = True) -> bool:
-    labels = {"service": service, "project": "proof", "project.working_dir": str(folder), "project.config_files": f"{folder}/compose.yaml"}
-    options = [part for key, text in labels.items() for part in ("--label", f"com.docker.compose.{key}={text}")]
-    return _docker("run", "--detach", "--rm", "--network", "none", *options, *mounts, os.environ[ENGINE[1]], "sleep", str(LIVES_S), check=check)
+    write_site(folder, {"hosts": containers.host(), "instances": {"main": {"directory": str(folder)}}, "mounts": {"state": disk}, "excluded": excluded})
+    containers.start(folder, "app", *(mounts or RECURSIVE))
 
 
 def _hidden(folder: Path) -> None:
-    _start(folder, "worker", *HIDES)
+    containers.start(folder, "worker", *HIDES)
 
 
 def _writable_below(folder: Path) -> None:
-    _start(folder, "reader", *READ_ONLY, check=False) or _start(folder, "reader", *AS_OF_OLD)
+    containers.start(folder, "reader", *READ_ONLY, check=False) or containers.start(folder, "reader", *AS_OF_OLD)
 
 
 def _of_a_chain(folder: Path) -> None:
     """The same container, as a chain of the site has it; its volume is not there yet."""
-    _docker("volume", "rm", "--force", VOLUME)
+    containers.leave(folder, "volume", "rm", "--force", VOLUME)
     _running(folder)
     _model(folder, "rprivate")
     write_site(folder, {**read_site(folder), "compose": {"files": ["compose.yaml"]}})
 
 
 def _model(folder: Path, propagation: str) -> None:
-    (folder / "compose.yaml").write_text(MODEL.format(image=os.environ[ENGINE[1]], propagation=propagation, volume=VOLUME))
+    (folder / "compose.yaml").write_text(MODEL.format(image=containers.image(), propagation=propagation, volume=VOLUME))
 
 
 def _slave(folder: Path) -> None:
@@ -224,13 +210,7 @@ def _slave(folder: Path) -> None:
 
 
 def _made_otherwise(_folder: Path) -> None:
-    _docker("volume", "create", "--opt", "type=tmpfs", "--opt", "device=tmpfs", VOLUME)
-
-
-def _no_engine(folder: Path) -> None:
-    site = read_site(folder)
-    site["hosts"]["local"]["engine"] = str(folder / "no.sock")
-    rewrite_site(folder, site)
+    containers.docker("volume", "create", "--opt", "type=tmpfs", "--opt", "device=tmpfs", VOLUME)
 
 
 def _in_fstab(folder: Path) -> None:
@@ -380,7 +360,9 @@ FAULTS = (
         )
     ),
     *(
-        Fault(guardrail=guardrail, describe=describe, kind=kind, gate=When.PREFLIGHT, healthy=healthy, seed=seed, blind=_no_engine, needs=ENGINE)
+        Fault(
+            guardrail=guardrail, describe=describe, kind=kind, gate=When.PREFLIGHT, healthy=healthy, seed=seed, blind=containers.lose, needs=containers.ENGINE
+        )
         for guardrail, describe, kind, healthy, seed in (
             (
                 "mounts.nested_visible",

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
+from interlock.testing import containers
 from interlock.testing.faults import Fault, move_to_unreachable_host, read_site, write_site
 from interlock.verdicts import When
-
-NEEDS = ("INTERLOCK_TEST_ENGINE", "INTERLOCK_TEST_IMAGE")  # the socket of a container engine, and an image with `sleep` in it
-LIVES_S = 60  # a container ends by itself, and is removed with its end
 
 EXCLUDED = [{what: "*", "reason": "this proves another guardrail"} for what in ("container", "volume")]
 
@@ -148,26 +145,12 @@ def _running(folder: Path) -> None:
     (folder / "state").mkdir()
     state_dir = {"path": str(folder / "state"), "default": str(folder / "state")}
     instances = {"main": {"directory": str(folder)}}
-    hosts = {"local": {"engine": os.environ[NEEDS[0]]}}
-    write_site(folder, {"hosts": hosts, "instances": instances, "state_dir": state_dir, "excluded": EXCLUDED})
+    write_site(folder, {"hosts": containers.host(), "instances": instances, "state_dir": state_dir, "excluded": EXCLUDED})
     _start(folder, "app", str(folder / "state"))
 
 
 def _start(folder: Path, service: str, state: str, *more: str) -> None:
-    labels = {"com.docker.compose.service": service, "com.docker.compose.project.working_dir": str(folder)}
-    options = [part for key, text in labels.items() for part in ("--label", f"{key}={text}")]
-    options += ["--name", f"{folder.name}-{service}", "--env", f"STATE_DIR={state}", "--volume", f"{folder}/state:{folder}/state"]
-    _docker("run", "--detach", "--rm", "--network", "none", *options, *more, os.environ[NEEDS[1]], "sleep", str(LIVES_S))
-
-
-def _docker(*words: str) -> None:
-    subprocess.run(("docker", "--host", f"unix://{os.environ[NEEDS[0]]}", *words), check=True, capture_output=True, timeout=60)
-
-
-def _stopped_engine(folder: Path) -> None:
-    site = read_site(folder)
-    site["hosts"]["local"]["engine"] = str(folder / "no.sock")
-    write_site(folder, site)
+    containers.start(folder, service, "--env", f"STATE_DIR={state}", "--volume", f"{folder}/state:{folder}/state", *more)
 
 
 def _old_container(folder: Path) -> None:
@@ -192,7 +175,7 @@ def _running_with_config(folder: Path) -> None:
 def _config_mounted_read_only(folder: Path) -> None:
     """Started again with the packaged copy over the one that it writes."""
     (folder / "packaged.yaml").write_text(CONFIG)
-    _docker("rm", "--force", f"{folder.name}-app")
+    containers.end(folder)
     _start(folder, "app", str(folder / "state"), "--volume", f"{folder}/packaged.yaml:{folder}/state/shop.yaml:ro")
 
 
@@ -295,8 +278,8 @@ FAULTS = (
         gate=When.PREFLIGHT,
         healthy=_running,
         seed=_old_container,
-        blind=_stopped_engine,
-        needs=NEEDS,
+        blind=containers.lose,
+        needs=containers.ENGINE,
     ),
     Fault(
         guardrail="state_dir.writable_by_service",
@@ -305,8 +288,8 @@ FAULTS = (
         gate=When.PREFLIGHT,
         healthy=_running,
         seed=_another_user,
-        blind=_stopped_engine,
-        needs=NEEDS,
+        blind=containers.lose,
+        needs=containers.ENGINE,
     ),
     Fault(
         guardrail="state_dir.writable_by_service",
@@ -315,8 +298,8 @@ FAULTS = (
         gate=When.PREFLIGHT,
         healthy=_running_with_config,
         seed=_config_mounted_read_only,
-        blind=_stopped_engine,
-        needs=NEEDS,
+        blind=containers.lose,
+        needs=containers.ENGINE,
     ),
     Fault(
         guardrail="state_dir.host_and_stack_agree",
