@@ -17,7 +17,7 @@ from interlock.errors import CouldNotLook
 from interlock.facts.mounts import MountTable
 from interlock.nouns import dataclass
 
-_NOT_LET_IN = "only root may look into it"
+_FORBIDDEN = ("EACCES", "EPERM")
 _ANONYMOUS = re.compile("[0-9a-f]{64}")
 _EVERYWHERE = "0.0.0.0"  # noqa: S104, this is how the engine says it
 
@@ -124,7 +124,7 @@ class Container:
     @property
     def closed(self) -> bool:
         """Whether whoever looked was not let in: to look at a process of another user takes the right to trace it."""
-        return self.unseen.startswith(_NOT_LET_IN)
+        return any(code in self.unseen for code in _FORBIDDEN)
 
     @property
     def anonymous_places(self) -> tuple[str, ...]:
@@ -207,7 +207,7 @@ def _container(value: Any) -> Container:
 
 
 def _unseen(why: str) -> str:
-    return f"{_NOT_LET_IN} ({why})" if why.startswith(("EACCES", "EPERM")) else why
+    return f"only root may look into it ({why})" if why.startswith(_FORBIDDEN) else why
 
 
 def _view(value: Any) -> View:

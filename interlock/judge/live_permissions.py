@@ -19,6 +19,7 @@ from interlock.verdicts import LIVE, Broken, Detail, Held, Outcome, Subject, Unp
 
 RUNNING = "running"
 OTHERS_READ = 0o004
+_LOOK = "set `become: sudo -n` for this host; where only an ACL can tell, `getfacl` of the file says it"
 MADE_BY_THE_ENGINE = 0o755  # root's, as the engine makes a directory that it did not find
 
 
@@ -91,6 +92,7 @@ def judge_running_secrets(seen: RunningAccess) -> Held | Broken | Unproven:
     details = (*(_env_file(file) for file in seen.files), *_each(seen, lambda _container, mount: _is_bind(mount) and is_secret_file(mount), _secret(seen)))
     return found(
         details,
+        look=_LOOK,
         held=f"no user of the host but their own reads the secrets of the stack: {len(details)} files looked at",
         remedy="chmod 0600 the file where its owner reads it, 0640 with the group of who reads it else; or close the directory that it lies in",
     )
@@ -135,6 +137,7 @@ def judge_running_readers(seen: RunningAccess) -> Held | Broken | Unproven:
     details = tuple(_each(seen, lambda _container, mount: _is_bind(mount), _readable))
     return found(
         details,
+        look=_LOOK,
         held=f"every file that is mounted into a container can be read by its process: {len(details)} looked at",
         remedy="give the file to the uid that the container runs as, or share it with a group of it: `chown UID FILE`, or 0640 and `chgrp GID FILE`",
     )
@@ -162,6 +165,7 @@ def judge_running_uids(seen: RunningAccess) -> Held | Broken | Unproven:
     details = tuple(_each(seen, lambda _container, mount: _is_written(seen, mount), _fillable))
     return found(
         details,
+        look=_LOOK,
         held=f"every process can write to the state and data that it was given: {len(details)} mounts looked at",
         remedy="give the directory to the uid that the container runs as: `chown UID:GID DIRECTORY`, and its files where they are another's",
     )
@@ -194,6 +198,7 @@ def judge_running_precreated(seen: RunningAccess) -> Held | Broken | Unproven:
     details = tuple(_each(seen, lambda _container, mount: _is_written(seen, mount), _precreated))
     return found(
         details,
+        look=_LOOK,
         held=f"every directory of state and data was made for who writes to it: {len(details)} mounts looked at",
         remedy="make it before the first start, for the uid that the container runs as: `install -d -o UID -g GID DIRECTORY`",
     )
@@ -216,6 +221,7 @@ def judge_running_owners(seen: RunningAccess) -> Held | Broken | Unproven:
     details = tuple(_each(seen, lambda container, mount: not mount.read_only and data_of(container, mount.destination) != "", _own_data))
     return found(
         details,
+        look=_LOOK,
         held=f"the data of every engine is its own: {len(details)} looked at",
         remedy="stop the service, give its data back with all that is in it (`chown -R UID:GID DIRECTORY`), and find the script that took it",
     )

@@ -227,6 +227,10 @@ def host_and_stack(site: Site) -> Sequence[Subject]:
     return [Subject(name=site.state_dir.variable, host=site.state_dir.host, when=None if from_files else LIVE)]
 
 
+_FOLLOW = "make what could not be followed plain, or name what it is made of in state_dir.values"
+_LOOK = {"could-not-look": "set `become: sudo -n` for this host", "another-device": "mend mounts.nested_visible, and run it again"}
+
+
 def judge_host_and_stack(seen: HostAndStack) -> Held | Broken | Unproven:
     """Held when every reader of the host and every service of the stack comes to the declared directory of the host."""
     details = (*_reader_details(seen), *_stack_details(seen))
@@ -238,7 +242,7 @@ def judge_host_and_stack(seen: HostAndStack) -> Held | Broken | Unproven:
     said = f"{len(details) - len(bad)} of {_counted(details)} come to {seen.expected}: {in_short(bad)}"
     if any(detail.outcome is Outcome.BROKEN for detail in bad):
         return Broken(said, remedy=f"let each of them take {seen.variable.name} from one env file, with the default {seen.variable.default}", details=details)
-    return Unproven(said, remedy="make what could not be followed plain, or name what it is made of in state_dir.values", details=details)
+    return Unproven(said, remedy="; ".join(dict.fromkeys(_LOOK.get(detail.kind, _FOLLOW) for detail in bad)), details=details)
 
 
 def _counted(details: Sequence[Detail]) -> str:

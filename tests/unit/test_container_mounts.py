@@ -126,11 +126,10 @@ def container(
         network_mode="none",
         labels={},
         view=view,
+        unseen="" if table is not None else "EACCES: no",
     )
     seen = MountTable(tuple(table)) if table is not None else None
-    made = SeenContainer(
-        who=name, container=described, service=service(*mounts, name=name), table=seen, unseen="" if table is not None else "EACCES: no", state=state
-    )
+    made = SeenContainer(who=name, container=described, service=service(*mounts, name=name), table=seen, unseen=described.unseen, state=state)
     return replace(made, **more)
 
 
@@ -357,7 +356,8 @@ def test_a_container_that_nobody_could_look_into_is_unproven_where_it_has_to_do_
     assert isinstance(judged, Unproven)
     assert kinds(judged) == {"app /data": "could-not-look", "app /data/state": "could-not-look"}
     assert "EACCES: no" in judged.message
-    assert "sudo -n" in judged.remedy
+    by_hand = "`sudo stat -L -c %d /data/state /proc/$(docker inspect -f '{{.State.Pid}}' shop-app-1)/root/data/state`"
+    assert judged.remedy == f"set `become: sudo -n` for this host; or look yourself: {by_hand} prints one number twice where shop-app-1 sees the state disk"
 
 
 def test_where_nothing_runs_and_nobody_says_what_would_nothing_is_proven() -> None:

@@ -20,7 +20,6 @@ KERNELS_OWN = frozenset(
     )
 )
 READ_ONLY_REMEDY = "update the engine to 25 or newer on a kernel from 5.12 on, or bind what is mounted below with `:ro` too, at its own path"
-_COULD_NOT_SEE = "set `become: sudo -n` for this host, or look by hand: `docker exec CONTAINER cat /proc/self/mountinfo`"
 
 
 def judge_read_only(stack: HostStack) -> Held | Broken | Unproven:
@@ -37,7 +36,19 @@ def judge_read_only(stack: HostStack) -> Held | Broken | Unproven:
     broken = [detail for detail in bad if detail.outcome is Outcome.BROKEN]
     if broken:
         return Broken(in_short(broken), remedy=READ_ONLY_REMEDY, details=details)
-    return Unproven(f"{counted}: {in_short(bad)}", remedy=_COULD_NOT_SEE, details=details)
+    said = f"nobody can tell whether {len(bad)} of {len(details)} read-only mounts are read-only with all that is mounted below them: {in_short(bad)}"
+    return Unproven(said, remedy=_look_yourself(stack), details=details)
+
+
+def _look_yourself(stack: HostStack) -> str:
+    """The first container that nobody could see; where all were seen, what would be started by an unknown version."""
+    unseen = next((one.container for one in stack.containers if one.table is None and any(_read_only_mounts(one))), None)
+    if unseen is None:
+        return "start the stack, and run it again: of what runs it can be seen"
+    if not unseen.closed:
+        return f"look by hand: `docker exec {unseen.name} cat /proc/self/mountinfo`"
+    look = f"`sudo cat /proc/$(docker inspect -f '{{{{.State.Pid}}}}' {unseen.name})/mountinfo`"
+    return f"set `become: sudo -n` for this host; or look yourself: {look}: each line at or below the mount must say `ro`"
 
 
 def _nothing(stack: HostStack) -> Held | Unproven:
@@ -52,9 +63,12 @@ def _nothing(stack: HostStack) -> Held | Unproven:
 
 
 def _container(stack: HostStack, container: SeenContainer) -> Iterator[Detail]:
-    for mount in container.service.mounts:
-        if mount.read_only and mount.kind != "tmpfs":
-            yield from _mount(stack, container, mount)
+    for mount in _read_only_mounts(container):
+        yield from _mount(stack, container, mount)
+
+
+def _read_only_mounts(container: SeenContainer) -> Iterator[ServiceMount]:
+    return (mount for mount in container.service.mounts if mount.read_only and mount.kind != "tmpfs")
 
 
 def _mount(stack: HostStack, container: SeenContainer, mount: ServiceMount) -> Iterator[Detail]:

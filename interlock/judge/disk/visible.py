@@ -3,6 +3,7 @@ mounted below it, or by a container that is older than the mount. `interlock.fac
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple, assert_never
@@ -22,6 +23,7 @@ from interlock.facts.container_mounts import (
     of_the_engine,
     paths,
 )
+from interlock.facts.engine import Container
 from interlock.facts.mounts import NOT_RECURSIVE, Mount, is_below
 from interlock.facts.stack import Service, ServiceMount
 from interlock.judge.disk.declared import ANONYMOUS_MAJOR, NOT_TRIGGERED, is_device
@@ -61,8 +63,7 @@ _REMEDIES: Mapping[Fault, str] = {
     Fault.DELETED: "copy out what the container has written (`docker cp`), and start it again: it holds a directory that was removed",
     Fault.WOULD_HIDE: "bind the directory in the services themselves (`volumes: [/data:/data]`), or make the volume anew with `o: rbind,rslave`",
 }
-_BY_HAND = "compare by hand: `stat -c %d` of the path on the host and `docker exec CONTAINER stat -c %d` inside"
-_COULD_NOT_SEE = f"set `become: sudo -n` for this host, or {_BY_HAND}"
+_BECOME = "set `become: sudo -n` for this host"
 _ENTER = "enter the directory on the host (`ls`), observe from its own mount namespace, and run it again"
 _AGAIN = "run it again"
 
@@ -74,6 +75,7 @@ class _Found(NamedTuple):
     who: str
     detail: Detail
     remedy: str = ""
+    by_hand: str = ""  # of many such lines the first is told: it says how to write the others
 
 
 def judge_visible(stack: HostStack) -> Held | Broken | Unproven:
@@ -85,7 +87,7 @@ def judge_visible(stack: HostStack) -> Held | Broken | Unproven:
 
 
 def _settled(places: Sequence[HostPlace], found: Sequence[_Found], sees: str) -> Held | Broken | Unproven:
-    """The message counts the services for each disk."""
+    """The message counts the services for each disk: of what could not be told those that nobody could tell of."""
     details = tuple(one.detail for one in found)
     counted = ", ".join(said for place in places for said in (_counted(place.holds, found, sees),) if said)
     bad = [detail for detail in details if detail.outcome is not Outcome.HELD]
@@ -93,19 +95,32 @@ def _settled(places: Sequence[HostPlace], found: Sequence[_Found], sees: str) ->
         return Held(counted, details)
     broken = [detail for detail in bad if detail.outcome is Outcome.BROKEN]
     if not broken:
-        return Unproven(f"{counted}: {in_short(bad)}", remedy=_remedy(found, Outcome.UNPROVEN), details=details)
+        untold = " and ".join(said for place in places for said in (_untold_of(place.holds, found, sees),) if said)
+        return Unproven(f"nobody can tell whether {untold}: {in_short(bad)}", remedy=_remedy(found, Outcome.UNPROVEN), details=details)
     return Broken(f"{counted}: {in_short(broken)}", remedy=_remedy(found, Outcome.BROKEN), details=details)
 
 
 def _remedy(found: Sequence[_Found], outcome: Outcome) -> str:
-    return "; ".join(dict.fromkeys(one.remedy for one in found if one.detail.outcome is outcome and one.remedy))
+    mine = [one for one in found if one.detail.outcome is outcome]
+    by_hand = next((one.by_hand for one in mine if one.by_hand), "")
+    return "; ".join(filter(None, (*dict.fromkeys(one.remedy for one in mine), by_hand)))
 
 
 def _counted(holds: str, found: Sequence[_Found], sees: str) -> str:
     """`5 of 6 services see the state disk`; empty where no service has to do with it."""
-    mine = [one for one in found if one.place == holds]
-    every, bad = {one.who for one in mine}, {one.who for one in mine if one.detail.outcome is not Outcome.HELD}
+    every, bad = _services(holds, found)
     return f"{len(every) - len(bad)} of {len(every)} services {sees} the {holds} disk" if every else ""
+
+
+def _untold_of(holds: str, found: Sequence[_Found], sees: str) -> str:
+    every, bad = _services(holds, found)
+    return f"{len(bad)} of {len(every)} services {sees} the {holds} disk" if bad else ""
+
+
+def _services(holds: str, found: Sequence[_Found]) -> tuple[set[str], set[str]]:
+    """All that have to do with a disk, and those of which it does not hold."""
+    mine = [one for one in found if one.place == holds]
+    return {one.who for one in mine}, {one.who for one in mine if one.detail.outcome is not Outcome.HELD}
 
 
 # ---- what runs
@@ -127,11 +142,22 @@ def _container(stack: HostStack, container: SeenContainer) -> Iterator[_Found]:
 def _unseen(stack: HostStack, container: SeenContainer) -> Iterator[_Found]:
     """One detail for each disk that the container has to do with, by what it was asked for."""
     for place in stack.places:
-        uses = container.state and place.holds == STATE
-        if uses or next(expected(place, container.service, stack.table), None) is not None:
+        asked = next(expected(place, container.service, stack.table), None)
+        inside = container.state if place.holds == STATE and container.state else asked.inside if asked else ""
+        if inside:
             message = f"nobody could see what {container.who} sees of the {place.holds} disk: {container.unseen}"
             detail = Detail(what=f"{container.who} {place.path}", outcome=Outcome.UNPROVEN, kind="could-not-look", message=message)
-            yield _Found(place.holds, container.who, detail, _COULD_NOT_SEE)
+            yield _Found(place.holds, container.who, detail, _BECOME if container.container.closed else "", _look_yourself(container.container, place, inside))
+
+
+def _look_yourself(container: Container, place: HostPlace, inside: str) -> str:
+    """Through the process where only the right to is missing, which takes no tool in the image; where that process is a sandbox, in the container."""
+    there = shlex.quote(place.path)
+    if container.closed:
+        process = f"/proc/$(docker inspect -f '{{{{.State.Pid}}}}' {container.name})/root"
+        command = f"`sudo stat -L -c %d {there} {process}{shlex.quote(inside)}`"
+        return f"or look yourself: {command} prints one number twice where {container.name} sees the {place.holds} disk"
+    return f"compare by hand: `stat -L -c %d {there}` on the host and `docker exec {container.name} stat -L -c %d {shlex.quote(inside)}`"
 
 
 def _place(stack: HostStack, container: SeenContainer, place: HostPlace) -> Iterator[_Found]:
@@ -183,7 +209,13 @@ def _sight(container: SeenContainer, place: HostPlace, seen: Seen) -> _Found:
     """What is to be said of one path."""
     found = seen.sight
     if found is None:
-        return _untellable(place, container, seen.inside, f"the mount table of {container.who} does not tell what {seen.inside} shows", _BY_HAND)
+        return _untellable(
+            place,
+            container,
+            seen.inside,
+            f"the mount table of {container.who} does not tell what {seen.inside} shows",
+            _look_yourself(container.container, place, seen.inside),
+        )
     if changed := _changed(container, found):
         return _untellable(place, container, seen.inside, changed, _AGAIN)
     match found.shows:

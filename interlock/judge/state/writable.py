@@ -3,6 +3,7 @@ the namespaces of each running container."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from interlock.config.models import Site
@@ -10,8 +11,10 @@ from interlock.facts.state_inside import Cannot, ConfigInside, StateInside, Stat
 from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, in_short
 
 RUNNING = "running"
-_REMEDY = "give the directory on the host to the uid that the service runs as (chown, or chmod g+w for a group of its), and mount it read-write"
-_NOT_SEEN = "let the host be looked at as root (`become: sudo -n`), and read `getfacl` of the directory where only an ACL could let the service write"
+_REMEDY = (
+    "where mounts.nested_visible is broken, mend that first: the container shows another directory than the host;"
+    " else give the directory on the host to the uid that the service runs as (chown, or chmod g+w for a group of its), and mount it read-write"
+)
 
 
 def running(site: Site) -> Sequence[Subject]:
@@ -29,13 +32,22 @@ def judge_writable(seen: StateWriters) -> Held | Broken | Unproven:
     able = tuple(one for one, detail in zip(seen.writers, mine, strict=True) if detail.outcome is Outcome.HELD)
     details = (*mine, *(detail for config in seen.configs for detail in _config(config, able)))
     bad = [detail for detail in details if detail.outcome is not Outcome.HELD]
-    counted = f"{len(able)} of {len(mine)} service{'s' if len(mine) != 1 else ''} in {seen.where} can write {seen.expected}"
+    services = f"{len(mine)} service{'s' if len(mine) != 1 else ''} in {seen.where} can write {seen.expected}"
+    counted = f"{len(able)} of {services}"
     if not bad:
         return Held(counted, details)
     broken = [detail for detail in bad if detail.outcome is Outcome.BROKEN]
     if broken:
         return Broken(f"{counted}: {in_short(broken)}", remedy=_REMEDY, details=details)
-    return Unproven(f"{counted}: {in_short(bad)}", remedy=_NOT_SEEN, details=details)
+    return Unproven(f"nobody can tell whether {len(mine) - len(able)} of {services}: {in_short(bad)}", remedy=_not_seen(seen), details=details)
+
+
+def _not_seen(seen: StateWriters) -> str:
+    """What helps for those that nobody could see; one with another directory than the declared one has a rule of its own."""
+    first = next((one for one in seen.writers if not one.wrong and (found := one.hindered_at(one.path)) and found.why is Cannot.UNKNOWN), None)
+    if first is None:
+        return "mend state_dir.services_agree, and run it again"
+    return f"set `become: sudo -n` for this host; or ask the container: `docker exec {first.container} test -w {shlex.quote(first.path)} && echo yes`"
 
 
 def _writer(one: StateInside) -> Detail:
