@@ -242,6 +242,7 @@ def judge_host_and_stack(seen: HostAndStack) -> Held | Broken | Unproven:
     said = f"{len(details) - len(bad)} of {_counted(details)} come to {seen.expected}: {in_short(bad)}"
     if any(detail.outcome is Outcome.BROKEN for detail in bad):
         return Broken(said, remedy=f"let each of them take {seen.variable.name} from one env file, with the default {seen.variable.default}", details=details)
+    said = f"nobody can tell whether {len(bad)} of {_counted(details)} come to {seen.expected}: {in_short(bad)}"
     return Unproven(said, remedy="; ".join(dict.fromkeys(_LOOK.get(detail.kind, _FOLLOW) for detail in bad)), details=details)
 
 

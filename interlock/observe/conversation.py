@@ -305,7 +305,7 @@ _SUDO_CAUSES = (
         r"sudo: (?:a password is required|a terminal is required|no tty present|sorry, you must have a tty)"
         r"|not in the sudoers file|not allowed to execute|may not run sudo",
         "sudo asks for a password there",
-        "allow this user `NOPASSWD` for sh, or take `become` out and let the user read what is looked at",
+        "write `USER ALL=(root) NOPASSWD: /usr/bin/sh` into /etc/sudoers.d/interlock there, with that user's name; or take `become` out",
     ),
     _Cause(r"sudo: (?:command )?not found|exec: sudo|No such file or directory: 'sudo'", "there is no sudo", "install sudo, or take `become` out"),
 )
