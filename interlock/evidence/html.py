@@ -45,7 +45,7 @@ _TEXT, _NAME = 1_500, 300  # bytes of one message and of one name
 STYLE = """
 :root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--dim:#57606a;--rim:#d0d7de;--box:#f6f8fa;--bad:#b3121d;--bad-box:#fff1f0;--odd:#7a4d00;
 --odd-box:#fff8e5;--good:#116329}
-@media (prefers-color-scheme:dark){:root{--bg:#0f1318;--fg:#e6edf3;--dim:#a3adb8;--rim:#3d444d;--box:#1a2027;
+@media screen and (prefers-color-scheme:dark){:root{--bg:#0f1318;--fg:#e6edf3;--dim:#a3adb8;--rim:#3d444d;--box:#1a2027;
 --bad:#ff7b72;--bad-box:#3a1518;--odd:#e3b341;--odd-box:#2d2410;--good:#56d364}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:1272px;padding:16px 24px 48px;background:var(--bg);color:var(--fg);
@@ -80,8 +80,13 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;margin:12px 0
 dt{color:var(--dim)}
 dd{margin:0;overflow-wrap:anywhere}
 @media (max-width:640px){body{padding:12px 12px 32px}dl{gap:2px 10px}table,tbody,tr,td{display:block}thead{display:none}
-tr{border-top:2px solid var(--rim);padding:6px 0}td{border:0;padding:2px 8px}td:nth-child(n){min-width:0}}
-@media print{.scroll{overflow:visible;border:0}.il-topology{width:100%;height:auto}}
+tr{border-top:2px solid var(--rim);padding:6px 0}td{border:0;padding:2px 8px}td:nth-child(n){min-width:0}ul{padding-left:20px}
+td:nth-child(5):not(:empty)::before{content:"remedy: "}}
+@page{size:landscape;margin:12mm}
+@media print{:root{color-scheme:light}body{max-width:none;padding:0;font-size:12px}code{font-size:11px}td:nth-child(2){min-width:205px}
+td:nth-child(3){min-width:90px}td:nth-child(4),td:nth-child(5){min-width:180px}li,dl{break-inside:avoid}h2{break-after:avoid}h2:has(+.scroll){display:none}
+.scroll{break-before:page}details::details-content{content-visibility:visible}
+.scroll{overflow:visible;border:0}.il-topology{width:100%;height:auto}}
 """
 
 

@@ -22,7 +22,7 @@ _APART = 9  # between two lines that have nothing to do with each other
 STYLE = """
 .il-topology{--bg:#fff;--fg:#1b1f24;--dim:#57606a;--box:#f6f8fa;--rim:#8c959f;--line:#57606a;--bad:#b3121d;--bad-box:#fff1f0;--odd:#7a4d00;\
 --odd-box:#fff8e5}
-@media (prefers-color-scheme:dark){.il-topology{--bg:#0f1318;--fg:#e6edf3;--dim:#a3adb8;--box:#1a2027;--rim:#6e7781;--line:#9aa4af;\
+@media screen and (prefers-color-scheme:dark){.il-topology{--bg:#0f1318;--fg:#e6edf3;--dim:#a3adb8;--box:#1a2027;--rim:#6e7781;--line:#9aa4af;\
 --bad:#ff7b72;--bad-box:#3a1518;--odd:#e3b341;--odd-box:#2d2410}}
 .il-topology text{font:11.5px system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif;fill:var(--fg)}
 .il-topology .name{font:600 12px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}

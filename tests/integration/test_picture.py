@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +119,8 @@ document.body.textContent = 'measured ' + JSON.stringify(texts) + ' end';
 """
 
 
-def chromium(page: Path, folder: Path) -> tuple[list[dict[str, Any]], set[str]]:
-    """The texts of all pictures of a page as they lie, and every address that was asked for."""
+def chromium(page: Path, folder: Path) -> tuple[list[Any], set[str]]:
+    """What a page measures of itself, and every address that was asked for."""
     flags = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update")
     log = folder / "net.json"
     command = ("chromium", *flags, "--disable-sync", f"--user-data-dir={folder}/profile", f"--log-net-log={log}", "--window-size=1280,900", "--dump-dom")
@@ -152,3 +152,26 @@ def test_in_chromium_no_text_leaves_its_box_or_lies_on_another_and_nothing_is_as
     label = next(text for text in texts if text["said"] == "BROKEN mounts.nested_visible")
     assert label["bad"] == "rgb(179, 18, 29)"
     assert {address for address in asked if not OF_CHROMIUM.match(address)} == {CONTROL}
+
+
+PAPER, PHONE = 966, 420  # px: a letter page laid on its side, without its margins
+WIDTHS = """
+addEventListener('load', () => {
+  const seen = [...document.querySelectorAll('iframe')].map(one => { const page = one.contentDocument.documentElement; return [page.scrollWidth, page.clientWidth]; });
+  document.body.textContent = 'measured ' + JSON.stringify(seen) + ' end';
+});
+"""
+
+
+def test_on_paper_and_on_a_phone_nothing_sticks_out_of_the_page(component: Callable[[str], None], tmp_path: Path) -> None:
+    component("chromium")
+    frames = []
+    for number, sample in enumerate((DISKS, NASTY)):
+        text = re.sub("<meta http-equiv[^>]*>", "", (publish(tmp_path / str(number), sample).path / "report.html").read_text())
+        printed = text.replace("@media print", "@media all")
+        frames += [f'<iframe srcdoc="{escape(shown)}" width="{width}" frameborder="0"></iframe>' for shown, width in ((printed, PAPER), (text, PHONE))]
+    page = tmp_path / "page.html"
+    page.write_text("\n".join([*frames, f"<script>{WIDTHS}</script>"]))
+    seen, _ = chromium(page, tmp_path)
+    assert [inner <= width for inner, width in seen] == [True] * 4
+    assert {width > PHONE for _, width in seen} == {True, False}
