@@ -9,6 +9,7 @@ from interlock.config.models import Site, StateDir
 from interlock.errors import CouldNotLook
 from interlock.facts.engine import Container, Engine
 from interlock.facts.looks import Engine as EngineLook
+from interlock.facts.looks import HostFacts
 from interlock.facts.mount_tables import MountTable
 from interlock.facts.state_inside import ancestors
 from interlock.facts.substitution import references
@@ -27,7 +28,18 @@ def engine_seen(world: World, host: str) -> Engine | None:
 
 
 def _parsed(world: World, host: str, look: EngineLook) -> Engine:
-    return world.once(("engine", host), lambda: Engine.parse(world.host(host).engine(look).content, where=f"{host}:{look.socket}"))
+    return world.once(("engine", host), lambda: _read(world.host(host), look))
+
+
+def _read(facts: HostFacts, look: EngineLook) -> Engine:
+    where, content = f"{facts.host}:{look.socket}", facts.engine(look).content
+    try:
+        return Engine.parse(content, where=where)
+    except CouldNotLook as error:
+        if facts.replayed:
+            why = "these facts were taken by another version of interlock"
+            raise CouldNotLook("what was seen of the container engine cannot be read", where=where, why=why, remedy="observe again") from error
+        raise
 
 
 def _variables(site: Site) -> tuple[str, ...]:

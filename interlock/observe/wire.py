@@ -84,8 +84,12 @@ def look_to_json(look: Look) -> list[Any]:  # noqa: PLR0912 (one for each look)
             assert_never(look)
 
 
+class UnknownLook(ValueError):
+    """None of ours, or with other parts: of another version."""
+
+
 def look_from_json(value: Any) -> Look:  # noqa: PLR0912 (one for each look)
-    """The reverse of `look_to_json`."""
+    """The reverse of `look_to_json`. Raises UnknownLook."""
     match value:
         case ["read", str(path), int(limit)]:
             return ReadFile(path, limit)
@@ -114,7 +118,7 @@ def look_from_json(value: Any) -> Look:  # noqa: PLR0912 (one for each look)
         case ["owners", str(root), int(most)]:
             return Owners(root, most)
         case _:
-            raise ValueError(f"no such look: {value!r:.200}")
+            raise UnknownLook(f"no such look: {value!r:.200}")
 
 
 def answer_of(look: Look, found: Mapping[str, Any]) -> Answer:  # noqa: PLR0912 (one for each look)

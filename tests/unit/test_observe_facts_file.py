@@ -222,3 +222,17 @@ def test_facts_that_cannot_be_written_leave_nothing_half_done(tmp_path: Path, mo
 def test_a_folder_that_is_missing_is_an_evidence_error(tmp_path: Path) -> None:
     with pytest.raises(EvidenceError):
         save(tmp_path / "no" / "folder" / "f", {}, SITE)
+
+
+def test_what_another_version_looked_at_was_not_looked_at(tmp_path: Path) -> None:
+    """The engine was once asked for less: whoever needs more is told to observe again, and everything else is judged."""
+    path = tmp_path / "facts.json"
+    save(path, {"h": facts({User("x"): 1, Engine("/s"): EngineAnswer(content=b"{}")})}, SITE)
+    before = path.read_bytes().rpartition(b'"sha256"')[0].replace(b'["engine","/s",[],false,[]]', b'["engine","/s",[]]')
+    path.write_bytes(before + b'"sha256":"sha256:%s"}\n' % hashlib.sha256(before).hexdigest().encode())
+    back = load(path)["h"]
+    assert isinstance(back, HostFacts)
+    assert back.uid("x") == 1
+    with pytest.raises(CouldNotLook) as caught:
+        back.engine(Engine("/s"))
+    assert caught.value.remedy == "observe again"
