@@ -19,6 +19,7 @@ from interlock.act.outcome import StepFailed
 from interlock.act.private import write_whole
 from interlock.gate.plan import Compression
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 SUFFIX: dict[Compression, str] = {"zstd": ".tar.zst", "gzip": ".tar.gz"}
 COMPRESS: dict[Compression, tuple[str, ...]] = {"zstd": ("zstd", "-q", "-T0", "-3", "--check", "-c"), "gzip": ("gzip", "-1", "-c")}
@@ -32,8 +33,8 @@ _LIST = ("tar", "--list", "--file=-", _NAMES)
 _CHUNK = 1 << 20
 _ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC"}
 NAMED = 1000  # skipped or changed files that are named at most
-_SKIPPED = re.compile(r"^tar: (.*): socket ignored$")
-_CHANGED = re.compile(r"^tar: (.*?): ((?:[Ff]ile|Directory) (?:changed as we read it|removed before we read it|is new|has been removed|shrank by .*))")
+_SKIPPED = regex(r"^tar: (.*): socket ignored$")
+_CHANGED = regex(r"^tar: (.*?): ((?:[Ff]ile|Directory) (?:changed as we read it|removed before we read it|is new|has been removed|shrank by .*))")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

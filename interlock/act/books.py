@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -18,8 +17,9 @@ from interlock.gate.plan import BLOBS, FILE, LIMIT, Plan
 from interlock.nouns import dataclass
 from interlock.observe.private import read_private
 from interlock.observe.statements import APPROVALS, FOLDER, PLANNER
+from interlock.patterns import regex
 
-_DIGITS = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
+_DIGITS = regex(r"(?:sha256:)?([0-9a-f]{6,64})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

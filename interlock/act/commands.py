@@ -8,7 +8,6 @@ when the connection is: what nobody leads does not go on there.
 from __future__ import annotations
 
 import dataclasses
-import re
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,9 +22,10 @@ from interlock.gate.plan import CommandPlan, ComposePlan
 from interlock.nouns import dataclass
 from interlock.observe.eyes import Eyes, Refused
 from interlock.observe.serving import SILENCE
+from interlock.patterns import regex
 
 TAIL = 4096  # bytes kept of each output
-_COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
+_COLOUR = regex(rb"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

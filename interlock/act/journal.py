@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +22,7 @@ from interlock.facts import moments
 from interlock.facts.canonical import short
 from interlock.gate.journal import SCHEMA, Entry, Head, Kind, Standing, Trail, damaged
 from interlock.observe.private import read_private
+from interlock.patterns import regex
 
 FILE = "journal.jsonl"
 HEAD = "head"
@@ -30,7 +30,7 @@ RESERVE = "reserve"
 UNDO = "undo"
 _RESERVE_BYTES = 256 * 1024
 _LIMIT = 64 * 1024 * 1024  # of one journal: a hundred thousand entries, far more than any action has
-_NUMBER = re.compile(r"(\d{6,})-")
+_NUMBER = regex(r"(\d{6,})-")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

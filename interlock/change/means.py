@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,12 +22,13 @@ from interlock.gate.decision import NOT_RUN, Open, Reason, Shut
 from interlock.gate.plan import GatePlan
 from interlock.nouns import dataclass
 from interlock.observe.caller import caller_facts
+from interlock.patterns import regex
 from interlock.verdicts import LIVE, When
 
 if TYPE_CHECKING:
     from interlock.gaterun.run import GateRequest
 
-SECRET_NAME = re.compile(r"(?i)pass|secret|token|credential|private|_key|apikey|dsn")
+SECRET_NAME = regex(r"(?i)pass|secret|token|credential|private|_key|apikey|dsn")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

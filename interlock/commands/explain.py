@@ -13,12 +13,13 @@ from interlock.config.refusal import did_you_mean
 from interlock.errors import UsageError
 from interlock.evidence.links import page_of
 from interlock.judge import catalogue
+from interlock.patterns import regex
 from interlock.verdicts import Guardrail, When
 
 _GENERATED_END = "<!-- prose from here -->"
 _NARROWEST, _WIDEST = 60, 100
-_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
-_RULER = re.compile(r"\|[\s:|-]+\|?")
+_LINK = regex(r"\[([^\]]*)\]\([^)]*\)")
+_RULER = regex(r"\|[\s:|-]+\|?")
 
 
 def explained(name: str) -> str:

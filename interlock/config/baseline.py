@@ -6,7 +6,6 @@ One finding a line, sorted, without line numbers, times or anything else that mo
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,12 @@ from interlock.config.reading import read_regular_file
 from interlock.config.waivers import WaiverFileError
 from interlock.errors import ConfigError, UsageError
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 SCHEMA = "interlock/baseline/1"
 SIZE_LIMIT = 64 * 1024 * 1024
-_FIRST, _LINE, _AT_LINE = re.compile(r"line \d+: "), re.compile(r"\blines? \d+"), re.compile(r"(\.\w+):\d+\b")
-_KEY = re.compile("[0-9a-f]{16}")
+_FIRST, _LINE, _AT_LINE = regex(r"line \d+: "), regex(r"\blines? \d+"), regex(r"(\.\w+):\d+\b")
+_KEY = regex("[0-9a-f]{16}")
 _TEXTS = ("guardrail", "subject", "file", "key", "message")
 
 

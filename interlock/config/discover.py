@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from interlock.errors import CouldNotLook, TooLarge
+from interlock.patterns import regex
 
 
 class Files(Protocol):
@@ -27,27 +28,25 @@ class Files(Protocol):
         """The bytes of one; raises `CouldNotLook`."""
 
 
-_SHELL = re.compile(r"\.(?:ba|da|k)?sh(?:\.(?:tpl|tmpl|tftpl|template|j2|in|example|dist))?$")  # backup.sh, startup-script.sh.tpl
+_SHELL = regex(r"\.(?:ba|da|k)?sh(?:\.(?:tpl|tmpl|tftpl|template|j2|in|example|dist))?$")  # backup.sh, startup-script.sh.tpl
 _CODE_OF_OTHERS = frozenset({"vendor", "vendored", "third_party", "third-party", "site-packages", "dist-packages", "bower_components", "testdata"})
-_TESTS = re.compile(r"(?:^|[_-])(?:unit[_-]?|integration[_-]?|e2e[_-]?)?tests?(?:$|[_-])|^(?:conftest|testing|__tests__|e2e|spec)$", re.IGNORECASE)
+_TESTS = regex(r"(?:^|[_-])(?:unit[_-]?|integration[_-]?|e2e[_-]?)?tests?(?:$|[_-])|^(?:conftest|testing|__tests__|e2e|spec)$", re.IGNORECASE)
 _ASIDE = frozenset(
     {"examples", "example", "contrib", "samples", "sample", "demo", "demos", "docs", "doc", "ci", ".ci", ".devcontainer", ".github", "optional-modifications"}
 )
-_ENV = re.compile(
-    r"\.env(?:[._-][\w.-]+)?|[\w.-]+\.env(?:[._-](?:example|sample|template|dist|default|tmpl|hbs|j2))?|env[._-](?:example|sample|template|hbs|j2)"
-)
-_NO_ENV = re.compile(r"\.(?:py|ts|js|mjs|go|rs|md|ya?ml|json|php|patch|rc)$|^\.envrc$")
-_UNIT = re.compile(r"[\w@.\\-]+\.(?:service|timer|mount|path)")
-_TEMPLATE = re.compile(r"(.+)\.(?:hbs|j2|tmpl|template)")
-_SIGNERS = re.compile(r"\.?allowed[_-]signers")
-_MODULE = re.compile(r"module\.ya?ml")
+_ENV = regex(r"\.env(?:[._-][\w.-]+)?|[\w.-]+\.env(?:[._-](?:example|sample|template|dist|default|tmpl|hbs|j2))?|env[._-](?:example|sample|template|hbs|j2)")
+_NO_ENV = regex(r"\.(?:py|ts|js|mjs|go|rs|md|ya?ml|json|php|patch|rc)$|^\.envrc$")
+_UNIT = regex(r"[\w@.\\-]+\.(?:service|timer|mount|path)")
+_TEMPLATE = regex(r"(.+)\.(?:hbs|j2|tmpl|template)")
+_SIGNERS = regex(r"\.?allowed[_-]signers")
+_MODULE = regex(r"module\.ya?ml")
 _PYTEST = frozenset({"pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "pytest.toml", ".pytest.toml"})
 IN_IMAGES = frozenset(
     {"rootfs", "docker-entrypoint.d", "docker-entrypoint-initdb.d", "cont-init.d", "cont-finish.d", "s6-rc.d", "s6-overlay", "runit", "entrypoint.d"}
 )  # folders whose scripts run inside of containers
-_SHEBANG = re.compile(rb"#![^\n]*\b(?:(?:ba|da|k|a|z)?sh|python[\d.]*)\b")  # also `#!/command/with-contenv bash`
+_SHEBANG = regex(rb"#![^\n]*\b(?:(?:ba|da|k|a|z)?sh|python[\d.]*)\b")  # also `#!/command/with-contenv bash`
 _PAGES = (".md", ".markdown", ".mdx", ".MD")
-_RESTORE = re.compile(r"(?:^|[/_.-])(?:restore|restoring|recovery|disaster)[^/]*\.(?:md|rst|txt|adoc)$", re.IGNORECASE)
+_RESTORE = regex(r"(?:^|[/_.-])(?:restore|restoring|recovery|disaster)[^/]*\.(?:md|rst|txt|adoc)$", re.IGNORECASE)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from interlock.config.refusal import Refusal, dotted
 from interlock.config.scalars import SCHEMA_VERSION
 from interlock.config.yamltext import SITE, KeyPath, Positions, read_yaml, say_type
 from interlock.errors import ConfigError
+from interlock.patterns import regex
 
 SITE_FILE = "interlock.yaml"
 _MISNAMED = "interlock.yml"
@@ -113,8 +114,8 @@ def _readable_version(data: Mapping[str, Any], refusal: Refusal) -> bool:
 
 # ---- ${VAR}, and keys without a value
 
-_REFERENCE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)\})?")
-_LITERAL_OR_REFERENCE = re.compile(r"\$(\$?)\{")
+_REFERENCE = regex(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)\})?")
+_LITERAL_OR_REFERENCE = regex(r"\$(\$?)\{")
 
 
 class _References:

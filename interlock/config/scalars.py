@@ -24,6 +24,8 @@ from pydantic import (
     WrapSerializer,
 )
 
+from interlock.patterns import regex
+
 SCHEMA_VERSION: Final = 1
 LOCAL = "local"
 DEFAULT_CHAIN = "default"  # all compose files in their order, where the site names no chains
@@ -38,11 +40,11 @@ DECLARED_BY = {  # the sections of a site file that make a headline family used
 HEADLINE_FAMILIES = ("mounts", "state_dir", "backups", "parity", "templates", "automation")
 
 # The digits are bounded so that every duration fits any clock and timer; the longest is about 32 years.
-_DURATION = re.compile(r"([0-9]{1,9})s|([0-9]{1,7})m|([0-9]{1,5})h|([0-9]{1,4})d")
+_DURATION = regex(r"([0-9]{1,9})s|([0-9]{1,7})m|([0-9]{1,5})h|([0-9]{1,4})d")
 _UNIT_SECONDS = (1, 60, 3600, 86400)
 _LONGEST_SECONDS = 999_999_999
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_CONTROL = regex(r"[\x00-\x1f\x7f]")
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -177,7 +179,7 @@ def nothing() -> MappingProxyType[str, Any]:
     return MappingProxyType({})
 
 
-_SIZE = re.compile(r"([0-9]{1,12})([KMGT]?)")
+_SIZE = regex(r"([0-9]{1,12})([KMGT]?)")
 _SIZE_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 

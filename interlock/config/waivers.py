@@ -15,13 +15,14 @@ from interlock.config.refusal import Refusal, did_you_mean, dotted
 from interlock.config.yamltext import SITE, Fault, KeyPath, Positions, read_yaml, say_type
 from interlock.errors import ConfigError, WaiverError
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 _TEXTS = ("guardrail", "subject", "reason", "owner", "ticket", "approver")
 _REQUIRED = (*_TEXTS, "fingerprint", "expires_at")
 _KEYS = (*_REQUIRED, "id", "up_to")
-_FINGERPRINT = re.compile("[0-9a-f]{16}")
-_ID = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
+_FINGERPRINT = regex("[0-9a-f]{16}")
+_ID = regex("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_RFC_3339 = regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
 
 
 class WaiverFileError(ConfigError):

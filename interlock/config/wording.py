@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, Union, cast, get_args, get_origin
@@ -14,6 +13,7 @@ from interlock.config.models import Site
 from interlock.config.refusal import Remedy, did_you_mean, dotted
 from interlock.config.scalars import Noun, WrongValueError
 from interlock.config.yamltext import KeyPath, Positions, say_type
+from interlock.patterns import regex
 
 
 class Told(NamedTuple):
@@ -26,7 +26,7 @@ class Told(NamedTuple):
     of_key: bool = False
 
 
-_QUOTED = re.compile(r"'([^']*)'")
+_QUOTED = regex(r"'([^']*)'")
 _WANTED = {
     "string_type": "text",
     "int_type": "a whole number",

@@ -6,7 +6,6 @@ before anyone walks it, so that a small text cannot become a large one.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,11 +13,12 @@ import yaml
 
 from interlock.config.yamlnodes import Fault, Key, KeyPath, Node, Position, Problem, Rules
 from interlock.config.yamlscalars import Tagged, resolve, say_type
+from interlock.patterns import regex
 
 _CORE = "tag:yaml.org,2002:"
 _CORE_TAGS = ("str", "null", "bool", "int", "float", "map", "seq")
 _MERGE = "<<"
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = regex("[\ud800-\udfff]")
 
 
 class Stop(Exception):

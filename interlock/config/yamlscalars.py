@@ -7,10 +7,10 @@ Source: gopkg.in/yaml.v3, resolve.go; compared with the real compose binary in t
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 Scalar = str | bool | int | float | None
 
@@ -24,12 +24,12 @@ _WORDS: dict[str, Scalar] = {
     **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
 }
 _INTEGERS = (
-    (re.compile(r"[-+]?0[bB]([01]{1,64})"), 2),
-    (re.compile(r"[-+]?0[oO]?([0-7]{1,64})"), 8),
-    (re.compile(r"[-+]?0[xX]([0-9a-fA-F]{1,64})"), 16),
-    (re.compile(r"[-+]?(0|[1-9][0-9]{0,63})"), 10),
+    (regex(r"[-+]?0[bB]([01]{1,64})"), 2),
+    (regex(r"[-+]?0[oO]?([0-7]{1,64})"), 8),
+    (regex(r"[-+]?0[xX]([0-9a-fA-F]{1,64})"), 16),
+    (regex(r"[-+]?(0|[1-9][0-9]{0,63})"), 10),
 )
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_FLOAT = regex(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)

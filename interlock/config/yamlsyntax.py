@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, NamedTuple
 
 import yaml
 
 from interlock.config.yamlnodes import Fault, Position, Problem
+from interlock.patterns import regex
 
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_BREAK = regex("\r\n|[\n\r\x85\u2028\u2029]")
 
 
 class _Word(NamedTuple):

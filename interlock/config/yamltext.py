@@ -16,6 +16,7 @@ from interlock.config.yamlevents import Composer, Stop
 from interlock.config.yamlnodes import COMPOSE, FATAL, SITE, Fault, KeyPath, Node, Place, Position, Positions, Problem, Rules
 from interlock.config.yamlscalars import Tagged, say_type
 from interlock.config.yamlsyntax import syntax_problem
+from interlock.patterns import regex
 
 __all__ = [
     "COMPOSE",
@@ -118,10 +119,10 @@ def _place(problem: Problem) -> tuple[int, int]:
 
 # ---- bytes to text
 
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL = regex("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _NOT_PRINTABLE = "[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _NOT_SEEN = "[\x85\u2028\u2029\ufeff]"
-_BREAK = re.compile("\r\n|\n|\r")
+_BREAK = regex("\r\n|\n|\r")
 
 
 def _position(before: str) -> Position:
@@ -157,8 +158,8 @@ def _not_printable(text: str, offset: int) -> Problem:
 
 # ---- git's conflict markers
 
-_MARKER = re.compile(r"^[<>|]{7}(?: |\r?$)", re.MULTILINE)
-_MARKER_LINE = re.compile(r"(<{7}|>{7}|\|{7}|={7})( .*)?")
+_MARKER = regex(r"^[<>|]{7}(?: |\r?$)", re.MULTILINE)
+_MARKER_LINE = regex(r"(<{7}|>{7}|\|{7}|={7})( .*)?")
 _MEANING = {
     "<": "the first side of a merge conflict begins here",
     "|": "what both sides come from begins here",

@@ -19,6 +19,7 @@ from interlock.errors import CouldNotLook
 from interlock.facts.dotenv import EnvFile
 from interlock.facts.substitution import SubstitutionError, substitute
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 ENGINE_ROOT = "/var/lib/docker/volumes"
 
@@ -200,7 +201,7 @@ def _first_variable(written: str) -> str:
     return found[1] if found else ""
 
 
-_PORT = re.compile(r"(?:(?P<address>\[[^\]]*\]|[\d.]*):)?(?:(?P<port>\d+(?:-\d+)?)?:)?(?P<target>\d+(?:-\d+)?)(?:/(?P<protocol>\w+))?")
+_PORT = regex(r"(?:(?P<address>\[[^\]]*\]|[\d.]*):)?(?:(?P<port>\d+(?:-\d+)?)?:)?(?P<target>\d+(?:-\d+)?)(?:/(?P<protocol>\w+))?")
 
 
 def _ports(node: Node, path: str, values: Mapping[str, str]) -> Iterator[Published]:

@@ -6,14 +6,14 @@ above them begins with `#?`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from interlock.config.yamlscalars import resolve
+from interlock.patterns import regex
 
 WIDTH = 150  # columns; an origin that does not fit behind its line stands above it
-_PLAIN = re.compile(r"[A-Za-z0-9_./(](?:[A-Za-z0-9 _./()@%+=*^|<>~;?!'$&-]|:(?=[A-Za-z0-9_./(@%+=*~$-]))*")  # what no reader of YAML takes for anything else
+_PLAIN = regex(r"[A-Za-z0-9_./(](?:[A-Za-z0-9 _./()@%+=*^|<>~;?!'$&-]|:(?=[A-Za-z0-9_./(@%+=*~$-]))*")  # what no reader of YAML takes for anything else
 _LITERAL = (("state_dir", "default"), ("state_dir", "values"))  # where `${` is meant as it stands
 
 

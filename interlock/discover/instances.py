@@ -11,10 +11,11 @@ from interlock.config.discover import Files, Sorted, is_aside
 from interlock.discover.document import From, Offer, may_be_written
 from interlock.discover.variables import Known
 from interlock.errors import CouldNotLook
+from interlock.patterns import regex
 
-_EXAMPLE = re.compile(r"example|sample|template|dist|default|\.(?:tmpl|hbs|j2)$")
-_MANY = re.compile(r"(?:^|/)(?:env|envs|instances|tenants|sites|customers|hosts)/(?:(?P<folder>[\w.-]+)/\.env|(?P<file>[\w-]+)\.env)$")
-_RENDERED_TAG = re.compile(rb"\{\{|\{%")
+_EXAMPLE = regex(r"example|sample|template|dist|default|\.(?:tmpl|hbs|j2)$")
+_MANY = regex(r"(?:^|/)(?:env|envs|instances|tenants|sites|customers|hosts)/(?:(?P<folder>[\w.-]+)/\.env|(?P<file>[\w-]+)\.env)$")
+_RENDERED_TAG = regex(rb"\{\{|\{%")
 
 
 def env_file_of(folder: str, found: Sorted, named: Sequence[str]) -> str | None:

@@ -31,10 +31,11 @@ from interlock.facts.mounts import DeviceNames, Mount, MountTable
 from interlock.facts.site import may_hold_state
 from interlock.observe.hosts import observe
 from interlock.observe.tree import Tree
+from interlock.patterns import regex
 
 SOCKETS = ("/var/run/docker.sock", "/run/podman/podman.sock")
 STARTS = (ReadFolder("/etc/cron.d"), ReadFolder("/etc/systemd/system", (".timer", ".service")))
-_RUNS_STACKS = re.compile(rb"docker|podman|compose")
+_RUNS_STACKS = regex(rb"docker|podman|compose")
 _MARK = {"unconfirmed": True}
 _HERE = "from this host: "
 

@@ -16,23 +16,24 @@ from interlock.discover.composed import ENGINE_ROOT, Composition, Described, Mou
 from interlock.discover.document import MISSING, From, Offer, may_be_written
 from interlock.discover.variables import Known
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 _ENGINES = (
-    ("A", re.compile(r"(?<![a-z])(?:postgres(?:ql)?|postgis|pgvector|timescaledb|cnpg|spilo)(?![a-z])")),
-    ("B", re.compile(r"(?<![a-z])(?:redis|valkey|keydb|dragonfly)(?![a-z])")),
-    ("C", re.compile(r"(?<![a-z])(?:vault|openbao)(?![a-z])")),
-    ("D", re.compile(r"(?<![a-z])(?:minio|seaweedfs|garage)(?![a-z])")),
+    ("A", regex(r"(?<![a-z])(?:postgres(?:ql)?|postgis|pgvector|timescaledb|cnpg|spilo)(?![a-z])")),
+    ("B", regex(r"(?<![a-z])(?:redis|valkey|keydb|dragonfly)(?![a-z])")),
+    ("C", regex(r"(?<![a-z])(?:vault|openbao)(?![a-z])")),
+    ("D", regex(r"(?<![a-z])(?:minio|seaweedfs|garage)(?![a-z])")),
     (
         "F",
-        re.compile(
+        regex(
             r"(?<![a-z])(?:mysql|mariadb|percona|mssql|mongo(?:db)?|clickhouse(?:-server)?|elasticsearch|opensearch|solr|meilisearch|typesense|kafka|redpanda"
             r"|rabbitmq|nats|etcd|zookeeper|cassandra|scylla|couchdb|influxdb|neo4j|qdrant|weaviate|milvus|openldap|victoria-metrics|prometheus|searxng)(?![a-z])"
         ),
     ),
 )
-_BESIDE_ENGINES = re.compile(r"exporter|backup|admin|bouncer|commander|insight|proxy|migrat|init\b|cleanup|-ui\b|console|dashboard|sentinel|stat")
+_BESIDE_ENGINES = regex(r"exporter|backup|admin|bouncer|commander|insight|proxy|migrat|init\b|cleanup|-ui\b|console|dashboard|sentinel|stat")
 _WORDS = {"A": "a dump of PostgreSQL", "B": "Redis", "C": "Vault", "D": "an object store", "F": "an engine of its own, archived", "E": "files, archived"}
-_NOT_STATE = re.compile(
+_NOT_STATE = regex(
     r"^/(?:etc|proc|sys|dev|run|lib|usr|bin|sbin|tmp|boot)(?:/|$)|^/var/(?:run|log|lib/docker(?!/volumes))(?:/|$)|^/$|^/home/?$|\.sock$"
     r"|\.(?:conf|cfg|ini|ya?ml|json|toml|pem|crt|key|env|sh|py|txt|sql|cnf|xml|php|html?)$"
 )

@@ -9,6 +9,7 @@ from typing import Any
 from interlock.discover.composed import Composition, Described, Published
 from interlock.discover.document import MISSING, From, Offer
 from interlock.discover.variables import Text
+from interlock.patterns import regex
 
 _FOR_EVERYBODY = {
     ("80", "tcp"): "HTTP",
@@ -26,8 +27,8 @@ _FOR_EVERYBODY = {
     ("53", "udp"): "DNS",
 }
 _EVERYWHERE = ("", "0.0.0.0", "::", "*")  # noqa: S104, what compose files say
-_URL = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])(?::(\d+))?(/[\w./?=&%~+-]*)?")
-_CURL = re.compile(r"\b(?:curl|wget|http)\b[^\n]*?(https?://(?:localhost|127\.0\.0\.1):\d+/[\w./-]*(?:health|ready|live|ping|status)[\w./-]*)")
+_URL = regex(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])(?::(\d+))?(/[\w./?=&%~+-]*)?")
+_CURL = regex(r"\b(?:curl|wget|http)\b[^\n]*?(https?://(?:localhost|127\.0\.0\.1):\d+/[\w./-]*(?:health|ready|live|ping|status)[\w./-]*)")
 
 
 def open_ports(composition: Composition) -> Iterator[tuple[Described, Published]]:

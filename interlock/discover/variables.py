@@ -13,22 +13,23 @@ from typing import NamedTuple
 
 from interlock.discover.composed import Composition
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_STATE_NAME = re.compile(r"(?:[A-Z][A-Z0-9]*_)*(?:STATE|DATA)_?(?:DIR|DIRECTORY|PATH|ROOT|HOME|LOCATION)")
+_STATE_NAME = regex(r"(?:[A-Z][A-Z0-9]*_)*(?:STATE|DATA)_?(?:DIR|DIRECTORY|PATH|ROOT|HOME|LOCATION)")
 _WORDS = ("STATE", "DATA")
-_NAMED = re.compile(r"(?<![A-Za-z0-9_])((?:[A-Z][A-Z0-9]*_)*(?:STATE|DATA)_?(?:DIR|DIRECTORY|PATH|ROOT|HOME|LOCATION))(?![A-Za-z0-9_])")
-_PLAIN_PATH = re.compile(r"(?:/|\./)?[\w.@%+-]+(?:/[\w.@%+-]+)*/?|/")
-_ASSIGNED = re.compile(r"^[ \t]*(?:export[ \t]+|readonly[ \t]+|local[ \t]+|Environment=)?\"?([A-Za-z_]\w*)=[\"']?([^\s\"';]*)", re.MULTILINE)
-_DEFAULTED = re.compile(r"\$\{([A-Za-z_]\w*):?[-=]([^{}]*)\}")
-_REFERENCE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
-_FSTAB = re.compile(r"(?<![\w/])((?:LABEL|UUID|PARTUUID|PARTLABEL)=[\w.:-]+|/dev/[\w/.:-]+)[ \t]+(/[\w./-]+)[ \t]+(ext[234]|xfs|btrfs|zfs|f2fs|auto)(?![\w])")
-_MOUNT_COMMAND = re.compile(r"\bmount[ \t]+(?:-\S+[ \t]+(?:\S+[ \t]+)?)*[\"']?((?:LABEL|UUID)=[\w.-]+|/dev/[\w/.:-]+)[\"']?[ \t]+[\"']?(/[\w./-]+)")
-_WHAT, _WHERE, _TYPE = (re.compile(rf"^{key}=(\S+)", re.MULTILINE) for key in ("What", "Where", "Type"))
-_STACK_FILE = re.compile(
+_NAMED = regex(r"(?<![A-Za-z0-9_])((?:[A-Z][A-Z0-9]*_)*(?:STATE|DATA)_?(?:DIR|DIRECTORY|PATH|ROOT|HOME|LOCATION))(?![A-Za-z0-9_])")
+_PLAIN_PATH = regex(r"(?:/|\./)?[\w.@%+-]+(?:/[\w.@%+-]+)*/?|/")
+_ASSIGNED = regex(r"^[ \t]*(?:export[ \t]+|readonly[ \t]+|local[ \t]+|Environment=)?\"?([A-Za-z_]\w*)=[\"']?([^\s\"';]*)", re.MULTILINE)
+_DEFAULTED = regex(r"\$\{([A-Za-z_]\w*):?[-=]([^{}]*)\}")
+_REFERENCE = regex(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
+_FSTAB = regex(r"(?<![\w/])((?:LABEL|UUID|PARTUUID|PARTLABEL)=[\w.:-]+|/dev/[\w/.:-]+)[ \t]+(/[\w./-]+)[ \t]+(ext[234]|xfs|btrfs|zfs|f2fs|auto)(?![\w])")
+_MOUNT_COMMAND = regex(r"\bmount[ \t]+(?:-\S+[ \t]+(?:\S+[ \t]+)?)*[\"']?((?:LABEL|UUID)=[\w.-]+|/dev/[\w/.:-]+)[\"']?[ \t]+[\"']?(/[\w./-]+)")
+_WHAT, _WHERE, _TYPE = (regex(rf"^{key}=(\S+)", re.MULTILINE) for key in ("What", "Where", "Type"))
+_STACK_FILE = regex(
     r"(?<![\w$}/.:-])(/(?:opt|srv|home|root|var|usr/local|data|mnt|apps?)(?:/[\w.@-]+)+)/(?:\.env|docker-compose[\w.-]*\.ya?ml|compose[\w.-]*\.ya?ml)(?![\w.-])"
 )
-_WORKING_DIRECTORY = re.compile(r"^WorkingDirectory=(/[\w./@-]+)", re.MULTILINE)
-_BACKUP_DIR = re.compile(
+_WORKING_DIRECTORY = regex(r"^WorkingDirectory=(/[\w./@-]+)", re.MULTILINE)
+_BACKUP_DIR = regex(
     r"^[ \t]*(?:export[ \t]+|readonly[ \t]+)?\w+=[\"']?(?:\$\{\w+:?[-=])?((?:/[\w.-]+)*/[\w-]*backups?[\w-]*)(?:/[\w-]+)*/?[\"'}]*[ \t]*(?:#.*)?$", re.MULTILINE
 )
 

@@ -22,6 +22,7 @@ from interlock.observe.starters import Found as Automatic
 from interlock.observe.starters import find
 from interlock.observe.tree import Tree
 from interlock.observe.workplans import found_in
+from interlock.patterns import regex
 
 FALLBACK_NAME = "tree"
 HEADLINE = {  # the headline families, and what not to declare one says
@@ -33,7 +34,7 @@ HEADLINE = {  # the headline families, and what not to declare one says
     "automation": "nothing starts by itself: no workflow, crontab or timer",
 }
 _DECLARED_BY = {"backups": ("modules", "inventory")}
-_THROWN_AWAY = re.compile(
+_THROWN_AWAY = regex(
     r"(?:^|[^a-z])(?:dev(?:el(?:opment)?)?|tests?|testing|ci|local|debug|demo|examples?|e2e|staging|sandbox|devcontainer|build|swarm|mtier|legacy)(?:[^a-z]|$)"
 )
 _LARGEST_TEXT = 512 * 1024

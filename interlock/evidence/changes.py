@@ -6,7 +6,6 @@ Verdicts first, then what they were judged from: waivers, site, versions, and th
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from typing import assert_never
 
@@ -46,11 +45,12 @@ from interlock.facts.looks import (
     Walk,
 )
 from interlock.facts.mounts import Mount, MountTable
+from interlock.patterns import regex
 from interlock.verdicts import Outcome, Pair
 
 Facts = Mapping[str, HostFacts | CouldNotLook]
 
-_NUMBER = re.compile(r"\d+")
+_NUMBER = regex(r"\d+")
 _CLIPPED = 100  # bytes of each side's words
 _QUIET = (Outcome.HELD, Outcome.NOT_APPLICABLE)  # what a new pair may come to without a word of its own
 

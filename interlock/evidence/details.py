@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -25,6 +24,7 @@ from typing import Any, NamedTuple, NotRequired, Required, Self, TypedDict, cast
 from interlock.errors import EvidenceError
 from interlock.evidence.files import create_private, open_to_read, unwritable, write_all
 from interlock.evidence.redact import PATTERNS_ONLY, Redactor
+from interlock.patterns import regex
 from interlock.verdicts import Age, Counts, Detail, HeldRun, Outcome, Pair, Verdict, fingerprint
 
 FLUSH_AT = 1 << 18  # characters kept before they are hashed and written
@@ -283,7 +283,7 @@ def _blocks(pair: Pair, path: Path | None) -> Iterator[bytes]:
 # ---- reading
 
 _PLAIN = r'[^"\\\x00-\x1f]*'
-_HELD = re.compile(rf'(\{{"guardrail":"({_PLAIN})","subject":"({_PLAIN})","outcome":"held","what":"){_PLAIN}(","message":"({_PLAIN})"\}})')
+_HELD = regex(rf'(\{{"guardrail":"({_PLAIN})","subject":"({_PLAIN})","outcome":"held","what":"){_PLAIN}(","message":"({_PLAIN})"\}})')
 _TEXTS = frozenset({"guardrail", "subject", "outcome", "what", "message", "kind", "file", "key", "waiver", "age"})
 _NUMBERS = frozenset({"line", "value"})
 _ALWAYS = frozenset({"guardrail", "subject", "outcome", "what", "message"})

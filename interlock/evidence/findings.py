@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from interlock.evidence.details import Details, HeldLines, by_verdict
 from interlock.evidence.record import Record, family
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 from interlock.verdicts import Age, Outcome, Severity
 
 _BAD = (Outcome.BROKEN, Outcome.UNPROVEN)
-_LINE = re.compile(r"line (\d+): ")
+_LINE = regex(r"line (\d+): ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
@@ -26,12 +25,13 @@ from interlock.evidence.files import DIRECTORY, create_private, digest_of, open_
 from interlock.evidence.record import Decision, Record, Run
 from interlock.facts.topology import Topology
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 from interlock.verdicts import When
 
 RECORD, DETAILS, FACTS, JUNIT, SUMMARY, SUMS = "record.json", "details.jsonl", "facts.json", "junit.xml", "summary.md", "SHA256SUMS"
 REPORT, TOPOLOGY, PICTURE = "report.html", "topology.json", "topology.svg"
 ALLURE = "allure-results"
-RUN_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9][A-Za-z0-9._-]*-[0-9a-f]{6}")
+RUN_NAME = regex(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9][A-Za-z0-9._-]*-[0-9a-f]{6}")
 
 _CHUNK = 1 << 18
 _MANY_FILES = 64  # from here on one sync of the file system is cheaper than a sync per file

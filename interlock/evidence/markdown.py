@@ -33,11 +33,12 @@ from interlock.evidence.wording import (
     waived_by,
 )
 from interlock.gate.decision import Reason
+from interlock.patterns import regex
 from interlock.verdicts import NONE_DECLARED, Outcome, Verdict
 
 LIMIT_BYTES = 60_000  # what issue trackers take, with room for a sentence around it
 _TEXT, _NAME = 400, 160  # bytes of one message and of one name
-_FAMILY = re.compile("[a-z0-9_-]{1,60}")
+_FAMILY = regex("[a-z0-9_-]{1,60}")
 
 
 def render(record: Record, _details: Details) -> Iterator[str]:

@@ -22,16 +22,17 @@ from interlock.evidence.redact import PATTERNS_ONLY
 from interlock.facts import moments
 from interlock.gate.decision import Open, Reason, Shut
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 from interlock.verdicts import WHERE_LIMIT, Outcome, Pair, Place, Severity, Tally, Verdict, When, fingerprint
 
 SCHEMA = "interlock/record/1"
 Redact = Callable[[str], str]
 
-_DIGEST = re.compile("sha256:[0-9a-f]{64}")
-_TIME = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?Z")
-_RUN_ID = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-_COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
-_KEY = re.compile("[0-9a-f]{16}")
+_DIGEST = regex("sha256:[0-9a-f]{64}")
+_TIME = regex(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?Z")
+_RUN_ID = regex("[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_COMMIT = regex("[0-9a-f]{40}|[0-9a-f]{64}")
+_KEY = regex("[0-9a-f]{16}")
 
 
 def sha256(data: bytes) -> str:

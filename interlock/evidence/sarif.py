@@ -17,12 +17,13 @@ from interlock.evidence.links import url_of, why
 from interlock.evidence.record import Record, UsedWaiver, WaivedBy
 from interlock.evidence.visible import visible
 from interlock.evidence.wording import broken_glass, number, tally_in_words, waived_by
+from interlock.patterns import regex
 from interlock.verdicts import Age, Guardrail, Outcome, Severity, Verdict
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _BASES = {"%SRCROOT%": {"description": {"text": "the root of the repository, or of the scanned tree where it is in none"}}}
 FINGERPRINT = "interlock/v1"
-_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # half a character, which stands for no byte of a name
+_NO_BYTE = regex("[\ud800-\udc7f\udd00-\udfff]")  # half a character, which stands for no byte of a name
 
 
 def render(record: Record, details: Details, catalogue: Iterable[Guardrail] = (), prefix: str = "") -> Iterator[str]:

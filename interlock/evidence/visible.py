@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
-_UNSEEN = re.compile(
+from interlock.patterns import regex
+
+_UNSEEN = regex(
     "["
     "\x00-\x1f\x7f-\x9f"  # C0, DEL, C1: the terminal's own
     "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e"  # soft hyphen, joiner, letter mark, fillers, vowel separator

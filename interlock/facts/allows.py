@@ -12,18 +12,19 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 MARK = b"interlock:"
 FORM = "# interlock: allow RULE because REASON until YYYY-MM-DD"
 
 _OPENERS = r"#+|//|;+|--|<!--|\{\{!--|\{\{!|\{#|/\*"
-_COMMENT = re.compile(rf"(?:^|(?<=\s))(?P<opener>{_OPENERS})\s*interlock:\s*allow(?![\w-])(?P<said>.*)")
-_CLOSERS = re.compile(r"\s*(?:-->|--\}\}|\}\}|#\}|\*/)\s*$")
-_SAID = re.compile(r"\s+(?P<rule>\S+)\s+because\s+(?P<reason>\S.*?)\s+until\s+(?P<until>\S+)")
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
+_COMMENT = regex(rf"(?:^|(?<=\s))(?P<opener>{_OPENERS})\s*interlock:\s*allow(?![\w-])(?P<said>.*)")
+_CLOSERS = regex(r"\s*(?:-->|--\}\}|\}\}|#\}|\*/)\s*$")
+_SAID = regex(r"\s+(?P<rule>\S+)\s+because\s+(?P<reason>\S.*?)\s+until\s+(?P<until>\S+)")
+_DAY = regex(r"\d{4}-\d{2}-\d{2}")
+_MOMENT = regex(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
 _PAGES = (".md", ".markdown", ".mdx", ".rst", ".txt", ".adoc", ".html", ".htm", ".xml", ".svg")  # `#` and `--` are no comments there
-_FENCE = re.compile(r"\s*(?:```|~~~)")
+_FENCE = regex(r"\s*(?:```|~~~)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,16 +8,17 @@ from collections.abc import Iterable, Sequence
 from interlock.facts.programs import Unreadable
 from interlock.facts.text_edits import ANYTHING, Edit
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_COMMENT_MARK = re.compile(r"^\^?\(?(?:\^|\\s\*|\[\[:space:\]\]\*|[ \t]*)*\(?(?:\[?\\?#+;?\]?|//|;)\)?(?:\\s|[ \t]|\[\[:space:\]\]|\\?[*?+])*")
+_COMMENT_MARK = regex(r"^\^?\(?(?:\^|\\s\*|\[\[:space:\]\]\*|[ \t]*)*\(?(?:\[?\\?#+;?\]?|//|;)\)?(?:\\s|[ \t]|\[\[:space:\]\]|\\?[*?+])*")
 _SHORTEST = 4  # characters of what is written that tell that it was written already
 _NEAR = 8  # characters that a near line shares with what is sought, at least
 _SHARE = 0.6  # of what is sought
-_SETTING = re.compile(r"^\^?\(?(?:#|\[#\]|\\?[?*]|\\s|[ \t])*(?P<key>[A-Z][A-Z0-9_]{3,})(?:\\s\*|[ \t]*)=")
-_SETTING_LINE = re.compile(r"^[ \t]*#?[ \t]*(?:export[ \t]+)?(?P<key>[A-Z][A-Z0-9_]*)=")
+_SETTING = regex(r"^\^?\(?(?:#|\[#\]|\\?[?*]|\\s|[ \t])*(?P<key>[A-Z][A-Z0-9_]{3,})(?:\\s\*|[ \t]*)=")
+_SETTING_LINE = regex(r"^[ \t]*#?[ \t]*(?:export[ \t]+)?(?P<key>[A-Z][A-Z0-9_]*)=")
 _SETTINGS = 3  # lines that set something make a file of settings
-_SYNTAX = re.compile(r"\\s[*+]?|\[\[:\w+:\]\][*+]?|\.\*|\[\^[^\]]*\][*+]?|\[[^\]]*\][*+]?|\\[(){}|<>bB]|[\^$()]|\\(?=[^\w\s])|(?<=[\w ])[*+?](?!\w)| (?=[*+?])")
-_LAYOUT = re.compile(r"[\s\"']+")
+_SYNTAX = regex(r"\\s[*+]?|\[\[:\w+:\]\][*+]?|\.\*|\[\^[^\]]*\][*+]?|\[[^\]]*\][*+]?|\\[(){}|<>bB]|[\^$()]|\\(?=[^\w\s])|(?<=[\w ])[*+?](?!\w)| (?=[*+?])")
+_LAYOUT = regex(r"[\s\"']+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

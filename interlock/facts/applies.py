@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from interlock.facts.backup_writers import listed
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 Argv = Sequence[str]
 
@@ -216,7 +217,7 @@ def _service_verb(verb: str, names: Sequence[str], *, local: bool) -> Act | None
 # ---- clusters
 
 _KUBECTL_OPTIONS = listed("-n --namespace --context --kubeconfig --cluster --user -s --server --token --as -v --request-timeout --certificate-authority")
-_FINISHED = re.compile(r"status\.phase==?(?:Succeeded|Failed)|status\.successful==?1")  # what is swept away has ended
+_FINISHED = regex(r"status\.phase==?(?:Succeeded|Failed)|status\.successful==?1")  # what is swept away has ended
 _KUBECTL_CHANGES = listed("apply delete create replace patch set scale edit drain run autoscale expose")
 
 
@@ -268,7 +269,7 @@ def _ansible(argv: Argv, environment: Mapping[str, str]) -> Act | None:
 
 # ---- files of another machine
 
-_REMOTE_PATH = re.compile(r"(?:[\w.$@{}-]|\$\{\{[^{}]*\}\})+:(?!//).*|(?:rsync|sftp|scp)://.*", re.DOTALL)
+_REMOTE_PATH = regex(r"(?:[\w.$@{}-]|\$\{\{[^{}]*\}\})+:(?!//).*|(?:rsync|sftp|scp)://.*", re.DOTALL)
 _RSYNC_OPTIONS = listed(
     "-e --rsh --exclude --include --filter -f --files-from --chmod --chown --password-file --port --bwlimit --rsync-path --timeout --log-file -T"
 )
@@ -299,7 +300,7 @@ _MIGRATIONS = (
     ("rake", "db:migrate"), ("prisma", "migrate deploy"), ("goose", "up"), ("dbmate", "up"), ("dbmate", "migrate"), ("sqlx", "migrate run"),
     ("knex", "migrate:latest"), ("diesel", "migration run"), ("artisan", "migrate"), ("flask", "db upgrade"), ("sqitch", "deploy"), ("atlas", "migrate apply"),
 )  # fmt: skip
-_MIGRATION_FILE = re.compile(r"migrat|schema|upgrade|cutover|release", re.IGNORECASE)
+_MIGRATION_FILE = regex(r"migrat|schema|upgrade|cutover|release", re.IGNORECASE)
 
 
 def _migration(argv: Argv) -> Act | None:
@@ -321,7 +322,7 @@ def _psql(argv: Argv, _environment: Mapping[str, str]) -> Act | None:
 
 # ---- platforms
 
-_HOOK = re.compile(
+_HOOK = regex(
     r"(?:portainer|coolify|dokploy|caprover|watchtower|easypanel|render)[\w./${}:-]*(?:hook|deploy|update)|(?:re)?deploy[_-]?(?:web)?hook", re.IGNORECASE
 )
 
@@ -362,12 +363,12 @@ _READERS: Mapping[str, Callable[[Argv, Mapping[str, str]], Act | None]] = {
 
 # ---- what is published is not applied
 
-_PUBLISHES = re.compile(
+_PUBLISHES = regex(
     r"(?<![a-z])(?:gh-?pages?|pages?|docs?|documentation|mkdocs|web-?sites?|storybook|netlify|vercel|firebase|hosting|packages?|pypi|npm|images?"
     r"|registry|charts?|artifacts?|mirrors?|downloads?|incoming|apt|deb|rpm|repos?|publish\w*|coverage|badges?|reports?|marketplace|wiki|translations?)(?![a-z])",
     re.IGNORECASE,
 )
-_DEPLOYS = re.compile(r"(?<![a-z])(?:re)?deploy(?:s|ment|ments|er)?(?![a-z])|(?<![a-z])(?:roll-?out|cutover)(?![a-z])", re.IGNORECASE)
+_DEPLOYS = regex(r"(?<![a-z])(?:re)?deploy(?:s|ment|ments|er)?(?![a-z])|(?<![a-z])(?:roll-?out|cutover)(?![a-z])", re.IGNORECASE)
 
 
 def says_publish(*texts: str) -> bool:

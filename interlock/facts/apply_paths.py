@@ -15,6 +15,7 @@ from interlock.facts.failures import Failure
 from interlock.facts.path_steps import Said, Step
 from interlock.facts.programs import Unreadable
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 
 class Starts(StrEnum):
@@ -100,7 +101,7 @@ def is_start(heard: Heard) -> bool:
     return (act.effect is Effect.UP or _EXCHANGES.search(heard.command) is not None) and (heard.place.lasts or not act.local)
 
 
-_EXCHANGES = re.compile(r"\bstack (?:deploy|up)\b|\bservice update\b")
+_EXCHANGES = regex(r"\bstack (?:deploy|up)\b|\bservice update\b")
 
 
 def is_migration(heard: Heard) -> bool:
@@ -181,10 +182,10 @@ class ApplyPaths:
 
 # ---- disks
 
-_MOUNT_POINT = re.compile(r"/(?:[\w.@{}$-]+/?)+")
-_FILE_SYSTEMS = re.compile(r"ext[234]|xfs|btrfs|zfs|f2fs|auto|nfs4?|cifs")
-_NO_STATE = re.compile(r"^/(?:boot|proc|sys|dev|run|tmp|etc|usr|bin|sbin|lib|root|cdrom|media/cdrom|efi|mnt/(?:iso|usb|cdrom|tmp|boot))(?:/|$)|^/$|swap")
-_DEVICE = re.compile(r"/dev/(?!null|zero|shm|loop)|(?:PART)?(?:UUID|LABEL)=|\$\{?\w*(?:DEV|DEVICE|DISK|PARTITION|VOLUME|BLOCK)\w*\}?$", re.IGNORECASE)
+_MOUNT_POINT = regex(r"/(?:[\w.@{}$-]+/?)+")
+_FILE_SYSTEMS = regex(r"ext[234]|xfs|btrfs|zfs|f2fs|auto|nfs4?|cifs")
+_NO_STATE = regex(r"^/(?:boot|proc|sys|dev|run|tmp|etc|usr|bin|sbin|lib|root|cdrom|media/cdrom|efi|mnt/(?:iso|usb|cdrom|tmp|boot))(?:/|$)|^/$|swap")
+_DEVICE = regex(r"/dev/(?!null|zero|shm|loop)|(?:PART)?(?:UUID|LABEL)=|\$\{?\w*(?:DEV|DEVICE|DISK|PARTITION|VOLUME|BLOCK)\w*\}?$", re.IGNORECASE)
 
 
 def mounted_by(argv: Sequence[str]) -> str | None:

@@ -19,14 +19,13 @@ from interlock.facts.conditions import may_run, runs_after_failure
 from interlock.facts.cron import Crontab, parse_crontab
 from interlock.facts.workflows import CALLED, HUMAN, Job, NotWorkflow, RunnerKind, Step, Trigger, Workflow, fill, runner_kind
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 DEEPEST_WORKFLOWS = 5  # reusable workflows and composite actions inside of each other; GitHub allows four
 
 _PLACES = {RunnerKind.THROW_AWAY: Place.THROW_AWAY, RunnerKind.OWN: Place.OWN, RunnerKind.UNKNOWN: Place.UNKNOWN}
-_TEST = re.compile(
-    r"(?<![a-z])(?:(?:unit|smoke|integration)?-?tests?|testing|pytest|e2e|smoke|integration|lint|bench\w*|checks?|ci|verify)(?![a-z])", re.IGNORECASE
-)
-_THROW_AWAY_CLUSTER = re.compile(
+_TEST = regex(r"(?<![a-z])(?:(?:unit|smoke|integration)?-?tests?|testing|pytest|e2e|smoke|integration|lint|bench\w*|checks?|ci|verify)(?![a-z])", re.IGNORECASE)
+_THROW_AWAY_CLUSTER = regex(
     r"kind-action|setup-kind|setup-minikube|setup-k3\w|k3d-action|action-k3s|microk8s|action-k8s-helm"
     r"|\bkind create cluster|\bminikube start|\bk3d cluster create|\bk3s server|\bget\.k3s\.io|\bctlptl create"
 )
@@ -325,18 +324,16 @@ def _shell(text: str, inside: _In, following: _Following, place: Place, *, file:
 
 
 _APPLYING_ACTIONS = (
-    (re.compile(r"azure/k8s-deploy|.*/.*k(?:8s|ubernetes)-deploy.*|.*deploy-to-(?:gke|eks|aks|kubernetes).*", re.IGNORECASE), ApplyKind.CLUSTER),
+    (regex(r"azure/k8s-deploy|.*/.*k(?:8s|ubernetes)-deploy.*|.*deploy-to-(?:gke|eks|aks|kubernetes).*", re.IGNORECASE), ApplyKind.CLUSTER),
     (
-        re.compile(r"aws-actions/amazon-ecs-deploy.*|google-github-actions/deploy-(?:cloudrun|appengine).*|akhileshns/heroku-deploy", re.IGNORECASE),
+        regex(r"aws-actions/amazon-ecs-deploy.*|google-github-actions/deploy-(?:cloudrun|appengine).*|akhileshns/heroku-deploy", re.IGNORECASE),
         ApplyKind.PLATFORM,
     ),
-    (re.compile(r"azure/(?:webapps-deploy|container-apps-deploy-action|aci-deploy)|caprover/deploy.*", re.IGNORECASE), ApplyKind.PLATFORM),
-    (re.compile(r"dawidd6/action-ansible-playbook", re.IGNORECASE), ApplyKind.INFRASTRUCTURE),
-    (re.compile(r"[^/]+/(?:.*-)?(?:scp|sftp|rsync|rsync-deploy\w*|ssh-deploy|ftp-deploy)(?:-.*)?", re.IGNORECASE), ApplyKind.FILES),
+    (regex(r"azure/(?:webapps-deploy|container-apps-deploy-action|aci-deploy)|caprover/deploy.*", re.IGNORECASE), ApplyKind.PLATFORM),
+    (regex(r"dawidd6/action-ansible-playbook", re.IGNORECASE), ApplyKind.INFRASTRUCTURE),
+    (regex(r"[^/]+/(?:.*-)?(?:scp|sftp|rsync|rsync-deploy\w*|ssh-deploy|ftp-deploy)(?:-.*)?", re.IGNORECASE), ApplyKind.FILES),
 )
-_NO_DEPLOYMENT = re.compile(
-    r"setup|status|wait|create-deployment|delete|cleanup|deployments?$|preview|docker-deploy-key|deploy-key|notify|comment", re.IGNORECASE
-)
+_NO_DEPLOYMENT = regex(r"setup|status|wait|create-deployment|delete|cleanup|deployments?$|preview|docker-deploy-key|deploy-key|notify|comment", re.IGNORECASE)
 _SCRIPT_INPUTS = ("script", "command", "commands", "cmd", "run")
 
 
@@ -433,7 +430,7 @@ def _paths_on_host(found: Sequence[Found], starts: str, path: str) -> Iterator[A
         yield _made(starts, starts, one, path, "")
 
 
-_COPIES = re.compile(r"backup|bkp|snapshot|archive|dump|offsite|mirror|wal|certs?\b|letsencrypt|logs?\b", re.IGNORECASE)
+_COPIES = regex(r"backup|bkp|snapshot|archive|dump|offsite|mirror|wal|certs?\b|letsencrypt|logs?\b", re.IGNORECASE)
 
 
 def says_backup_or_publish(command: str) -> bool:

@@ -30,6 +30,7 @@ from interlock.facts.known_images import (
 )
 from interlock.facts.stack import Service
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 _DUMPERS: Mapping[str, str] = {
     POSTGRES.name: "pg_dump pg_dumpall pg_basebackup pgbackrest wal-g wal-e barman pg_back pg_probackup pgcopydb",
@@ -54,16 +55,16 @@ _IMAGE_WORDS: Mapping[str, str] = {POSTGRES.name: "postgres postgresql pg pgsql 
 _COMMON = frozenset({"mc", "aws", "influx", "redis-cli", "cockroach"})  # which do much else
 _OWN = "|".join(re.escape(tool) for tools in _DUMPERS.values() for tool in tools.split() if tool not in _COMMON)
 _OTHERS = "tar|rsync|zip|restic|borg|borgmatic|rclone|kopia|duplicity|duply|volumes-from|gsutil|zfs|btrfs|lvcreate|docker cp|aws s3|mc mirror|cp"
-COPIES = re.compile(rf"\b(?:{_OWN}|{_OTHERS})\b")
+COPIES = regex(rf"\b(?:{_OWN}|{_OTHERS})\b")
 """What a backup is made with."""
 _ARCHIVES = r"(?:tar|rsync|zip|restic|borg|borgmatic|rclone|kopia|duplicity|cp\s+-\w*[aRr]\w*)"
-_WHOLE = re.compile(rf"\b{_ARCHIVES}\b[^\n|;]*?[\s=](?:\"?\$(?:\{{\w+\}}|\w+)/?\"?|\.)(?=[\s\")]|$)", re.MULTILINE)
-_ALL_VOLUMES = re.compile(r"/var/lib/docker\b|docker volume (?:ls|inspect)|volumes?[-_]from|com\.docker\.compose|/var/lib/containers")
-_BACKS_UP = re.compile(r"back-?_?up|bkp|(?:^|/)(?:crontab|Makefile|makefile)$|(?:^|/)cron[./d]")
+_WHOLE = regex(rf"\b{_ARCHIVES}\b[^\n|;]*?[\s=](?:\"?\$(?:\{{\w+\}}|\w+)/?\"?|\.)(?=[\s\")]|$)", re.MULTILINE)
+_ALL_VOLUMES = regex(r"/var/lib/docker\b|docker volume (?:ls|inspect)|volumes?[-_]from|com\.docker\.compose|/var/lib/containers")
+_BACKS_UP = regex(r"back-?_?up|bkp|(?:^|/)(?:crontab|Makefile|makefile)$|(?:^|/)cron[./d]")
 _BACK_FIRST = listed("restore verify prune clean cleanup list rotate check test delete import load remove")
 _COPIES_OF_ONE = listed("replica slave secondary standby readonly exporter test tests ci dev")
 _SHORT = 5  # characters: a volume called `data` or `files` is named by accident
-_APPEND_ONLY = re.compile(r"appendonly\s+['\"]?yes")
+_APPEND_ONLY = regex(r"appendonly\s+['\"]?yes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from interlock.facts.looks import Examined
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 SCHEMA = "interlock/backup/1"
 _LAST_SECOND = 253_402_300_799  # of the year 9999: a damaged inode can say anything
-_HEX = re.compile(r"[0-9a-f]{64}")
-_LINE = re.compile(r"\\?(?P<before>[0-9a-fA-F]{64})(?:[ \t]+[ *]?\S.*)?|SHA256 ?\(.*\) ?= ?(?P<after>[0-9a-fA-F]{64})")
-_STAMP = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})[T_ -](\d{2})[:-]?(\d{2})[:-]?(\d{2})Z(?![A-Za-z0-9])")
+_HEX = regex(r"[0-9a-f]{64}")
+_LINE = regex(r"\\?(?P<before>[0-9a-fA-F]{64})(?:[ \t]+[ *]?\S.*)?|SHA256 ?\(.*\) ?= ?(?P<after>[0-9a-fA-F]{64})")
+_STAMP = regex(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})[T_ -](\d{2})[:-]?(\d{2})[:-]?(\d{2})Z(?![A-Za-z0-9])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

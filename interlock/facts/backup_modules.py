@@ -13,6 +13,7 @@ from typing import Any
 
 from interlock.facts.backup_writers import listed
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 
 class Statefulness(StrEnum):
@@ -34,7 +35,7 @@ _CONTAINER = (
 )
 _SERVICE = ("spec.runtime.service", "spec.runtime.compose_service", "spec.runtime.composeService", "runtime.service")
 _NOTE = ("spec.backup.restore_notes", "spec.backup.restore_note", "spec.backup.restoreNotes", "spec.backup.restoreNote")
-_SET_ASIDE = re.compile(r"(?:sunset(?:ting|ted)?|parked|(?:non|not)[-_ ]?canonical|retired|decommissioned|archived)\b", re.IGNORECASE)
+_SET_ASIDE = regex(r"(?:sunset(?:ting|ted)?|parked|(?:non|not)[-_ ]?canonical|retired|decommissioned|archived)\b", re.IGNORECASE)
 _ABOUT_ITS_LIFE = frozenset(
     {
         "lifecycle",
@@ -198,10 +199,10 @@ def containers_in_compose(module: ModuleFile, services: Sequence[ComposeService]
     return tuple({one.container.name: one.container for one in reversed(named)}.values())[::-1]
 
 
-_NAMED = re.compile(r"^[\s>*_`#|+-]*container(?:[ _-]?name)?[*_`]*\s*[:=|][\s*_`|\"']*([A-Za-z0-9][A-Za-z0-9_.-]+)", re.IGNORECASE | re.MULTILINE)
-_COMMAND = re.compile(r"\b(?:docker|podman|nerdctl)[ \t]+(?:container[ \t]+)?(?:exec|logs|restart|stop|start|inspect)\b([^\n`|;&]*)")
+_NAMED = regex(r"^[\s>*_`#|+-]*container(?:[ _-]?name)?[*_`]*\s*[:=|][\s*_`|\"']*([A-Za-z0-9][A-Za-z0-9_.-]+)", re.IGNORECASE | re.MULTILINE)
+_COMMAND = regex(r"\b(?:docker|podman|nerdctl)[ \t]+(?:container[ \t]+)?(?:exec|logs|restart|stop|start|inspect)\b([^\n`|;&]*)")
 _VALUED = listed("-u --user -w --workdir -e --env --env-file -n --tail --since --until -t --time -f --format -s --signal --detach-keys")
-_CONTAINER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
+_CONTAINER_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 
 
 def containers_in_runbook(text: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from interlock.facts.backup_shell import follow_argv, follow_command
 from interlock.facts.backup_tools import DUMPERS, ENGINES, Emission, Made, Making, ModeChange, exported_by
 from interlock.facts.backup_writers import UNKNOWN, Followed, Language, Unread, WriterScript, listed, readable, says_backup
 from interlock.facts.pythoncode import FunctionNode, Module, NotPython, argument, calls_in_order, keyword, parameters, parse
+from interlock.patterns import regex
 
 CALLS = 300  # calls between functions that are followed in one file
 DEPTH = 12
@@ -27,8 +28,8 @@ _SAME_PATH = listed(
 )
 _SAME_PATH_METHODS = frozenset({"resolve", "absolute", "expanduser", "as_posix", "strip", "rstrip", "decode", "encode"})
 _OPENERS = listed("open builtins.open io.open codecs.open gzip.open bz2.open lzma.open tarfile.open tarfile.TarFile.open zipfile.ZipFile aiofiles.open")
-_SERIALIZERS = re.compile(r"\b(json|yaml|_?json|pickle|toml|orjson|ujson|marshal|tomli_w)\.(safe_)?dumps?\b")
-_WRITES = re.compile(r"[wxa]")
+_SERIALIZERS = regex(r"\b(json|yaml|_?json|pickle|toml|orjson|ujson|marshal|tomli_w)\.(safe_)?dumps?\b")
+_WRITES = regex(r"[wxa]")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -52,15 +52,16 @@ from interlock.facts.shell import (
     Word,
     parse,
 )
+from interlock.patterns import regex
 
 CALLS = 400  # function calls that are followed in one script; beyond it a script calls itself in circles
 DEPTH = 25  # scripts inside scripts, functions inside functions
 
-_TELLS = re.compile(r"\b(" + "|".join(sorted(DUMPERS - SHELLS - {"cat", "cp", "mv", "dd"})) + r"|backup|snapshot)\b")
-_FILTER = re.compile("compress|zip|crypt|filter|pipe", re.IGNORECASE)  # in the name of a variable
+_TELLS = regex(r"\b(" + "|".join(sorted(DUMPERS - SHELLS - {"cat", "cp", "mv", "dd"})) + r"|backup|snapshot)\b")
+_FILTER = regex("compress|zip|crypt|filter|pipe", re.IGNORECASE)  # in the name of a variable
 _ELSEWHERE = "⟨elsewhere⟩"
 _DECLARES = frozenset({"export", "local", "readonly", "declare", "typeset"})
-_SCRIPT_START = re.compile(r"\s*#![^\n]*\b(?:ba|da|k|a|z)?sh\b")
+_SCRIPT_START = regex(r"\s*#![^\n]*\b(?:ba|da|k|a|z)?sh\b")
 
 
 @dataclass(slots=True, kw_only=True)

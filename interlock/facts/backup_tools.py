@@ -16,6 +16,7 @@ from typing import Self
 
 from interlock.facts.backup_writers import UNKNOWN, Followed, listed, readable
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 Argv = Sequence[Followed]
 
@@ -177,8 +178,8 @@ def _redis_cli(tool: str, argv: Argv, _stdin: Emission | None) -> Effect:
     return _to_file(target, Emission(tool=f"{tool} --rdb", dump=True)) if target else NOTHING
 
 
-_SQLITE_FILE = re.compile(r"""\.(?:backup|clone|save)\s+(?:main\s+)?['"]?(?P<dot>[^'"\s;]+)|VACUUM\s+INTO\s+['"](?P<vacuum>[^'"]+)""", re.IGNORECASE)
-_EXPORT = re.compile(r"""EXPORT\s+DATABASE\s+['"](?P<path>[^'"]+)""", re.IGNORECASE)
+_SQLITE_FILE = regex(r"""\.(?:backup|clone|save)\s+(?:main\s+)?['"]?(?P<dot>[^'"\s;]+)|VACUUM\s+INTO\s+['"](?P<vacuum>[^'"]+)""", re.IGNORECASE)
+_EXPORT = regex(r"""EXPORT\s+DATABASE\s+['"](?P<path>[^'"]+)""", re.IGNORECASE)
 
 
 def _sqlite3(tool: str, argv: Argv, _stdin: Emission | None) -> Effect:
@@ -201,7 +202,7 @@ def _duckdb(tool: str, argv: Argv, _stdin: Emission | None) -> Effect:
     return Effect(made=tuple(made))
 
 
-_VACUUM = re.compile(r"""VACUUM\s+INTO\s+['"](?P<path>[^'"]+)""", re.IGNORECASE)
+_VACUUM = regex(r"""VACUUM\s+INTO\s+['"](?P<path>[^'"]+)""", re.IGNORECASE)
 
 
 def exported_by(statement: Followed) -> Followed | None:
@@ -557,7 +558,7 @@ class ModeChange:
         )
 
 
-_SYMBOLIC = re.compile(r"([ugoa]*)([-+=])([rwxXstugo]*)")
+_SYMBOLIC = regex(r"([ugoa]*)([-+=])([rwxXstugo]*)")
 
 
 def read_mode(mode: str, *, recursive: bool = False) -> ModeChange | None:
@@ -690,7 +691,7 @@ def _inner_program(words: Argv) -> tuple[Followed, ...]:
     return ()
 
 
-_COLON = re.compile(r":(?![^⟨]*⟩)")  # not inside what is unknown
+_COLON = regex(r":(?![^⟨]*⟩)")  # not inside what is unknown
 
 
 def _mounts(words: Argv) -> tuple[tuple[str, str], ...]:

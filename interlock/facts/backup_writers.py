@@ -13,10 +13,11 @@ from functools import lru_cache
 from itertools import pairwise
 
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_COMMAND = re.compile(r"\$\([^()]*(?:\([^()]*\)[^()]*)*\)|`[^`]*`")
-_ONE_VARIABLE = re.compile(r"\$\w+|\$\{\w+\}")
-UNKNOWN = re.compile("⟨[^⟩]*⟩")  # stands in a followed path for what only running it would tell
+_COMMAND = regex(r"\$\([^()]*(?:\([^()]*\)[^()]*)*\)|`[^`]*`")
+_ONE_VARIABLE = regex(r"\$\w+|\$\{\w+\}")
+UNKNOWN = regex("⟨[^⟩]*⟩")  # stands in a followed path for what only running it would tell
 
 
 class Care(StrEnum):
@@ -82,22 +83,22 @@ def listed(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
+_WORD = regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
 _BACKUP = listed("backup backups bak baks bkp bkup dump dumps snapshot snapshots broken corrupt corrupted preserved")
-_BACKUP_INSIDE = re.compile("backup|snapshot|sqldump|dbdump|pgdump|mysqldump|premigrat|preupgrade|precutover|prerestore")
+_BACKUP_INSIDE = regex("backup|snapshot|sqldump|dbdump|pgdump|mysqldump|premigrat|preupgrade|precutover|prerestore")
 _BEFORE_WHAT = listed("migrate migration migrations upgrade update cutover restore cloud apply deploy change")
 _STATE = listed("db dbs wal rdb aof pg sql env accounts auth cookie cookies vmail maildir tfstate etcd ldap ldif pgdump sqldump kdbx")
-_STATE_INSIDE = re.compile("sqlite|duckdb|postgres|pgdata|mysql|mariadb|mongo|redis|vault|secret|passw|credential|token|keystore|database|privkey")
+_STATE_INSIDE = regex("sqlite|duckdb|postgres|pgdata|mysql|mariadb|mongo|redis|vault|secret|passw|credential|token|keystore|database|privkey")
 _STATE_AT_THE_END = listed("data state volume volumes users sessions storage uploads media mail key keys")  # too common in the directories above
-_SECRET_FILE = re.compile(
+_SECRET_FILE = regex(
     r"secret|credential|token|passw|privkey|keystore|(?<![a-z])(key|keys|kek|pem|certs?|ssl|tls|ssh|gnupg|shadow)(?![a-z])|certificate", re.IGNORECASE
 )
-_NOT_SECRET = re.compile(  # documents, programs, certificates, lists of what there is
+_NOT_SECRET = regex(  # documents, programs, certificates, lists of what there is
     r"\.(md|html?|css|js|ts|tsx|py|sh|rb|go|rs|php|java|svg|png|jpe?g|gif|txt|patch|diff|rst|vue|scss|lock|mod|sum"
     r"|crt|csr|pub|list|log|pid|status|stamp|prom)\b|(?<![a-z])(full)?(chain|cert)\.pem\b",
     re.IGNORECASE,
 )
-_SETTINGS = re.compile(r"\.(ya?ml|conf|cfg|ini|toml|json|xml|cnf|properties|service|timer|rules|list)\b", re.IGNORECASE)
+_SETTINGS = regex(r"\.(ya?ml|conf|cfg|ini|toml|json|xml|cnf|properties|service|timer|rules|list)\b", re.IGNORECASE)
 _BACK_AGAIN = listed("restore restored restores rollback recover recovery import load prune rotate clean cleanup verify list")
 
 
@@ -212,12 +213,12 @@ _NAMES = (
     *(b"backup", b"bak", b"bkp", b"dump", b"snapshot", b"broken", b"corrupt", b"preserved"),
     *(b"migrat", b"upgrad", b"cutover", b"prerestore", b"pre-restore", b"pre_restore"),
 )
-_NAMED = re.compile(
+_NAMED = regex(
     rb"backup|(?<![a-z])baks?(?![a-z])|bkp|(?<!model)[._]dump(?!s?\()|dump_|[a-z]dump(?![a-z])|snapshot|broken|corrupt|preserved"
     rb"|pre.?(migrat|upgrad|cutover|restore)"
 )
 _AROUND = 12  # bytes around a name that say whether it is one
-_PYTHON_WRITES = re.compile(
+_PYTHON_WRITES = regex(
     rb"(?:rename|renames|move|copy|copy2|copyfile|copytree|copyfileobj|make_archive|write_text|write_bytes|backup)\(|\.replace\([^,\n]*\)|os\.replace\("
     rb"|open\([^\n]*[\"'][wxa][bt]?[:|\"']|o_creat|zipfile\(|\bcp\b|\btar\b"
 )

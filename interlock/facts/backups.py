@@ -17,6 +17,7 @@ from interlock.facts import pythoncode
 from interlock.facts.backup_writers import BackupWrite, WriterScript, is_python
 from interlock.facts.looks import Entry, Examined, Listing, StatAnswer
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 MOST_ENTRIES = 200_000  # of a module's directories that are looked at for its last change
 
@@ -125,7 +126,7 @@ def _newest(listing: Listing) -> tuple[int, str]:
     return mtime, posixpath.join(listing.directory, name)
 
 
-_EMBEDDED = re.compile(r"\.(?:db3?|sqlite3?|s3db|duckdb)$", re.IGNORECASE)
+_EMBEDDED = regex(r"\.(?:db3?|sqlite3?|s3db|duckdb)$", re.IGNORECASE)
 
 
 def is_embedded_database(path: str) -> bool:
@@ -133,7 +134,7 @@ def is_embedded_database(path: str) -> bool:
     return _EMBEDDED.search(path) is not None
 
 
-_COMPRESSED = re.compile(r"\.(?:gz|zst|xz|bz2|lz4)$")
+_COMPRESSED = regex(r"\.(?:gz|zst|xz|bz2|lz4)$")
 _COPIES = frozenset({"cp", "rsync", "scp", "cat", "dd", "<", "tar", "gtar", "bsdtar", "zip", "gzip", "zstd", "xz", "docker cp", "docker-compose cp"})
 
 
@@ -200,8 +201,8 @@ class BackupContents:
     procedure: str = ""
 
 
-_ROTATED = re.compile(r"\.\d{1,3}$")
-_STAMPS = re.compile(r"(?<!\d)(?:\d{4}[-_.]?\d{2}[-_.]?\d{2}(?:[T_ .-]?\d{2}[-:_.]?\d{2}(?:[-:_.]?\d{2})?Z?)?|\d{9,})(?!\d)")
+_ROTATED = regex(r"\.\d{1,3}$")
+_STAMPS = regex(r"(?<!\d)(?:\d{4}[-_.]?\d{2}[-_.]?\d{2}(?:[T_ .-]?\d{2}[-:_.]?\d{2}(?:[-:_.]?\d{2})?Z?)?|\d{9,})(?!\d)")
 
 
 def without_stamp(name: str) -> str:
@@ -283,10 +284,10 @@ class RestoreNote:
     procedure_changed: LastChange | None
 
 
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
-_UNDERLINE = re.compile(r"[=\-~^*_#\s]+")
-PLACEHOLDER = re.compile(
+_FRONT_MATTER = regex(r"\A---[ \t]*\n.*?\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_COMMENT = regex(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_UNDERLINE = regex(r"[=\-~^*_#\s]+")
+PLACEHOLDER = regex(
     r"[\W_]*(?:to[ -]?do|tbd|tba|fix ?me|xxx|n/?a|none|nothing|pending|unknown|coming soon"
     r"|who,? when(?:,? where)?|to be (?:written|done|decided|determined))?[\W_]*"
 )

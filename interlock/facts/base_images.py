@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
-_LINE = re.compile(r"^[ \t]*(?P<word>FROM|ENV|VOLUME|ENTRYPOINT|CMD|WORKDIR|ARG)[ \t]+(?P<rest>(?:[^\n\\]|\\\r?\n|\\.)*)", re.MULTILINE | re.IGNORECASE)
-_STAGE = re.compile(r"(?:--\S+\s+)*(?P<image>\S+)(?:\s+AS\s+(?P<name>\S+))?\s*$", re.IGNORECASE)
-_ARGUMENT = re.compile(r"\$\{?(\w+)(?::-([^}]*))?\}?")
+from interlock.patterns import regex
+
+_LINE = regex(r"^[ \t]*(?P<word>FROM|ENV|VOLUME|ENTRYPOINT|CMD|WORKDIR|ARG)[ \t]+(?P<rest>(?:[^\n\\]|\\\r?\n|\\.)*)", re.MULTILINE | re.IGNORECASE)
+_STAGE = regex(r"(?:--\S+\s+)*(?P<image>\S+)(?:\s+AS\s+(?P<name>\S+))?\s*$", re.IGNORECASE)
+_ARGUMENT = regex(r"\$\{?(\w+)(?::-([^}]*))?\}?")
 _OTHERWISE = frozenset({"ENV", "VOLUME", "ENTRYPOINT", "CMD", "WORKDIR"})
-_PLACE = re.compile(r"data(?!base)|dir|path|home", re.IGNORECASE)
+_PLACE = regex(r"data(?!base)|dir|path|home", re.IGNORECASE)
 
 
 def base_image(dockerfile: str) -> str:

@@ -50,6 +50,7 @@ from interlock.facts.shell import (
     walk,
 )
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 DEEPEST = 14  # calls inside calls; what goes deeper calls itself in circles
 MOST_COMMANDS = 10_000  # of one start; a script that runs more does not end
@@ -873,13 +874,13 @@ class Calls:
         return _short(state.start.shown(" ".join(argv)))
 
 
-_SETS_ERREXIT = re.compile(r"#![^\n]*\s-[a-zA-Z]*e")
-_CRON_FILE = re.compile(r"/cron\.d/[^/]+$|/etc/crontab$|/var/spool/cron/")
+_SETS_ERREXIT = regex(r"#![^\n]*\s-[a-zA-Z]*e")
+_CRON_FILE = regex(r"/cron\.d/[^/]+$|/etc/crontab$|/var/spool/cron/")
 _SHELLS = listed("sh bash dash ash zsh ksh")
 _TASKS = listed("just task invoke inv mage rake gradle gradlew nox composer mise")
 _SITES = listed("mkdocs mike wrangler vercel netlify firebase surge gh-pages hugo ng docusaurus mvn echo printf")  # what these deploy is read, not run
 _SSH_OPTIONS = listed("-i -p -l -o -F -J -L -R -D -b -c -E -e -I -m -O -Q -S -W -w -B")
-_RUNS = re.compile(r"subprocess\.(?:run|call|check_call|check_output|Popen)|os\.(?:system|popen|execvp?)")
+_RUNS = regex(r"subprocess\.(?:run|call|check_call|check_output|Popen)|os\.(?:system|popen|execvp?)")
 _PREFIXES: Mapping[str, frozenset[str]] = {  # a program that runs the one behind it -> its options with a value
     "sudo": listed("-u -g -p -C -D -h -r -t -T -U --user --group"), "doas": listed("-u -C"), "nice": listed("-n"), "ionice": listed("-c -n -p"),
     "time": listed("-f -o"), "nohup": frozenset(), "exec": listed("-a"), "command": frozenset(), "builtin": frozenset(), "stdbuf": listed("-i -o -e"),
@@ -992,7 +993,7 @@ def _parameter(name: str, state: _State) -> str | None:
     return state.variables.get(name)
 
 
-_COMPARISON = re.compile(r'\[\[?\s+"?\$\{?(?P<name>\w+)(?::?-(?P<default>[^}"]*))?\}?"?\s+(?P<sign>==?|!=)\s+["\']?(?P<word>[\w./*-]*)["\']?\s+\]\]?')
+_COMPARISON = regex(r'\[\[?\s+"?\$\{?(?P<name>\w+)(?::?-(?P<default>[^}"]*))?\}?"?\s+(?P<sign>==?|!=)\s+["\']?(?P<word>[\w./*-]*)["\']?\s+\]\]?')
 
 
 def _after_test(failed: Sequence[Statement], body: Sequence[Statement], state: _State) -> Failure:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from typing import Any
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+from interlock.patterns import regex
+
+_DIGEST = regex(r"sha256:[0-9a-f]{64}")
 
 
 def canonical(document: Any) -> bytes:

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_$]*")
+PLAIN_NAME = regex(r"[a-z_][a-z0-9_$]*")
 MAINTAIN = "MAINTAIN"  # a privilege that servers before 17 do not have
 MAINTAIN_SINCE = 17
 PLAIN_COLUMNS_SINCE = 16  # a view of one table prints its columns without the table's name
@@ -117,8 +118,8 @@ def dotted(path: Iterable[str]) -> str:
 # ---- definitions
 
 # One part of an SQL text: a string (with its E or U& before it), a quoted name, white space, a word with dots in it, or any other character.
-_PARTS = re.compile(r"(?:[eE]|[uU]&)?'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\s+|[\w$.]+|.", re.DOTALL)
-_DOTTED = re.compile(r"(?:[^\d\W][\w$]*)?\.[\w$.]*")  # and no number
+_PARTS = regex(r"(?:[eE]|[uU]&)?'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\s+|[\w$.]+|.", re.DOTALL)
+_DOTTED = regex(r"(?:[^\d\W][\w$]*)?\.[\w$.]*")  # and no number
 _ARRAY_OF_CONSTANTS = ("(", "ARRAY", "[")
 
 

@@ -13,12 +13,13 @@ from dataclasses import replace
 from interlock.facts.programs import Unreadable
 from interlock.facts.shell import AndOr, Background, Case, Command, Function, Group, If, Loop, Pipeline, Script, Statement, Stream
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 _NAME = r"(?:[\w.${}/-]*/)?(\w[\w.-]*\.ya?ml)"
-_BY_OPTION = re.compile(rf"(?:^|[\s\"'(=])(?:-f|--file)(?:[\s=]+|(?=\S))[\"']?{_NAME}")
-_BY_COLON = re.compile(rf"(?:^|[:\"'=\s(-]){_NAME}(?=:)|:-?{_NAME}")
-_LISTS = re.compile(r"-f|--file|:[\w.${}/-]*\.ya?ml|\.ya?ml:")
-_WRITTEN = re.compile(r"^[ \t]*(?:export[ \t]+)?COMPOSE_FILE=(?P<list>[^\n]+)", re.MULTILINE)
+_BY_OPTION = regex(rf"(?:^|[\s\"'(=])(?:-f|--file)(?:[\s=]+|(?=\S))[\"']?{_NAME}")
+_BY_COLON = regex(rf"(?:^|[:\"'=\s(-]){_NAME}(?=:)|:-?{_NAME}")
+_LISTS = regex(r"-f|--file|:[\w.${}/-]*\.ya?ml|\.ya?ml:")
+_WRITTEN = regex(r"^[ \t]*(?:export[ \t]+)?COMPOSE_FILE=(?P<list>[^\n]+)", re.MULTILINE)
 _PRINTS = frozenset({"echo", "printf", "logger", "grep", "sed", "curl", "wget", "git", "test"})
 
 

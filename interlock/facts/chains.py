@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from interlock.facts.env_layers import ENV_FILES, env_files_read
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 BASES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 """What docker compose looks for in a folder, in its order."""
@@ -70,28 +71,28 @@ class _Run:
     told: bool  # docker compose itself stands before it, or it is COMPOSE_FILE: a single file is enough
 
 
-_WORTH_READING = re.compile(r"(?:-f|--file)[\s=\"',]+[^\s\"']*\.ya?ml|COMPOSE_FILE|\.ya?ml[:;][^\s:;]*\.ya?ml|\$\w*:[^\s:]+\.ya?ml")
-_CONTINUED = re.compile(r"\\[ \t]*\r?$")
-_MARGIN = re.compile(r"^[ \t]*(?:(?:#+|//|\*|>|--)(?=[ \t]))?[ \t]*")
-_DEFAULTED = re.compile(r"\$+\{(\w+):?[-=]([^{}]*)\}")
-_BRACED = re.compile(r"\$+\{(\w+)[^{}]*\}|\$\((\w+)\)")
-_COMPUTED = re.compile(r"\$\([^()]*\)|\$?\{\{[^{}]*\}\}|<[\w -]+>")
-_SEMICOLON = re.compile(r"(?<=\.yml);(?=[^\s;]+\.ya?ml)|(?<=\.yaml);(?=[^\s;]+\.ya?ml)")  # between the files of a list on Windows
-_APART = re.compile(r"(\|\||&&|[;|\n])")
-_ARRAY = re.compile(r"=\([^)]*$")  # opened, and closed on another line
-_PUNCTUATION = re.compile(r"[\"'`(),]|\[(?=\S)|(?<=\S)\]")  # a bracket by itself is a test
-_ASSIGNED = re.compile(r"([A-Za-z_]\w*)(\+?)[:?]?=(.*)", re.DOTALL)
-_YAML_KEY = re.compile(r"([A-Z][A-Z0-9_]*):")
-_LIST = re.compile(r"(?:[^\s:;]+\.ya?ml|\$\w+)(?:[:;](?:[^\s:;]+\.ya?ml|\$\w+))*")
-_FILE = re.compile(r"[^\s:;]+\.ya?ml")
-_PROGRAM = re.compile(r"(?:.*/)?(?:docker|podman)-compose|compose|\$\w*compose\w*", re.IGNORECASE)
-_VARIABLE = re.compile(r"\$(\w+)")
+_WORTH_READING = regex(r"(?:-f|--file)[\s=\"',]+[^\s\"']*\.ya?ml|COMPOSE_FILE|\.ya?ml[:;][^\s:;]*\.ya?ml|\$\w*:[^\s:]+\.ya?ml")
+_CONTINUED = regex(r"\\[ \t]*\r?$")
+_MARGIN = regex(r"^[ \t]*(?:(?:#+|//|\*|>|--)(?=[ \t]))?[ \t]*")
+_DEFAULTED = regex(r"\$+\{(\w+):?[-=]([^{}]*)\}")
+_BRACED = regex(r"\$+\{(\w+)[^{}]*\}|\$\((\w+)\)")
+_COMPUTED = regex(r"\$\([^()]*\)|\$?\{\{[^{}]*\}\}|<[\w -]+>")
+_SEMICOLON = regex(r"(?<=\.yml);(?=[^\s;]+\.ya?ml)|(?<=\.yaml);(?=[^\s;]+\.ya?ml)")  # between the files of a list on Windows
+_APART = regex(r"(\|\||&&|[;|\n])")
+_ARRAY = regex(r"=\([^)]*$")  # opened, and closed on another line
+_PUNCTUATION = regex(r"[\"'`(),]|\[(?=\S)|(?<=\S)\]")  # a bracket by itself is a test
+_ASSIGNED = regex(r"([A-Za-z_]\w*)(\+?)[:?]?=(.*)", re.DOTALL)
+_YAML_KEY = regex(r"([A-Z][A-Z0-9_]*):")
+_LIST = regex(r"(?:[^\s:;]+\.ya?ml|\$\w+)(?:[:;](?:[^\s:;]+\.ya?ml|\$\w+))*")
+_FILE = regex(r"[^\s:;]+\.ya?ml")
+_PROGRAM = regex(r"(?:.*/)?(?:docker|podman)-compose|compose|\$\w*compose\w*", re.IGNORECASE)
+_VARIABLE = regex(r"\$(\w+)")
 _BEFORE_PROGRAM = frozenset({"docker", "podman", "sudo", "exec", "nice", "command"})
 _VALUED = frozenset({"-p", "--project-name", "--profile", "--project-directory", "--ansi", "--progress", "--parallel"})
 _MOST_LINES = 40  # of one command
 _MOST_VALUES = 8  # of one variable
 COMPOSE_FILE = "COMPOSE_FILE"
-_ENV_FILES_SET = re.compile(rf"(?<![\w$]){ENV_FILES}[:?]?[=:][ \t]*[\"']?([^\s\"';|&#]*[^\s\"';|&#,])")
+_ENV_FILES_SET = regex(rf"(?<![\w$]){ENV_FILES}[:?]?[=:][ \t]*[\"']?([^\s\"';|&#]*[^\s\"';|&#,])")
 
 
 def mentions(text: str, *, env_file: bool = False) -> tuple[Mention, ...]:

@@ -32,6 +32,7 @@ from interlock.facts.shell import (
     walk,
 )
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 ENGINES = listed("docker podman nerdctl")
 COMPOSES = listed("docker-compose podman-compose")
@@ -45,7 +46,7 @@ _RUN_OPTIONS = RUN_OPTIONS | listed(
     " --uts --volume-driver --arch --os --authfile --secret"
 )
 _DEEPEST = 6
-_FINDS = re.compile(r"\$\(\s*(?:command -v|which|type -P)\s+(?P<program>[\w.-]+)[^)]*\)")
+_FINDS = regex(r"\$\(\s*(?:command -v|which|type -P)\s+(?P<program>[\w.-]+)[^)]*\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,14 +184,12 @@ def engine_words(argv: Sequence[str]) -> list[str]:
     return rest[1:] if rest[:1] == ["container"] else rest
 
 
-_SECRET_OPTION = re.compile(r"--?(?:pass(?:word|wd)?|requirepass|token|secret|api-?key|auth)", re.IGNORECASE)
-_SECRET_VALUE = re.compile(
-    r"(?P<name>--?\w*(?:pass(?:word|wd)?|token|secret|key|auth)\w*=|\w*(?:PASS|SECRET|TOKEN|KEY|PWD)\w*=)(?P<value>[^$].*)", re.IGNORECASE
-)
-_SHORT_PASSWORD = re.compile(r"-p(?P<value>[^$\s].*)")
-_IN_URL = re.compile(r"://[^/@\s$]*:[^/@\s$]+@")
-_PASSWORD_BY_P = re.compile(r"mysql\w*|mariadb[\w-]*|sshpass|mongo\w*")
-_PASSWORD_BY_A = re.compile(r"(?:redis|valkey)-cli")
+_SECRET_OPTION = regex(r"--?(?:pass(?:word|wd)?|requirepass|token|secret|api-?key|auth)", re.IGNORECASE)
+_SECRET_VALUE = regex(r"(?P<name>--?\w*(?:pass(?:word|wd)?|token|secret|key|auth)\w*=|\w*(?:PASS|SECRET|TOKEN|KEY|PWD)\w*=)(?P<value>[^$].*)", re.IGNORECASE)
+_SHORT_PASSWORD = regex(r"-p(?P<value>[^$\s].*)")
+_IN_URL = regex(r"://[^/@\s$]*:[^/@\s$]+@")
+_PASSWORD_BY_P = regex(r"mysql\w*|mariadb[\w-]*|sshpass|mongo\w*")
+_PASSWORD_BY_A = regex(r"(?:redis|valkey)-cli")
 
 
 def shown(words: Sequence[str], longest: int = 100) -> str:

@@ -14,6 +14,7 @@ from interlock.facts.chains import Source
 from interlock.facts.refusals import Refusal
 from interlock.facts.stack import ServiceMount, Stack
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +94,9 @@ class ChainMounts:
     named_by: tuple[Source, ...] = ()
 
 
-_DROPS = re.compile(r"#.*?\bdrops\b:?(.*)", re.IGNORECASE)
-_TARGET = re.compile(r"/[^\s,;\"'`]*")
-_COMMENT = re.compile(r"[ \t]*#")
+_DROPS = regex(r"#.*?\bdrops\b:?(.*)", re.IGNORECASE)
+_TARGET = regex(r"/[^\s,;\"'`]*")
+_COMMENT = regex(r"[ \t]*#")
 
 
 def said_dropped(text: str, line: int) -> frozenset[str]:

@@ -5,16 +5,16 @@ Source: GitHub's documentation, "Evaluate expressions in workflows and actions";
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Final
 
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 DISPATCHED = frozenset({"workflow_dispatch", "repository_dispatch"})
 
-_TOKEN = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+(?:\.\d+)?)|(?P<word>[A-Za-z_][\w.*-]*)|(?P<sign>&&|\|\||==|!=|<=|>=|[!()<>,\[\]]))")
-_STATUS = re.compile(r"\b(?:always|failure|cancelled)\s*\(")
+_TOKEN = regex(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+(?:\.\d+)?)|(?P<word>[A-Za-z_][\w.*-]*)|(?P<sign>&&|\|\||==|!=|<=|>=|[!()<>,\[\]]))")
+_STATUS = regex(r"\b(?:always|failure|cancelled)\s*\(")
 
 
 class Unknown:

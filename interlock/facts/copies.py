@@ -12,20 +12,21 @@ from difflib import SequenceMatcher
 
 from interlock.facts.shell import Script
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 _PATH = r"[`'\"(<]?(?P<path>(?:[\w.@-]+/)*[\w@-][\w.@-]*\.\w{1,8}|(?:[\w.@-]+/)+[\w@-]+)[`'\")>]?"
-_SAYS = re.compile(
+_SAYS = regex(
     rb"copy of|copied|identical|in[ -]sync|synchroni[sz]ed|mirror(?:s|ed)? (?:of|from)|must match|same as|duplicate of|duplicated from|vendored from",
     re.IGNORECASE,
 )
-_COPY = re.compile(
+_COPY = regex(
     r"(?:(?:exact|verbatim|literal|byte-for-byte|identical|1:1)[ -]cop(?:y|ied)(?: of| from)?|\bis an? copy of|copied verbatim from"
     r"|byte-for-byte (?:identical|equal) (?:to|with)|(?:must|should|has to) (?:be|stay|remain) (?:byte-)?identical (?:to|with)"
     r"|(?:keep|kept|stay) (?:this file |this |it |them |both )?(?:byte-)?(?:identical|in[ -]sync|synchroni[sz]ed) (?:to|with))"
     r"[ \t]+(?:the (?:one|file|copy|version|script) (?:in|at|of) )?(?:the )?" + _PATH,
     re.IGNORECASE,
 )
-_COMMENT = re.compile(r"^[ \t]*(?:#|//|--|;|\*|<!--)[ \t]?(?P<said>.*)$")
+_COMMENT = regex(r"^[ \t]*(?:#|//|--|;|\*|<!--)[ \t]?(?P<said>.*)$")
 _HEAD = 40  # lines in which a file says what it is
 ALIKE = 0.6  # of their lines: files that have less in common share a value, not their text
 _PLAIN_FLAGS = frozenset({"-q", "-u", "-s", "--brief", "--quiet", "--silent", "-a", "--strip-trailing-cr", "--exit-code", "--no-index"})

@@ -15,11 +15,12 @@ from typing import TypeGuard
 
 from interlock.facts import pythoncode
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-COUNT = re.compile(r"\bselect\s+count\s*\(", re.IGNORECASE)
-_COUNT_BYTES = re.compile(rb"\bselect\s+count\s*\(", re.IGNORECASE)
-_COUNT_WORD = re.compile(r"(?<![a-z])(?:row_?)?(?:counts?|rows|cnt)(?![a-z])", re.IGNORECASE)
-_SOURCE = re.compile(r"(?<![a-z])(?:src|source|old|orig|origin|original|before|legacy)(?![a-z])", re.IGNORECASE)
+COUNT = regex(r"\bselect\s+count\s*\(", re.IGNORECASE)
+_COUNT_BYTES = regex(rb"\bselect\s+count\s*\(", re.IGNORECASE)
+_COUNT_WORD = regex(r"(?<![a-z])(?:row_?)?(?:counts?|rows|cnt)(?![a-z])", re.IGNORECASE)
+_SOURCE = regex(r"(?<![a-z])(?:src|source|old|orig|origin|original|before|legacy)(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from interlock.facts import shell
 from interlock.facts.count_checks import COUNT, CountChecks, ZeroForMissing, that_hide
+from interlock.patterns import regex
 
-_SHELL_TEST = re.compile(r"\$\{?(\w+)[^$]*?\s(?:-eq|-ne|-lt|-le|-gt|-ge|==?|!=|<|>)\s[^$]*\$\{?(\w+)")
+_SHELL_TEST = regex(r"\$\{?(\w+)[^$]*?\s(?:-eq|-ne|-lt|-le|-gt|-ge|==?|!=|<|>)\s[^$]*\$\{?(\w+)")
 
 
 def checks_in_shell(path: str, data: bytes) -> CountChecks:

@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 NICKNAMES = frozenset({"@reboot", "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"})
-RUN_PARTS = re.compile(r"[A-Za-z0-9_-]+")  # what run-parts(8) takes for a name: no dot
+RUN_PARTS = regex(r"[A-Za-z0-9_-]+")  # what run-parts(8) takes for a name: no dot
 
 _FIELD = r"[0-9*][0-9A-Za-z*/,~-]*|[A-Za-z]{3}(?:[-,][A-Za-z]{3})*"
-_SCHEDULE = re.compile(rf"(?P<when>@[a-z]+|(?:{_FIELD})(?:[ \t]+(?:{_FIELD})){{4}})[ \t]+(?P<rest>\S.*)")
-_VARIABLE = re.compile(r"[ \t]*(?P<name>[A-Za-z_]\w*|\"[^\"]*\"|'[^']*')[ \t]*=[ \t]*(?P<value>.*)")
-_USER = re.compile(r"(?P<user>[a-z_][a-z0-9_.-]*\$?)[ \t]+(?P<command>\S.*)")
+_SCHEDULE = regex(rf"(?P<when>@[a-z]+|(?:{_FIELD})(?:[ \t]+(?:{_FIELD})){{4}})[ \t]+(?P<rest>\S.*)")
+_VARIABLE = regex(r"[ \t]*(?P<name>[A-Za-z_]\w*|\"[^\"]*\"|'[^']*')[ \t]*=[ \t]*(?P<value>.*)")
+_USER = regex(r"(?P<user>[a-z_][a-z0-9_.-]*\$?)[ \t]+(?P<command>\S.*)")
 _PROGRAMS = frozenset({"cd", "test", "flock", "bash", "sh", "nice", "ionice", "env", "exec", "sudo", "sleep", "timeout", "docker", "make", "if", "umask"})
 _USUAL_USERS = frozenset({"root", "www-data", "nobody", "postgres", "git", "deploy", "ubuntu", "admin", "mail", "daemon", "backup", "app", "nginx", "apache"})
 
@@ -134,11 +135,11 @@ def is_system_path(path: str) -> bool | None:
 
 # ---- which files of a tree are crontabs
 
-_NAMES = re.compile(
+_NAMES = regex(
     r"(?:(?:.*[._-])?crontabs?(?:[._-](?:txt|root|example|prod\w*|\w*user))?|.*\.cron)(?:\.(?:in|tmpl|tpl|j2))?|cronfile",
     re.IGNORECASE,
 )
-_OTHER = re.compile(r"\.(?:md|rst|html?|php|pyc?|js|ts|tsx|go|rs|rb|java|c|h|json|ya?ml|toml|sh|bash|service|timer|conf|log|svg|png|erb)$", re.IGNORECASE)
+_OTHER = regex(r"\.(?:md|rst|html?|php|pyc?|js|ts|tsx|go|rs|rb|java|c|h|json|ya?ml|toml|sh|bash|service|timer|conf|log|svg|png|erb)$", re.IGNORECASE)
 
 
 def is_crontab_path(path: str) -> bool:

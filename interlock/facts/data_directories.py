@@ -16,6 +16,7 @@ from interlock.facts.known_images import repository
 from interlock.facts.placeholders import MARKS
 from interlock.facts.stack import Service, ServiceMount
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +123,7 @@ def _is_known(path: str) -> bool:
 
 # ---- what a command and an environment say
 
-_WORD = re.compile(r"[^\s\"']+")
+_WORD = regex(r"[^\s\"']+")
 _ENDS = frozenset({";", "&&", "||", "|", "&"})
 
 
@@ -182,7 +183,7 @@ def _postgres(pattern: str, *, as_published: bool = True) -> Callable[[Service],
     return kept
 
 
-_BRACES = re.compile(r"\{[^{}]*\}")
+_BRACES = regex(r"\{[^{}]*\}")
 _MINIO_VALUED = frozenset(("--address", "--console-address", "--config-dir", "-C", "--certs-dir", "-S", "--ftp", "--sftp", "--license", "--interface"))
 
 

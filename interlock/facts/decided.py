@@ -10,17 +10,19 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-_DATE = re.compile(r"(?<!\d)(\d{4}-\d{2}-\d{2})(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*(?:Z|UTC|[+-]\d{2}:?\d{2})?)?(?!\d)")
-_NOT_YET = re.compile(
+from interlock.patterns import regex
+
+_DATE = regex(r"(?<!\d)(\d{4}-\d{2}-\d{2})(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*(?:Z|UTC|[+-]\d{2}:?\d{2})?)?(?!\d)")
+_NOT_YET = regex(
     r"\b(?:pending|requested|required|awaiting|awaits|waiting|tbd|tbc|todo|rejected|denied|declined|refused|revoked|withdrawn|expired|not|nobody)\b",
     re.IGNORECASE,
 )
 _FILLERS = frozenset({"yes", "true", "approved", "approval", "granted", "given", "ok", "okay", "by", "on", "at", "the", "date", "and", "signed"})
-_DECIDED = re.compile(r"(?<![\w-])decided[*_`]*\s*:[*_`]*", re.IGNORECASE)
+_DECIDED = regex(r"(?<![\w-])decided[*_`]*\s*:[*_`]*", re.IGNORECASE)
 _NOT_DECIDED = frozenset({"be", "not", "yet", "never", "until", "when", "once", "if", "unless", "after", "before"})  # "to be decided: by alice, ..."
-_THREE = re.compile(r"(.+?),\s*([^,]*[^\W\d_][^,]*?),\s*(?:on\s+)?(\d{4}-\d{2}-\d{2})(?!\d)")
+_THREE = regex(r"(.+?),\s*([^,]*[^\W\d_][^,]*?),\s*(?:on\s+)?(\d{4}-\d{2}-\d{2})(?!\d)")
 _LONGEST = 1000  # characters of a decision
-_MARKED = re.compile(r"(?:[-*+]|\d{1,3}[.)])\s")
+_MARKED = regex(r"(?:[-*+]|\d{1,3}[.)])\s")
 _UNSAID = frozenset({"tbd", "tbc", "todo", "pending", "open", "nobody", "unknown", "someone", "none", "who", "what", "<what>", "<who>"})
 
 

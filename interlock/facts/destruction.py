@@ -39,6 +39,7 @@ from interlock.facts.shell import (
     walk,
 )
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 
 class Loss(StrEnum):
@@ -64,35 +65,33 @@ class Destruction:
 
 
 _DEEPEST = 12
-MENTIONS = re.compile(
+MENTIONS = regex(
     rb"\bvolume\b|\bdown\b|\bprune\b|\bdropdb\b|drop\s+database|\bmkfs|\bwipefs\b|\bsgdisk\b|\brm\s[^\n]*-[a-zA-Z-]*[rR]|\brm\s+-", re.IGNORECASE
 )  # what a text has to say before it is worth following
 
-LOSS_WORDS = re.compile(r"volume (?:rm|remove|prune)|\bdown\b[^\n]*(?:\s-v\b|--volumes)|dropdb|drop\s+database|\bmkfs|wipefs", re.IGNORECASE)
+LOSS_WORDS = regex(r"volume (?:rm|remove|prune)|\bdown\b[^\n]*(?:\s-v\b|--volumes)|dropdb|drop\s+database|\bmkfs|wipefs", re.IGNORECASE)
 
 # ---- what one command deletes
 
-_STATE_NAME = re.compile(
+_STATE_NAME = regex(
     r"(?:.*[._-])?(?:data|state|volumes?|pgdata|postgres(?:ql)?|mysql|mariadb|mongo(?:db)?|redis|clickhouse|minio|database|db|uploads|media|vmail|storage)"
     r"(?:[._-]?(?:data|db|volumes?|dir|files))?",
     re.IGNORECASE,
 )
-_STATE_VARIABLE = re.compile(
+_STATE_VARIABLE = regex(
     r"\$(?:\w*_)?(?:DATA|STATE|VOLUMES?|PG|PGDATA|DB|DATABASE|STORAGE|UPLOADS?|MEDIA|MYSQL|POSTGRES|REDIS)(?:_?(?:DIR|PATH|ROOT|HOME|FOLDER|DIRECTORY))?",
     re.IGNORECASE,
 )
-_PASSING = re.compile(r"/(?:tmp|var/tmp|var/cache|run)/")
-_SYSTEM_STATE = re.compile(
-    r"/var/lib/(?:postgresql|mysql|mariadb|redis|mongodb?|clickhouse|ldap|docker/volumes|docker|containerd|grafana|influxdb|vault)(?:/|$)"
-)
+_PASSING = regex(r"/(?:tmp|var/tmp|var/cache|run)/")
+_SYSTEM_STATE = regex(r"/var/lib/(?:postgresql|mysql|mariadb|redis|mongodb?|clickhouse|ldap|docker/volumes|docker|containerd|grafana|influxdb|vault)(?:/|$)")
 _OWN = listed(
     "tmp temp temporary scratch test tests testing canary verify drill check rehearsal trial sandbox new old previous next copy shadow cache caches log logs"
     " lock locks run build dist staging bak backup backups dummy example sample demo dev ci"
 )
-_DROP = re.compile(r"\bdrop\s+(?:database|schema)\s+(?:if\s+exists\s+)?[`\"'\\]*(?P<name>[^\s;`\"'\\]+)(?P<cascade>[^;]*)", re.IGNORECASE)
-_CREATES = re.compile(r"\bcreate\s+(?:database|schema)\s+(?:if\s+not\s+exists\s+)?[`\"'\\]*(?P<name>[^\s;`\"'\\]+)", re.IGNORECASE)
+_DROP = regex(r"\bdrop\s+(?:database|schema)\s+(?:if\s+exists\s+)?[`\"'\\]*(?P<name>[^\s;`\"'\\]+)(?P<cascade>[^;]*)", re.IGNORECASE)
+_CREATES = regex(r"\bcreate\s+(?:database|schema)\s+(?:if\s+not\s+exists\s+)?[`\"'\\]*(?P<name>[^\s;`\"'\\]+)", re.IGNORECASE)
 _SQL_CLIENTS = listed("psql mysql mariadb mysqladmin clickhouse-client sqlcmd")
-_EMPTIES_DISKS = re.compile(r"mkfs(?:\.\w+)?|wipefs|mke2fs|mkswap|blkdiscard")
+_EMPTIES_DISKS = regex(r"mkfs(?:\.\w+)?|wipefs|mke2fs|mkswap|blkdiscard")
 
 
 def loss_of(argv: Sequence[str], fed: str) -> tuple[Loss, str, bool] | None:
@@ -158,7 +157,7 @@ def _is_state(path: str) -> bool:
 # ---- who looked, and who asked
 
 _ASKS = listed("whiptail dialog zenity gum fzf")
-_ASKING_NAME = re.compile(
+_ASKING_NAME = regex(
     r"confirm|(?:^|_)(?:ask|prompt|sure|consent|yesno|yes_no|proceed|really|warn_and|are_you)(?:_|$|\d)|(?:^|_)read_(?:from_)?input|user_input", re.IGNORECASE
 )
 _SAYS_SO = listed(
@@ -170,7 +169,7 @@ _FOR_TRYING = listed(
     "test tests testing e2e ci dev demo smoke bench benchmark integration local playground sandbox example sample mock fixtures vagrant preview"
 )
 _ORDINARY = listed("start stop restart up update upgrade pull deploy reload reconfig reconfigure build backup migrate install run status")
-_ABOUT_THE_MACHINE = re.compile(
+_ABOUT_THE_MACHINE = regex(
     r"^!?\s*(?:\[\[?\s*)?(?:command -v|which|type|hash|\$EUID|\"?\$\{?EUID|\"?\$\(id -u|\"?\$\{?OSTYPE|\"?\$\(uname|\"?\$\(whoami|\"?\$\{?UID\b|true\b|:\s*$)"
 )
 _LOOKS = listed("test [ [[ grep egrep rg blkid lsblk findmnt mountpoint stat ls find pg_isready psql mysql mariadb volume_exists compgen diff cmp")

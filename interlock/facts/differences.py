@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from enum import StrEnum
 from typing import NamedTuple, assert_never
+
+from interlock.patterns import regex
 
 BOM = b"\xef\xbb\xbf"
 CONTEXT = 2  # lines that are the same, shown around those that are not
@@ -14,10 +15,10 @@ WINDOW = 200  # lines of each side that a diff is made from: comparing more take
 SHOWN_LINES = 40
 SHOWN_COLUMNS = 160
 
-_LINE = re.compile(rb"[^\n]*\n|[^\n]+")
-_COMMENT = re.compile(rb"[ \t]*(#|//|;|--|<!--|/\*|\*|$)")
+_LINE = regex(rb"[^\n]*\n|[^\n]+")
+_COMMENT = regex(rb"[ \t]*(#|//|;|--|<!--|/\*|\*|$)")
 # Control characters, marks that turn the direction of writing, and blanks at the end of a line, which nobody can see.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]|[ \t]+(?=\r?\n?\\Z)")
+_UNSEEN = regex("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]|[ \t]+(?=\r?\n?\\Z)")
 
 
 class Difference(StrEnum):

@@ -16,19 +16,20 @@ from typing import NamedTuple, Self
 from interlock.errors import ConfigError
 from interlock.facts.substitution import Fault, Place, SubstitutionError, expand
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 BOM = "\ufeff"
 
 # The program's blanks within a line, and its white space between statements; Python's own classes hold a few characters more.
 _BLANKS = "\t\v\f\r \x85\xa0"
 _SPACES = _BLANKS + "\n\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-_SPACE = re.compile(f"[{_SPACES}]*")
-_BLANK = re.compile(f"[{_BLANKS}]*")
-_EXPORT = re.compile("export(?=[\\t\\n\\f\\r ])")
-_KEY = re.compile(f"[\\w.\\-\\[\\]{_BLANKS}]*")
-_ESCAPE = re.compile('\\\\([abcfnrtv$"\\\\]|0[0-9]{0,3})')
-_QUOTED = {quote: re.compile(rf"{quote}([^{quote}\\]*(?:\\.[^{quote}\\]*)*){quote}", re.DOTALL) for quote in "'\""}
-_BACKSLASHED = re.compile(r"\\(.)", re.DOTALL)
+_SPACE = regex(f"[{_SPACES}]*")
+_BLANK = regex(f"[{_BLANKS}]*")
+_EXPORT = regex("export(?=[\\t\\n\\f\\r ])")
+_KEY = regex(f"[\\w.\\-\\[\\]{_BLANKS}]*")
+_ESCAPE = regex('\\\\([abcfnrtv$"\\\\]|0[0-9]{0,3})')
+_QUOTED = {quote: regex(rf"{quote}([^{quote}\\]*(?:\\.[^{quote}\\]*)*){quote}", re.DOTALL) for quote in "'\""}
+_BACKSLASHED = regex(r"\\(.)", re.DOTALL)
 _ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "$": "$$", '"': '"', "\\": "\\"}
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 from interlock.facts.placed import FileOfChains
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 LISTS = (
     "pyproject.toml",
@@ -34,7 +34,7 @@ _ENGINES = {
     "Badger": r"badger",
     "H2": r"com\.h2database",
 }
-_NAMED = {engine: re.compile(rf"(?m)(?:^[ \t]*|[\"'/>:<\s])(?:@[\w-]+/)?(?:{pattern})(?=$|[\"'\s=<>~!;,@:\[/]|$)") for engine, pattern in _ENGINES.items()}
+_NAMED = {engine: regex(rf"(?m)(?:^[ \t]*|[\"'/>:<\s])(?:@[\w-]+/)?(?:{pattern})(?=$|[\"'\s=<>~!;,@:\[/]|$)") for engine, pattern in _ENGINES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ Source: Docker Engine API v1.41, ContainerInspect and VolumeList; Podman's compa
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
@@ -16,9 +15,10 @@ from typing import Any, NamedTuple, Self
 from interlock.errors import CouldNotLook
 from interlock.facts.mounts import MountTable
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 _FORBIDDEN = ("EACCES", "EPERM")
-_ANONYMOUS = re.compile("[0-9a-f]{64}")
+_ANONYMOUS = regex("[0-9a-f]{64}")
 _EVERYWHERE = "0.0.0.0"  # noqa: S104, this is how the engine says it
 
 

@@ -12,17 +12,18 @@ from typing import Any, NamedTuple
 from interlock.facts.secrets import names_secret
 from interlock.facts.substitution import Operator, SubstitutionError, references
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_NOT_DEPLOYED = re.compile(
+_NOT_DEPLOYED = regex(
     r"(?:^|[/._-])(?:dev|devel|develop|development|devcontainer|devenv|tests?|testing|ci|local|localhost|examples?|samples?|demo|e2e|sandbox|bench(?:marks?)?|debug|integration"
     r"|playwright|cypress|hack|vagrant|mocks?|override|unit\w*|smoke|dist|localdev)(?:[/._-]|$)",
     re.IGNORECASE,
 )
-_DEVELOPS = re.compile(r"^(?:development|dev|test|testing|local)$", re.IGNORECASE)
-_MODE = re.compile(r"(?:^|_)(?:ENV|ENVIRONMENT|MODE|STAGE|PROFILE|PROFILES_ACTIVE)$")
-_SOURCE = re.compile(r"^(?:\.{1,2}/?|\$\{?PWD\}?|\./(?:src|app|lib|backend|frontend|server|client|web|api)/?|\.\./(?:src|app|backend|frontend)/?)$")
-_NO_SECRET = re.compile(r"true|false|yes|no|null|none|on|off|unset|invalid|disabled|\d{1,4}|/.*|\"\"|''|", re.IGNORECASE)
-_DEFAULT = re.compile(r"\$\{(?P<name>\w+):?-(?P<value>[^{}$]+)\}")
+_DEVELOPS = regex(r"^(?:development|dev|test|testing|local)$", re.IGNORECASE)
+_MODE = regex(r"(?:^|_)(?:ENV|ENVIRONMENT|MODE|STAGE|PROFILE|PROFILES_ACTIVE)$")
+_SOURCE = regex(r"^(?:\.{1,2}/?|\$\{?PWD\}?|\./(?:src|app|lib|backend|frontend|server|client|web|api)/?|\.\./(?:src|app|backend|frontend)/?)$")
+_NO_SECRET = regex(r"true|false|yes|no|null|none|on|off|unset|invalid|disabled|\d{1,4}|/.*|\"\"|''|", re.IGNORECASE)
+_DEFAULT = regex(r"\$\{(?P<name>\w+):?-(?P<value>[^{}$]+)\}")
 _REQUIRED = (Operator.REQUIRED_NOT_EMPTY, Operator.REQUIRED_SET)
 
 

@@ -14,24 +14,25 @@ from interlock.facts.env_updates import Generator
 from interlock.facts.env_writes import Setting
 from interlock.facts.stack import Service
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 LARGEST = 200_000  # bytes; no file of settings is longer
 HANDED = 2  # settings of one file that its services are given: whoever hands over fewer has no such custom
 _NAME = r"[A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9]"
-_IN_SHELL = re.compile(rf"(?<![\\$'])\$(?:\{{(?P<braced>{_NAME})\}}|(?P<bare>{_NAME})\b)")
-_IN_TEXT = re.compile(rf"(?<![\\$])\$\{{(?P<name>{_NAME})\}}")
-_LOOKED_UP = re.compile(
+_IN_SHELL = regex(rf"(?<![\\$'])\$(?:\{{(?P<braced>{_NAME})\}}|(?P<bare>{_NAME})\b)")
+_IN_TEXT = regex(rf"(?<![\\$])\$\{{(?P<name>{_NAME})\}}")
+_LOOKED_UP = regex(
     rf"(?:\bos\.environ\[|\bENV\[|\bENV\.fetch\(|(?:\bos\.environ\.get|\bgetenv|\benv|(?<=\{{\{{ )env)\()[ \t]*[\"'](?P<name>{_NAME})[\"'][ \t]*[\])]"
     r"(?![ \t]*(?:or\b|\|\||\?\?|\?:))"
 )
-_GO_TEMPLATE = re.compile(rf"\{{\{{-?[ \t]*env[ \t]+\"(?P<name>{_NAME})\"[ \t]*-?\}}\}}")
-_TEMPLATE = re.compile(rf"\.Env\.(?P<name>{_NAME})\b")
-_SHEBANG = re.compile(r"#![^\n]*\b(?:ba|da|k|a|z)?sh\b|#![^\n]*with-contenv")
-_ASIDE = re.compile(r"^[ \t]*(?:#|//|;|\*|--|<!--)")
-_CODE = re.compile(r"\.(?:py|rb|php|erb|js|cjs|mjs|ts)(?:\.\w+)?$")
-_TEXT = re.compile(r"\.(?:ya?ml|toml|json|conf|cnf|cfg|ini|properties|xml|hcl|river|alloy|vcl)(?:\.\w+)?$|(?:^|/)(?:Caddyfile|\w*config)$")
-_SHELLS = re.compile(r"\.(?:ba|z|k)?sh$")
-_OTHERS = re.compile(r"^(?:COMPOSE|DOCKER|BUILDKIT|BUILDX|PODMAN|AWS|OTEL|PYTHON|NODE|NPM|GIT|HTTP|HTTPS|NO|LC)_|_PROXY$")
+_GO_TEMPLATE = regex(rf"\{{\{{-?[ \t]*env[ \t]+\"(?P<name>{_NAME})\"[ \t]*-?\}}\}}")
+_TEMPLATE = regex(rf"\.Env\.(?P<name>{_NAME})\b")
+_SHEBANG = regex(r"#![^\n]*\b(?:ba|da|k|a|z)?sh\b|#![^\n]*with-contenv")
+_ASIDE = regex(r"^[ \t]*(?:#|//|;|\*|--|<!--)")
+_CODE = regex(r"\.(?:py|rb|php|erb|js|cjs|mjs|ts)(?:\.\w+)?$")
+_TEXT = regex(r"\.(?:ya?ml|toml|json|conf|cnf|cfg|ini|properties|xml|hcl|river|alloy|vcl)(?:\.\w+)?$|(?:^|/)(?:Caddyfile|\w*config)$")
+_SHELLS = regex(r"\.(?:ba|z|k)?sh$")
+_OTHERS = regex(r"^(?:COMPOSE|DOCKER|BUILDKIT|BUILDX|PODMAN|AWS|OTEL|PYTHON|NODE|NPM|GIT|HTTP|HTTPS|NO|LC)_|_PROXY$")
 """What programs read that are in no tree."""
 
 

@@ -17,10 +17,11 @@ from interlock.errors import ConfigError
 from interlock.facts.dotenv import BOM, Entry, EnvFile, Quote
 from interlock.facts.substitution import SubstitutionError, references, substitute
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 HEADING = "# added by interlock"
 
-_PLAIN = re.compile(r"[\w@%+=:,./-]*", re.ASCII)  # what nobody who reads env files, a shell among them, takes for anything but itself
+_PLAIN = regex(r"[\w@%+=:,./-]*", re.ASCII)  # what nobody who reads env files, a shell among them, takes for anything but itself
 _IN_DOUBLE_QUOTES = str.maketrans({"\\": "\\\\", '"': '\\"', "$": "\\$"})
 _RETURNS = str.maketrans({"\r": "\\r"})
 _BREAKS = str.maketrans({"\n": "\\n", "\r": "\\r"})

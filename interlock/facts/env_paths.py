@@ -14,18 +14,19 @@ from dataclasses import field
 
 from interlock.facts.shell import Command, Function, Loop, LoopKind, Opaque, Script, Substitution, Text, Variable, Word, walk
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 OWN = "\0own"  # the folder of the script
 TOP = "\0top"  # the folder of the checkout
 ARGUMENT = "\0arg"  # followed by its number, and another \0
 MOST = 8  # texts of one word
 _DEEPEST = 6
-_OWN_FOLDER = re.compile(
+_OWN_FOLDER = regex(
     r"dirname\s+(?:--\s+)?[\"']?(?:\$\(\s*(?:readlink|realpath)\s+(?:-\w+\s+)*)?[\"']?\$\{?(?:BASH_SOURCE|0)\b[^)]*\)*[\"']?(?P<rest>(?:/[\w.-]+)*)"
 )
-_OWN_FOLDER_TWICE = re.compile(r"dirname\s+[\"']?\$\(\s*dirname")
-_TOP_FOLDER = re.compile(r"git\s+rev-parse\s+--show-toplevel")
-_OF_THE_SYSTEM = re.compile(r"/etc/(?:default|sysconfig|conf\.d|profile\.d|systemd)/|/etc/(?:environment|os-release|lsb-release|profile)$|/proc/|/run/secrets/")
+_OWN_FOLDER_TWICE = regex(r"dirname\s+[\"']?\$\(\s*dirname")
+_TOP_FOLDER = regex(r"git\s+rev-parse\s+--show-toplevel")
+_OF_THE_SYSTEM = regex(r"/etc/(?:default|sysconfig|conf\.d|profile\.d|systemd)/|/etc/(?:environment|os-release|lsb-release|profile)$|/proc/|/run/secrets/")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,14 @@ from interlock.facts.programs import Unreadable
 from interlock.facts.shell import AndOr, Background, Case, Command, Function, Group, If, Loop, Pipeline, Statement, Variable, Word, parse, walk
 from interlock.facts.workflows import Step, fill
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 _DEEPEST = 8
 _MOST_COMMANDS = 4000
 _MOST_CALLS = 3  # of one function or script
 _OPTIONS = listed("-f --file -p --project-name --profile --env-file --project-directory --ansi --progress --parallel --context -H --host -c")
 _STARTS = listed("up run create config")
-_ONLY_LOOKS = re.compile(r"--(?:services|images|volumes|profiles|no-env-resolution|no-interpolate|help)")
+_ONLY_LOOKS = regex(r"--(?:services|images|volumes|profiles|no-env-resolution|no-interpolate|help)")
 _SHELLS = listed("sh bash dash ash zsh ksh")
 _ONLY_READS = listed(
     "cat grep egrep ls rm test [ stat wc head tail diff source . docker docker-compose podman set unset export chmod chown echo printf cd mkdir env true if"

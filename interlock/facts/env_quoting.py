@@ -16,11 +16,10 @@ from interlock.facts.env_writes import Setting, written
 from interlock.facts.programs import ShellText, Unreadable
 from interlock.facts.shell import Command, Condition, Function, Group, Pipeline, Script, Statement, Stream, Substitution, Variable, walk
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_MAY = re.compile(
-    r"urandom|/dev/random|\bpwgen\b|\bhtpasswd\b|\bmkpasswd\b|openssl\s+passwd|hash-password|punctuation|printable|\bread\b|\bargon2\b|\bbcrypt\b"
-)
-_ENV_LIKE = re.compile(r"(?:^|/)(?:\.env(?:[._-][\w.-]+)?|[\w.-]*\.env|[\w-]*env)$")
+_MAY = regex(r"urandom|/dev/random|\bpwgen\b|\bhtpasswd\b|\bmkpasswd\b|openssl\s+passwd|hash-password|punctuation|printable|\bread\b|\bargon2\b|\bbcrypt\b")
+_ENV_LIKE = regex(r"(?:^|/)(?:\.env(?:[._-][\w.-]+)?|[\w.-]*\.env|[\w-]*env)$")
 _PUNCTUATION = frozenset(string.punctuation)
 _HASH = frozenset("$")
 _TYPED = frozenset("$#'\"`\\ ")
@@ -30,7 +29,7 @@ _CLASSES = {
     "graph": string.ascii_letters + string.digits + string.punctuation, "print": string.ascii_letters + string.digits + string.punctuation + " ",
 }  # fmt: skip
 _READ_DIFFERENTLY = {"": frozenset("$#'\"`\\ "), '"': frozenset('$"`\\'), "'": frozenset("'")}
-_SECRET = re.compile(r"PASS|PWD|SECRET|TOKEN|CREDENTIAL", re.IGNORECASE)
+_SECRET = regex(r"PASS|PWD|SECRET|TOKEN|CREDENTIAL", re.IGNORECASE)
 _SAFE_ENCODERS = frozenset({"base64", "xxd", "od", "hexdump", "md5sum", "sha1sum", "sha256sum", "sha512sum", "uuidgen", "b2sum"})
 _DEEPEST = 4
 

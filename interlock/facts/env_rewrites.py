@@ -13,12 +13,13 @@ from interlock.facts.env_writes import written
 from interlock.facts.programs import ShellText, Unreadable
 from interlock.facts.shell import Command, Condition, Script, Word, walk
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 FEWEST_KEYS = 2  # a file of one line that a script writes is its own
-_KEEPS = re.compile(r"-[a-zA-Z]*[nbiu][a-zA-Z]*|--no-clobber|--backup.*|--interactive|--update.*|-S")
-_ASIDE = re.compile(r"bak|backup|old|orig|save|prev|tmp|temp|\d{4}|\$\(date|`date|~$", re.IGNORECASE)
+_KEEPS = regex(r"-[a-zA-Z]*[nbiu][a-zA-Z]*|--no-clobber|--backup.*|--interactive|--update.*|-S")
+_ASIDE = regex(r"bak|backup|old|orig|save|prev|tmp|temp|\d{4}|\$\(date|`date|~$", re.IGNORECASE)
 _READS = frozenset({"grep", "egrep", "sed", "awk", "cat", "source", ".", "test", "[", "diff", "cmp", "cut", "rm", "read", "git"})
-_FRESH = re.compile(r"\bgit\s+clone\b|\bmktemp\b|\bcloud-init\b")
+_FRESH = regex(r"\bgit\s+clone\b|\bmktemp\b|\bcloud-init\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

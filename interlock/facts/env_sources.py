@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 
-_KEY = re.compile(r"^[ \t]*(?:#+[ \t]*)?(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*[=:](?!=)", re.MULTILINE)
-_HERE = re.compile(r"<<-?[ \t]*(?:([\"'])(?P<quoted>[\w.-]+)\1|\\?(?P<plain>[A-Za-z_]\w*))[^\n]*\n")
-_PRINTED = re.compile(r"\b(?:echo|printf)[ \t]+(?:-\w+[ \t]+)*[\"']?(?:\\n)?#?([A-Za-z_]\w*)=")
-_ANEW = re.compile(  # `echo KEY=value > .env`, `} > .env`: from here on it is a new file
+from interlock.patterns import regex
+
+_KEY = regex(r"^[ \t]*(?:#+[ \t]*)?(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*[=:](?!=)", re.MULTILINE)
+_HERE = regex(r"<<-?[ \t]*(?:([\"'])(?P<quoted>[\w.-]+)\1|\\?(?P<plain>[A-Za-z_]\w*))[^\n]*\n")
+_PRINTED = regex(r"\b(?:echo|printf)[ \t]+(?:-\w+[ \t]+)*[\"']?(?:\\n)?#?([A-Za-z_]\w*)=")
+_ANEW = regex(  # `echo KEY=value > .env`, `} > .env`: from here on it is a new file
     r"(?:\b(?:echo|printf)[ \t][^\n>]*=[^\n>]*|^[ \t]*[})][ \t]*)(?<!>)>(?!>)[ \t]*[\"']?[^\s&>]*(?:env|conf|cfg)", re.MULTILINE | re.IGNORECASE
 )
-_WORKFLOW_KEY = re.compile(r"^[ \t]+([A-Z][A-Z0-9_]*):", re.MULTILINE)
+_WORKFLOW_KEY = regex(r"^[ \t]+([A-Z][A-Z0-9_]*):", re.MULTILINE)
 
 
 def keys_of_example(text: str) -> frozenset[str]:

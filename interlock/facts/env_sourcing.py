@@ -14,15 +14,16 @@ from interlock.facts.env_paths import ARGUMENT, EnvFiles, Values, functions_of
 from interlock.facts.programs import ShellText, Unreadable
 from interlock.facts.shell import Command, Loop, ProcessSubstitution, Redirect, Statement, Stream, Substitution, Word, parse, walk
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_MAY = re.compile(r"\bsource\b|(?:^|[\s;&|({])\.[ \t]|\beval\b|\bexport\b|\bxargs\b|\bdeclare\b|\bset\b|\benv[ \t]", re.MULTILINE)
-_BY_VARIABLE = re.compile(r"(?:\bsource|\s\.)[ \t]+[\"']?\$\{?(?:\d|\w*(?:env|conf|file)\w*)", re.IGNORECASE)
+_MAY = regex(r"\bsource\b|(?:^|[\s;&|({])\.[ \t]|\beval\b|\bexport\b|\bxargs\b|\bdeclare\b|\bset\b|\benv[ \t]", re.MULTILINE)
+_BY_VARIABLE = regex(r"(?:\bsource|\s\.)[ \t]+[\"']?\$\{?(?:\d|\w*(?:env|conf|file)\w*)", re.IGNORECASE)
 _SHELLS = frozenset({"bash", "sh", "dash", "ash", "zsh", "ksh"})
 _TAKES_TEXT = frozenset({"su", "runuser", "ssh", "sudo", "timeout", "nohup", "env", "exec", "command", "systemd-run", "flock", "nice", "setsid"}) | _SHELLS
-_ONE_KEY = re.compile(r"\^?[A-Za-z_]\w*=?(?:\.\*)?\$?")
+_ONE_KEY = regex(r"\^?[A-Za-z_]\w*=?(?:\.\*)?\$?")
 _READS = frozenset({"cat", "grep", "egrep", "sed", "awk", "xargs", "tr", "cut", "envsubst", "head", "tail", "sort"})
-_READ_ALONE = re.compile(r"\$\(\s*<\s*[\"']?(?P<path>[^\s\"')]+)")
-_SHEBANG = re.compile(r"\s*#![^\n]*\b(?:ba|da|k|a|z)?sh\b")
+_READ_ALONE = regex(r"\$\(\s*<\s*[\"']?(?P<path>[^\s\"')]+)")
+_SHEBANG = regex(r"\s*#![^\n]*\b(?:ba|da|k|a|z)?sh\b")
 _DEEPEST = 3
 
 

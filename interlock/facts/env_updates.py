@@ -14,14 +14,15 @@ from interlock.facts.env_writes import Setting, Written, written
 from interlock.facts.programs import ShellText, Unreadable
 from interlock.facts.shell import Text
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 FEWEST_KEYS = 3  # a script that names fewer repairs one thing, and keeps up with no list
 LARGEST_GAP = 0.4  # of the keys of the stack: who does not know more than that was never meant to know them all
-_WORD = re.compile(r"[A-Za-z_]\w*")
-_COMMENT = re.compile(r"^[ \t]*#[^\n]*", re.MULTILINE)
-_GENERIC = re.compile(r"(?:echo|printf)\b[^\n]*(?:\$\{?!?\w+\}?|%s)[\"']?=[^\n]*(?:>>|\btee\s+-a)|(?:>>|\btee\s+-a)[^\n]*<<<[^\n]*\$\{?\w+\}?=")
-_ASKS_FIRST = re.compile(r"\bgrep\b|\[\[[^\n]*=~|\bawk\b")
-_GIVEN_ONCE = re.compile(
+_WORD = regex(r"[A-Za-z_]\w*")
+_COMMENT = regex(r"^[ \t]*#[^\n]*", re.MULTILINE)
+_GENERIC = regex(r"(?:echo|printf)\b[^\n]*(?:\$\{?!?\w+\}?|%s)[\"']?=[^\n]*(?:>>|\btee\s+-a)|(?:>>|\btee\s+-a)[^\n]*<<<[^\n]*\$\{?\w+\}?=")
+_ASKS_FIRST = regex(r"\bgrep\b|\[\[[^\n]*=~|\bawk\b")
+_GIVEN_ONCE = regex(
     r"(?:.*_)?(?:DB|DATABASE|POSTGRES|PG|MYSQL|MARIADB|MONGO)_?(?:NAME|USER(?:NAME)?|DB|DATABASE|HOST|PORT|PASS\w*|ROOT\w*)|COMPOSE_PROJECT_NAME|COMPOSE_FILE"
     r"|(?:.*_)?(?:HOSTNAME|FQDN|DOMAIN|TZ|TIMEZONE|PASSWORD|PASSWD|PASS|SECRET|SALT|SECRET_KEY)",
 )

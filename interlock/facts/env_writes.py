@@ -31,10 +31,11 @@ from interlock.facts.shell import (
     Word,
 )
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_SETTING = re.compile(r"[ \t]*(?P<aside>#+[ \t]?)?(?:export[ \t]+)?(?P<key>[A-Za-z_]\w*)=(?P<rest>.*)", re.DOTALL)
-_OPTIONS = re.compile(r"-[neE]+|--")
-_SED = re.compile(r"s(?P<mark>[|/#,@~!])\^?(?P<key>[A-Za-z_]\w*)=.*?(?P=mark)(?P=key)=(?P<value>.*)", re.DOTALL)
+_SETTING = regex(r"[ \t]*(?P<aside>#+[ \t]?)?(?:export[ \t]+)?(?P<key>[A-Za-z_]\w*)=(?P<rest>.*)", re.DOTALL)
+_OPTIONS = regex(r"-[neE]+|--")
+_SED = regex(r"s(?P<mark>[|/#,@~!])\^?(?P<key>[A-Za-z_]\w*)=.*?(?P=mark)(?P=key)=(?P<value>.*)", re.DOTALL)
 _DEEPEST = 4
 
 

@@ -7,12 +7,12 @@ RFC 6598, which tunnels like Tailscale use).
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 
 from interlock.errors import CouldNotLook
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 REFUSED = "refused:"  # how the names of subjects begin that are addresses; no name of a site file can
 
@@ -112,7 +112,7 @@ class ChainPorts:
     host_network: tuple[HostNetwork, ...]
 
 
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+_RANGE = regex(r"(\d+)(?:-(\d+))?")
 
 
 def port_range(text: str) -> tuple[int, int]:
@@ -140,7 +140,7 @@ class Socket:
 
 LISTEN, UNCONNECTED = 10, 7
 _HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
-_LINE = re.compile(rb"\s*\d+: ([0-9A-Fa-f]+):([0-9A-Fa-f]{4}) ([0-9A-Fa-f]+):([0-9A-Fa-f]{4}) ([0-9A-Fa-f]{2})(?: .*)?")
+_LINE = regex(rb"\s*\d+: ([0-9A-Fa-f]+):([0-9A-Fa-f]{4}) ([0-9A-Fa-f]+):([0-9A-Fa-f]{4}) ([0-9A-Fa-f]{2})(?: .*)?")
 
 
 def parse_sockets(text: bytes, *, byte_order: str, where: str) -> tuple[Socket, ...]:

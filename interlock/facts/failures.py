@@ -10,15 +10,16 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from interlock.facts.shell import AndOr, Command, Condition, Function, Group, If, Pipeline, Statement, Word, walk
+from interlock.patterns import regex
 
 _ENDS = frozenset({"exit", "exec", "kill"})
 _RETURNS = frozenset({"return", "false"})
-_ENDS_BY_NAME = re.compile(r"(?:^|_|-)(?:die|fatal|abort|bail\w*|panic|quit|fail|failed|failure|croak|stop|rollback|exit_\w+|\w+_exit)$", re.IGNORECASE)
-_TALKS = re.compile(
+_ENDS_BY_NAME = regex(r"(?:^|_|-)(?:die|fatal|abort|bail\w*|panic|quit|fail|failed|failure|croak|stop|rollback|exit_\w+|\w+_exit)$", re.IGNORECASE)
+_TALKS = regex(
     r"(?:true|:|echo|printf|logger|cat|tee|sleep|date|set|local|continue|tput|wall|sync)|.*(?:log|warn|info|msg|message|print|notify|say|err|error|success|ok)",
     re.IGNORECASE,
 )
-_LOOKS_BACK = re.compile(r"\$\{?\?|PIPESTATUS")
+_LOOKS_BACK = regex(r"\$\{?\?|PIPESTATUS")
 
 
 class Failure(StrEnum):

@@ -6,14 +6,14 @@ Sources: fstab(5); systemd.mount(5) and systemd-fstab-generator(8) for the optio
 from __future__ import annotations
 
 import posixpath
-import re
 from typing import Self
 
 from interlock.facts.mounts import unescape
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_OPTION = re.compile(r'(?:[^,"]|"[^"]*")+')
-_QUOTED = re.compile(r"^(\w+)=([\"'])(.*)\2$")
+_OPTION = regex(r'(?:[^,"]|"[^"]*")+')
+_QUOTED = regex(r"^(\w+)=([\"'])(.*)\2$")
 NETWORK_TYPES = frozenset(
     {"afs", "ceph", "cifs", "smb3", "smbfs", "sshfs", "ncpfs", "ncp", "nfs", "nfs4", "gfs", "gfs2", "ocfs2", "orangefs", "pvfs2", "davfs", "glusterfs"}
     | {"lustre", "9p", "fuse.glusterfs", "fuse.sshfs", "fuse.ceph"}

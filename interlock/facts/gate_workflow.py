@@ -15,9 +15,10 @@ from interlock.facts.automation import Sources
 from interlock.facts.calls import Calls, Place, Start
 from interlock.facts.workflows import Job, NotWorkflow, Step, Workflow, fill
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 MARKS = frozenset({"static", "preflight"})
-_ACTION = re.compile(r"(?:https?://)?(?:[^/@\s]+/)+interlock(?:\.git)?(?:@\S+)?")  # ops/interlock@v1, https://forge.example/ops/interlock@v1
+_ACTION = regex(r"(?:https?://)?(?:[^/@\s]+/)+interlock(?:\.git)?(?:@\S+)?")  # ops/interlock@v1, https://forge.example/ops/interlock@v1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

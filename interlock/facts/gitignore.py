@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
+from interlock.patterns import regex
+
 NAME = ".gitignore"
 
 
@@ -57,7 +59,7 @@ def _patterns(text: str) -> tuple[tuple[bool, bool, re.Pattern[str]], ...]:
     return tuple(found)
 
 
-_TOKEN = re.compile(r"^\*\*/|/\*\*/|/\*\*$|\*+|\?|\[!?\]?[^\]]*\]|\\.|.", re.DOTALL)
+_TOKEN = regex(r"^\*\*/|/\*\*/|/\*\*$|\*+|\?|\[!?\]?[^\]]*\]|\\.|.", re.DOTALL)
 
 
 def _regex(pattern: str) -> str:

@@ -15,14 +15,15 @@ from interlock.facts.placeholders import VALUES, Asked
 from interlock.facts.shell import Command, parse
 from interlock.facts.stack import Service, Stack
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_URL = re.compile(r"https?://[^\s'\"`)\\<>|;]+")
-_BARE = re.compile(r"(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.-]+)(?::\d{1,5})?(?:/[^\s]*)?")
-_PARTS = re.compile(
+_URL = regex(r"https?://[^\s'\"`)\\<>|;]+")
+_BARE = regex(r"(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.-]+)(?::\d{1,5})?(?:/[^\s]*)?")
+_PARTS = regex(
     r"(?P<scheme>https?)://(?:[^/@?#]*@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:?#\[\]@\s]+)(?::(?P<port>\d{1,5}))?(?P<path>/[^?#]*)?(?:[?#].*)?", re.DOTALL
 )
 _SHELL = frozenset({"sh", "bash", "ash", "dash"})
-_INTERPRETER = re.compile(r"python[\d.]*|node|nodejs|ruby|perl|php\d*")
+_INTERPRETER = regex(r"python[\d.]*|node|nodejs|ruby|perl|php\d*")
 _HTTP_CLIENT = frozenset({"curl", "wget"})
 # Options whose value is the next word, so that it is not taken for an address.
 _VALUED_SHORT = {"curl": "AbcCdDeEFHKmoPQrTuUwxXyYz", "wget": "aABDeiloOPQRtTUwY", "nc": "iIMmOPpqsTVwWXx"}

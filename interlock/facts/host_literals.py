@@ -13,6 +13,7 @@ from interlock.facts.backup_writers import listed
 from interlock.facts.commandlines import CommandLines, engine_words
 from interlock.facts.shell import Assignment, Command, Loop, Pipeline, Script, Statement, Stream, Word, walk
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +40,9 @@ class HostLiteral:
 
 # ---- the engine's root
 
-ENGINE_ROOT = re.compile(rb"/var/lib/(?:docker|containers/storage)/volumes|/var/snap/docker/common/var-lib-docker/volumes")
-_VOLUME_PATH = re.compile(r"(?:/var/lib/(?:docker|containers/storage)|/var/snap/docker/common/var-lib-docker)/volumes(?:/[^\s:\"';,)]*)?")
-_ASKED = re.compile(r"DockerRootDir|\.Mountpoint|volumePath|graphRoot", re.IGNORECASE)
+ENGINE_ROOT = regex(rb"/var/lib/(?:docker|containers/storage)/volumes|/var/snap/docker/common/var-lib-docker/volumes")
+_VOLUME_PATH = regex(r"(?:/var/lib/(?:docker|containers/storage)|/var/snap/docker/common/var-lib-docker)/volumes(?:/[^\s:\"';,)]*)?")
+_ASKED = regex(r"DockerRootDir|\.Mountpoint|volumePath|graphRoot", re.IGNORECASE)
 _ONLY_TELLS = listed("echo printf log info warn error df du ls grep die fail usage print_info print_warning log_info log_warn log_error logger")
 
 
@@ -70,14 +71,14 @@ def _words(command: Command) -> Iterator[Word]:
 
 # ---- the project's name, filtered
 
-ABOUT_PROJECTS = re.compile(rb"project|_prj|prj_", re.IGNORECASE)
-_PROJECT_VARIABLE = re.compile(r"\$\{?(?P<name>\w*(?:PROJECT|PRJ)\w*)", re.IGNORECASE)
-_IS_PROJECT = re.compile(r"\w*(?:PROJECT|PRJ)\w*", re.IGNORECASE)
-_NOT_ITS_NAME = re.compile(r"DIR|PATH|ROOT|FILE|ID\b|URL|VERSION|SLUG|TITLE|DOMAIN", re.IGNORECASE)
-_REPLACED = re.compile(r"\$\{(?P<name>\w+)//(?P<pattern>(?:\[[^]]*\]|[^/{}\[])+)(?:/(?P<by>[^}]*))?\}")
-_SED = re.compile(r"s(?P<mark>[/|#,:])(?P<pattern>.+?)(?P=mark)(?P=mark)(?P<flags>[a-zA-Z]*)")
+ABOUT_PROJECTS = regex(rb"project|_prj|prj_", re.IGNORECASE)
+_PROJECT_VARIABLE = regex(r"\$\{?(?P<name>\w*(?:PROJECT|PRJ)\w*)", re.IGNORECASE)
+_IS_PROJECT = regex(r"\w*(?:PROJECT|PRJ)\w*", re.IGNORECASE)
+_NOT_ITS_NAME = regex(r"DIR|PATH|ROOT|FILE|ID\b|URL|VERSION|SLUG|TITLE|DOMAIN", re.IGNORECASE)
+_REPLACED = regex(r"\$\{(?P<name>\w+)//(?P<pattern>(?:\[[^]]*\]|[^/{}\[])+)(?:/(?P<by>[^}]*))?\}")
+_SED = regex(r"s(?P<mark>[/|#,:])(?P<pattern>.+?)(?P=mark)(?P=mark)(?P<flags>[a-zA-Z]*)")
 _KEPT = "abcdefghijklmnopqrstuvwxyz0123456789_-"
-_CLASS = re.compile(r"\[:(\w+):\]")
+_CLASS = regex(r"\[:(\w+):\]")
 _CLASSES: Mapping[str, str] = {
     "alnum": "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789",
     "alpha": "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
@@ -192,12 +193,12 @@ def _named(lost: str) -> str:
 
 # ---- the project's name, written out
 
-NAMES = re.compile(rb"volume|network|/_data|docker|podman|compose")
+NAMES = regex(rb"volume|network|/_data|docker|podman|compose")
 _CONTAINER_VERBS = listed("exec cp logs inspect start stop restart rm kill wait port top stats commit export")
-_SETS_PROJECT = re.compile(
+_SETS_PROJECT = regex(
     r"\bcompose\b[^\n|;&]*?\s(?:-p|--project-name)[ =][\"']?(?P<option>[a-z0-9][a-z0-9_-]*)|\bCOMPOSE_PROJECT_NAME=[\"']?(?P<variable>[a-z0-9][a-z0-9_-]*)"
 )
-_PARTS = re.compile(r"^(?P<prefix>[a-z0-9][a-z0-9_-]*?)(?P<between>[_-])(?P<key>[A-Za-z0-9][\w.-]*)$")
+_PARTS = regex(r"^(?P<prefix>[a-z0-9][a-z0-9_-]*?)(?P<between>[_-])(?P<key>[A-Za-z0-9][\w.-]*)$")
 _PLAIN_KEYS = listed(
     "data db default state config cache logs log media static backup backups test app web postgres redis mysql uploads storage backend frontend internal"
 )

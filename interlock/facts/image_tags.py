@@ -10,17 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from interlock.facts.env import Scalar
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _DOMAIN = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::\d+)?"
-_REFERENCE = re.compile(
+_REFERENCE = regex(
     rf"(?:{_DOMAIN}/)?{_PART}(?:/{_PART})*(?::(?P<tag>\w[\w.-]{{0,127}}))?(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{{32,}})?",
     re.ASCII,
 )
-_SIMPLE = re.compile(r"\$(?P<bare>[A-Za-z_]\w*)|\$\{(?P<name>[A-Za-z_]\w*)(?:(?P<operator>:?[-?+])(?P<word>[^${}]*))?\}")
-_OTHER_SYNTAX = re.compile(r"[{}<>%]|\$|__\w+__|@@")
-_TAG_VARIABLE = re.compile(r"[^/]:(?P<tag>[^/@]*)$")
-TAG_NAME = re.compile(r"[A-Z][A-Z0-9_]*(?:TAG|VERSION|RELEASE)|TAG")
+_SIMPLE = regex(r"\$(?P<bare>[A-Za-z_]\w*)|\$\{(?P<name>[A-Za-z_]\w*)(?:(?P<operator>:?[-?+])(?P<word>[^${}]*))?\}")
+_OTHER_SYNTAX = regex(r"[{}<>%]|\$|__\w+__|@@")
+_TAG_VARIABLE = regex(r"[^/]:(?P<tag>[^/@]*)$")
+TAG_NAME = regex(r"[A-Z][A-Z0-9_]*(?:TAG|VERSION|RELEASE)|TAG")
 _NO_OWN_WORDS = frozenset({"IMAGE", "TAG", "VERSION", "DOCKER", "CONTAINER", "RELEASE", "APP"})
 _GIVEN = "x1"
 
@@ -104,9 +105,9 @@ class Setting:
     name: str
 
 
-_SETS = re.compile(rf"^[ \t]*(?:export[ \t]+)?(?P<name>{TAG_NAME.pattern})=", re.MULTILINE)
+_SETS = regex(rf"^[ \t]*(?:export[ \t]+)?(?P<name>{TAG_NAME.pattern})=", re.MULTILINE)
 
-_WRITES = re.compile(rf"\b(?:echo|printf|sed)\b[^\n]*?(?<![\w$])(?P<name>{TAG_NAME.pattern})=")
+_WRITES = regex(rf"\b(?:echo|printf|sed)\b[^\n]*?(?<![\w$])(?P<name>{TAG_NAME.pattern})=")
 
 
 def settings(file: str, text: str) -> Iterator[Setting]:

@@ -36,13 +36,14 @@ from interlock.facts.shell import (
 )
 from interlock.facts.text_edits import ANYTHING, Edit, perl_edits, sed_edits
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 UNKNOWN = ""  # a source that nobody can name
 OWN = "(its own text)"  # what the script writes itself: its lines are looked at anyway
 _EDITORS = frozenset({"sed", "gsed", "perl"})
 _BEFORE = frozenset({"sudo", "command", "doas", "busybox"})
-_VARIABLE_NAME = re.compile(r"\$(\w+)")
-_LOOKS = re.compile(r"\b(?:grep|egrep|fgrep|rg|awk|sed|diff|cmp|yq|jq)\b|=~")
+_VARIABLE_NAME = regex(r"\$(\w+)")
+_LOOKS = regex(r"\b(?:grep|egrep|fgrep|rg|awk|sed|diff|cmp|yq|jq)\b|=~")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,13 @@ from functools import lru_cache
 
 from interlock.facts import pythoncode
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 _MODEL = b"__tablename__"
 _KEY_WORDS = tuple(
-    re.compile(word) for word in (rb"pks?(?<![a-z]pk)(?<![a-z]pks)(?![a-z])", rb"primary_?key", rb"conflict_?col", rb"key_?col")
+    regex(word) for word in (rb"pks?(?<![a-z]pk)(?<![a-z]pks)(?![a-z])", rb"primary_?key", rb"conflict_?col", rb"key_?col")
 )  # each begins with letters: those are found fast
-_DICTIONARY = re.compile(rb"^\w[^\n=]*=[ \t]*\{", re.MULTILINE)  # with a name, in the module itself
+_DICTIONARY = regex(rb"^\w[^\n=]*=[ \t]*\{", re.MULTILINE)  # with a name, in the module itself
 FEWEST = 3  # entries that must be right before a list of texts counts as a list of keys
 
 

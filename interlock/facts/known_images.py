@@ -5,12 +5,12 @@ Source: the pages of the images on their registries, and the servers' own manual
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 
 class Speaks(StrEnum):
@@ -142,7 +142,7 @@ _NAMED: Mapping[str, KnownServer] = MappingProxyType(
     }
 )
 
-_REFERENCE = re.compile(r"^(?:(?P<registry>[^/]*[.:][^/]*|localhost)/)?(?P<name>[^:@]+)(?::[^@/]*)?(?:@.*)?$")
+_REFERENCE = regex(r"^(?:(?P<registry>[^/]*[.:][^/]*|localhost)/)?(?P<name>[^:@]+)(?::[^@/]*)?(?:@.*)?$")
 
 
 def repository(image: str) -> str:

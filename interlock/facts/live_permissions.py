@@ -17,15 +17,16 @@ from interlock.facts.ownership import data_owners
 from interlock.facts.secrets import names_secret
 from interlock.facts.stack import Service
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 SECRETS = "/run/secrets/"  # where compose shows secrets to a service
 _ROOT = ("", "0", "root")
-_SECRET_FILE = re.compile(
+_SECRET_FILE = regex(
     r"(?:^|[._-])(?:env|secrets?|passwords?|passwd|passphrase|tokens?|credentials?|key|keyfile|jwt|htpasswd|pgpass|id_(?:rsa|ed25519|ecdsa))(?:$|[._-])",
     re.IGNORECASE,
 )
-_OPEN_FILE = re.compile(r"\.(?:pub|crt|cer|example|sample|dist|md|template|tmpl|py|sh|js|conf)$", re.IGNORECASE)
-_PASSWORD_IN_ADDRESS = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
+_OPEN_FILE = regex(r"\.(?:pub|crt|cer|example|sample|dist|md|template|tmpl|py|sh|js|conf)$", re.IGNORECASE)
+_PASSWORD_IN_ADDRESS = regex(r"://[^/\s:@]*:[^/\s@]+@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

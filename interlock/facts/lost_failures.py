@@ -38,6 +38,7 @@ from interlock.facts.shell import (
 )
 from interlock.facts.steps import Next, Step, StepKind, Then, next_of, step_of
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 
 class How(StrEnum):
@@ -94,22 +95,20 @@ class _Pending:
         return self.how is How.PIPE
 
 
-MENTIONS = re.compile(
+MENTIONS = regex(
     rb"dump|backup|restor|migrat|alembic|borg |restic|rsync|snapshot|xtrabackup|slapcat|db upgrade|sqitch|dbmate|flyway|liquibase", re.IGNORECASE
 )  # what a text has to say before it is worth following
-STEP_WORDS = re.compile(
+STEP_WORDS = regex(
     r"pg_dump|mysqldump|mariadb-dump|mongodump|pg_restore|mongorestore|borg create|restic\b.*\bbackup|alembic upgrade|manage\.py migrate|db:migrate"
 )
 _DEEPEST = 10
 _DECLARES = listed("local export declare readonly typeset")
 _ENDS = listed("exit return")
 _HARMLESS = listed("true : echo printf logger sleep cat date tee")
-_TELLS = re.compile(
-    r"(?:log|warn|info|echo|print|notice|debug|msg|message|say|note)(?:[_-]\w+)?|\w+[_-](?:log|warn|warning|info|echo|msg|notice)", re.IGNORECASE
-)
-_STATUS = re.compile(r"\$\{?\?")
-_PIPE_STATUS = re.compile(r"PIPESTATUS|pipestatus")
-_OPTIONS = re.compile(r"[-+][a-zA-Z]+")
+_TELLS = regex(r"(?:log|warn|info|echo|print|notice|debug|msg|message|say|note)(?:[_-]\w+)?|\w+[_-](?:log|warn|warning|info|echo|msg|notice)", re.IGNORECASE)
+_STATUS = regex(r"\$\{?\?")
+_PIPE_STATUS = regex(r"PIPESTATUS|pipestatus")
+_OPTIONS = regex(r"[-+][a-zA-Z]+")
 _FILE_OPTIONS = listed("-f --file -D --pgdata -o --out --output --result-file -r --target-dir --archive")
 
 

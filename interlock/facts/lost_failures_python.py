@@ -16,6 +16,7 @@ from interlock.facts.pythoncode import Module, NotPython, calls_in_order, keywor
 from interlock.facts.shell import parse
 from interlock.facts.steps import Next, Step, StepKind, Then, next_of, step_of
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 _SWALLOWS = (b"except", b"subprocess.run", b"subprocess.call(", b"from subprocess", b"os.system")
 _NAMES = (b"dump", b"backup", b"migrat", b"restore", b"snapshot", b"alembic", b"command.upgrade", b"upgrade_", b"restic", b"borg")
@@ -26,7 +27,7 @@ _BROAD = frozenset(
     {"Exception", "BaseException", "CalledProcessError", "SubprocessError", "subprocess.CalledProcessError", "subprocess.SubprocessError", "OSError"}
 )
 _BROAD |= {"CommandError", "CommandException", "RuntimeError", "DatabaseError", "OperationalError", "ProgrammingError"}
-_TELLS = re.compile(
+_TELLS = regex(
     r"(?:.*\.)?(?:debug|info|warning|warn|error|exception|critical|log|print|echo|secho|print_exc|capture_exception|capture_message|write|format_exc|notice)"
 )
 _STEP = (
@@ -36,19 +37,19 @@ _STEP = (
     r"|(?P<restore>restore_(?:db|database|backup|dump|snapshot|from_backup|postgres|mysql|data|state)|db_restore)"
     r"|(?P<migration>migrations?|db_migrations?|migrate(?:_(?:db|database|schema|up|all|to_head))?|upgrade_(?:db|database|schema)|database_migrations?|db_upgrade))"
 )
-_STEP_NAME = re.compile(_STEP)
-_MENTIONS = re.compile(
+_STEP_NAME = regex(_STEP)
+_MENTIONS = regex(
     rb"[\"' /](?:pg_dump(?:all)?|mysqldump|mariadb-dump|mongodump|pg_restore|mongorestore|pg_basebackup|mariabackup|restic|borg|xtrabackup)[\"' ]"
     rb"|\bcommand\.upgrade\(|call_command\(\s*[\"']migrate[\"']|[\"' /]alembic[\"' ]|[\"' /]manage\.py[\"' ]"
     rb"|(?<!def )(?<![\w])" + _STEP.encode() + rb"\("
 )  # what a program has to say before it is worth parsing
-_NEXT_NAME = re.compile(
+_NEXT_NAME = regex(
     r"_?(?:run_|do_|perform_|apply_|execute_)?(?:(?P<changes>migrations?|migrate(?:_\w+)?|cut_?over(?:_\w+)?|switch_?over(?:_\w+)?|upgrade_(?:db|database|schema)|promote(?:_\w+)?)"
     r"|(?P<deletes>(?:drop|wipe|purge|truncate|delete|prune|rotate|remove)_(?:old|all|data|db|database|tables?|backups?|dumps?|volumes?|source|state|schema)\w*))"
 )
 _SERVERS = frozenset({"uvicorn.run", "os.execv", "os.execvp", "os.execl", "os.execlp", "hypercorn.run", "waitress.serve"})
-_KEPT = re.compile(r"backup|dump|snapshot|data|state|volume|database|\bdb\b|pgdata", re.IGNORECASE)
-_SCRATCH = re.compile(r"te?mp|scratch|staging|partial|cache|lock|pid|\bwork", re.IGNORECASE)
+_KEPT = regex(r"backup|dump|snapshot|data|state|volume|database|\bdb\b|pgdata", re.IGNORECASE)
+_SCRATCH = regex(r"te?mp|scratch|staging|partial|cache|lock|pid|\bwork", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

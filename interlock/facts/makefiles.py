@@ -5,17 +5,17 @@ Conditional parts are all taken: which one make takes is not known from the file
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 MOST_EXPANSIONS = 20
 
-_TARGET = re.compile(r"^(?P<names>[^\s:#=][^:#=]*?)\s*(?:::?)(?![=:])(?P<needs>[^;#=]*)(?:;(?P<recipe>.*))?(?:#.*)?$")
-_VARIABLE = re.compile(r"^\s*(?:export\s+|override\s+)*(?P<name>[\w.-]+)\s*(?P<how>[:?+!]{0,3}=)\s*(?P<value>.*)$")
-_USED = re.compile(r"\$(?:\((?P<round>[\w.-]+)\)|\{(?P<curly>[\w.-]+)\})")
-_INCLUDE = re.compile(r"^\s*[-s]?include\s+(?P<files>.+)$")
+_TARGET = regex(r"^(?P<names>[^\s:#=][^:#=]*?)\s*(?:::?)(?![=:])(?P<needs>[^;#=]*)(?:;(?P<recipe>.*))?(?:#.*)?$")
+_VARIABLE = regex(r"^\s*(?:export\s+|override\s+)*(?P<name>[\w.-]+)\s*(?P<how>[:?+!]{0,3}=)\s*(?P<value>.*)$")
+_USED = regex(r"\$(?:\((?P<round>[\w.-]+)\)|\{(?P<curly>[\w.-]+)\})")
+_INCLUDE = regex(r"^\s*[-s]?include\s+(?P<files>.+)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

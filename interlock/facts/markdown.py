@@ -11,14 +11,15 @@ import re
 from collections.abc import Iterator, Sequence
 
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_BREAK = re.compile(r"\r\n|\n|\r")
-_FENCE = re.compile(r"( *)(`{3,}|~{3,})(.*)")
-_ATX = re.compile(r" {0,3}(#{1,6})(?:[ ]+(.*?))?(?:[ ]+#+)?[ ]*")
-_SETEXT = re.compile(r" {0,3}(=+|-+) *")
-_RULE = re.compile(r" {0,3}(?:(?:\* *){3,}|(?:- *){3,}|(?:_ *){3,})")
-_MARKER = re.compile(r"( *)([-*+]|\d{1,3}[.)])(?:( +)(.*))?")
-_BOLD = re.compile(r"(?:\*\*|__)([^*_]+)(?:\*\*|__)\s*:?")
+_BREAK = regex(r"\r\n|\n|\r")
+_FENCE = regex(r"( *)(`{3,}|~{3,})(.*)")
+_ATX = regex(r" {0,3}(#{1,6})(?:[ ]+(.*?))?(?:[ ]+#+)?[ ]*")
+_SETEXT = regex(r" {0,3}(=+|-+) *")
+_RULE = regex(r" {0,3}(?:(?:\* *){3,}|(?:- *){3,}|(?:_ *){3,})")
+_MARKER = regex(r"( *)([-*+]|\d{1,3}[.)])(?:( +)(.*))?")
+_BOLD = regex(r"(?:\*\*|__)([^*_]+)(?:\*\*|__)\s*:?")
 BOLD_LEVEL = 7  # a line in bold that stands alone is a heading to its reader
 
 

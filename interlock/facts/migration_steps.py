@@ -13,14 +13,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from interlock.facts.programs import Unreadable
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_STEP = re.compile(r"(?:^|[-_.\d])(?:migrat(?:e|es|ion|ions)|upgrade|upgrades|update)(?:[-_.]|$)", re.IGNORECASE)
-_STEP_FOLDER = re.compile(r"^(?:migrations?|upgrades?|updates?)(?:[-_.].*)?$", re.IGNORECASE)
-_STEP_FUNCTION = re.compile(r"^(?:migrate|migration)_\w+$|^upgrade_\w*\d\w*$")
-_FUNCTION = re.compile(r"^[ \t]*(?:function[ \t]+)?(?P<name>[A-Za-z_]\w*)[ \t]*\(\)|^[ \t]*function[ \t]+(?P<other>[A-Za-z_]\w*)", re.MULTILINE)
-_COMMENT = re.compile(r"^[ \t]*#.*$|[ \t]#[ \t].*$", re.MULTILINE)
-_WILD = re.compile(r"(?<![\w$])[\w./${}@:%+~\[\]\"*?-]*[*$][\w./${}@:%+~\[\]\"*?-]*")
-_VARIABLE = re.compile(r"\$\{[^}]*\}|\$\w+|\*+|\?|\[[^]]*\]")
+_STEP = regex(r"(?:^|[-_.\d])(?:migrat(?:e|es|ion|ions)|upgrade|upgrades|update)(?:[-_.]|$)", re.IGNORECASE)
+_STEP_FOLDER = regex(r"^(?:migrations?|upgrades?|updates?)(?:[-_.].*)?$", re.IGNORECASE)
+_STEP_FUNCTION = regex(r"^(?:migrate|migration)_\w+$|^upgrade_\w*\d\w*$")
+_FUNCTION = regex(r"^[ \t]*(?:function[ \t]+)?(?P<name>[A-Za-z_]\w*)[ \t]*\(\)|^[ \t]*function[ \t]+(?P<other>[A-Za-z_]\w*)", re.MULTILINE)
+_COMMENT = regex(r"^[ \t]*#.*$|[ \t]#[ \t].*$", re.MULTILINE)
+_WILD = regex(r"(?<![\w$])[\w./${}@:%+~\[\]\"*?-]*[*$][\w./${}@:%+~\[\]\"*?-]*")
+_VARIABLE = regex(r"\$\{[^}]*\}|\$\w+|\*+|\?|\[[^]]*\]")
 _FEWEST = 3  # steps that are run by name: fewer are no list
 _SHARE = 0.6  # of the folder's scripts: where fewer are run by name, the others have other ways
 

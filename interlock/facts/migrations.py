@@ -15,9 +15,10 @@ from enum import StrEnum
 
 from interlock.facts.pythoncode import Module, NotPython, parse
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-ALEMBIC = re.compile(rb"^down_revision\b", re.MULTILINE)
-DJANGO = re.compile(rb"^class Migration\(", re.MULTILINE)
+ALEMBIC = regex(rb"^down_revision\b", re.MULTILINE)
+DJANGO = regex(rb"^class Migration\(", re.MULTILINE)
 
 
 class Tool(StrEnum):
@@ -300,11 +301,11 @@ def _own_label(folder: str, read: Sequence[_DjangoMigration], stems: set[str]) -
 # ---- the length of an id
 
 LONGEST_ID = 32  # characters; Alembic creates alembic_version.version_num as VARCHAR(32)
-_WIDER = re.compile(
+_WIDER = regex(
     rb"version_num\b.{0,160}?(?:\b(?:VAR)?CHAR(?:ACTER VARYING)?\s*\(\s*(?P<sql>\d+)|\bString\s*\(\s*(?:length\s*=\s*)?(?P<python>\d+)|\bTEXT\b|\bText\b)",
     re.DOTALL | re.IGNORECASE,
 )
-_OWN_TABLE = re.compile(rb"\bversion_table_impl\b")
+_OWN_TABLE = regex(rb"\bversion_table_impl\b")
 
 
 def widens_version_table(data: bytes) -> bool:
@@ -327,11 +328,11 @@ class SameNumber:
 
 
 _NUMBERED = (
-    ("Flyway", re.compile(r"V(?P<version>\d+(?:[._]\d+)*)__[^/]+\.(?:sql|java|kt)")),
-    ("golang-migrate", re.compile(r"(?P<version>\d+)_[^/]+\.up\.sql")),
-    ("Rails", re.compile(r"(?P<version>\d{14})_[a-z0-9_]+\.rb")),
+    ("Flyway", regex(r"V(?P<version>\d+(?:[._]\d+)*)__[^/]+\.(?:sql|java|kt)")),
+    ("golang-migrate", regex(r"(?P<version>\d+)_[^/]+\.up\.sql")),
+    ("Rails", regex(r"(?P<version>\d{14})_[a-z0-9_]+\.rb")),
 )
-_HAS_NUMBER = re.compile(r"(?:^|/)(?:V?\d+)[\d._]*_[^/]+\.(?:sql|java|kt|rb)$")
+_HAS_NUMBER = regex(r"(?:^|/)(?:V?\d+)[\d._]*_[^/]+\.(?:sql|java|kt|rb)$")
 
 
 def same_numbers(listing: Iterable[str]) -> Iterator[SameNumber]:

@@ -6,7 +6,6 @@ mountpoint) would vouch for it. `MountTable.showing` walks the same way.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import lru_cache
@@ -14,8 +13,9 @@ from typing import NamedTuple, Self
 
 from interlock.errors import CouldNotLook
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_OCTAL = re.compile(rb"\\([0-7]{3})")
+_OCTAL = regex(rb"\\([0-7]{3})")
 _REMEDY = "look at /proc/self/mountinfo on the host"
 _DELETED = "//deleted"  # behind a directory that was removed (d_path); nothing else has two slashes
 

@@ -5,7 +5,6 @@ The mount table itself is in `interlock.facts.mount_tables`.
 
 from __future__ import annotations
 
-import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,6 +16,7 @@ from interlock.facts.looks import Entry, Listing, SpaceAnswer
 from interlock.facts.mount_tables import Mount, MountTable, escape, is_below, unescape
 from interlock.facts.stack import Service
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 __all__ = [
     "BACKUPS",
@@ -189,7 +189,7 @@ class WritablePlace:
 
 BACKUPS = "-backups"  # behind a module's name: the subject that is its backup directory
 
-_STAMP = re.compile(r"\d{4}-?\d{2}-?\d{2}(?:[T_.-]?\d{2}[:-]?\d{2}(?:[:-]?\d{2})?)?Z?")
+_STAMP = regex(r"\d{4}-?\d{2}-?\d{2}(?:[T_.-]?\d{2}[:-]?\d{2}(?:[:-]?\d{2})?)?Z?")
 _BESIDE_A_BACKUP = (".json", ".sha256", ".sha512", ".md5", ".part", ".tmp", ".log")
 _SUMS = frozenset({"SHA256SUMS", "SHA512SUMS", "MD5SUMS"})
 

@@ -9,16 +9,17 @@ from typing import NamedTuple
 from interlock.facts.chains import Source
 from interlock.facts.programs import Unreadable
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-RELOADS = re.compile(
+RELOADS = regex(
     r"--reload\b|\brunserver\b|\bnodemon\b|\b(?:npm|pnpm|yarn|bun)(?: run)? (?:start:)?dev\b|\bflask run\b|\bwebpack[- ](?:dev-server|serve)\b|\bdebugpy\b"
     r"|\bwatchmedo\b|\bvite\b(?! build)|\bnext dev\b|\brails s(?:erver)?\b|\bair -c\b|\bcargo watch\b|\bdlv debug\b|\bautoreload\b"
 )
-_NAMES = re.compile(r"^(?:NODE_ENV|FLASK_ENV|RAILS_ENV|RACK_ENV|APP_ENV|ENV|ENVIRONMENT|ASPNETCORE_ENVIRONMENT|MIX_ENV|GO_ENV)$")
-_FLAGS = re.compile(r"^(?:[A-Z0-9]+_)*DEBUG$")
+_NAMES = regex(r"^(?:NODE_ENV|FLASK_ENV|RAILS_ENV|RACK_ENV|APP_ENV|ENV|ENVIRONMENT|ASPNETCORE_ENVIRONMENT|MIX_ENV|GO_ENV)$")
+_FLAGS = regex(r"^(?:[A-Z0-9]+_)*DEBUG$")
 _ON = frozenset({"1", "true", "yes", "on"})
 _DEVELOPMENT = frozenset({"development", "dev", "local", "develop"})
-_SOURCE = re.compile(r"^\.{1,2}/?$|^\.{1,2}/(?:src|app|backend|frontend|server|web|api|lib|code)/?$")
+_SOURCE = regex(r"^\.{1,2}/?$|^\.{1,2}/(?:src|app|backend|frontend|server|web|api|lib|code)/?$")
 
 
 class Mark(NamedTuple):
@@ -91,9 +92,9 @@ class OverrideFile:
     edited: Source | None = None
 
 
-_ASKED = re.compile(r"\b(?:edit|change|adjust|customi[sz]e|uncomment|add|fill|configure|your)\b", re.IGNORECASE)
+_ASKED = regex(r"\b(?:edit|change|adjust|customi[sz]e|uncomment|add|fill|configure|your)\b", re.IGNORECASE)
 
-_DEVELOPS = re.compile(r"\b(?:dev|develop\w*|debug\w*)\b", re.IGNORECASE)
+_DEVELOPS = regex(r"\b(?:dev|develop\w*|debug\w*)\b", re.IGNORECASE)
 
 
 def told_to_edit(text: str, name: str) -> int | None:
@@ -123,13 +124,13 @@ class ExplicitBases:
 
 
 _PLAIN = r"(?:\s+(?:(?:-p|--project-name|--env-file|--profile|--ansi|--progress)[ =]+\S+|--[\w-]+(?!\S*\.ya?ml)))*"
-_ALONE = re.compile(
+_ALONE = regex(
     rf"(?<!\S)(?P<program>\S{{0,120}}compose\S{{0,60}}){_PLAIN}[\s\0]+(?:-f|--file)[ =]*"
     rf"(?P<file>[\"']?[^\s\"']{{0,300}}?(?:docker-)?compose\.ya?ml)[\"']?{_PLAIN}"
     r"[\s\0]+(?P<verb>up|create|pull|build|run|start|restart)\b",
     re.IGNORECASE,
 )
-_CONTINUED = re.compile(r"\\\r?\n[ \t]*")
+_CONTINUED = regex(r"\\\r?\n[ \t]*")
 
 
 def bases_alone(text: str) -> Iterator[tuple[int, str, str]]:

@@ -40,15 +40,16 @@ from interlock.facts.shell import (
     walk,
 )
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 TURNS = 12  # of one loop over words
 DEEPEST = 4  # shells inside shells
 TEMPORARY = "⟨mktemp⟩"
 _DEFAULTS = (":-", "-", ":=", "=")
 _DECLARES = listed("export local readonly declare typeset")
-_OWNER = re.compile(r"(?P<owner>[^:.\s]*)(?:[:.](?P<group>\S*))?")
-_ASKS_OWNER = re.compile(r"\bid\b|uid|\bstat\b|owner|whoami|getent|EUID|chown|\bUSER\b", re.IGNORECASE)
-_CHMOD_OPTION = re.compile(r"-[Rcfv]+|--(?:recursive|changes|silent|quiet|verbose|preserve-root|no-preserve-root)")
+_OWNER = regex(r"(?P<owner>[^:.\s]*)(?:[:.](?P<group>\S*))?")
+_ASKS_OWNER = regex(r"\bid\b|uid|\bstat\b|owner|whoami|getent|EUID|chown|\bUSER\b", re.IGNORECASE)
+_CHMOD_OPTION = regex(r"-[Rcfv]+|--(?:recursive|changes|silent|quiet|verbose|preserve-root|no-preserve-root)")
 
 
 class Did(StrEnum):
@@ -445,10 +446,10 @@ _COMMANDS = {
 
 # ---- as whom an image runs
 
-_USER = re.compile(r"^[ \t]*USER[ \t]+[\"']?(?P<user>[^\s\"']+)", re.MULTILINE | re.IGNORECASE)
-_FROM = re.compile(r"^[ \t]*FROM[ \t]+", re.MULTILINE | re.IGNORECASE)
-_ARGUMENT = re.compile(r"^[ \t]*(?:ARG|ENV)[ \t]+(?P<name>\w+)[= ][\"']?(?P<value>[\w.-]+)", re.MULTILINE | re.IGNORECASE)
-_PINS = re.compile(r"(?:useradd|adduser)\b(?P<words>[^\n;&|]*(?:\\\n[^\n;&|]*)*)")
+_USER = regex(r"^[ \t]*USER[ \t]+[\"']?(?P<user>[^\s\"']+)", re.MULTILINE | re.IGNORECASE)
+_FROM = regex(r"^[ \t]*FROM[ \t]+", re.MULTILINE | re.IGNORECASE)
+_ARGUMENT = regex(r"^[ \t]*(?:ARG|ENV)[ \t]+(?P<name>\w+)[= ][\"']?(?P<value>[\w.-]+)", re.MULTILINE | re.IGNORECASE)
+_PINS = regex(r"(?:useradd|adduser)\b(?P<words>[^\n;&|]*(?:\\\n[^\n;&|]*)*)")
 
 _RUNS_AS: Mapping[str, int] = {
     "grafana/grafana": 472, "grafana/grafana-oss": 472, "grafana/grafana-enterprise": 472, "grafana/loki": 10001, "grafana/tempo": 10001,

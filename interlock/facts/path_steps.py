@@ -13,6 +13,7 @@ from interlock.facts.applies import RUN_OPTIONS, after_options
 from interlock.facts.backup_writers import goes_back, listed, says_backup, says_state, words_of
 from interlock.facts.destruction import Loss, loss_of
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 
 class Step(StrEnum):
@@ -60,12 +61,12 @@ def hear(argv: Sequence[str], stdin: str | None) -> Said | None:
 
 _WRAPPERS = listed("setlock lockrun lckdo run-one run-this-one keep-one-running with-lock-ex solo sem lockf chpst")
 _LOCKERS = listed("lockfile lockfile-create dotlockfile shlock lockfile-check")
-_NAMES_LOCK = re.compile(r"lock|mutex|\.pid\b|pid_?file|running|in_?progress|semaphore", re.IGNORECASE)
-_LOCKS_BY_NAME = re.compile(
+_NAMES_LOCK = regex(r"lock|mutex|\.pid\b|pid_?file|running|in_?progress|semaphore", re.IGNORECASE)
+_LOCKS_BY_NAME = regex(
     r"(?:^|[_-])(?:try_?|acquire_?|take_?|get_?|obtain_?|hold_?|with_?|check_?|ensure_?|create_?|single_?)?(?:lock(?:_?file)?|mutex|single_?instance|pid_?file)(?:$|[_-])",
     re.IGNORECASE,
 )
-_NO_LOCK = re.compile(r"unlock|release|remove|clean|deadlock|block|clock|locked_?out|yarn\.lock|-lock\.|lockfile-lint", re.IGNORECASE)
+_NO_LOCK = regex(r"unlock|release|remove|clean|deadlock|block|clock|locked_?out|yarn\.lock|-lock\.|lockfile-lint", re.IGNORECASE)
 _FLOCK_VALUED = listed("-w -E --timeout --wait --conflict-exit-code")
 
 
@@ -104,13 +105,13 @@ def _flock(argv: Sequence[str]) -> Said | None:
 
 # ---- what a test says
 
-_TESTS_LOCK = re.compile(r"-[efLd]\s+[^]]*(?:lock|\.pid\b|pid_?file)|FLOCKER|pgrep|pidof", re.IGNORECASE)
-_TESTS_DISK = re.compile(
+_TESTS_LOCK = regex(r"-[efLd]\s+[^]]*(?:lock|\.pid\b|pid_?file)|FLOCKER|pgrep|pidof", re.IGNORECASE)
+_TESTS_DISK = regex(
     r"mountpoint|findmnt|/proc/(?:self/)?mount"
     r"|stat\s+(?:-\S*c|--format)[= ]*['\"]?%[dDm]|/dev/disk/|\.mounted\b|mount_?marker|is_?mounted|df\s+[^|)]*--output|-ef\s",
     re.IGNORECASE,
 )
-_TESTS_YES = re.compile(
+_TESTS_YES = regex(
     r"confirm|assume_?yes|auto_?(?:yes|approve)|non_?interactive|--yes|are_?you_?sure|understand|\bFORCE\b|^\W*\"?\$\{?(?:REPLY|reply|answer|ANSWER|choice|yn|YN|input|response|RESPONSE|ans)\b",
     re.IGNORECASE,
 )
@@ -126,11 +127,11 @@ def _condition(raw: str) -> Said | None:
 
 # ---- mounts
 
-_LOOKS_BY_NAME = re.compile(
+_LOOKS_BY_NAME = regex(
     r"(?:check|assert|require|verify|ensure|guard|prove|wait|is|validate)\w*[_-]?(?:mount|disk|volume_mount)|(?:mount|disk)\w*[_-](?:check|guard|ok|gate|ready)",
     re.I,
 )
-_NO_DISK = re.compile(r"space|usage|free|size|disk_?(?:full|limit)", re.IGNORECASE)
+_NO_DISK = regex(r"space|usage|free|size|disk_?(?:full|limit)", re.IGNORECASE)
 
 
 def _look(argv: Sequence[str], name: str) -> Said | None:
@@ -223,7 +224,7 @@ def _is_settings(argv: Sequence[str]) -> bool:
     return bool(sources) and re.search(r"\.env|\.ya?ml|\.conf|\.json|\.sh|\.ini|\.cfg|/etc/", sources[0]) is not None
 
 
-_SAYS_BACKUP = re.compile(r"back_?up|bkp|dump|snapshot", re.IGNORECASE)
+_SAYS_BACKUP = regex(r"back_?up|bkp|dump|snapshot", re.IGNORECASE)
 _MAKES_NONE = listed("is has need needs should get find latest check rm remove delete enable disable setup install list ensure")
 
 
@@ -254,13 +255,13 @@ def _callee(argv: Sequence[str], name: str) -> str:
 
 # ---- what nobody can bring back
 
-_THROWN_AWAY = re.compile(
+_THROWN_AWAY = regex(
     r"(?<![a-z])(?:tests?|testing|tmp|temp|preview|review|pr|ephemeral|ci|sandbox|scratch|demo|dev|example|cache|canary|verify|check|drill|rehears\w*|trial|copy)"
     r"(?![a-z])",
     re.IGNORECASE,
 )
 _KEPT = frozenset({Loss.VOLUME, Loss.STACK, Loss.PRUNE, Loss.DATABASE, Loss.DISK})
-_FOR_GOOD = re.compile(
+_FOR_GOOD = regex(
     r"(?:terraform|tofu|terragrunt|pulumi|cdk|helmfile) (?:\S+ )*?destroy\b"
     r"|kubectl (?:\S+ )*?delete (?:\S+ )*?(?:pvc|pv|persistentvolumeclaims?|namespaces?|ns)\b"
     r"|zfs destroy|zpool destroy|lvremove|aws rds delete-db|aws s3 rb .*--force|gcloud sql instances delete|redis-cli .*\bFLUSH(?:ALL|DB)\b|\bdropDatabase\(",
@@ -280,8 +281,8 @@ def _destruction(argv: Sequence[str], name: str, stdin: str | None) -> Said | No
 
 # ---- what is new
 
-_RELEASE_FILE = re.compile(r"compose[\w.-]*\.ya?ml|\.tar\.gz|\.tgz|\.zip|/releases?/", re.IGNORECASE)
-_VERSION = re.compile(r"\b\w*(?:TAG|VERSION|RELEASE|IMAGE)\w*\b", re.IGNORECASE)
+_RELEASE_FILE = regex(r"compose[\w.-]*\.ya?ml|\.tar\.gz|\.tgz|\.zip|/releases?/", re.IGNORECASE)
+_VERSION = regex(r"\b\w*(?:TAG|VERSION|RELEASE|IMAGE)\w*\b", re.IGNORECASE)
 
 
 def _fetch(argv: Sequence[str], name: str) -> Said | None:

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Mapping
 from dataclasses import field
 
 from interlock.facts.ownership import Act, Did, is_below
 from interlock.facts.programs import Unreadable
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_UNKNOWN_HEAD = re.compile(r"^(?:⟨[^⟩]*⟩|\$\{[^}]*\})/")
+_UNKNOWN_HEAD = regex(r"^(?:⟨[^⟩]*⟩|\$\{[^}]*\})/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ The parser is Python's own `ast`, so a file written for a newer Python than this
 from __future__ import annotations
 
 import ast
-import re
 import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Set
@@ -14,13 +13,14 @@ from functools import lru_cache
 from typing import cast
 
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 _APART = (ast.Lambda, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 LARGEST = 1024 * 1024  # bytes; generated code is larger, and nobody's backup script
-_DEEPEST = re.compile(rb"[(\[{]{90}")  # the parser's own limit is 200; what is nested so is no program
+_DEEPEST = regex(rb"[(\[{]{90}")  # the parser's own limit is 200; what is nested so is no program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

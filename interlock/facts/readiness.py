@@ -8,8 +8,9 @@ from typing import Any
 
 from interlock.facts.decided import flat
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_READY = re.compile(r"(?:[a-z]\d[\s_-]+)?ready(?:[\s_-]+for[\s_-]+(?:[a-z]\d|cutover|apply|prod(?:uction)?))?(?:\s*[(,].*)?", re.IGNORECASE)
+_READY = regex(r"(?:[a-z]\d[\s_-]+)?ready(?:[\s_-]+for[\s_-]+(?:[a-z]\d|cutover|apply|prod(?:uction)?))?(?:\s*[(,].*)?", re.IGNORECASE)
 _STANDS_IN = ("", "metadata", "metadata.labels", "metadata.annotations", "spec", "spec.runtime")
 _ISSUE = ("design_issue", "design-issue", "designIssue")
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Self
 
 from interlock.facts.mount_units import BootMount
 from interlock.facts.mounts import DeviceNames, Mount, MountTable, is_below
 from interlock.facts.units import Unit
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_PROVES = re.compile(r"\b(?:mountpoint|findmnt)\b")
+_PROVES = regex(r"\b(?:mountpoint|findmnt)\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

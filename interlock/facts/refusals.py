@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 Path = tuple[str | int, ...]
 PLACEHOLDER_LENGTH = 4  # shorter values than this hide nothing, and would hide half of the message
@@ -88,7 +89,7 @@ def _nothing(found: re.Match[str]) -> tuple[str, tuple[Path, ...]]:
 
 _PATH = r"(?P<path>[\w-]+(?:\[[^\]\s]+\]|\.[\w.\[\]/-]+)*)"
 _KNOWN: tuple[tuple[Trouble, re.Pattern[str], Callable[[re.Match[str]], tuple[str, tuple[Path, ...]]]], ...] = tuple(
-    (trouble, re.compile(pattern, re.DOTALL), about)
+    (trouble, regex(pattern, re.DOTALL), about)
     for trouble, pattern, about in (
         (Trouble.UNDEFINED, r'service "(?P<service>[^"]+)" refers to undefined (?P<kind>volume|network|secret|config) (?P<name>[^:\s]+)', _undefined),
         (Trouble.UNDEFINED, r'service "(?P<service>[^"]+)" depends on undefined service "?(?P<name>[^":\s]+)', _depends),
@@ -112,10 +113,10 @@ _KNOWN: tuple[tuple[Trouble, re.Pattern[str], Callable[[re.Match[str]], tuple[st
         (Trouble.INVALID, r"invalid [^\n]*|dependency cycle detected[^\n]*", _nothing),
     )
 )
-_STEP = re.compile(r"\[([^\]]*)\]|([^.\[\]]+)")
-_LOG = re.compile(r'^time="[^\n]*level=warning[^\n]*\n?', re.MULTILINE)
-_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
-_PROJECT = re.compile(r": invalid compose project$")
+_STEP = regex(r"\[([^\]]*)\]|([^.\[\]]+)")
+_LOG = regex(r'^time="[^\n]*level=warning[^\n]*\n?', re.MULTILINE)
+_ESCAPES = regex(r"\x1b\[[0-9;]*m")
+_PROJECT = regex(r": invalid compose project$")
 
 
 def refusal(printed: str) -> Refusal:

@@ -5,19 +5,19 @@ All channels share one counter: a number is given once a month, whatever the cha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 from interlock.facts.programs import Unreadable
 from interlock.facts.shell import AndOr, Command, Pipeline, Script, Statement, Variable, Word, walk
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_TAG = re.compile(r"(?P<channel>[A-Za-z]+)-(?P<year>20\d\d)\.(?P<month>0?[1-9]|1[0-2])\.(?P<number>\d{1,6})")
+_TAG = regex(r"(?P<channel>[A-Za-z]+)-(?P<year>20\d\d)\.(?P<month>0?[1-9]|1[0-2])\.(?P<number>\d{1,6})")
 _CALLED = "stable dev beta alpha rc nightly edge canary preview latest main master testing test staging stage prod production release next lts hotfix develop"
 CHANNELS = frozenset(_CALLED.split())
 """What a channel is called; other names before a version are those of the parts of a repository, each with its own numbers."""
-MONTH = re.compile(r"%Y[.]%-?m\b|%Y[.]%02?m")
+MONTH = regex(r"%Y[.]%-?m\b|%Y[.]%02?m")
 """A date in the form of these versions, in the text of a script."""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from interlock.patterns import regex
+
 _SYSTEM = (
     r"(?:databases?|dbs?|servers?|hosts?|instances?|clusters?|stacks?|nodes?|vms?|machines?|volumes?|disks?|deployments?|services?|postgres(?:ql)?|redis|hub"
     r"|environments?|sites?|primary|writer|systems?|containers?|workstations?|copy|copies|data)\b"
@@ -22,15 +24,15 @@ _OLD = (
     rf"(?:(?:fallback|standby)s?\b(?!\s+{_NO_SYSTEM})|(?:old|source|legacy|previous|former|original)\s+(?:[\w.-]+\s+){{0,2}}?{_SYSTEM}"
     r"|(?:old|source)\s*(?=$|[.,;:)\n]))"
 )
-_RETIRES = re.compile(rf"\b(?:{_FOR_GOOD}|{_AWAY})\s+(?:[\w.'-]+\s+){{0,3}}?{_OLD}", re.IGNORECASE)
-_NAMED = re.compile(rf"\b{_FOR_GOOD}\s+(?:[\w.'-]+\s+){{0,2}}?([\w.-]*\d[\w.-]*)", re.IGNORECASE)
-_ONLY_SPOKEN_OF = re.compile(
+_RETIRES = regex(rf"\b(?:{_FOR_GOOD}|{_AWAY})\s+(?:[\w.'-]+\s+){{0,3}}?{_OLD}", re.IGNORECASE)
+_NAMED = regex(rf"\b{_FOR_GOOD}\s+(?:[\w.'-]+\s+){{0,2}}?([\w.-]*\d[\w.-]*)", re.IGNORECASE)
+_ONLY_SPOKEN_OF = regex(
     r"\b(?:defer\w*|postpon\w*|not|never|no|without|before|until|avoid\w*|prevent\w*|document\w*|plan|plans|planning|prepar\w*|propos\w*|describ\w*|decid(?:e|ing)"
     r"|discuss\w*|if|whether|when|how|\w+n['\u2019]t)\s+(?:(?!and\b|then\b)[\w.'-]+\s+){0,3}$",
     re.IGNORECASE,
 )
-_STANDS_BY = re.compile(r"\b(?:fallback|standby|roll[ -]?back)\b", re.IGNORECASE)
-_SENTENCE = re.compile(r"(?<=[.!?;])\s+")
+_STANDS_BY = regex(r"\b(?:fallback|standby|roll[ -]?back)\b", re.IGNORECASE)
+_SENTENCE = regex(r"(?<=[.!?;])\s+")
 
 
 def retired(text: str, fallbacks: frozenset[str] = frozenset()) -> str:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from interlock.facts.publishes import functions_apart, is_rename, mode_of
 from interlock.facts.pythoncode import Module, keyword
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 DEEPEST = 6  # names behind names
 _ANY = "?"
@@ -26,14 +27,14 @@ _CAREFUL = frozenset(
         "shutil.copy", "shutil.copy2", "shutil.copymode", "shutil.copystat",
     }
 )  # fmt: skip
-_CAREFUL_NAME = re.compile(r"chmod|(?:^|_)mode(?:_|$)|permissions?(?:_|$)|secure|private|restrict|umask|mkstemp", re.IGNORECASE)
-_COMMON = re.compile(
+_CAREFUL_NAME = regex(r"chmod|(?:^|_)mode(?:_|$)|permissions?(?:_|$)|secure|private|restrict|umask|mkstemp", re.IGNORECASE)
+_COMMON = regex(
     r"(?:config|settings?|data|state|index|meta(?:data)?|cache|manifest|session|status|output|results?|report|info|version|main|app|default|file|log|db|lock)"
     r"(?:\.\w+)?$",
     re.IGNORECASE,
 )
 _MARKS = (b"os.replace(", b"os.rename", b".rename(", b"shutil.move(")
-_REPLACES_ITSELF = re.compile(rb"\.replace\([^,\n]*\)")
+_REPLACES_ITSELF = regex(rb"\.replace\([^,\n]*\)")
 _CHMODS = frozenset({"chmod", "lchmod", "fchmod", "open"})
 _MOVES = frozenset({"replace", "rename", "renames", "move"})
 _WRITES = frozenset({"open", "write_text", "write_bytes"})

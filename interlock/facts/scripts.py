@@ -13,6 +13,7 @@ from interlock.facts.host_literals import HostLiteral
 from interlock.facts.lost_failures import LostFailure
 from interlock.facts.programs import Unreadable
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 
 class Shell(StrEnum):
@@ -104,13 +105,13 @@ class LiteralsSeen:
 
 # ---- which shell
 
-_SHEBANG = re.compile(r"#![^\n]*?\b(?P<shell>bash|dash|ksh\d*|mksh|ash|zsh|sh|python[\d.]*|perl|ruby|node|fish|php|tclsh|lua|expect|awk|make)\b")
-_ANY_SHEBANG = re.compile(r"#!")
-_TEMPLATE_NAME = re.compile(r"\.(?:tpl|tmpl|tftpl|template|j2|jinja2?|in|erb|hbs|mustache|gotmpl|ctmpl|epp|m4)$")
-_TEMPLATE_MARK = re.compile(
+_SHEBANG = regex(r"#![^\n]*?\b(?P<shell>bash|dash|ksh\d*|mksh|ash|zsh|sh|python[\d.]*|perl|ruby|node|fish|php|tclsh|lua|expect|awk|make)\b")
+_ANY_SHEBANG = regex(r"#!")
+_TEMPLATE_NAME = regex(r"\.(?:tpl|tmpl|tftpl|template|j2|jinja2?|in|erb|hbs|mustache|gotmpl|ctmpl|epp|m4)$")
+_TEMPLATE_MARK = regex(
     r"^[ \t]*(?:\{%|\{\{-?\s*(?:[#/.]|if\b|range\b|end\b|with\b|include\b|define\b)|%\{|<%|@\w+@|\{#)|<%=|\{\{\s*[a-z_][\w.]*\s*(?:\|[^}]*)?\}\}", re.MULTILINE
 )
-_LAST_LINE = re.compile(r"^(?:exit|exec)\b[^\n]*$", re.MULTILINE)
+_LAST_LINE = regex(r"^(?:exit|exec)\b[^\n]*$", re.MULTILINE)
 
 
 def shell_of(path: str, text: str) -> Shell | None:
@@ -141,12 +142,12 @@ def until_it_ends(text: str, line: int) -> str | None:
     return text[: ends[-1].end() + 1] if ends else None
 
 
-_BASH_SAYS = re.compile(r"line (?P<line>\d+): (?P<said>[^\n]*)")
-_DASH_SAYS = re.compile(r"(?:^|: )(?P<line>\d+): (?P<said>Syntax error[^\n]*)")
-_KSH_SAYS = re.compile(r"(?:at line |\[)(?P<line>\d+)\]?: (?P<said>[^\n]*)")
-_OPENED = re.compile(r" on line \d+")
-_QUOTES = re.compile(r"[`'\"](?P<token>[^\n]*?)['\"](?=$|[ :(])")
-_TOKEN = re.compile(r"(?:[][(){}<>;&|!\n]+|if|then|else|elif|fi|for|while|until|do|done|case|esac|in|function|newline|end of file|\[\[|\]\]|\(\(|\)\))")
+_BASH_SAYS = regex(r"line (?P<line>\d+): (?P<said>[^\n]*)")
+_DASH_SAYS = regex(r"(?:^|: )(?P<line>\d+): (?P<said>Syntax error[^\n]*)")
+_KSH_SAYS = regex(r"(?:at line |\[)(?P<line>\d+)\]?: (?P<said>[^\n]*)")
+_OPENED = regex(r" on line \d+")
+_QUOTES = regex(r"[`'\"](?P<token>[^\n]*?)['\"](?=$|[ :(])")
+_TOKEN = regex(r"(?:[][(){}<>;&|!\n]+|if|then|else|elif|fi|for|while|until|do|done|case|esac|in|function|newline|end of file|\[\[|\]\]|\(\(|\)\))")
 
 
 def refusal_of(shell: Shell, said: str) -> Refusal:

@@ -32,6 +32,7 @@ from interlock.facts.shell import (
     Word,
 )
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 
 class Leak(StrEnum):
@@ -87,11 +88,11 @@ _LONG = ("--password", "--root-password", "--db-password", "--admin-password", "
 _WRAPS = frozenset({"sudo", "env", "nice", "ionice", "timeout", "exec", "time", "nohup", "command"})
 _ENGINES = frozenset({"docker", "podman", "docker-compose", "nerdctl", "kubectl"})
 _PRINTS = frozenset({"echo", "printf", "logger"})
-_INSTALLS = re.compile(
+_INSTALLS = regex(
     r"install|setup|init|generate|gen[-_]|create|bootstrap|configure|wizard|quickstart|reset|passw|secret|token|key|user|account|add[-_]", re.IGNORECASE
 )
-_PLAIN = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9!@#%^*+._-]{8,}")  # not the `postgres` or `changeme` of a container that is thrown away
-_SURELY = re.compile(
+_PLAIN = regex(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9!@#%^*+._-]{8,}")  # not the `postgres` or `changeme` of a container that is thrown away
+_SURELY = regex(
     r"(?:password|passwd|passphrase|token|api_?key|private_?key)\d*$|^[A-Z0-9_]+_SECRET(?:_KEY)?$", re.IGNORECASE
 )  # `secret` may be the name of one
 _MASKS = "::add-mask::"

@@ -20,35 +20,36 @@ from interlock.facts.programs import Unreadable
 from interlock.facts.pythoncode import Module
 from interlock.facts.same_file import FileWriter
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_OWN = re.compile(
+_OWN = regex(
     r"^(?:id_(?:rsa|dsa|ecdsa|ed25519)(?:[_-]\w+)?|(?:[\w.-]*[._-])?priv(?:ate)?[._-]?key(?:[._-]\w+)*|privkey\d*\.pem|(?:[\w.-]+[._-])?key\.pem"
     r"|[\w.-]+\.(?:key|p12|pfx|jks|keystore|ppk)|\.my\.cnf|\.?(?:pgpass|netrc|htpasswd|vault[-_]token|git-credentials|smbcredentials|pypirc)|kubeconfig|[\w.-]+\.kubeconfig"
     r"|\.?(?:[\w-]+[._-])?(?:passwords?|passwd|passphrase|secrets?|secret_?key|credentials?|(?:api|auth|access|admin|bearer|refresh|bot|login|join|root|session)[._-]?tokens?"
     r"|tokens?)(?:[._-](?:file|key))?(?:\.(?:txt|json|ya?ml|env|conf|ini|toml|cfg|pem|dat|b64))?)$",
     re.IGNORECASE,
 )
-_NOT_OWN = re.compile(
+_NOT_OWN = regex(
     r"example|sample|template|dist\b|\.pub\b|public|pubkey|tokeniz|design[-_]?token|\.(?:md|html?|css|js|ts|py|sh|log|lock|sha\d*|sig|csr|crt|asc|gpg|enc|age|sops)\b"
     r"|keyring|trusted|/apt/|repo|archive|signing|mock|fake|dummy|fixture|\btest|schema|policy|/etc/passwd|/etc/pam\.d|baseline",
     re.IGNORECASE,
 )
-_HOLDS = re.compile(r"(?:^|[/._-])env(?:[._-][\w-]+)?$|\.(?:env|conf|cnf|cfg|ini|ya?ml|toml|json|properties|tfvars)$", re.IGNORECASE)
-_GIVES = re.compile(
+_HOLDS = regex(r"(?:^|[/._-])env(?:[._-][\w-]+)?$|\.(?:env|conf|cnf|cfg|ini|ya?ml|toml|json|properties|tfvars)$", re.IGNORECASE)
+_GIVES = regex(
     r"""(?:^|[\s"'{,;|/#\\n])(?P<name>[\w.-]*?(?:passw(?:or)?d|passphrase|secret|token|api_?key|private_?key|access_?key|encryption_?key|credential)[\w.-]*)["'\\]*\s*[=:]\s*["'\\]*"""
     r"""(?P<value>\$[\w{(]|`|⟨|\{[a-z_])""",
     re.IGNORECASE,
 )
-_NOT_GIVEN = re.compile(
+_NOT_GIVEN = regex(
     r"(?:file|path|dir|name|user|url|uri|host|port|id|length|len|ttl|expir\w*|enabled?|header|timeout|type|policy|min|max|bits|size|hash|prefix|suffix|count|field|mount)$",
     re.IGNORECASE,
 )
 _FETCHERS = ("curl", "wget")
-_PLACES = re.compile(
+_PLACES = regex(
     rb"secret|token|passw|passphrase|credential|priv[a-z]*_?key|\.key\b|key\.pem|\.env\b|htpasswd|pgpass|netrc|kubeconfig|id_rsa|id_ed25519|api_?key",
     re.IGNORECASE,
 )
-_PYTHON_WRITES = re.compile(rb"write_text\(|write_bytes\(|open\([^\n]*[\"'][wxa][bt]?[\"']|O_CREAT")
+_PYTHON_WRITES = regex(rb"write_text\(|write_bytes\(|open\([^\n]*[\"'][wxa][bt]?[\"']|O_CREAT")
 _NEAR = 800  # bytes around a write in which the name of a secret stands
 
 

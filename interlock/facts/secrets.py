@@ -10,36 +10,37 @@ from collections.abc import Iterator
 
 from interlock.facts.shell import Command, Condition, If, Pipeline, Script, Statement, Substitution, Variable, Word, walk
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_SECRET = re.compile(
+_SECRET = regex(
     r"(?:^|_)(?:passwords?|passwd|passphrase|pass|pwd|secrets?|tokens?|apikey|api_key|private_key|access_key|secret_key|encryption_key|credentials?|pat)(?:_?\d+)?$",
     re.IGNORECASE,
 )
-_NOT_SECRET = re.compile(
+_NOT_SECRET = regex(
     r"(?:^|_)(?:no|show|min|max|use|enable|enabled|skip|require|reset|change|forgot|has|need|public|old)_|_?(?:pwd)$|^pass$|^pwd$", re.IGNORECASE
 )
-_IRREPLACEABLE = re.compile(
+_IRREPLACEABLE = regex(
     r"(?:^|_)(?:(?:\w*_)?encrypt(?:ion|ed)?_?\w*_?keys?|fernet(?:_\w+)?_?keys?|vault_?keys?|(?:unseal|master|data|crypt|crypto|cipher)_?keys?|secret_key_base"
     r"|db_key_base|otp_key_base|encryption_(?:salt|secret)|kek|dek|app_key)(?:_base64|_b64|_hex)?$",
     re.IGNORECASE,
 )
-_SIGNING = re.compile(r"(?:^|_)(?:jwt(?:_\w+)?(?:_secret|_key)|session_secret|session_key|secret_key|cookie_secret|signing_key)$", re.IGNORECASE)
-_ENVIRONMENT_KEY = re.compile(rb"[\"']([A-Z][A-Z0-9_]*(?:VAULT|ENCRYPT|ENCRYPTION|FERNET|MASTER|CRYPTO)[A-Z0-9_]*KEY|SECRET_KEY_BASE)[\"']")
-_ENCRYPTS = re.compile(rb"\b(?:Fernet|MultiFernet|AESGCM|ChaCha20Poly1305|SecretBox)\b")
+_SIGNING = regex(r"(?:^|_)(?:jwt(?:_\w+)?(?:_secret|_key)|session_secret|session_key|secret_key|cookie_secret|signing_key)$", re.IGNORECASE)
+_ENVIRONMENT_KEY = regex(rb"[\"']([A-Z][A-Z0-9_]*(?:VAULT|ENCRYPT|ENCRYPTION|FERNET|MASTER|CRYPTO)[A-Z0-9_]*KEY|SECRET_KEY_BASE)[\"']")
+_ENCRYPTS = regex(rb"\b(?:Fernet|MultiFernet|AESGCM|ChaCha20Poly1305|SecretBox)\b")
 _MARKS = (b"Fernet", b"AESGCM", b"ChaCha20Poly1305", b"SecretBox")
-_MAKES = re.compile(
+_MAKES = regex(
     r"\bopenssl\s+rand\b|/dev/u?random\b|\buuidgen\b|\bpwgen\b|\bapg\b|\bmakepasswd\b|\bFernet\.generate_key\b|\bsecrets\.token_\w+|\brandomBytes\b|\bgenerate[_-]secrets?\b"
     r"|\bgenerate_key\b|\bSecureRandom\b|\bvault\s+operator\s+init\b|\bage-keygen\b"
 )
 _FLEETING = ("/tmp/", "/var/tmp/", "/dev/shm/", "/run/", "/var/run/")  # noqa: S108 - paths of others
-_KEY_FILE = re.compile(
+_KEY_FILE = regex(
     r"(?:^|[._/-])(?:secret|secrets|credentials?|jwt|master|encryption|fernet|vault|keystore|session|signing|app)[\w.-]*(?:[._-]keys?|[._-]secrets?|[._-]tokens?"
     r"|\.pem|\.conf|\.jks|\.p12|\.txt|\.json|\.ya?ml|\.env)?$|(?:^|[._/-])(?:secret|encryption|master|private)[._-]?key[\w.-]*$",
     re.IGNORECASE,
 )
-_MISSING = re.compile(r"!\s+-[efs]\s+[\"']?(?P<path>[^\s\"'\]]+)")
-_GENERATES = re.compile(r"generate[-_]?\w*(?:secret|key)|(?:secret|key)s?[-_]?gen", re.IGNORECASE)
-_CERTIFICATES = re.compile(r"\b(?:acme\.sh|lego|dehydrated)\b")
+_MISSING = regex(r"!\s+-[efs]\s+[\"']?(?P<path>[^\s\"'\]]+)")
+_GENERATES = regex(r"generate[-_]?\w*(?:secret|key)|(?:secret|key)s?[-_]?gen", re.IGNORECASE)
+_CERTIFICATES = regex(r"\b(?:acme\.sh|lego|dehydrated)\b")
 
 
 def names_secret(name: str) -> bool:

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -24,17 +25,17 @@ MOST_REREADS = 8  # each finds all the ends that it can; two is what real script
 MOST_IN_A_WORD = 8  # rewrites of one place
 DEEPEST = 150  # nesting beyond it is Unparsed: no script is written so, and Python's own stack ends somewhere
 
-_BACKSLASH = re.compile(r"\\(\n|.)", re.DOTALL)
-_BACKSLASH_IN_QUOTES = re.compile(r"\\([$`\"\\\n])")
+_BACKSLASH = regex(r"\\(\n|.)", re.DOTALL)
+_BACKSLASH_IN_QUOTES = regex(r"\\([$`\"\\\n])")
 _REWRITES = (
     # a last arm of a `case` that ends in `;;&`: says nothing there, and the grammar does not know it
-    (re.compile(rb";;?&(?=\s*esac\b)"), rb";;"),
+    (regex(rb";;?&(?=\s*esac\b)"), rb";;"),
     # an escaped bracket in a pattern, `${host%%\]*}`, makes it look for the other one through the rest of the file
-    (re.compile(rb"(\$\{\w+(?:##?|%%?)[^}\n]*?)\\([\[\]])"), rb'\1"\2"'),
+    (regex(rb"(\$\{\w+(?:##?|%%?)[^}\n]*?)\\([\[\]])"), rb'\1"\2"'),
 )
-_NAME = re.compile(rb"[A-Za-z_]\w*")
-_FUNCTION = re.compile(rb"^(?:function[ \t]+[\w:-]+[ \t]*(?:\(\))?|[\w:-]+[ \t]*\(\))[ \t]*\n?\{[ \t]*\n.*?^\}", re.MULTILINE | re.DOTALL)
-_VARIABLE_END = re.compile(r"[A-Za-z0-9_@*#?$!-]+")
+_NAME = regex(rb"[A-Za-z_]\w*")
+_FUNCTION = regex(rb"^(?:function[ \t]+[\w:-]+[ \t]*(?:\(\))?|[\w:-]+[ \t]*\(\))[ \t]*\n?\{[ \t]*\n.*?^\}", re.MULTILINE | re.DOTALL)
+_VARIABLE_END = regex(r"[A-Za-z0-9_@*#?$!-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -886,7 +887,7 @@ def _unescaped(found: re.Match[str]) -> str:
     return "" if found[1] == "\n" else found[1]
 
 
-_ANSI_C = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|[0-7]{1,3}|u[0-9A-Fa-f]{1,4}|.)", re.DOTALL)
+_ANSI_C = regex(r"\\(x[0-9A-Fa-f]{1,2}|[0-7]{1,3}|u[0-9A-Fa-f]{1,4}|.)", re.DOTALL)
 _ANSI_C_LETTERS = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v"}
 
 

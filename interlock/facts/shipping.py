@@ -14,16 +14,17 @@ from enum import StrEnum
 from interlock.facts.programs import Unreadable
 from interlock.facts.shell import Command, Loop, Script, walk
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 Resolve = Callable[[str, str], str | None]
 """The file of the tree that a name means where it stands (its folder), None when there is none or several."""
 
-_ARRAY = re.compile(r"\A\((?P<words>.*)\)\Z", re.DOTALL)
-_ARRAY_WORD = re.compile(r"\"([^\"\n]*)\"|'([^'\n]*)'|([^\s\"'#]+)|#[^\n]*")
-_LOOP_VARIABLE = re.compile(r"\$\{?(\w+)\}?$")
-_WHOLE_ARRAY = re.compile(r"\$\{(\w+)\[[@*]\]\}|^\$(\w+)$|^\$\{(\w+)\}$")
-COMPOSE_FILE = re.compile(r"(?<![\w./*?{}$-])(?:\./)?((?:[\w-]+/)*(?:docker-)?compose(?:[.-][\w-]+)*\.ya?ml)(?![\w.-])")
-_COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#(?![!{]).*$")
+_ARRAY = regex(r"\A\((?P<words>.*)\)\Z", re.DOTALL)
+_ARRAY_WORD = regex(r"\"([^\"\n]*)\"|'([^'\n]*)'|([^\s\"'#]+)|#[^\n]*")
+_LOOP_VARIABLE = regex(r"\$\{?(\w+)\}?$")
+_WHOLE_ARRAY = regex(r"\$\{(\w+)\[[@*]\]\}|^\$(\w+)$|^\$\{(\w+)\}$")
+COMPOSE_FILE = regex(r"(?<![\w./*?{}$-])(?:\./)?((?:[\w-]+/)*(?:docker-)?compose(?:[.-][\w-]+)*\.ya?ml)(?![\w.-])")
+_COMMENT = regex(r"(?m)(?:^|(?<=\s))#(?![!{]).*$")
 _EXISTS = r"\[\[?\s+(?:!\s+)?-[efrs]\s+[\"']?[^\s\"']*{name}[\"']?\s+\]"
 
 
@@ -171,10 +172,10 @@ def compose_files_named(text: str) -> Iterator[tuple[str, int, bool]]:
             yield name, plain.count("\n", 0, found.start()) + 1, guarded
 
 
-_SOURCES = re.compile(r"(?m)^[ \t]*(?:source|\.)[ \t]+[\"']?(?:[^\s\"';|&]*/)?([\w.-]+\.(?:sh|bash|env|inc|lib))[\"']?(?=[\s;|&]|$)")
-_STARTS = re.compile(r"(?m)^Exec(?:Start|StartPre|StartPost|Stop|StopPost|Reload)[ \t]*=[ \t]*[-@:+!|]*(?P<command>[^\n]+)")
-_SCRIPT_WORD = re.compile(r"(?:^|(?<=[\s\"'=]))(/[\w./@-]+\.(?:sh|bash|py))(?=[\s\"']|$)")
-_TAKES_IN = re.compile(r"(?mi)^[ \t]*(?:COPY|ADD)[ \t]+(?P<words>(?:[^\n\\]|\\\r?\n)+)")
+_SOURCES = regex(r"(?m)^[ \t]*(?:source|\.)[ \t]+[\"']?(?:[^\s\"';|&]*/)?([\w.-]+\.(?:sh|bash|env|inc|lib))[\"']?(?=[\s;|&]|$)")
+_STARTS = regex(r"(?m)^Exec(?:Start|StartPre|StartPost|Stop|StopPost|Reload)[ \t]*=[ \t]*[-@:+!|]*(?P<command>[^\n]+)")
+_SCRIPT_WORD = regex(r"(?:^|(?<=[\s\"'=]))(/[\w./@-]+\.(?:sh|bash|py))(?=[\s\"']|$)")
+_TAKES_IN = regex(r"(?mi)^[ \t]*(?:COPY|ADD)[ \t]+(?P<words>(?:[^\n\\]|\\\r?\n)+)")
 
 
 def sourced(text: str) -> Iterator[tuple[str, int, bool]]:

@@ -14,20 +14,21 @@ from difflib import SequenceMatcher
 
 from interlock.facts.known_images import recognise, repository
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 _FEWEST = 3  # siblings: two that differ do not say which of them is wrong
 _ALIKE = 0.6  # of 1: `postgres` and `postgresql`, `en_US` and `en-us`; two words that are not alike are two choices
-_WORD = re.compile(r"[A-Za-z][A-Za-z_+.-]{2,40}")
+_WORD = regex(r"[A-Za-z][A-Za-z_+.-]{2,40}")
 _CHOICES = frozenset(
     {"true", "false", "yes", "no", "none", "null", "enabled", "disabled", "default", "always", "never", "info", "debug", "warn", "warning", "error"}
 )
-_OWN_NAMES = re.compile(
+_OWN_NAMES = regex(
     r"HOST|PORT|URL|URI|ENDPOINT|ADDR|SERVER|DOMAIN|USER|PASS|PWD|SECRET|TOKEN|KEY|SALT|MAIL|PATH|DIR|FILE|FOLDER|ZONE|^TZ$|TITLE|BUCKET|DATABASE$|DB$|DBNAME"
     r"|(?:^|_)(?:NAME|ID|PREFIX|LABEL|ORG|TAG|VERSION|IMAGE|NETWORK|NODE|CLUSTER|REALM|LEVEL|LOG|MODE|STAGE|ENV|ENVIRONMENT|PROFILE)(?:_|$)"
     r"|(?:^|_)(?:DB|DATABASE|POSTGRES|MYSQL|MARIADB|MONGO)_?NAME|_DB$|^(?:NODE|APP|RAILS)_ENV$",
     re.IGNORECASE,
 )
-_FOR_DEVELOPERS = re.compile(
+_FOR_DEVELOPERS = regex(
     r"(?:^|[._/-])(?:dev|devel|development|devcontainer|tests?|testing|ci|local|debug|e2e|build|staging|demo|playground)(?=[._/-]|$)", re.IGNORECASE
 )
 _ENGINES = {

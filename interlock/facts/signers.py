@@ -20,16 +20,17 @@ from typing import Self
 
 from interlock.errors import ConfigError
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 NAMESPACE = "interlock"
 RSA_BITS = 2048  # NIST SP 800-131A: shorter RSA keys sign nothing any more
 KRL_MAGIC = b"SSHKRL\n\0"
-_KEY_TYPE = re.compile(r"(?:sk-)?(?:ssh|ecdsa)-[a-z0-9-]+(?:@openssh\.com)?")
-_OPTIONS = re.compile(r'(?:[^\s",=]+(?:="[^"]*")?)(?:,[^\s",=]+(?:="[^"]*")?)*')
-_OPTION = re.compile(r'([^\s",=]+)(?:="([^"]*)")?')
+_KEY_TYPE = regex(r"(?:sk-)?(?:ssh|ecdsa)-[a-z0-9-]+(?:@openssh\.com)?")
+_OPTIONS = regex(r'(?:[^\s",=]+(?:="[^"]*")?)(?:,[^\s",=]+(?:="[^"]*")?)*')
+_OPTION = regex(r'([^\s",=]+)(?:="([^"]*)")?')
 _KNOWN_OPTIONS = ("cert-authority", "namespaces", "valid-after", "valid-before")
-_LINE = re.compile(r'(?P<principals>"[^"]+"|\S+)\s+(?P<rest>\S.*)')
-_TIME = re.compile(r"(\d{8}|\d{12}|\d{14})(Z|UTC)?")
+_LINE = regex(r'(?P<principals>"[^"]+"|\S+)\s+(?P<rest>\S.*)')
+_TIME = regex(r"(\d{8}|\d{12}|\d{14})(Z|UTC)?")
 _TIME_FORMATS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _REMEDY = 'write one line for each person: anna@example.org namespaces="interlock" ssh-ed25519 AAAA...'
 
@@ -300,7 +301,7 @@ def revoked_list(data: bytes, *, where: str) -> frozenset[str]:
 # ---- signatures
 
 
-_ARMOUR = re.compile(r"-----BEGIN SSH SIGNATURE-----\n([A-Za-z0-9+/=\n]+)-----END SSH SIGNATURE-----\n*")
+_ARMOUR = regex(r"-----BEGIN SSH SIGNATURE-----\n([A-Za-z0-9+/=\n]+)-----END SSH SIGNATURE-----\n*")
 _PRESENT = 0x01  # PROTOCOL.u2f: somebody touched the key
 
 

@@ -7,7 +7,6 @@ the tree, the system's own directories) is none of a site's business.
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -17,6 +16,7 @@ from interlock.facts.known_images import recognise
 from interlock.facts.mounts import Mount, MountTable, is_below
 from interlock.facts.stack import Service, ServiceMount, Stack
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 SERVER = "server:"  # how the names of subjects begin that are database servers; no name of a site file can
 
@@ -108,7 +108,7 @@ class Declared:
         )
 
 
-_VOLUME_DIRECTORY = re.compile(r"/volumes/([^/]+)/_data(?:/|$)")
+_VOLUME_DIRECTORY = regex(r"/volumes/([^/]+)/_data(?:/|$)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,7 @@ _SYSTEM = (
     *("/tmp", "/var/tmp"),  # noqa: S108 - compared with, not written to
     *("/var/log", "/var/cache", "/var/lib/docker", "/var/lib/containers", "/var/lib/containerd", "/var/lib/kubelet", "/snap"),
 )
-_FILE = re.compile(
+_FILE = regex(
     r"(?:Caddy|Docker|Container|Core|Make|Proc)file|hosts|passwd|group|crontab|.+\.(?!d$)[A-Za-z][A-Za-z0-9]{0,9}$|\.(?:env|htpasswd|netrc|pgpass|npmrc|gitconfig|vimrc|bashrc)(?:\..+)?$"
 )
 _TRANSIENT = (
@@ -213,7 +213,7 @@ def _service_names(stack: Stack, service: Service) -> tuple[str, ...]:
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "9p", "virtiofs", "lustre", "beegfs", "gfs2", "ocfs2", "afs"})
 _POOLED = frozenset({"zfs", "btrfs", "bcachefs"})  # their mounts show a part of a pool: the root of the mount says nothing
 _IMAGES = frozenset({"squashfs", "iso9660", "erofs", "udf"})
-_DESKTOP = re.compile(r"fuse\.(?:lxcfs|gvfsd-fuse|portal|snapfuse|fuse-overlayfs|rootlesskit.*)")
+_DESKTOP = regex(r"fuse\.(?:lxcfs|gvfsd-fuse|portal|snapfuse|fuse-overlayfs|rootlesskit.*)")
 _OF_THE_SYSTEM = ("/boot", "/efi", "/usr", "/snap", "/var/lib/docker", "/var/lib/containers", "/var/lib/containerd", "/var/lib/kubelet", "/run/user")
 
 
@@ -261,7 +261,7 @@ def _container_names(container: Container) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in (container.name, container.service) if name))
 
 
-_ANONYMOUS = re.compile(r"[0-9a-f]{64}")
+_ANONYMOUS = regex(r"[0-9a-f]{64}")
 
 
 def volume_directories(names: Iterable[str]) -> Iterator[Keeper]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from interlock.facts.chains import Source
 from interlock.facts.placed import FileOfChains
 from interlock.facts.stack import ServiceMount
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 
 class Overlay(NamedTuple):
@@ -34,7 +34,7 @@ class NeededSources:
     absent: frozenset[str] = frozenset()
 
 
-_FILE = re.compile(r"\.(?:conf|cnf|cfg|ini|ya?ml|toml|json|xml|properties|sh|sql|py|js|hcl|lua|template|tmpl|vcl|rules)$")
+_FILE = regex(r"\.(?:conf|cnf|cfg|ini|ya?ml|toml|json|xml|properties|sh|sql|py|js|hcl|lua|template|tmpl|vcl|rules)$")
 
 
 def must_be_a_file(mount: ServiceMount) -> bool:

@@ -6,12 +6,12 @@ for it. Source: Dockerfile reference, HEALTHCHECK; the Compose Specification, he
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from interlock.facts.known_images import Recognised, recognise
 from interlock.facts.stack import Service, Stack
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 INTERVAL, RETRIES = 30.0, 3  # seconds and probes, where nothing is said
 SHORTEST_START: Mapping[str, float] = {
@@ -20,7 +20,7 @@ SHORTEST_START: Mapping[str, float] = {
 }  # fmt: skip
 """Seconds that a first start, or one after a crash, takes on a small disk at the very least: a window below surely ends too early on somebody's host."""
 APPLICATION_WINDOW = 90.0  # seconds: the engine's own default, which nobody chose for a service that migrates its data first
-_PART = re.compile(r"(?P<count>\d+(?:\.\d+)?)(?P<unit>ms|us|ns|h|m|s)")
+_PART = regex(r"(?P<count>\d+(?:\.\d+)?)(?P<unit>ms|us|ns|h|m|s)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 0.000001, "ns": 0.000000001}
 _WITHOUT_CHECK = frozenset({"PostgreSQL", "MySQL", "Redis", "MongoDB", "RabbitMQ", "memcached", "Cassandra", "Neo4j", "ZooKeeper", "Solr"})
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from enum import StrEnum
@@ -19,8 +18,9 @@ from interlock.facts.stack import Service
 from interlock.facts.state_inside import HostDirectory, StateInside
 from interlock.facts.substitution import Fault, SubstitutionError, references, substitute
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = regex(r"[\x00-\x1f\x7f]")
 
 
 class Wrong(StrEnum):

@@ -42,14 +42,15 @@ from interlock.facts.state_dir import Reading, StateVariable, Unresolved, Way, W
 from interlock.facts.state_dir_python import python_readings
 from interlock.facts.substitution import SubstitutionError, substitute
 from interlock.facts.units import unit_settings
+from interlock.patterns import regex
 
 _DECLARES = frozenset({"export", "local", "readonly", "declare", "typeset"})
 _RUNS_WITH = frozenset({"env", "sudo", "exec", "nice", "nohup", "flock", "timeout"})
 _DEFAULTS = (":-", "-", ":=", "=")
-_SHEBANG = re.compile(rb"#![^\n]*\b(?:ba|da|k|a|z)?sh\b")
-_PYTHON = re.compile(rb"#![^\n]*\bpython[\d.]*\b")
+_SHEBANG = regex(rb"#![^\n]*\b(?:ba|da|k|a|z)?sh\b")
+_PYTHON = regex(rb"#![^\n]*\bpython[\d.]*\b")
 _UNIT_SUFFIXES = (".service", ".socket", ".timer", ".path", ".mount", ".conf")
-_SECTION = re.compile(rb"^\[(?:Unit|Service|Timer|Install)\]", re.MULTILINE)
+_SECTION = regex(rb"^\[(?:Unit|Service|Timer|Install)\]", re.MULTILINE)
 
 
 class ReaderKind(StrEnum):

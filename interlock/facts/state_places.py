@@ -14,16 +14,17 @@ from enum import StrEnum
 from interlock.facts.backup_writers import listed
 from interlock.facts.programs import Unreadable
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-NAME = re.compile(
+NAME = regex(
     r"(?<![A-Za-z0-9_])((?:[A-Z][A-Z0-9]*_)*(?:STATE|APP_?DATA|DATA|STORAGE|PERSIST(?:ENT|ENCE)?)_?(?:DIR|DIRECTORY|PATH|ROOT|HOME|LOCATION|FOLDER))(?![A-Za-z0-9_])"
 )
 MARKS = (b"STATE", b"DATA", b"STORAGE", b"PERSIST")
 """What a file has to hold before it is searched for such a name."""
 NEAR = 8  # lines around a read of the variable in which the rest of its resolver stands
-_DEFAULTED = re.compile(r"\$\{(\w+):?[-=]([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
-_MADE_OF = re.compile(r"\$\{?(\w+)(?::?[-=][^}]*)?\}?/(?P<rest>[\w./-]+)")
-_IMAGE_SETS = re.compile(r"^[ \t]*ENV[ \t]+(?P<name>\w+)[= \t]\"?(?P<path>/[\w./-]+)\"?[ \t]*\\?$", re.MULTILINE)
+_DEFAULTED = regex(r"\$\{(\w+):?[-=]([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
+_MADE_OF = regex(r"\$\{?(\w+)(?::?[-=][^}]*)?\}?/(?P<rest>[\w./-]+)")
+_IMAGE_SETS = regex(r"^[ \t]*ENV[ \t]+(?P<name>\w+)[= \t]\"?(?P<path>/[\w./-]+)\"?[ \t]*\\?$", re.MULTILINE)
 _GENERAL = listed(
     "/ /app /bin /boot /config /data /dev /etc /home /lib /media /mnt /opt /proc /root /run /srv /storage /sys /tmp /usr /var /var/data /var/lib /var/www"
     " /usr/src /usr/src/app /usr/share /usr/local /usr/local/share /var/lib/docker /var/lib/postgresql/data /var/lib/postgresql /var/lib/mysql /opt/data"
@@ -31,8 +32,8 @@ _GENERAL = listed(
 )
 """Directories that many have for reasons of their own."""
 _NOBODYS = ("/tmp/", "/dev/", "/proc/", "/sys/")  # noqa: S108 - nothing is kept there
-_WORDS = re.compile(r"STATE|APP_?DATA|DATA|STORAGE|PERSIST")
-PLAIN = re.compile(r"/[\w.@%+-]+(?:/[\w.@%+-]+)*/?")
+_WORDS = regex(r"STATE|APP_?DATA|DATA|STORAGE|PERSIST")
+PLAIN = regex(r"/[\w.@%+-]+(?:/[\w.@%+-]+)*/?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

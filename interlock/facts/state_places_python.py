@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import ast
 import posixpath
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 
 from interlock.facts.pythoncode import FunctionNode, Module, children, keyword
 from interlock.facts.state_places import NAME, NEAR, Past, PathUse, Place, Read, is_called, is_state
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 DEEPEST = 12
 SHORT = 30  # lines of a function that does nothing but find a directory
@@ -22,8 +22,8 @@ _ENVIRONMENTS = frozenset({"os.environ", "environ"})
 _JOINS = frozenset({"pathlib.Path", "pathlib.PurePath", "pathlib.PurePosixPath", "pathlib.PosixPath", "Path", "os.path.join", "posixpath.join"})
 _SAME = frozenset({"str", "os.fspath", "os.path.abspath", "os.path.realpath", "os.path.normpath", "os.path.expanduser", "os.path.expandvars"})
 _KEEPS = frozenset({"resolve", "absolute", "expanduser", "rstrip", "strip", "as_posix"})
-_REFERENCE = re.compile(r"^(?:\$\{(?P<read>\w+)\}|⟨(?P<name>[^⟩]*)⟩)/(?P<rest>.+)$")
-_READ_TEXT = re.compile(rb"""(?:environ\.get|getenv|environ\.setdefault)\(\s*["'](?P<name>[A-Z][A-Z0-9_]*)["']\s*,\s*["'](?P<default>[^"'\n]*)["']""")
+_REFERENCE = regex(r"^(?:\$\{(?P<read>\w+)\}|⟨(?P<name>[^⟩]*)⟩)/(?P<rest>.+)$")
+_READ_TEXT = regex(rb"""(?:environ\.get|getenv|environ\.setdefault)\(\s*["'](?P<name>[A-Z][A-Z0-9_]*)["']\s*,\s*["'](?P<default>[^"'\n]*)["']""")
 
 
 def defaults_in_python(path: str, data: bytes) -> Iterator[Read]:

@@ -11,16 +11,17 @@ import re
 from collections.abc import Iterator, Sequence
 
 from interlock.facts.state_places import NAME, NEAR, Past, PathUse, Place, Read, is_called
+from interlock.patterns import regex
 
-_TOKENS = re.compile(r"""//[^\n]*|/\*.*?\*/|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`""", re.DOTALL)
+_TOKENS = regex(r"""//[^\n]*|/\*.*?\*/|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`""", re.DOTALL)
 _ENVIRONMENT = r"""(?:process|Bun|Deno|import\.meta)\.env(?:\.(?P<dot>\w+)|\[['"](?P<key>\w+)['"]\]|\.get\(['"](?P<got>\w+)['"]\))"""
-_READ = re.compile(_ENVIRONMENT)
-_DEFAULT = re.compile(r"""\s*\)?\s*(?:\|\||\?\?)\s*(?:['"`](?P<text>[^'"`\n]*)['"`]|(?P<join>(?:[\w$]+\.)?(?:join|resolve)\())""")
-_JOIN = re.compile(r"(?<![\w$])(?:[\w$]+\.)?(?:join|resolve)\(")
-_TEXT = re.compile(r"""['"](?P<plain>[^'"\n]*)['"]|`(?P<template>[^`]*)`""")
-_TEMPLATE = re.compile(r"^\$\{(?P<value>[^}]+)\}/(?P<rest>[\w./-]+)")
-_LAST_NAME = re.compile(r"([\w$]+)(?:\(\))?\s*$")
-MARK = re.compile(rb"process\.env|Bun\.env|Deno\.env|import\.meta\.env")
+_READ = regex(_ENVIRONMENT)
+_DEFAULT = regex(r"""\s*\)?\s*(?:\|\||\?\?)\s*(?:['"`](?P<text>[^'"`\n]*)['"`]|(?P<join>(?:[\w$]+\.)?(?:join|resolve)\())""")
+_JOIN = regex(r"(?<![\w$])(?:[\w$]+\.)?(?:join|resolve)\(")
+_TEXT = regex(r"""['"](?P<plain>[^'"\n]*)['"]|`(?P<template>[^`]*)`""")
+_TEMPLATE = regex(r"^\$\{(?P<value>[^}]+)\}/(?P<rest>[\w./-]+)")
+_LAST_NAME = regex(r"([\w$]+)(?:\(\))?\s*$")
+MARK = regex(rb"process\.env|Bun\.env|Deno\.env|import\.meta\.env")
 
 
 def without_comments(text: str) -> str:

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from interlock.facts.backup_writers import listed
 from interlock.facts.shell import Assignment, Command, Condition, Script, Stream, Text, Variable, Word, walk
 from interlock.facts.state_places import Past, PathUse, Place, stands_in
+from interlock.patterns import regex
 
 _TELLS = listed("echo printf logger log info warn warning error err die fail fatal usage notice say msg message print debug ok note abort success")
-_TELLING = re.compile(
+_TELLING = regex(
     r"(?:^|_)(?:log|info|warn|warning|error|err|die|fail|fatal|usage|notice|say|msg|message|print|echo|debug|note|abort|success)(?:$|_)", re.IGNORECASE
 )
 _SETS_DEFAULT = (":-", "-", ":=", "=")

@@ -15,6 +15,7 @@ from interlock.facts import moments
 from interlock.facts.canonical import canonical, is_digest
 from interlock.facts.signers import SignatureSeen
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 SCHEMA = "interlock/approval/1"
 PURPOSE_APPLY = "apply"
@@ -22,8 +23,8 @@ PURPOSE_PLAN = "plan"
 PURPOSE_WITHDRAW = "withdraw"
 SHORTEST_SENTENCE, FEWEST_WORDS, LONGEST_SENTENCE = 20, 3, 1000  # characters, words, characters
 _BREAK_GLASS = "break-glass: "
-_MIDWAY = re.compile(r"step \d+ after sha256:[0-9a-f]{64}")
-_FOLLOW_UP = re.compile(r"follow-up of (?P<id>\S+) after (?P<entry>sha256:[0-9a-f]{64}): (?P<finding>.+)", re.DOTALL)
+_MIDWAY = regex(r"step \d+ after sha256:[0-9a-f]{64}")
+_FOLLOW_UP = regex(r"follow-up of (?P<id>\S+) after (?P<entry>sha256:[0-9a-f]{64}): (?P<finding>.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

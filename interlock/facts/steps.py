@@ -13,6 +13,7 @@ from interlock.facts.applies import ApplyKind, after_options, read_act
 from interlock.facts.backup_writers import listed, says_backup, words_of
 from interlock.facts.commandlines import ENGINES, Run, engine_words, shown
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 
 class StepKind(StrEnum):
@@ -68,7 +69,7 @@ class Next:
 
 
 _DUMPS = listed("pg_dump pg_dumpall pg_basebackup mysqldump mariadb-dump mysqlpump mydumper mariabackup mariadb-backup xtrabackup mongodump slapcat")
-_SCHEMA_ONLY = re.compile(r"--schema-only|--no-data|--help|--version|-V|-s|--roles-only|--globals-only|-g")
+_SCHEMA_ONLY = regex(r"--schema-only|--no-data|--help|--version|-V|-s|--roles-only|--globals-only|-g")
 _VERBS = (  # program, words that follow it in this order, kind
     ("borg", "create", StepKind.BACKUP), ("restic", "backup", StepKind.BACKUP), ("etcdctl", "snapshot save", StepKind.BACKUP),
     ("vault", "snapshot save", StepKind.BACKUP), ("bao", "snapshot save", StepKind.BACKUP), ("consul", "snapshot save", StepKind.BACKUP),
@@ -82,10 +83,10 @@ _VERBS = (  # program, words that follow it in this order, kind
 )  # fmt: skip
 _RESTORES = listed("pg_restore mongorestore")
 _CLIENTS = listed("psql mysql mariadb sqlite3")
-_DUMP_NAME = re.compile(r"\.(?:sql|dump|bak|psql|pgdump|pg_dump)(?:\.(?:gz|zst|xz|bz2))?\b|backup|(?<![a-z])dump(?![a-z])|restore", re.IGNORECASE)
-_COMMAND = re.compile(r"\$\([^()]*(?:\([^()]*\)[^()]*)*\)?|`[^`]*`?")
-_SETTINGS = re.compile(r"/etc/|\.(?:conf|cnf|cfg|ini|ya?ml|json|toml|sh|py|php|html?)\b|script|conf(?:ig)?(?:_|\b)|\blogs?\b", re.IGNORECASE)
-_SCRIPT = re.compile(r"(?:\./|/|\.\./|\$[\w{}]+/|\w+/)[^\s]*|[\w.-]+\.(?:sh|py|bash)")
+_DUMP_NAME = regex(r"\.(?:sql|dump|bak|psql|pgdump|pg_dump)(?:\.(?:gz|zst|xz|bz2))?\b|backup|(?<![a-z])dump(?![a-z])|restore", re.IGNORECASE)
+_COMMAND = regex(r"\$\([^()]*(?:\([^()]*\)[^()]*)*\)?|`[^`]*`?")
+_SETTINGS = regex(r"/etc/|\.(?:conf|cnf|cfg|ini|ya?ml|json|toml|sh|py|php|html?)\b|script|conf(?:ig)?(?:_|\b)|\blogs?\b", re.IGNORECASE)
+_SCRIPT = regex(r"(?:\./|/|\.\./|\$[\w{}]+/|\w+/)[^\s]*|[\w.-]+\.(?:sh|py|bash)")
 _ASKS_ONLY = listed("--help -h --version --list -l list status check --check --dry-run -n plan --plan showmigrations current heads history")
 
 
@@ -195,16 +196,14 @@ _UPGRADES = (
 )  # fmt: skip
 _SERVERS = listed("gunicorn uvicorn daphne hypercorn puma unicorn supervisord uwsgi granian waitress-serve apache2-foreground php-fpm nginx")
 _RUNNERS = listed("rails node npm yarn pnpm bun java celery flask uvicorn python python3 bundle")
-_SERVES = re.compile(r"s|server|serve|start|start:\w+|runserver|worker|-jar|[\w/.-]*(?:server|main|index|app)\.(?:c|m)?js")
-_KEEPS_OLD = re.compile(r"backup|dump|snapshot|\.sql|\.bak|archive|(?<![a-z])old(?![a-z])", re.IGNORECASE)
-_SCRATCH = re.compile(r"\.tmp\b|/tmp(?:/|\b)|temp|\.partial|\.lock|\.pid|scratch|\.part\b|\$\(mktemp|\.log\b|pg_wal|\.err\b", re.IGNORECASE)
-_SUCCESS = re.compile(
+_SERVES = regex(r"s|server|serve|start|start:\w+|runserver|worker|-jar|[\w/.-]*(?:server|main|index|app)\.(?:c|m)?js")
+_KEEPS_OLD = regex(r"backup|dump|snapshot|\.sql|\.bak|archive|(?<![a-z])old(?![a-z])", re.IGNORECASE)
+_SCRATCH = regex(r"\.tmp\b|/tmp(?:/|\b)|temp|\.partial|\.lock|\.pid|scratch|\.part\b|\$\(mktemp|\.log\b|pg_wal|\.err\b", re.IGNORECASE)
+_SUCCESS = regex(
     r"(?<!un)success(?!or)|complete(?:d|\b)|(?<!not )\bdone\b|finished|succeeded|\ball (?:good|set)\b|backup (?:created|saved|written|is at|stored)|backed up",
     re.IGNORECASE,
 )
-_NO_SUCCESS = re.compile(
-    r"\bfail|error|warn|\bnot\b|unsuccessful|incomplete|\bif\b|wait|until|once|when|after|before|skip|would|usage|\bpartial", re.IGNORECASE
-)
+_NO_SUCCESS = regex(r"\bfail|error|warn|\bnot\b|unsuccessful|incomplete|\bif\b|wait|until|once|when|after|before|skip|would|usage|\bpartial", re.IGNORECASE)
 _SAYS = listed("echo printf log log_info info print_info print_success success log_success say print_notice write_log logger ok print_msg message msg log_msg")
 
 
@@ -234,7 +233,7 @@ def _deletes(argv: Sequence[str], program: str) -> Then | None:
     return Then.DELETES if removes or keeps or rm or database or prune else None
 
 
-_DATA = re.compile(
+_DATA = regex(
     r"(?<![a-z])(?:data|pgdata|volumes?|postgres\w*|mysql|mariadb|state|uploads|vmail)(?:[_-]?dir)?/?(?:\*|\"|'|$|\s)|/var/lib/[\w-]+/?\*?$", re.IGNORECASE
 )
 
@@ -246,7 +245,7 @@ def _is_kept(word: str, argv: Sequence[str]) -> bool:
     return _DUMP_FILE.search(word) is not None or ("*" in word and _KEEPS_OLD.search(word) is not None)
 
 
-_DUMP_FILE = re.compile(r"\.(?:sql|dump|bak|tar|tgz|rdb|sqlite3?|db)(?:\.\w+)?(?:\*|$)|\.gz$", re.IGNORECASE)
+_DUMP_FILE = regex(r"\.(?:sql|dump|bak|tar|tgz|rdb|sqlite3?|db)(?:\.\w+)?(?:\*|$)|\.gz$", re.IGNORECASE)
 
 
 def _changes(argv: Sequence[str], program: str, *, paused: bool) -> Then | None:

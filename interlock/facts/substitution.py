@@ -15,14 +15,15 @@ from typing import NamedTuple, assert_never
 
 from interlock.errors import ConfigError
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 MAX_DEPTH = 50  # of references inside defaults; each level costs a frame of Python's stack
 
 # The long s and the Kelvin sign are letters too: the program's own pattern ignores case, and they fold to s and k.
 _LETTERS = "A-Za-z_\u017f\u212a"
-_NAME = re.compile(f"[{_LETTERS}][{_LETTERS}0-9]*")
-_OPERATOR = re.compile(":?[-+?]")
-_BRACE = re.compile(r"\{.?|\}", re.DOTALL)
+_NAME = regex(f"[{_LETTERS}][{_LETTERS}0-9]*")
+_OPERATOR = regex(":?[-+?]")
+_BRACE = regex(r"\{.?|\}", re.DOTALL)
 
 
 class Operator(StrEnum):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-_TOKEN = re.compile(r"[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*")
-_TO = re.compile(r"\s*(?:-|\u2013|\u2014|\.{2,3}|\u2026|to|through|thru)\s*", re.IGNORECASE)
-_BESIDE = re.compile(r"\s*[-/,&\u2013]\s*|\s*\.{2,3}\s*")  # what may stand between T04 and a number that goes without its T
-_SHORT = re.compile(r"([A-Za-z]+)[-_.]?0*(\d+)([a-z]?)", re.IGNORECASE)
-_BEFORE = re.compile(r"\b(?:before|prior to|ahead of|until|blocks?|blocking|gates?|gating|needed (?:for|by)|required (?:for|by))\b", re.IGNORECASE)
+from interlock.patterns import regex
+
+_TOKEN = regex(r"[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*")
+_TO = regex(r"\s*(?:-|\u2013|\u2014|\.{2,3}|\u2026|to|through|thru)\s*", re.IGNORECASE)
+_BESIDE = regex(r"\s*[-/,&\u2013]\s*|\s*\.{2,3}\s*")  # what may stand between T04 and a number that goes without its T
+_SHORT = regex(r"([A-Za-z]+)[-_.]?0*(\d+)([a-z]?)", re.IGNORECASE)
+_BEFORE = regex(r"\b(?:before|prior to|ahead of|until|blocks?|blocking|gates?|gating|needed (?:for|by)|required (?:for|by))\b", re.IGNORECASE)
 
 
 class Names:

@@ -15,6 +15,7 @@ from interlock.facts.differences import lines_of
 from interlock.facts.looks import StatAnswer
 from interlock.facts.substitution import Piece
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 HIDDEN = b"***"
 SHORTEST_FOUND = 4  # of a secret, as `interlock.evidence.redact` has it: shorter ones stand in every other line by chance
@@ -171,16 +172,16 @@ class Leftover:
     line: int
 
 
-_MARKER = re.compile(r"^(?:<{7}|>{7}|\|{7})(?= |\r?$).*", re.MULTILINE)
+_MARKER = regex(r"^(?:<{7}|>{7}|\|{7})(?= |\r?$).*", re.MULTILINE)
 _PLACEHOLDERS = (
-    re.compile(r"\{\{\{?[#/^&>!~-]?\s*(?P<name>[A-Za-z_][\w.-]*)[^{}\n]*\}\}\}?"),  # Handlebars, Mustache, Jinja; `{{ $x }}` and `{{ .X }}` are Go's
-    re.compile(r"\{%[-+]?\s*(?P<name>[a-z]+)\b[^%\n]*[-+]?%\}"),
-    re.compile(r"<%[=-]?\s*(?P<name>[A-Za-z_@][\w.]*)[^%\n]*%>"),
-    re.compile(r"(?<![\w@])@(?P<name>[A-Z][A-Z0-9_]{2,})@(?!\w)"),
+    regex(r"\{\{\{?[#/^&>!~-]?\s*(?P<name>[A-Za-z_][\w.-]*)[^{}\n]*\}\}\}?"),  # Handlebars, Mustache, Jinja; `{{ $x }}` and `{{ .X }}` are Go's
+    regex(r"\{%[-+]?\s*(?P<name>[a-z]+)\b[^%\n]*[-+]?%\}"),
+    regex(r"<%[=-]?\s*(?P<name>[A-Za-z_@][\w.]*)[^%\n]*%>"),
+    regex(r"(?<![\w@])@(?P<name>[A-Z][A-Z0-9_]{2,})@(?!\w)"),
 )
-_UNDERSCORES = re.compile(r"(?<!\w)__(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)__(?!\w)")
-_REFERENCE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)[^{}\n]*\}")
-_HANDLEBARS_BRACES = re.compile(r"\$\{[^{}\n]*\{\{[^{}\n]*\}\}\}(?!\})")
+_UNDERSCORES = regex(r"(?<!\w)__(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)__(?!\w)")
+_REFERENCE = regex(r"\$\{(?P<name>[A-Za-z_]\w*)[^{}\n]*\}")
+_HANDLEBARS_BRACES = regex(r"\$\{[^{}\n]*\{\{[^{}\n]*\}\}\}(?!\})")
 
 
 def leftovers(rendered: Rendered, canonical: Canonical | None, names: frozenset[str]) -> Iterator[Leftover]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 ANYTHING = "\ue000"  # private use: no script has it
 LONGEST_PATTERN = 400  # characters
@@ -290,7 +291,7 @@ def _replacement(text: str) -> str:
 # ---- perl
 
 
-_PERL = re.compile(r"\s*s(?P<delimiter>[/|#,!@%:~])")
+_PERL = regex(r"\s*s(?P<delimiter>[/|#,!@%:~])")
 
 
 def perl_edits(script: str) -> tuple[Edit, ...] | None:

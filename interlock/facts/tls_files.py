@@ -14,25 +14,26 @@ from interlock.facts.programs import Unreadable
 from interlock.facts.secrets import names_secret
 from interlock.facts.shell import AndOr, Command, Function, Group, If, Loop, Pipeline, Redirect, Script, Statement, Stream, Variable, Word, parse, walk
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-KEY_NAMES = re.compile(r"\.(?:key|pem|p8|ppk|rsa)$|(?:^|/)id_(?:rsa|dsa|ecdsa|ed25519)$|\.(?:crt|cert)$", re.IGNORECASE)
-_PRIVATE = re.compile(rb"(?m)^-----BEGIN (?:[A-Z0-9]+ )?PRIVATE KEY-----\r?\n(?:[A-Za-z0-9+/=]{20,}|[\w-]+: )")
-_FOR_SHOW = re.compile(
+KEY_NAMES = regex(r"\.(?:key|pem|p8|ppk|rsa)$|(?:^|/)id_(?:rsa|dsa|ecdsa|ed25519)$|\.(?:crt|cert)$", re.IGNORECASE)
+_PRIVATE = regex(rb"(?m)^-----BEGIN (?:[A-Z0-9]+ )?PRIVATE KEY-----\r?\n(?:[A-Za-z0-9+/=]{20,}|[\w-]+: )")
+_FOR_SHOW = regex(
     r"(?:^|[/._-])(?:tests?|testing|examples?|samples?|demos?|docs?|fixtures?|mocks?|dummy|snake-?oil|self-?signed|localhost|local|dev|devel|development|e2e|ci|fake|default|insecure"
     r"|playground|integration|suites?|vendor|third[-_]party|node_modules|testdata|stubs?|\.devcontainer|acceptance|bench|public|pub)(?:$|[/._-]|certs?|\d|ssl|tls)",
     re.IGNORECASE,
 )
-_KEY_PATH = re.compile(
+_KEY_PATH = regex(
     r"(?:priv(?:ate)?[-_]?key|(?:^|[/_.-])(?:server|tls|ssl|site|host|domain|cert|ca|client)[-_.]?key|\.key$|(?:^|/)key\.pem|(?:^|/)id_(?:rsa|ed25519|ecdsa)$)",
     re.IGNORECASE,
 )
-_NO_KEY_PATH = re.compile(
+_NO_KEY_PATH = regex(
     r"public|\.pub\b|\.asc$|\.gpg$|keyring|sources\.list|apt|authorized|known_hosts|signing\.key$|dhparam|\.(?:sh|py|txt|md|json|ya?ml)$|archive", re.IGNORECASE
 )
-_OPENS = re.compile(r"0?[0-7]?[0-7][0-7][4-7]|(?:[ugo]*[go]+[ugo]*|a|)[+=][wxXst]*r[rwxXst]*")
-_KEY_VARIABLE = re.compile(r"(?:priv(?:ate)?_?key|(?:tls|ssl|server|cert)_?key)(?:_pem|_data|_b64|_base64|_content)?$", re.IGNORECASE)
-_PRIVATE_PLACE = re.compile(r"^(?:/dev/|&|/root/|~/|\$HOME/|\$\{HOME\}/)|(?:^|/)\.ssh/")  # directories that are 0700 by custom
-_SHELL_START = re.compile(r"\s*#![^\n]*\b(?:ba|da)?sh\b")
+_OPENS = regex(r"0?[0-7]?[0-7][0-7][4-7]|(?:[ugo]*[go]+[ugo]*|a|)[+=][wxXst]*r[rwxXst]*")
+_KEY_VARIABLE = regex(r"(?:priv(?:ate)?_?key|(?:tls|ssl|server|cert)_?key)(?:_pem|_data|_b64|_base64|_content)?$", re.IGNORECASE)
+_PRIVATE_PLACE = regex(r"^(?:/dev/|&|/root/|~/|\$HOME/|\$\{HOME\}/)|(?:^|/)\.ssh/")  # directories that are 0700 by custom
+_SHELL_START = regex(r"\s*#![^\n]*\b(?:ba|da)?sh\b")
 
 
 class Slip(StrEnum):

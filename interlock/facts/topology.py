@@ -6,12 +6,12 @@ that the site declares, and what stands on them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 from interlock.verdicts import Outcome
 
 SCHEMA = "interlock/topology/1"
@@ -164,7 +164,7 @@ class Spot(NamedTuple):
     path: int = -1
 
 
-_WORDS = re.compile(r"[\s,;()\[\]'\"]+")
+_WORDS = regex(r"[\s,;()\[\]'\"]+")
 
 
 def placed(topology: Topology, findings: Iterable[Finding]) -> tuple[Mapping[Spot, tuple[Finding, ...]], tuple[Finding, ...]]:

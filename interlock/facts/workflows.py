@@ -12,12 +12,13 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 FOLDERS = (".github/workflows", ".forgejo/workflows", ".gitea/workflows")
 HUMAN = frozenset({"workflow_dispatch"})
 CALLED = "workflow_call"
 PULL_REQUESTS = frozenset({"pull_request", "pull_request_target"})
-_EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+_EXPRESSION = regex(r"\$\{\{(.*?)\}\}", re.DOTALL)
 
 
 class Places(Protocol):
@@ -282,7 +283,7 @@ def _steps(value: Any, at: tuple[str | int, ...], places: Places, defaults: Mapp
 
 # ---- the machine that a job runs on
 
-_HOSTED = re.compile(
+_HOSTED = regex(
     r"(?:ubuntu|windows|macos|debian|alpine|fedora|node|docker|blacksmith|depot|namespace|nscloud|buildjet|warp|ubicloud|runs-on|codebuild|github|large|xlarge)\b"
     r"|.*\b(?:ubuntu|debian)-(?:latest|\d+)|.*-(?:hosted|ephemeral)$",
     re.IGNORECASE,

@@ -23,6 +23,7 @@ from interlock.facts.readiness import Claim, LineOf, claims_in
 from interlock.facts.retirement import fallbacks_in, retired
 from interlock.facts.task_names import Names
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
 
 class Status(StrEnum):
@@ -217,13 +218,13 @@ class ModuleClaims:
 
 ALL = "all"
 MOST = 2000  # tasks, and decisions: no human works by more
-_TASK_FENCE = re.compile(r"^[ \t>]*(?:[-*+]\s+)?(?:`{3,}|~{3,})[ \t]*task\b", re.MULTILINE | re.IGNORECASE)
-_SAYS_WORKPLAN = re.compile(r"""^type[ \t]*:[ \t]*["']?workplan\b""", re.MULTILINE | re.IGNORECASE)
-_TASK_WITH_STATUS = re.compile(
+_TASK_FENCE = regex(r"^[ \t>]*(?:[-*+]\s+)?(?:`{3,}|~{3,})[ \t]*task\b", re.MULTILINE | re.IGNORECASE)
+_SAYS_WORKPLAN = regex(r"""^type[ \t]*:[ \t]*["']?workplan\b""", re.MULTILINE | re.IGNORECASE)
+_TASK_WITH_STATUS = regex(
     rb"(?:^|\r)[ \t]*(?:[-*+][ \t]+)?(?:`{3,}|~{3,})[ \t]*task\b[^\r\n]*[\r\n]+(?:(?![ \t]*(?:```|~~~))[^\r\n]*[\r\n]+){0,60}?[ \t]*(?:-[ \t]+)?status[ \t]*:",
     re.MULTILINE | re.IGNORECASE,
 )
-_TYPE_WORKPLAN = re.compile(rb"""(?:^|\r)type[ \t]*:[ \t]*["']?workplan\b""", re.MULTILINE | re.IGNORECASE)
+_TYPE_WORKPLAN = regex(rb"""(?:^|\r)type[ \t]*:[ \t]*["']?workplan\b""", re.MULTILINE | re.IGNORECASE)
 
 
 def may_be_workplan(content: bytes) -> bool:
@@ -283,7 +284,7 @@ def _tasks(path: str, page: Page, read: Read, fallbacks: frozenset[str]) -> tupl
     return tuple(tasks[:MOST]), faults
 
 
-_ID_IN_TITLE = re.compile(r"\W*((?:[A-Za-z][\w.]*-)*[A-Za-z]{0,8}-?\d+[a-z]?)\b")
+_ID_IN_TITLE = regex(r"\W*((?:[A-Za-z][\w.]*-)*[A-Za-z]{0,8}-?\d+[a-z]?)\b")
 
 
 def _task(where: tuple[str, int], data: Mapping[str, Any], title: str, number: int, fallbacks: frozenset[str]) -> Task:
@@ -362,7 +363,7 @@ def _references(text: str) -> Iterator[str]:
             yield f"{letters}{number}"
 
 
-_REFERENCE = re.compile(r"([a-z]{0,9})[\s#-]*(\d{1,4})(?:\s*(?:-|\u2013|to|through)\s*[a-z]{0,9}(\d{1,4}))?")
+_REFERENCE = regex(r"([a-z]{0,9})[\s#-]*(\d{1,4})(?:\s*(?:-|\u2013|to|through)\s*[a-z]{0,9}(\d{1,4}))?")
 
 
 def _after(data: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -376,8 +377,8 @@ def _after(data: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 # ---- decisions
 
-_OPEN_DECISIONS = re.compile(r"[\W\d_]*open\s+human\s+decisions?\b", re.IGNORECASE)
-_NO_DECISION = re.compile(
+_OPEN_DECISIONS = regex(r"[\W\d_]*open\s+human\s+decisions?\b", re.IGNORECASE)
+_NO_DECISION = regex(
     r"[\W_]*(?:(?:none|nothing|n/?a)\b.{0,40}|no\s+(?:open|outstanding|further|more|remaining|human|decisions?)\b.*"
     r"|all\s+(?:\w+\s+){0,3}(?:resolved|decided|closed)\b.*)?[\W_]*",
     re.IGNORECASE,

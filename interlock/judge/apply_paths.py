@@ -13,6 +13,7 @@ from interlock.facts.apply_paths import ApplyPaths, Path, Starts, StateDisk, Str
 from interlock.facts.calls import Heard
 from interlock.facts.path_steps import Said, Step
 from interlock.judge.tree import found, unread
+from interlock.patterns import regex
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
 APPLY_PATHS = "apply paths"
@@ -157,8 +158,8 @@ STATE_DISK_GATE = Guardrail(
 
 # ---- a backup
 
-_UPGRADES = re.compile(r"up-?(?:date|grade)|upgrad|migrat|deploy|release|bump|pull", re.IGNORECASE)
-_INSTALLS = re.compile(r"install|setup|bootstrap|provision|init|startup|start-?up|user-?data|quick", re.IGNORECASE)
+_UPGRADES = regex(r"up-?(?:date|grade)|upgrad|migrat|deploy|release|bump|pull", re.IGNORECASE)
+_INSTALLS = regex(r"install|setup|bootstrap|provision|init|startup|start-?up|user-?data|quick", re.IGNORECASE)
 
 
 def judge_before_apply(seen: ApplyPaths) -> Held | Broken | Unproven:
@@ -257,8 +258,8 @@ NEVER_AUTOMATIC = Guardrail(
 
 # ---- what nobody can bring back
 
-_MOVES = re.compile(r"migrat|cut-?over|up-?(?:date|grade)|deploy|apply|release|convert|move|switch", re.IGNORECASE)
-_ENDS = re.compile(
+_MOVES = regex(r"migrat|cut-?over|up-?(?:date|grade)|deploy|apply|release|convert|move|switch", re.IGNORECASE)
+_ENDS = regex(
     r"uninstall|reset|clean|destroy|remove|purge|wipe|tear-?down|restore|reinstall|recreate|fresh|nuke|preview|review|staging|sandbox|nightly", re.IGNORECASE
 )
 

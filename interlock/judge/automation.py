@@ -14,6 +14,7 @@ from interlock.facts.gate_workflow import GateStep, GateWorkflow, NoGateWorkflow
 from interlock.facts.shell import AndOr, Background, Command, Group, If, Pipeline, Statement, parse, walk
 from interlock.facts.workflows import PULL_REQUESTS, Job, NotWorkflow, Trigger, Workflow, fill
 from interlock.judge import apply_paths
+from interlock.patterns import regex
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
 SHOWN = 3  # findings that the one sentence names; the details name all
@@ -284,7 +285,7 @@ def _always_runs(condition: str) -> bool:
 
 # ---- what a shell makes of its exit code
 
-_NOTHING = re.compile(r"true|:|exit\s+0|echo\b.*|printf\b.*")
+_NOTHING = regex(r"true|:|exit\s+0|echo\b.*|printf\b.*")
 
 
 def _swallowed(gate: GateStep) -> Iterator[Fault]:

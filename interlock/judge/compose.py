@@ -4,7 +4,6 @@ compose makes of them."""
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import assert_never
@@ -18,12 +17,13 @@ from interlock.facts.stack import ServiceMount, Stack
 from interlock.judge import chain_lists
 from interlock.judge.stack import containers, data_directories, overrides, persisted, settings, sourceless, volumes
 from interlock.judge.stack.places import compose_files
+from interlock.patterns import regex
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
 ESCAPES = 100  # apostrophes of one file; each costs reading it again
 LIMITS = (Fault.TOO_LARGE, Fault.TOO_DEEP, Fault.TOO_MANY_VALUES)  # of ours: no compose file comes near them, and nothing is proven about one that does
-_BREAK = re.compile("\r\n|\n|\r")
-_NEEDS_QUOTES = re.compile(r"[.\[\]\s]|^$")
+_BREAK = regex("\r\n|\n|\r")
+_NEEDS_QUOTES = regex(r"[.\[\]\s]|^$")
 
 
 def judge_strict_parse(file: ComposeText) -> Held | Broken | Unproven:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,12 +16,13 @@ from interlock.facts.same_file import FileWriter
 from interlock.facts.secret_writers import SecretWriters, is_open
 from interlock.judge import live_permissions
 from interlock.judge.tree import found, scripts, unread
+from interlock.patterns import regex
 from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When
 
 STATIC = frozenset({When.STATIC})
 SHARED = 0o060  # what a group may do with a file that it shares
 OTHERS = 0o044
-_FIRST_TIME = re.compile(r"(?:^|[\s\[(])!\s*-[defs]\b|-z\b")
+_FIRST_TIME = regex(r"(?:^|[\s\[(])!\s*-[defs]\b|-z\b")
 _SYSTEM = ("/data", "/opt/", "/srv/", "/var/", "/etc/", "/mnt/", "/home/")
 
 

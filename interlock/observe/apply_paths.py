@@ -46,22 +46,23 @@ from interlock.observe.sources import TreeSources, sources
 from interlock.observe.stack import compose_yaml, stack
 from interlock.observe.starters import find
 from interlock.observe.world import World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
-_ENGINE = re.compile(r"compose|\bdocker\b|\bpodman\b|\bnerdctl\b|pg_upgrade|\balembic\b|\bmigrate\b")
-_CHANGES = re.compile(
+_ENGINE = regex(r"compose|\bdocker\b|\bpodman\b|\bnerdctl\b|pg_upgrade|\balembic\b|\bmigrate\b")
+_CHANGES = regex(
     r"compose.*(?<![\w.-])up(?![\w./-])|\b(?:docker|podman|nerdctl)\b.*\b(?:run|stack|service|create)\b"
     r"|\bpg_upgrade|\balembic\b|\b(?:db:|manage\.py |prisma |artisan |dbmate )migrate\b",
     re.IGNORECASE | re.DOTALL,
 )
-_TRIES = re.compile(r"(?:^|[/._-])(?:tests?|e2e|smoke|ci|bench|lint|dev|local|demo|debug|example|quick-?start)(?:[/._-]|$)", re.IGNORECASE)
-_RUN_BY_CRON = re.compile(
+_TRIES = regex(r"(?:^|[/._-])(?:tests?|e2e|smoke|ci|bench|lint|dev|local|demo|debug|example|quick-?start)(?:[/._-]|$)", re.IGNORECASE)
+_RUN_BY_CRON = regex(
     r"\bcron (?:fires|runs|calls|starts|executes|invokes)\b"
     r"|\b(?:run|runs|called|fired|started|invoked|executed|scheduled|triggered) (?:\w+ ){0,2}(?:by|from|via|in|through|with) (?:\w+ ){0,2}cron\b",
     re.IGNORECASE,
 )
-_NOT_SO = re.compile(r"\b(?:not|never|don't|instead)\b", re.IGNORECASE)
-_SCHEDULE = re.compile(r"(?:^|[\s#`'\"])(?:[\d*][\d*/,-]*\s+){2}[\d*/,A-Za-z-]+\s+[\d*/,A-Za-z-]+\s+[\d*/,A-Za-z-]+\s+(?P<command>\S[^\n]*)", re.MULTILINE)
+_NOT_SO = regex(r"\b(?:not|never|don't|instead)\b", re.IGNORECASE)
+_SCHEDULE = regex(r"(?:^|[\s#`'\"])(?:[\d*][\d*/,-]*\s+){2}[\d*/,A-Za-z-]+\s+[\d*/,A-Za-z-]+\s+[\d*/,A-Za-z-]+\s+(?P<command>\S[^\n]*)", re.MULTILINE)
 
 
 def see(world: World, _subject: Subject) -> ApplyPaths:
@@ -363,11 +364,11 @@ class _Finding:
 _REBUILT = frozenset(
     {"Redis", "RabbitMQ", "ZooKeeper", "Kafka", "Docker", "etcd", "Elasticsearch", "OpenSearch", "Solr", "Meilisearch"}
 )  # as a rule from elsewhere
-_FILE_OPTION = re.compile(r"(?:^|\s)(?:-f|--file)[= ]?(\S+)")
-_BY_ITSELF = re.compile(r"(?:docker-)?compose(?:\.override)?\.ya?ml")
+_FILE_OPTION = regex(r"(?:^|\s)(?:-f|--file)[= ]?(\S+)")
+_BY_ITSELF = regex(r"(?:docker-)?compose(?:\.override)?\.ya?ml")
 
 
-_ASKS = re.compile(r"inputs\.\w*(?:confirm|destroy|action|command|operation|sure|approve|delete)", re.IGNORECASE)
+_ASKS = regex(r"inputs\.\w*(?:confirm|destroy|action|command|operation|sure|approve|delete)", re.IGNORECASE)
 
 
 def _one_at_a_time(heard: Sequence[Heard]) -> bool:
@@ -375,10 +376,10 @@ def _one_at_a_time(heard: Sequence[Heard]) -> bool:
     return all(one.place is Place.OWN for one in heard if is_start(one))
 
 
-_STAYS = re.compile(
+_STAYS = regex(
     r"(?:^|[\s;&|(\"'])ssh\s|ssh-(?:action|deploy|exec|command)|self-hosted|DOCKER_HOST|docker context|runs-on: *\[(?!ubuntu)|appleboy"
 )  # where what a job does may stay
-_HOOK = re.compile(r"(?:^|/)(?:\.githooks|githooks|git-hooks|hooks)/(?:post-(?:merge|receive|checkout|commit|update)|update|pre-push)$")
+_HOOK = regex(r"(?:^|/)(?:\.githooks|githooks|git-hooks|hooks)/(?:post-(?:merge|receive|checkout|commit|update)|update|pre-push)$")
 
 
 def _placed(starts: Starts, said: str, heard: tuple[Heard, ...], path: str, line: int) -> Path:
@@ -426,7 +427,7 @@ def _may_change(command: Command) -> bool:
     return len(command.words) > 1 and _CHANGES.search(" ".join(word.raw for word in command.words)) is not None
 
 
-_COMPOSE = re.compile(r"compose|docker|podman|nerdctl|\$|^_?d?co?m?p?$", re.IGNORECASE)  # `dc up -d`, whatever `dc` is
+_COMPOSE = regex(r"compose|docker|podman|nerdctl|\$|^_?d?co?m?p?$", re.IGNORECASE)  # `dc up -d`, whatever `dc` is
 _PRINTS = frozenset({"echo", "printf", "logger", "cat"})
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 
@@ -17,10 +16,11 @@ from interlock.facts.stack import Service, ServiceMount, Stack
 from interlock.observe.programs import program, programs, sorted_files
 from interlock.observe.stack import compose_yaml, stack
 from interlock.observe.world import Observer, World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
-_PROGRAM_COPIES = re.compile(rb"dump|backup|copytree|make_archive|tarfile|rsync|restic|borg|boto3|rclone")
-_NOT_DEPLOYED = re.compile(
+_PROGRAM_COPIES = regex(rb"dump|backup|copytree|make_archive|tarfile|rsync|restic|borg|boto3|rclone")
+_NOT_DEPLOYED = regex(
     r"(?:^|[/._-])(?:dev|devel|development|test|tests|testing|ci|local|e2e|debug|bench|playwright|cypress|integration|example|sample|demo)(?:[/._-]|$)"
 )
 

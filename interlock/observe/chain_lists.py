@@ -12,10 +12,11 @@ from interlock.facts.programs import Runs, ShellText
 from interlock.observe.chains import compose_files
 from interlock.observe.programs import programs
 from interlock.observe.world import Observer, World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
-_LISTS = re.compile(r"\.ya?ml")
-_TRIES = re.compile(r"(?:^|[/._-])(?:tests?|e2e|smoke|ci|bench|lint|dev|local|demo|debug|example|quick-?start)(?:[/._-]|$)", re.IGNORECASE)
+_LISTS = regex(r"\.ya?ml")
+_TRIES = regex(r"(?:^|[/._-])(?:tests?|e2e|smoke|ci|bench|lint|dev|local|demo|debug|example|quick-?start)(?:[/._-]|$)", re.IGNORECASE)
 
 
 def chain_lists(world: World, _subject: Subject) -> ChainLists:

@@ -17,34 +17,33 @@ from interlock.config.yamlnodes import Node
 from interlock.config.yamltext import COMPOSE, read_yaml
 from interlock.errors import CouldNotLook
 from interlock.facts.chains import BASES, OVERRIDES, FoundChain, Mention, Source, mentions
+from interlock.patterns import regex
 
 _LARGEST = 512 * 1024  # of a text that somebody wrote a command into
-_TEXT = re.compile(
+_TEXT = regex(
     r"""(?:.*\.)?(?:env|sh|bash|ksh|zsh|fish|ps1|mk|mak|md|mdx|rst|adoc|txt|service|timer|path|tpl|tmpl|tftpl|tf|json|toml|example|sample|dist|template)
     |(?:GNUm|M|m)akefile|[Jj]ustfile|(?:Docker|Container|Vagrant|Jenkins|Taskfile|Proc|Earth)file(?:\..+)?|\.env(?:[._-].+)?|[^.]+""",
     re.VERBOSE,
 )
-_YAML = re.compile(r".*\.ya?ml")
-_COMMANDS_IN_YAML = re.compile(
+_YAML = regex(r".*\.ya?ml")
+_COMMANDS_IN_YAML = regex(
     r"""(?:^|/)(?:\.(?:github|gitea|forgejo|gitlab|woodpecker|circleci)/.*
     |\.[^/]*\.ya?ml|[Tt]askfile[^/]*\.ya?ml|[^/]*pipelines?[^/]*\.ya?ml)$""",
     re.VERBOSE,
 )
-_PAST_OR_FUTURE = re.compile(  # what was so once, or may be some day
+_PAST_OR_FUTURE = regex(  # what was so once, or may be some day
     r"(?:^|/)(?:changelog|changes|history|news|release[-_]?notes?|upgrading|plans?|specs?|proposals?|rfcs?|adrs?|archived?|changelog\.d|newsfragments)(?:\.\w+)?(?:/|$)",
     re.IGNORECASE,
 )
-_OF_OTHERS = re.compile(
-    r"(?:^|/)(?:vendor|vendored|third[_-]party|site-packages|dist-packages|bower_components|testdata|tests?|__tests__|e2e|spec|fixtures)(?:/|$)"
-)
-_LOCK = re.compile(r"(?:^|/)(?:package-lock\.json|.*\.lock\.json|composer\.json)$")
-_VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
-_COMPOSE_WORD = re.compile(r"(?:docker[._-]?)?compose", re.IGNORECASE)
-_UNKNOWN_FOLDER = re.compile(r"^(?:\$\w+|~)/")
+_OF_OTHERS = regex(r"(?:^|/)(?:vendor|vendored|third[_-]party|site-packages|dist-packages|bower_components|testdata|tests?|__tests__|e2e|spec|fixtures)(?:/|$)")
+_LOCK = regex(r"(?:^|/)(?:package-lock\.json|.*\.lock\.json|composer\.json)$")
+_VOLUME = regex(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
+_COMPOSE_WORD = regex(r"(?:docker[._-]?)?compose", re.IGNORECASE)
+_UNKNOWN_FOLDER = regex(r"^(?:\$\w+|~)/")
 # compose.yaml, docker-compose.prod.yml, docker-compose-base.yml, compose.override.yaml, web.compose.yml, docker-compose_dev.yml
-_NAME = re.compile(r"(?:.+[._-])?(?:docker[._-]?)?compose(?:[._-].+)?\.ya?ml", re.IGNORECASE)
-_WORKFLOWS = re.compile(r"(?:^|/)\.(?:github|gitea|forgejo)/")  # a workflow may well be called docker-compose.yml
-_TEMPLATE_TAG = re.compile(rb"\{%[-+]?\s*\w+|\{\{[#/^!>]")  # of Jinja, Handlebars, Mustache: what stands there is rendered before compose reads it
+_NAME = regex(r"(?:.+[._-])?(?:docker[._-]?)?compose(?:[._-].+)?\.ya?ml", re.IGNORECASE)
+_WORKFLOWS = regex(r"(?:^|/)\.(?:github|gitea|forgejo)/")  # a workflow may well be called docker-compose.yml
+_TEMPLATE_TAG = regex(rb"\{%[-+]?\s*\w+|\{\{[#/^!>]")  # of Jinja, Handlebars, Mustache: what stands there is rendered before compose reads it
 
 
 def compose_files(tree: Files) -> tuple[str, ...]:

@@ -14,9 +14,10 @@ from interlock.observe.placed import file_of_chains
 from interlock.observe.programs import sorted_files
 from interlock.observe.stack import compose_yaml
 from interlock.observe.world import Observer, World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
-_COMPOSE_NAME = re.compile(r"compose[^/]*\.ya?ml[^/]*$")  # examples among them: compose.override.yaml.example
+_COMPOSE_NAME = regex(r"compose[^/]*\.ya?ml[^/]*$")  # examples among them: compose.override.yaml.example
 _WORD = rb"(?<![\w-])%b(?![\w-])"
 
 

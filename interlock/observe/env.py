@@ -22,11 +22,12 @@ from interlock.observe.chains import is_of_others
 from interlock.observe.stack import scalars, with_included
 from interlock.observe.tree import MissingFile
 from interlock.observe.world import Observer, World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
-_ENV_NAME = re.compile(r"(?!.*\.(?:py|sh|bash|ya?ml|md|js|ts|go|json|php)$)(?:\.?env(?:ironment)?(?:[._-][\w.-]+)?|[\w.-]+\.env(?:[._-]\w+)?)")
-_SCRIPT_NAME = re.compile(r".+\.(?:ba|z|k)?sh(?:\.(?:tpl|tmpl|tftpl|template|j2|in))?|[^.]+")
-_WORKFLOW = re.compile(r"(?:^|/)(?:\.(?:github|gitea|forgejo)/workflows/[^/]+|\.(?:gitlab-ci|woodpecker|drone))\.ya?ml$")
+_ENV_NAME = regex(r"(?!.*\.(?:py|sh|bash|ya?ml|md|js|ts|go|json|php)$)(?:\.?env(?:ironment)?(?:[._-][\w.-]+)?|[\w.-]+\.env(?:[._-]\w+)?)")
+_SCRIPT_NAME = regex(r".+\.(?:ba|z|k)?sh(?:\.(?:tpl|tmpl|tftpl|template|j2|in))?|[^.]+")
+_WORKFLOW = regex(r"(?:^|/)(?:\.(?:github|gitea|forgejo)/workflows/[^/]+|\.(?:gitlab-ci|woodpecker|drone))\.ya?ml$")
 _COMPOSE_FILE = "COMPOSE_FILE"
 FEWEST_KEYS = 3  # a script that writes fewer changes an env file, and is no list of what an installation gets
 

@@ -22,16 +22,17 @@ from interlock.observe.chains import is_of_others
 from interlock.observe.programs import programs
 from interlock.observe.stack import compose_yaml, scalars, with_included
 from interlock.observe.world import Observer, World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
-_NAMED = re.compile(r"\bcompose\b[^\n;|&]*?--env-file[ =][\"']?(?P<path>[^\s\"';|&)]+)")
-_EXAMPLE = re.compile(r"(?P<target>\.?(?:env|[\w-]+\.env|[\w-]+\.conf))[._-](?:example|sample|dist|template|tmpl|tpl|default)|(?:example|sample)\.env")
-_IS_EXAMPLE = re.compile(r"(?:example|sample|dist|template|tmpl|tpl)(?:\.env)?$")  # what the tree says in it, and no operator
-_NO_CODE = re.compile(
+_NAMED = regex(r"\bcompose\b[^\n;|&]*?--env-file[ =][\"']?(?P<path>[^\s\"';|&)]+)")
+_EXAMPLE = regex(r"(?P<target>\.?(?:env|[\w-]+\.env|[\w-]+\.conf))[._-](?:example|sample|dist|template|tmpl|tpl|default)|(?:example|sample)\.env")
+_IS_EXAMPLE = regex(r"(?:example|sample|dist|template|tmpl|tpl)(?:\.env)?$")  # what the tree says in it, and no operator
+_NO_CODE = regex(
     r"\.(?:md|mdx|rst|adoc|txt|po|lock|svg|map|min\.js|example|sample|dist)$|(?:^|/)(?:docs?|changelog\.d|locales?|i18n)/"
     r"|(?:^|/)(?:\.?env|[\w.-]+\.env)(?:[._-][\w.-]+)?$"
 )
-_DEFAULTED = re.compile(r"\$\{\w+:?-([^{}$]*)\}")
+_DEFAULTED = regex(r"\$\{\w+:?-([^{}$]*)\}")
 
 
 def env_files(world: World) -> EnvFiles:

@@ -33,12 +33,13 @@ from interlock.observe.env_files import examples, used
 from interlock.observe.programs import dockerfiles, programs
 from interlock.observe.stack import compose_yaml, stack, with_included
 from interlock.observe.world import Observer, World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
 MOST_FILES = 40  # below a mounted folder; what has more is a program and no settings
 MOST_IN_IMAGE = 200  # below the folder of an image; what has more is a program's source
-_COMPOSE = re.compile(r"(?:^|/)(?:docker-)?compose[\w.-]*\.ya?ml$")
-_EXPLAINS = re.compile(
+_COMPOSE = regex(r"(?:^|/)(?:docker-)?compose[\w.-]*\.ya?ml$")
+_EXPLAINS = regex(
     r"\.(?:md|mdx|rst|adoc|txt|po|lock|svg|map)$|(?:^|/)(?:docs?|changelog\.d)/|(?:^|/)(?:\.?env|[\w.-]*\.env|env)(?:[._-][\w.-]+)?$", re.IGNORECASE
 )
 

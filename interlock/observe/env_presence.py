@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any
@@ -27,10 +26,11 @@ from interlock.observe.stack import compose_yaml, scalars, with_included
 from interlock.observe.starters import find
 from interlock.observe.tree import MissingFile
 from interlock.observe.world import Observer, World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
-_MAY = re.compile(r"compose|\.sh\b|\bmake\b|\./|\bbash\b")
-_FRESH = re.compile(r"\bgit\s+clone\b")
+_MAY = regex(r"compose|\.sh\b|\bmake\b|\./|\bbash\b")
+_FRESH = regex(r"\bgit\s+clone\b")
 _REQUIRED = (Operator.REQUIRED_NOT_EMPTY, Operator.REQUIRED_SET)
 
 

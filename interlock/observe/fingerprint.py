@@ -10,18 +10,18 @@ is what is looked at again. `interlock.observe.eyes` looks, here and there.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from interlock.config.scalars import LOCAL
 from interlock.errors import CouldNotLook
 from interlock.facts.mounts import MountTable
 from interlock.observe.eyes import HERE, Eyes
+from interlock.patterns import regex
 
 HOST = "host"
 MOUNT, DIRECTORY, FILE = "mount ", "directory ", "file "
 PROJECT, IMAGE = "compose project ", "image "
-_ID = re.compile(r"^id \d+, ")
+_ID = regex(r"^id \d+, ")
 _MOUNTINFO = "/proc/self/mountinfo"
 
 

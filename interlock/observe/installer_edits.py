@@ -15,10 +15,11 @@ from interlock.facts.text_edits import ANYTHING, Edit
 from interlock.observe.programs import programs
 from interlock.observe.sources import sources
 from interlock.observe.world import Observer, World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
-_EDITS = re.compile(r"\bg?sed\b[^\n]*?(?:[ \t]-[a-zA-Z]*i|--in-place|>)|\bsed[ \t]+\\\n|\bperl[ \t]+-")
-_EDITING_LINE = re.compile(r"^\s*#|\b(?:sed|perl|grep|awk)\b")
+_EDITS = regex(r"\bg?sed\b[^\n]*?(?:[ \t]-[a-zA-Z]*i|--in-place|>)|\bsed[ \t]+\\\n|\bperl[ \t]+-")
+_EDITING_LINE = regex(r"^\s*#|\b(?:sed|perl|grep|awk)\b")
 _MOST_TEMPLATES = 40
 
 

@@ -15,11 +15,12 @@ from interlock.facts.programs import Holder, Runs
 from interlock.observe.programs import programs, sorted_files
 from interlock.observe.sources import sources
 from interlock.observe.world import Observer, World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
-_ALL_HEADS = re.compile(r"upgrade[\s\"',()\w.]{0,40}?[\s\"']heads\b")
-_ONE_HEAD = re.compile(r"upgrade[\s\"',()\w.]{0,40}?[\s\"']head\b")
-_HISTORY = re.compile(r"(?:^|/)(?:change-?log|changes|release[-_]?notes|history|news)[^/]*$|(?:^|/)changelog\.d/", re.IGNORECASE)
+_ALL_HEADS = regex(r"upgrade[\s\"',()\w.]{0,40}?[\s\"']heads\b")
+_ONE_HEAD = regex(r"upgrade[\s\"',()\w.]{0,40}?[\s\"']head\b")
+_HISTORY = regex(r"(?:^|/)(?:change-?log|changes|release[-_]?notes|history|news)[^/]*$|(?:^|/)changelog\.d/", re.IGNORECASE)
 _TEXTS = frozenset(
     {
         *(".py", ".js", ".mjs", ".ts", ".rb", ".go", ".rs", ".php", ".java", ".kt", ".md", ".mdx", ".rst", ".txt", ".adoc", ".html"),

@@ -17,10 +17,11 @@ from interlock.observe.programs import programs
 from interlock.observe.sources import sources
 from interlock.observe.stack import EXAMPLES, compose_yaml
 from interlock.observe.world import Observer, World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
-_DOCUMENT = re.compile(r"\.(?:md|mdx|rst|adoc|txt)$", re.IGNORECASE)
-_NO_DOCUMENT = re.compile(r"(?:^|/)(?:change(?:s|log)|history|news|release[-_]?notes?|upgrading|plans?|archived?|claude|agents)\b", re.IGNORECASE)
+_DOCUMENT = regex(r"\.(?:md|mdx|rst|adoc|txt)$", re.IGNORECASE)
+_NO_DOCUMENT = regex(r"(?:^|/)(?:change(?:s|log)|history|news|release[-_]?notes?|upgrading|plans?|archived?|claude|agents)\b", re.IGNORECASE)
 _KEPT_RUNNING = ("always", "unless-stopped")
 
 

@@ -24,11 +24,12 @@ from interlock.observe.script_acts import script_acts
 from interlock.observe.sources import sources
 from interlock.observe.stack import compose_yaml, stack
 from interlock.observe.world import Observer, World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
 SCRIPTS = "scripts"  # the subject that stands for the whole tree
-_CODE = re.compile(r"\.(?:py|(?:m|c)?(?:js|ts)x?|go|rb|php|java|kt|rs|toml|ya?ml|json|conf|ini|cnf|sh|env)$|ockerfile|Caddyfile|/docker-entrypoint")
-_NUMBER = re.compile(r"(?P<uid>\d+)(?::\S*)?")
+_CODE = regex(r"\.(?:py|(?:m|c)?(?:js|ts)x?|go|rb|php|java|kt|rs|toml|ya?ml|json|conf|ini|cnf|sh|env)$|ockerfile|Caddyfile|/docker-entrypoint")
+_NUMBER = regex(r"(?P<uid>\d+)(?::\S*)?")
 
 
 def ownership(world: World, subject: Subject) -> Ownership:

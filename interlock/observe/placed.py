@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -19,11 +18,12 @@ from interlock.observe.chains import is_of_others
 from interlock.observe.sources import sources
 from interlock.observe.stack import alone, compose_yaml, stack, with_included
 from interlock.observe.world import World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
-_VARIABLE = re.compile(r"\$\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}|\$\w+")
+_VARIABLE = regex(r"\$\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}|\$\w+")
 _KEEPERS = frozenset({".gitkeep", ".keep", ".gitignore", ".placeholder", "readme.md", "readme", ".empty"})
-_DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
+_DRIVE = regex(r"^[A-Za-z]:[\\/]")
 
 
 def placed_chain(world: World, chain: str) -> PlacedChain:

@@ -25,21 +25,22 @@ from interlock.observe.chains import compose_files
 from interlock.observe.sources import TreeSources, sources
 from interlock.observe.starters import find
 from interlock.observe.world import World
+from interlock.patterns import regex
 
 LARGEST = 1024 * 1024  # bytes; no script of a human is longer
-_SHEBANG = re.compile(rb"#![^\n]*\b(?:ba|da|k|a|z)?sh\b")
-_DOCKERFILE = re.compile(r"(?:^|/)(?:[\w.-]+\.)?(?:Docker|Container)file(?:\.[\w.-]+)?$")
-_MAKEFILE = re.compile(r"(?:^|/)(?:GNUm|m|M)akefile$|\.mk$")
-_UNIT_COMMAND = re.compile(r"^Exec(?:Start|StartPre|StartPost|Stop|StopPost|Reload|Condition)[ \t]*=[ \t]*(?P<command>(?:[^\n\\]|\\\n|\\[^\n])*)", re.MULTILINE)
-_UNIT_MARKS = re.compile(r"^[-@:+!|]+")
-_RUN = re.compile(r"^[ \t]*RUN[ \t]+(?P<command>(?:[^\n\\]|\\\r?\n|\\.)*)", re.MULTILINE | re.IGNORECASE)
-_RUN_OPTIONS = re.compile(r"^(?:--\w[\w-]*=\S+\s+)*")
-_OWN_TOOLS = re.compile(r"(?:^|/)(?:hack|\.husky|\.circleci|\.buildkite|scripts?/(?:ci|dev|release|lint|test)|dev|development|bench(?:marks?)?)/")
-_CLOUD_INIT = re.compile(rb"\A#cloud-config\b")
-_CLOUD_NAMES = re.compile(r"(?:^|/)(?:cloud-?(?:init|config)|user-?data)[\w.-]*$", re.IGNORECASE)
-_TAKES_IN = re.compile(r"^[ \t]*(?:COPY|ADD)[ \t]+(?P<words>(?:[^\n\\]|\\\n|\\[^\n])+)", re.MULTILINE | re.IGNORECASE)
-_MOUNTED = re.compile(r"^[ \t]*(?:-|source:)[ \t]*[\"']?(?P<path>\.{1,2}/[^\s:\"'#]+)", re.MULTILINE)
-_SYSTEM = re.compile(r"/(?:etc|usr/local|usr/bin|usr/sbin|bin|sbin|opt|docker|container|scripts?|entrypoint|hooks|run|root|tmp|build)(?:[/.-]|$)")
+_SHEBANG = regex(rb"#![^\n]*\b(?:ba|da|k|a|z)?sh\b")
+_DOCKERFILE = regex(r"(?:^|/)(?:[\w.-]+\.)?(?:Docker|Container)file(?:\.[\w.-]+)?$")
+_MAKEFILE = regex(r"(?:^|/)(?:GNUm|m|M)akefile$|\.mk$")
+_UNIT_COMMAND = regex(r"^Exec(?:Start|StartPre|StartPost|Stop|StopPost|Reload|Condition)[ \t]*=[ \t]*(?P<command>(?:[^\n\\]|\\\n|\\[^\n])*)", re.MULTILINE)
+_UNIT_MARKS = regex(r"^[-@:+!|]+")
+_RUN = regex(r"^[ \t]*RUN[ \t]+(?P<command>(?:[^\n\\]|\\\r?\n|\\.)*)", re.MULTILINE | re.IGNORECASE)
+_RUN_OPTIONS = regex(r"^(?:--\w[\w-]*=\S+\s+)*")
+_OWN_TOOLS = regex(r"(?:^|/)(?:hack|\.husky|\.circleci|\.buildkite|scripts?/(?:ci|dev|release|lint|test)|dev|development|bench(?:marks?)?)/")
+_CLOUD_INIT = regex(rb"\A#cloud-config\b")
+_CLOUD_NAMES = regex(r"(?:^|/)(?:cloud-?(?:init|config)|user-?data)[\w.-]*$", re.IGNORECASE)
+_TAKES_IN = regex(r"^[ \t]*(?:COPY|ADD)[ \t]+(?P<words>(?:[^\n\\]|\\\n|\\[^\n])+)", re.MULTILINE | re.IGNORECASE)
+_MOUNTED = regex(r"^[ \t]*(?:-|source:)[ \t]*[\"']?(?P<path>\.{1,2}/[^\s:\"'#]+)", re.MULTILINE)
+_SYSTEM = regex(r"/(?:etc|usr/local|usr/bin|usr/sbin|bin|sbin|opt|docker|container|scripts?|entrypoint|hooks|run|root|tmp|build)(?:[/.-]|$)")
 _HOST_FOLDERS = frozenset(
     {"scripts", "script", "ops", "bin", "deploy", "deployment", "infra", "tools", "helper-scripts", "install", "installer", "maintenance"}
 )

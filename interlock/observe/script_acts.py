@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from interlock.facts.ownership import Act, acts
@@ -10,9 +9,10 @@ from interlock.facts.permissions import ScriptActs
 from interlock.facts.programs import Holder, Runs, ShellText
 from interlock.observe.programs import programs
 from interlock.observe.world import World
+from interlock.patterns import regex
 
-_TELLS = re.compile(r"\b(?:chown|chmod|mkdir|install|mktemp|useradd|adduser)\b|(?<![\w.-])mv\s")
-_THINKS = re.compile(r"\bumask\b|--reference\b|\bsetfacl\b|\bstat\s+(?:-[a-zA-Z]*[cf]|--(?:format|printf))")
+_TELLS = regex(r"\b(?:chown|chmod|mkdir|install|mktemp|useradd|adduser)\b|(?<![\w.-])mv\s")
+_THINKS = regex(r"\bumask\b|--reference\b|\bsetfacl\b|\bstat\s+(?:-[a-zA-Z]*[cf]|--(?:format|printf))")
 
 
 def script_acts(world: World) -> tuple[ScriptActs, ...]:

@@ -21,17 +21,18 @@ from interlock.observe.programs import program, programs, sorted_files
 from interlock.observe.shell_syntax import syntax_seen
 from interlock.observe.stack import compose_yaml
 from interlock.observe.world import Observer, World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
 # ---- what is found in all of them together
 
 _TEMPORARY = frozenset({Holder.DOCKERFILE})
-_SETS_STRICT = re.compile(r"^[ \t]*set[ \t]+(?:-[a-zA-Z]*e|-o[ \t]+errexit)", re.MULTILINE)
-_SETS_PIPEFAIL = re.compile(r"^[ \t]*set[ \t]+[^\n]*pipefail", re.MULTILINE)
-_SHEBANG_STRICT = re.compile(r"#![^\n]*\s-\w*e")
-_SOURCES = re.compile(r"^[ \t]*(?:source|\.)[ \t]+(?P<path>[^\n;&|#]+)", re.MULTILINE)
-_PROJECT_VARIABLE = re.compile(rb"^[ \t]*(?:export[ \t]+)?COMPOSE_PROJECT_NAME=[\"']?(?P<name>[a-z0-9][a-z0-9_-]*)", re.MULTILINE)
-_NOT_IN_NAMES = re.compile(r"[^a-z0-9_-]")
+_SETS_STRICT = regex(r"^[ \t]*set[ \t]+(?:-[a-zA-Z]*e|-o[ \t]+errexit)", re.MULTILINE)
+_SETS_PIPEFAIL = regex(r"^[ \t]*set[ \t]+[^\n]*pipefail", re.MULTILINE)
+_SHEBANG_STRICT = regex(r"#![^\n]*\s-\w*e")
+_SOURCES = regex(r"^[ \t]*(?:source|\.)[ \t]+(?P<path>[^\n;&|#]+)", re.MULTILINE)
+_PROJECT_VARIABLE = regex(rb"^[ \t]*(?:export[ \t]+)?COMPOSE_PROJECT_NAME=[\"']?(?P<name>[a-z0-9][a-z0-9_-]*)", re.MULTILINE)
+_NOT_IN_NAMES = regex(r"[^a-z0-9_-]")
 
 
 def _data(text: ShellText) -> bytes:

@@ -17,10 +17,11 @@ from interlock.observe.programs import dockerfiles, program, programs, sorted_fi
 from interlock.observe.script_acts import script_acts
 from interlock.observe.sources import sources
 from interlock.observe.world import World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
-_OF_DEVELOPERS = re.compile(r"(?:^|[/_.-])(?:dev|develop|development|devel|debug|sandbox)(?:[/_.-]|$)")
-_TAKES_IN = re.compile(r"^[ \t]*(?:COPY|ADD)[ \t]+(?P<words>[^\n]+)", re.MULTILINE | re.IGNORECASE)
+_OF_DEVELOPERS = regex(r"(?:^|[/_.-])(?:dev|develop|development|devel|debug|sandbox)(?:[/_.-]|$)")
+_TAKES_IN = regex(r"^[ \t]*(?:COPY|ADD)[ \t]+(?P<words>[^\n]+)", re.MULTILINE | re.IGNORECASE)
 _OF_AN_IMAGE = ("/usr/", "/etc/", "/sbin", "/bin", "/docker", "/entrypoint", "$")
 """Where an image keeps what it runs itself; what it carries for a host lies elsewhere."""
 

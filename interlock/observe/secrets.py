@@ -20,16 +20,17 @@ from interlock.observe.programs import dockerfiles, programs, sorted_files
 from interlock.observe.sources import sources
 from interlock.observe.stack import compose_yaml
 from interlock.observe.world import Observer, World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
-_MAKES = re.compile(r"openssl|random|uuidgen|pwgen|generate|token_|acme\.sh|age-keygen|operator init")
-_TLS = re.compile(r"priv\w*[-_]?key|\.key\b|[-_]key\b|key\.pem|\bid_(?:rsa|ecdsa|ed25519)|-x509|(?:tls|ssl|server|cert)_?key", re.IGNORECASE)
-_VOLUME = re.compile(r"(?mi)^[ \t]*VOLUME[ \t]+(?P<paths>[^\n]+)")
-_VARIABLE = re.compile(r"\$\{[^{}]*\}|\$\w+")
-_MOVES = re.compile(r"\b(?:ln|mv|cp|rsync|install)\b")
-_STARTS = re.compile(r"docker[ -]compose[^\n]*\bup\b|docker stack deploy")
-_WRITES_ENV = re.compile(r">[ \t]*[\"']?[^\s\"'|&>]*\.env\b|\btee[ \t]+[^\n|]*\.env\b")
-_SHOWS = re.compile(
+_MAKES = regex(r"openssl|random|uuidgen|pwgen|generate|token_|acme\.sh|age-keygen|operator init")
+_TLS = regex(r"priv\w*[-_]?key|\.key\b|[-_]key\b|key\.pem|\bid_(?:rsa|ecdsa|ed25519)|-x509|(?:tls|ssl|server|cert)_?key", re.IGNORECASE)
+_VOLUME = regex(r"(?mi)^[ \t]*VOLUME[ \t]+(?P<paths>[^\n]+)")
+_VARIABLE = regex(r"\$\{[^{}]*\}|\$\w+")
+_MOVES = regex(r"\b(?:ln|mv|cp|rsync|install)\b")
+_STARTS = regex(r"docker[ -]compose[^\n]*\bup\b|docker stack deploy")
+_WRITES_ENV = regex(r">[ \t]*[\"']?[^\s\"'|&>]*\.env\b|\btee[ \t]+[^\n|]*\.env\b")
+_SHOWS = regex(
     r"\$\{?\w*(?:pass|secret|token|api_?key|private_?key|access_?key|encryption_?key|credential|pat\b)|--(?:password|passwd|token|api-key|secret-key|\w+-password|dbpass)\w*="
     r"|(?:-e|--env)\s+[\"']?\w*(?:pass|secret|token|key)",
     re.IGNORECASE,

@@ -33,11 +33,12 @@ from interlock.facts.looks import (
     Walk,
 )
 from interlock.observe import probe
+from interlock.patterns import regex
 
 HELD_LIMIT = 200_000  # find mixes the entries of several directories, so a walk is sorted in memory before it is written
 _MUSL_WORDS = {"I/O error": "EIO", "Symbolic link loop": "ELOOP"}
 _WORDS = {os.strerror(number): name for number, name in errno.errorcode.items()} | _MUSL_WORDS
-_VANISHED = re.compile(rb"\w+: (?:can(?:not|'t) \w+ )?'?(?P<path>/.*?)'?: No such file or directory", re.DOTALL)
+_VANISHED = regex(rb"\w+: (?:can(?:not|'t) \w+ )?'?(?P<path>/.*?)'?: No such file or directory", re.DOTALL)
 _ABSENT = ("ENOENT", "ENOTDIR")
 _NOWHERE = (*_ABSENT, "ELOOP")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +13,7 @@ from interlock.facts.programs import Holder, Runs, ShellText, Unreadable
 from interlock.facts.scripts import Refusal, Refused, Shell, SyntaxSeen, is_template, refusal_of, shell_of, until_it_ends
 from interlock.observe.programs import programs
 from interlock.observe.world import World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
 TIMEOUT_S = 10
@@ -84,7 +84,7 @@ class _Shells:
         return refusal_of(kind, said) if said else None
 
 
-_REFUSES = re.compile(r"\bconditional (?:binary|unary) operator expected|\bexpected `\)'|syntax error")  # bash says so, and ends with 0
+_REFUSES = regex(r"\bconditional (?:binary|unary) operator expected|\bexpected `\)'|syntax error")  # bash says so, and ends with 0
 
 
 def _run(argv: tuple[str, ...], text: str) -> str | None:

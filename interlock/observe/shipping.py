@@ -23,12 +23,13 @@ from interlock.observe.sources import sources
 from interlock.observe.stack import compose_yaml
 from interlock.observe.starters import find
 from interlock.observe.world import Observer, World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
-_COMPOSE_NAME = re.compile(r"(?:^|/)(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml$")
-_MAY_BRING = re.compile(r"\b(?:curl|wget|scp|rsync|tar|zip|install)\b")
-_FOR_HOSTS = re.compile(r"(?:^|/)(?:docker-)?compose[\w.-]*\.ya?ml$|\.(?:service|timer|path|mount)$")
-_HOST_FILES = re.compile(r"(?:^|/)(?:docker-)?compose[\w.-]*\.ya?ml$|\.(?:service|timer|path|mount|sh|bash|conf|env|cron)$|(?:^|/)Caddyfile$")
+_COMPOSE_NAME = regex(r"(?:^|/)(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml$")
+_MAY_BRING = regex(r"\b(?:curl|wget|scp|rsync|tar|zip|install)\b")
+_FOR_HOSTS = regex(r"(?:^|/)(?:docker-)?compose[\w.-]*\.ya?ml$|\.(?:service|timer|path|mount)$")
+_HOST_FILES = regex(r"(?:^|/)(?:docker-)?compose[\w.-]*\.ya?ml$|\.(?:service|timer|path|mount|sh|bash|conf|env|cron)$|(?:^|/)Caddyfile$")
 _FEWEST_STAGED = 3  # host files in one list of an image: less than that is a file that the application itself reads
 
 

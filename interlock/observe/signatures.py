@@ -19,10 +19,11 @@ from interlock.config.models import Site
 from interlock.errors import ApprovalError, ConfigError, CouldNotLook
 from interlock.facts.signers import KRL_MAGIC, NAMESPACE, AllowedSigners, Revoked, Signature, SignatureSeen, fingerprint, revoked_list
 from interlock.nouns import dataclass
+from interlock.patterns import regex
 
-_GOOD = re.compile(r'Good "[^"]+" signature for .+ with \S+ key (SHA256:\S+)')
-_COMPLAINT = re.compile(r"/dev/fd/\d+:(\d+): (.+)")
-_REVOKED = re.compile(r"^/dev/fd/(\d+) .*: REVOKED$", re.MULTILINE)
+_GOOD = regex(r'Good "[^"]+" signature for .+ with \S+ key (SHA256:\S+)')
+_COMPLAINT = regex(r"/dev/fd/\d+:(\d+): (.+)")
+_REVOKED = regex(r"^/dev/fd/(\d+) .*: REVOKED$", re.MULTILINE)
 _TIMEOUT = 20
 _LIMIT = 1024 * 1024
 _REVOKED_LIMIT = 16 * 1024 * 1024

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 from collections.abc import Iterator, Mapping
 
 from interlock.config.yamltext import Tagged
@@ -19,9 +18,10 @@ from interlock.observe.placed import below, file_of_chains, file_places, ignored
 from interlock.observe.sources import sources
 from interlock.observe.stack import compose_yaml
 from interlock.observe.world import Observer, World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
-_SUBMODULE = re.compile(r"(?m)^\s*path\s*=\s*(.+?)\s*$")
+_SUBMODULE = regex(r"(?m)^\s*path\s*=\s*(.+?)\s*$")
 _LARGEST = 512 * 1024  # of a text that may speak of a file
 
 

@@ -12,15 +12,16 @@ from interlock.config.discover import Files
 from interlock.errors import CouldNotLook
 from interlock.facts.cron import is_crontab_path
 from interlock.facts.workflows import FOLDERS
+from interlock.patterns import regex
 
-_GATE = re.compile(rb"\binterlock(?:\.cli)?\s+(?:scan|preflight)\b|\bpytest\b[^\n]*\s-m[ =]?[\"']?(?:static|preflight)\b")
-SCRIPT = re.compile(r"\.(?:ba)?sh(?:\.(?:tpl|tmpl|tftpl|j2|in|template))?$")
-_INSTALLS = re.compile(
+_GATE = regex(rb"\binterlock(?:\.cli)?\s+(?:scan|preflight)\b|\bpytest\b[^\n]*\s-m[ =]?[\"']?(?:static|preflight)\b")
+SCRIPT = regex(r"\.(?:ba)?sh(?:\.(?:tpl|tmpl|tftpl|j2|in|template))?$")
+_INSTALLS = regex(
     rb"\bcrontab\s+(?:-u\s+\S+\s+)?-(?=[\s\"']|$)|>\s*\"?\S*/cron\.d/|\btee\s+(?:-a\s+)?\"?\S*/cron\.d/"
     rb"|^[ \t]*(?:sudo[ \t]+)?crontab[ \t]+[\w./\"$][^\s;&|]*[ \t]*$",
     re.MULTILINE,
 )
-_CODE_OF_OTHERS = re.compile(r"(?:^|/)(?:vendor|third_party|node_modules|testdata|tests?|fixtures|examples?|docs?)/")
+_CODE_OF_OTHERS = regex(r"(?:^|/)(?:vendor|third_party|node_modules|testdata|tests?|fixtures|examples?|docs?)/")
 
 
 class Found(NamedTuple):

@@ -33,14 +33,15 @@ from interlock.facts.state_places_shell import uses_in_shell
 from interlock.observe.programs import dockerfiles, program, programs, sorted_files
 from interlock.observe.sources import sources
 from interlock.observe.world import Observer, World
+from interlock.patterns import regex
 from interlock.verdicts import Subject
 
-_SCRIPT = re.compile(r"\.(?:m|c)?(?:js|ts)x?$")
-_NO_SCRIPT = re.compile(r"\.(?:min|bundle|d|stories)\.|(?:^|/)(?:dist|build|static|public|assets|locales)/")
-_TEXT_FILE = re.compile(r"(?:^|/)Caddyfile[\w.-]*$|\.(?:service|path|mount|timer)(?:\.(?:j2|tpl|in|template))?$|\.caddy$")
+_SCRIPT = regex(r"\.(?:m|c)?(?:js|ts)x?$")
+_NO_SCRIPT = regex(r"\.(?:min|bundle|d|stories)\.|(?:^|/)(?:dist|build|static|public|assets|locales)/")
+_TEXT_FILE = regex(r"(?:^|/)Caddyfile[\w.-]*$|\.(?:service|path|mount|timer)(?:\.(?:j2|tpl|in|template))?$|\.caddy$")
 _MOUNT_CHECKS = {"mountpoint": 0, "findmnt": 0, "mount": 1, "umount": 0}
-_STATE_WORD = re.compile(r"(?:^|[/_-])(?:state|data)(?:$|[/_-])")
-_READS_STATE = re.compile(rb"(?:env\w*|get|str|path|config)\W{1,4}[\"']\w*STATE_?(?:DIR|DIRECTORY|PATH|ROOT|HOME|LOCATION|FOLDER)[\"']")
+_STATE_WORD = regex(r"(?:^|[/_-])(?:state|data)(?:$|[/_-])")
+_READS_STATE = regex(rb"(?:env\w*|get|str|path|config)\W{1,4}[\"']\w*STATE_?(?:DIR|DIRECTORY|PATH|ROOT|HOME|LOCATION|FOLDER)[\"']")
 LARGEST_SCRIPT = 512 * 1024
 
 

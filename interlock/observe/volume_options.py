@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from interlock.config.models import Site
@@ -17,11 +16,12 @@ from interlock.observe.declared_volumes import volume_options
 from interlock.observe.placed import chain_files, file_of_chains
 from interlock.observe.programs import programs
 from interlock.observe.world import Observer, World
+from interlock.patterns import regex
 from interlock.verdicts import LIVE, Subject
 
-_FSTAB = re.compile(r"(?:^|[\s\"'])(?:/dev/|LABEL=|UUID=|PARTUUID=|PARTLABEL=)\S+[ \t]+(?P<path>/[\w./-]+)[ \t]+(?:ext[234]|xfs|btrfs|zfs|auto)\b")
-_MOUNTS = re.compile(r"(?m)(?:^|[;&|(\s])mount[ \t]+\S")
-_BIND = re.compile(r"(?:^|,)\s*bind\s*(?:,|$)")  # alone; `rbind` hides nothing
+_FSTAB = regex(r"(?:^|[\s\"'])(?:/dev/|LABEL=|UUID=|PARTUUID=|PARTLABEL=)\S+[ \t]+(?P<path>/[\w./-]+)[ \t]+(?:ext[234]|xfs|btrfs|zfs|auto)\b")
+_MOUNTS = regex(r"(?m)(?:^|[;&|(\s])mount[ \t]+\S")
+_BIND = regex(r"(?:^|,)\s*bind\s*(?:,|$)")  # alone; `rbind` hides nothing
 
 
 def options_of_file(world: World, subject: Subject) -> OptionsOfFile:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from interlock.facts.readiness import Claim
 from interlock.facts.task_names import Names
 from interlock.facts.workplans import Decision, ModuleClaims, NextTask, Status, Task, Unread, Workplan, Workplans
+from interlock.patterns import regex
 from interlock.verdicts import Broken, Detail, Held, Outcome, Unproven, in_short
 
 _REMEDIES = {
@@ -164,7 +165,7 @@ def _by_id(tasks: Sequence[Task]) -> Mapping[str, Sequence[Task]]:
     return found
 
 
-_NAME = re.compile(r"\d|^\s*\w+(?:[-_]\w+)+\s*$")  # what may be an id; all else is a remark: `blocked_by: the weather`
+_NAME = regex(r"\d|^\s*\w+(?:[-_]\w+)+\s*$")  # what may be an id; all else is a remark: `blocked_by: the weather`
 
 
 def _unsaid(plan: Workplan, task: Task, begun: str) -> Iterator[Detail]:

@@ -13,6 +13,7 @@ from interlock.facts.backup_writers import UNKNOWN, Language
 from interlock.facts.backups import BackupContents, Procedure, State, copied_database, format_of, logs_of, without_stamp
 from interlock.facts.looks import Examined
 from interlock.judge.backup.newest import DUMPS, FORMATS, moment_of, nothing_to_look_at
+from interlock.patterns import regex
 from interlock.verdicts import Broken, Detail, Guardrail, Held, Outcome, Severity, Subject, Unproven, When, in_short
 
 MUCH_SMALLER = 50  # percent: a backup that lost more than half of the one before has most likely lost what it is made of
@@ -124,10 +125,10 @@ def _has_large_objects(file: Examined) -> bool:
     return bool(file.notes.get("large_objects")) or any(posixpath.basename(name).startswith("blob_") for name in file.names if format_of(file) == "pg-tar")
 
 
-_TABLE = re.compile(r"TABLE (?!DATA |ATTACH )")
-_TABLE_DATA = re.compile(r"TABLE DATA ")
-_SEQUENCE = re.compile(r"SEQUENCE (?!SET |OWNED )")
-_SEQUENCE_SET = re.compile(r"SEQUENCE SET ")
+_TABLE = regex(r"TABLE (?!DATA |ATTACH )")
+_TABLE_DATA = regex(r"TABLE DATA ")
+_SEQUENCE = regex(r"SEQUENCE (?!SET |OWNED )")
+_SEQUENCE_SET = regex(r"SEQUENCE SET ")
 
 
 def _entry_details(contents: BackupContents, file: Examined) -> Iterator[Detail]:
@@ -279,7 +280,7 @@ def _said(procedure: Procedure, outcome: Outcome, what: str, message: str, *, ki
     return Detail(what=what, outcome=outcome, kind=kind, message=message, file=procedure.script.path, line=line)
 
 
-_WITH_ROLES = re.compile(r"\bpg_dumpall\b")
+_WITH_ROLES = regex(r"\bpg_dumpall\b")
 
 
 def _dump_writes(procedure: Procedure) -> Iterator[Detail]:
@@ -297,13 +298,13 @@ def _dump_writes(procedure: Procedure) -> Iterator[Detail]:
 
 
 # what makes a plain copy right: the database's own backup, its log put into it, or its program at rest
-_TAKEN_CARE_OF = re.compile(
+_TAKEN_CARE_OF = regex(
     r"\.backup\b|\bVACUUM\s+INTO\b|wal_checkpoint|\bCHECKPOINT\b|EXPORT\s+DATABASE|journal_mode\s*=\s*(?:delete|truncate|persist)"
     r"|\b(?:stop|down|pause|kill|scale|quiesce|fsfreeze|snapshot|lvcreate)\b|-wal\b|\.wal\b",
     re.IGNORECASE,
 )
 # a program stops and scales many things: only what it does with the database itself counts
-_PROGRAM_TAKES_CARE = re.compile(
+_PROGRAM_TAKES_CARE = regex(
     r"(?<!\w)\.backup\b|\bVACUUM\s+INTO\b|wal_checkpoint|\bCHECKPOINT\b|EXPORT\s+DATABASE|journal_mode\s*=\s*(?:delete|truncate|persist)|-wal\b|\.wal\b",
     re.IGNORECASE,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,12 +12,13 @@ from interlock.config.models import Site
 from interlock.facts.backup_writers import BackupWrite, Care, Language, WriterScript
 from interlock.facts.backups import ModuleBackups, mode_text
 from interlock.facts.looks import Entry, Listing
+from interlock.patterns import regex
 from interlock.verdicts import LIVE, Broken, Detail, Guardrail, Held, HeldRun, Outcome, Severity, Streamed, Subject, Tally, Unproven, When, in_short
 
 PRIVATE_FILE = stat.S_IFREG | 0o600
 WIDER_THAN_FILE = 0o7777 & ~0o600
 WIDER_THAN_DIRECTORY = 0o077
-_INHERITED = re.compile(r"(?:^|,)default:(?:user:[^:,]+|group:[^:,]*|other:):(?=[rwx-]*[rwx])")  # entries beside the owner's that grant something
+_INHERITED = regex(r"(?:^|,)default:(?:user:[^:,]+|group:[^:,]*|other:):(?=[rwx-]*[rwx])")  # entries beside the owner's that grant something
 UNREAD_REMEDY = {
     Language.SHELL: "look whether `bash -n` takes the file; what is a template can be scanned once it is rendered",
     Language.PYTHON: "look whether this version of Python takes the file; scan with a newer one",

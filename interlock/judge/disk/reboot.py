@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -12,11 +11,12 @@ from interlock.facts.fstab import is_network, normal, option_value, switched
 from interlock.facts.mount_units import LOCAL_TARGET, MADE_AT_BOOT, BootMount
 from interlock.facts.mounts import is_below
 from interlock.facts.reboot import DiskAtBoot, EngineStart
+from interlock.patterns import regex
 from interlock.verdicts import LIVE, Broken, Guardrail, Held, Severity, Subject, Unproven
 
-_OF_A_LOGIN = re.compile(r"/run/user/\d+")
-_UNSTABLE = re.compile(r"/dev/(?:[shv]d[a-z]+\d*|xvd[a-z]+\d*|nvme\d+n\d+(?:p\d+)?|mmcblk\d+(?:p\d+)?|(?:loop|dm-|nbd|md|zram|sr)\d+(?:p\d+)?)")
-_TAG = re.compile(r"(?:LABEL|UUID|PARTUUID|PARTLABEL)=.")
+_OF_A_LOGIN = regex(r"/run/user/\d+")
+_UNSTABLE = regex(r"/dev/(?:[shv]d[a-z]+\d*|xvd[a-z]+\d*|nvme\d+n\d+(?:p\d+)?|mmcblk\d+(?:p\d+)?|(?:loop|dm-|nbd|md|zram|sr)\d+(?:p\d+)?)")
+_TAG = regex(r"(?:LABEL|UUID|PARTUUID|PARTLABEL)=.")
 _NO_DEVICE = frozenset({"", "none", "auto"})
 
 

@@ -11,11 +11,12 @@ from interlock.facts.data_directories import KeptData, kept_data
 from interlock.facts.placed import FileOfChains, Found, PlacedChain, Shipped
 from interlock.facts.stack import Service, ServiceMount
 from interlock.judge.stack.places import compose_files, judge_places
+from interlock.patterns import regex
 from interlock.verdicts import Broken, Guardrail, Held, Severity, Unproven, When
 
 REMEDY = "mount it where this version of the image keeps its data, or tell the server to keep it there; move what is in the container out first"
 
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
+_WORD = regex(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 _OTHER_USE = listed(
     "log logs backup backups bak dump dumps cert certs certificates ssl tls conf config configs configuration init initdb docker entrypoint plugin plugins"
     " extension extensions module modules run sock socket sockets tmp temp cache caches script scripts secret secrets key keys import imports export exports"
@@ -23,7 +24,7 @@ _OTHER_USE = listed(
     " upgrades model models license licenses repo src code static media custom"
 )
 _DATA = listed("data db database databases storage store pgdata dbdata datadir")
-_SETTINGS = re.compile(r"^/etc/|\.(?:conf|cnf|cfg|ini|ya?ml|toml|json|xml|properties|hcl|config)$")
+_SETTINGS = regex(r"^/etc/|\.(?:conf|cnf|cfg|ini|ya?ml|toml|json|xml|properties|hcl|config)$")
 
 
 def judge_data_dir_matches_mount(file: FileOfChains) -> Held | Broken | Unproven:
