@@ -126,7 +126,7 @@ def show(stack: Stack) -> None:
         planner.type(MOVE_GATE, exit_code=1)
         planner.type("bin/copy-to-18")
         planner.type(MOVE_GATE)
-    tell(f"The report: {_shown(site.run / evidence / 'summary.md')}")
+    tell(f"The report: {_shown(site.run / evidence / 'summary.md')}", f"The same as a page for a browser: {_shown(site.run / evidence / 'report.html')}")
 
 
 def tell(*lines: str) -> None:

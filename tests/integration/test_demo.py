@@ -166,11 +166,12 @@ def test_the_second_demo_in_the_same_folder_shows_the_same(shown_twice: tuple[De
     assert f"runs release {OLD_RELEASE}" in second.shown
 
 
-def test_the_demo_ends_with_the_path_of_a_report_that_is_there(shown_twice: tuple[Demo, Demo]) -> None:
+def test_the_demo_ends_with_the_paths_of_reports_that_are_there(shown_twice: tuple[Demo, Demo]) -> None:
     for demo in shown_twice:
-        report = re.search(r"^# The report: (\S+)$", demo.shown, re.MULTILINE)
-        assert report is not None, demo.shown
-        assert (ROOT / report[1]).is_file()
+        reports = re.search(r"^# The report: (\S+)$\n^# The same as a page for a browser: (\S+)$", demo.shown, re.MULTILINE)
+        assert reports is not None, demo.shown
+        assert [Path(shown).name for shown in reports.groups()] == ["summary.md", "report.html"]
+        assert all((ROOT / shown).is_file() for shown in reports.groups())
 
 
 def test_the_reports_of_both_demos_are_kept(shown_twice: tuple[Demo, Demo]) -> None:
