@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from interlock.facts.engine import Container, Engine
+from interlock.facts.engine import Container, Engine, EngineVolume
 from interlock.facts.known_images import recognise
 from interlock.facts.mounts import Mount, MountTable, is_below
 from interlock.facts.stack import Service, ServiceMount, Stack
@@ -220,11 +220,19 @@ _OF_THE_SYSTEM = ("/boot", "/efi", "/usr", "/snap", "/var/lib/docker", "/var/lib
 def mounted(table: MountTable) -> Iterator[Keeper]:
     """The mounts of a host that may hold state: whole file systems of disks, and network mounts, but for those that the system itself needs.
 
-    A mount that shows a directory of a disk is a second view of a mount that is there already, or of one that only another namespace has.
+    A mount that shows a directory of a disk is a second view of a mount that is there already, or of one that only another namespace has. A disk that is
+    shown wholly at several places, as by a volume that binds its mountpoint, is one keeper with all of their names.
     """
+    found: dict[str, list[Mount]] = {}
     for mount in table.mounts:
         if _keeps(mount):
-            yield Keeper(kind=Kind.MOUNT, shown=f"{mount.mountpoint} ({mount.source}, {mount.fstype})", names=(mount.mountpoint,), disk=True)
+            found.setdefault(mount.mountpoint if mount.device_number.startswith(_MADE_UP) else mount.device_number, []).append(mount)
+    for first, *others in found.values():
+        names = dict.fromkeys((first.mountpoint, *(other.mountpoint for other in others)))
+        yield Keeper(kind=Kind.MOUNT, shown=f"{first.mountpoint} ({first.source}, {first.fstype})", names=tuple(names), disk=True)
+
+
+_MADE_UP = "0:"  # the number of a file system that is on no one block device
 
 
 def _keeps(mount: Mount) -> bool:
@@ -254,7 +262,20 @@ def keepers_of_engine(engine: Engine) -> Iterator[Keeper]:
 
 def _volume_of(engine: Engine, name: str) -> Keeper:
     writers = [container for container in engine.containers for mount in container.mounts if mount.name == name and not mount.read_only]
-    return Keeper(kind=Kind.VOLUME, shown=name, names=(name,), users=tuple(_container_names(container) for container in writers))
+    path = next((_bound_to(volume) for volume in engine.volumes if volume.name == name), "")
+    return Keeper(
+        kind=Kind.VOLUME,
+        shown=name,
+        names=(name,),
+        users=tuple(_container_names(container) for container in writers),
+        bound=Keeper(kind=Kind.MOUNT, shown=path, names=(path,)) if path else None,
+    )
+
+
+def _bound_to(volume: EngineVolume) -> str:
+    """The directory of the host that a volume was made to show; empty where it has one of its own, or a device."""
+    binds = {"bind", "rbind"} & set(volume.options.get("o", "").split(","))
+    return posixpath.normpath(volume.options["device"]) if binds and volume.options.get("device", "").startswith("/") else ""
 
 
 def _container_names(container: Container) -> tuple[str, ...]:
