@@ -263,13 +263,13 @@ def test_volumes_directories_and_bare_databases_of_an_engine_keep_state() -> Non
 
 def test_a_volume_that_binds_a_declared_disk_is_declared_with_it() -> None:
     """The engine mounts the disk a second time, at the volume's directory: no second disk, and no state of its own."""
-    table = MountTable.parse(MOUNTINFO + b"34 20 8:17 / /var/lib/docker/volumes/shop_data/_data rw - ext4 /dev/sdb1 rw\n", where="mountinfo")
+    table = MountTable.parse(MOUNTINFO + b"34 20 8:17 / /srv/docker/volumes/shop_data/_data rw - ext4 /dev/sdb1 rw\n", where="mountinfo")
     options = {"type": "none", "o": "rbind,rslave", "device": "/mnt/disk/"}
-    volume = {"Name": "shop_data", "Driver": "local", "Options": options, "Mountpoint": "/var/lib/docker/volumes/shop_data/_data", "Labels": {}}
+    volume = {"Name": "shop_data", "Driver": "local", "Options": options, "Mountpoint": "/srv/docker/volumes/shop_data/_data", "Labels": {}}
     said = {"version": {"Version": "27", "Product": "docker", "Kernel": "6.1"}, "containers": [], "volumes": [volume]}
     disk = next(one for one in mounted(table) if one.names[0] == "/mnt/disk")
     (bound,) = keepers_of_engine(Engine.parse(json.dumps(said).encode(), where="docker.sock"))
-    assert disk.names == ("/mnt/disk", "/var/lib/docker/volumes/shop_data/_data")
+    assert disk.names == ("/mnt/disk", "/srv/docker/volumes/shop_data/_data")
     nothing = frozenset[str]()
     for path, covered in (("/mnt/disk", True), ("/mnt/other", False)):
         declared = Declared(volumes=nothing, paths=(path,), containers=nothing, whole=nothing, databases=nothing, excluded=())
