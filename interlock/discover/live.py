@@ -19,6 +19,7 @@ from interlock.config.scalars import LOCAL
 from interlock.config.yamltext import KeyPath
 from interlock.discover.composed import ENGINE_ROOT, Described
 from interlock.discover.document import From, Offer, may_be_written, plain, printable
+from interlock.discover.live_disks import HERE, MARK, has_a_disk, learned, of_backups, outside
 from interlock.discover.modules import Part, described, engine_of
 from interlock.discover.variables import Known
 from interlock.discover.whole import Discovered
@@ -36,8 +37,6 @@ from interlock.patterns import regex
 SOCKETS = ("/var/run/docker.sock", "/run/podman/podman.sock")
 STARTS = (ReadFolder("/etc/cron.d"), ReadFolder("/etc/systemd/system", (".timer", ".service")))
 _RUNS_STACKS = regex(rb"docker|podman|compose")
-_MARK = {"unconfirmed": True}
-_HERE = "from this host: "
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,6 +47,7 @@ class _Seen:
     links: Mapping[str, str] = field(default_factory=dict)
     numbers: Mapping[str, str] = field(default_factory=dict)
     real: Mapping[str, str] = field(default_factory=dict)
+    absent: frozenset[str] = frozenset()  # paths that do not exist here
     engine: Engine | None = None
     starts: tuple[str, ...] = ()  # crontabs, and services that a timer starts, in which something of containers is run
     unseen: list[str] = field(default_factory=list)
@@ -70,13 +70,17 @@ def with_host(found: Discovered, root: Path, environ: Mapping[str, str]) -> tupl
     data = plain(found.document)
     state = ((data.get("mounts") or {}).get("state") or {}).get("path") or (data.get("state_dir") or {}).get("path")
     socket = engine_socket(environ)
-    seen = look_round(root, [path for path in (state, "/var/lib/docker") if path], socket)
+    backups = [module["backups"] for module in (data.get("modules") or {}).values() if module.get("backups")]
+    seen = look_round(root, [path for path in (state, "/var/lib/docker", *backups) if path], socket)
     document = dict(found.document)
     if socket not in (None, SOCKETS[0]) and isinstance(hosts := document.get("hosts"), dict):
-        document["hosts"] = hosts | {"local": hosts["local"] | {"engine": From(socket, f"{_HERE}its engine listens there")}}
+        document["hosts"] = hosts | {"local": hosts["local"] | {"engine": From(socket, f"{HERE}its engine listens there")}}
     contradictions = [f"{why}: nothing was learned from it" for why in seen.unseen]
+    inside, state = state, _state_outside(document, state, seen)
+    contradictions += _elsewhere(inside, state)
     contradictions += _disk(document, state, seen)
     contradictions += _containers(document, found, seen)
+    _disk_of_backups(document, backups, seen)
     _ports(document, seen)
     contradictions += _databases(document, environ)
     contradictions += _starts(root, seen)
@@ -111,14 +115,15 @@ def _take(seen: _Seen, facts: HostFacts, paths: list[str], socket: str | None) -
         seen.table, seen.links, seen.numbers = MountTable.parse(answer.mountinfo, where=LOCAL), answer.links, answer.devices
     except CouldNotLook as error:
         seen.unseen.append(error.sentence)
-    real = {}
+    real, absent = {}, []
     for path in paths:
         try:
             stat = facts.stat(path)
         except CouldNotLook:
             continue
         real[path] = stat.realpath if stat.present else path
-    seen.real = real
+        absent += [] if stat.present else [path]
+    seen.real, seen.absent = real, frozenset(absent)
     seen.starts = tuple(_starting(facts, seen))
     if socket is None:
         seen.unseen.append("this host has no container engine at its usual places (DOCKER_HOST names another)")
@@ -144,15 +149,37 @@ def _disk(document: dict[str, Any], state: str | None, seen: _Seen) -> Iterator[
     if section is not None and not isinstance(section, Offer):
         yield from _other_disk(plain(section)["state"], mount, seen)
         return
-    if mount.mountpoint == "/" or not mount.source.startswith("/dev/"):
+    if mount.mountpoint == "/" or not has_a_disk(mount):
         yield f"{path} shows {mount}: there is no disk of its own for state"
         return
-    disk: dict[str, Any] = {"path": path}
-    if mount.mountpoint != path:
-        disk["mountpoint"] = mount.mountpoint
-    disk |= {"device": From(seen.device(mount), f"{_HERE}{mount}"), "fstype": mount.fstype, **_MARK}
     rest = plain(section.value) if isinstance(section, Offer) else {}
-    document["mounts"] = {"state": From(disk, f"{_HERE}what {path} shows"), **{key: value for key, value in rest.items() if key == "overlays"}}
+    overlays = {key: value for key, value in rest.items() if key == "overlays"}
+    document["mounts"] = {**learned(path, mount, seen.table, seen.device), **overlays}
+
+
+def _state_outside(document: dict[str, Any], state: str | None, seen: _Seen) -> str | None:
+    """The state's directory on this host: where it has no such one, and all containers that have it inside have the same one, that is it."""
+    section = document.get("state_dir")
+    if state not in seen.absent or seen.engine is None or not isinstance(section, dict) or "container_path" in section:
+        return state
+    places = outside(state, seen.engine)
+    if len(set(places.values())) != 1:
+        return state
+    names, place = ", ".join(places), next(iter(places.values()))
+    document["state_dir"] = section | {"path": From(place, f"{HERE}{state} in {names} lies there"), "container_path": section["path"]}
+    return place
+
+
+def _elsewhere(inside: str | None, state: str | None) -> Iterator[str]:
+    if inside != state:
+        yield f"{inside} is no directory of this host: the containers have {state} there. Both are written below state_dir; see that this is meant"
+
+
+def _disk_of_backups(document: dict[str, Any], backups: list[str], seen: _Seen) -> None:
+    """Backups on a disk of their own: whether it must be there is the operator's to say."""
+    section = document.get("mounts")
+    if isinstance(section, dict) and (offer := of_backups(backups, plain(section), seen.showing, seen.device)) and "others" not in section:
+        document["mounts"] = section | {"others": offer}
 
 
 def _other_disk(declared: Mapping[str, Any], mount: Mount, seen: _Seen) -> Iterator[str]:
@@ -212,18 +239,19 @@ def _kept(container: Container) -> Iterator[tuple[str, str]]:
 def _moved(container: Container, kept: list[tuple[str, str]], declared: Mapping[str, Any]) -> Iterator[str]:
     """Where a container of the stack writes to what no module of the tree holds."""
     known = [path for module in declared.values() for path in module.get("paths", ())]
+    volumes = {volume for module in declared.values() for volume in module.get("volumes", ())}
     for path, volume in kept:
-        if not any(path == one or path.startswith(one.rstrip("/") + "/") for one in known):
+        if volume not in volumes and not any(path == one or path.startswith(one.rstrip("/") + "/") for one in known):
             yield f"the container {container.name} writes to {f'the volume {volume}' if volume else path}, and the compose files say nothing of it"
 
 
 def _module(name: str, container: Container, kept: list[tuple[str, str]], base: str) -> From:
     letter = engine_of(Described(name=container.name, at="", image=container.image)) or "E"
-    at = f"{_HERE}container {container.name}, {container.state}"
+    at = f"{HERE}container {container.name}, {container.state}"
     part = Part(name=name, letter=letter, at=at, image=container.image, container=container.name)
     part.volumes, part.paths = [volume for _, volume in kept if volume], [path for path, _ in kept]
     module = described(part, [Known(base, "proposed")], None, None)
-    return From(module.value | _MARK, module.origin)
+    return From(module.value | MARK, module.origin)
 
 
 def _name(text: str) -> str:
@@ -246,8 +274,8 @@ def _ports(document: dict[str, Any], seen: _Seen) -> None:
             if port.address in ("0.0.0.0", "::", "") and port.published and (port.published, port.protocol) not in known:  # noqa: S104
                 known.add((port.published, port.protocol))
                 protocol = {"protocol": port.protocol} if port.protocol == "udp" else {}
-                entry = {"port": port.published, **protocol, "reason": f"{container.name} publishes it", **_MARK}
-                entries.append(From(entry, f"{_HERE}container {container.name}, {port.address}:{port.published}"))
+                entry = {"port": port.published, **protocol, "reason": f"{container.name} publishes it", **MARK}
+                entries.append(From(entry, f"{HERE}container {container.name}, {port.address}:{port.published}"))
     if entries and not (isinstance(public, Offer) and all(isinstance(entry, Offer) for entry in entries)):
         document["exposure"] = section | {"public": entries}
 

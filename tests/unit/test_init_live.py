@@ -37,7 +37,9 @@ STATE_DIR = {"state_dir": {"path": "/data/state"}, "mounts": Offer({"state": {"p
 
 def test_a_disk_that_no_file_names_is_learned_unconfirmed(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     document, contradictions = seen_by(monkeypatch, ROOT + DATA + STATE, STATE_DIR, tmp_path)
-    assert plain(document["mounts"]) == {"state": {"path": "/data/state", "device": "LABEL=state", "fstype": "xfs", "unconfirmed": True}}
+    state = {"path": "/data/state", "device": "LABEL=state", "fstype": "xfs", "unconfirmed": True}
+    data = {"path": "/data", "device": "UUID=0f-1", "fstype": "ext4", "unconfirmed": True}
+    assert plain(document["mounts"]) == {"state": state, "data": data, "layout": "nested"}
     assert document["mounts"]["state"].value["device"].origin == "from this host: /dev/sdc (xfs) mounted at /data/state"
     assert contradictions == ()
 
@@ -53,6 +55,20 @@ def test_state_on_the_disk_of_the_system_is_no_disk_of_its_own(monkeypatch: pyte
     document, (said,) = seen_by(monkeypatch, ROOT, STATE_DIR, tmp_path)
     assert isinstance(document["mounts"], Offer)
     assert said == "/data/state shows /dev/sda1 (ext4) mounted at /: there is no disk of its own for state"
+
+
+def test_backups_on_a_mount_of_their_own_are_a_question(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """Nothing marks such a mount as unconfirmed, so it is not taken for the truth."""
+    modules = {"modules": {"db": {"backups": "/mnt/backup/db"}, "app": {"backups": "/data/backups/app"}, "web": {"backups": "/var/backups/web"}}}
+    table = ROOT + DATA + STATE + b"32 22 8:48 / /mnt/backup rw - ext4 /dev/sdd rw\n"
+    document, _ = seen_by(monkeypatch, table, STATE_DIR | modules, tmp_path)
+    offer = document["mounts"]["others"]
+    assert isinstance(offer, Offer)
+    assert offer == Offer(
+        {"mnt-backup": {"path": "/mnt/backup", "device": "/dev/sdd", "fstype": "ext4"}},
+        "backups lie on /mnt/backup, as this host shows: must a disk be mounted there?",
+    )
+    assert "others" not in plain(document["mounts"])
 
 
 def declared(device: str) -> dict[str, Any]:
