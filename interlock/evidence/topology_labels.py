@@ -49,8 +49,7 @@ class Labels:
 
     def of(self, findings: Sequence[Finding], place: Place, width: int, *, held: bool = True) -> Iterator[Text]:
         """What does not hold, the gravest first; the names of what does, where `held` asks for them."""
-        bad = [finding for finding in findings if finding.outcome not in (Outcome.HELD, Outcome.NOT_APPLICABLE)]
-        bad.sort(key=lambda finding: (-TONES[finding.outcome], finding.guardrail))
+        bad = _bad(findings)
         room = width - 2 * PAD
         for finding in bad[:2]:
             yield from self._label(finding, place, room)
@@ -84,6 +83,17 @@ class Labels:
         if len(told) < _MOST_TOLD:
             told.append((place, words))
         return ""
+
+
+def nameless(findings: Sequence[Finding], place: Place) -> tuple[object, ...]:
+    """What does not hold of a place, without its own names: the same for two that are broken in the same way."""
+    return tuple((finding.guardrail, finding.outcome, *_plain(finding.message.split(), place)) for finding in _bad(findings))
+
+
+def _bad(findings: Sequence[Finding]) -> list[Finding]:
+    """What does not hold, the gravest first."""
+    bad = [finding for finding in findings if finding.outcome not in (Outcome.HELD, Outcome.NOT_APPLICABLE)]
+    return sorted(bad, key=lambda finding: (-TONES[finding.outcome], finding.guardrail))
 
 
 def _plain(words: Sequence[str], place: Place) -> list[str]:

@@ -32,7 +32,7 @@ from interlock.evidence.svg_shapes import (
     wires_svg,
 )
 from interlock.evidence.svg_text import BOLD, HEADING, MONO, SANS, cut, wrapped
-from interlock.evidence.topology_labels import TONES, Labels, Place, titled
+from interlock.evidence.topology_labels import TONES, Labels, Place, nameless, titled
 from interlock.evidence.visible import visible
 from interlock.facts.topology import (
     FAMILIES,
@@ -53,7 +53,7 @@ from interlock.nouns import dataclass
 from interlock.verdicts import Outcome, Pair
 
 MOST_FINDINGS = 2_000  # of one picture: what is not held first comes first
-GROUP_FROM = 17  # from so many containers on a host, those that are alike and have no fault share a box
+GROUP_FROM = 17  # from so many containers on a host, those that are alike share a box
 _ALIKE = 4  # paths of a container that are alike, before they share a row
 
 _DISK, _MOUNT, _BOX, _PATH = (16, 244), (322, 262), (704, 172), (904, 280)  # left edge and width of each column
@@ -118,13 +118,21 @@ class _Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Group:
-    """A container as it is drawn, or several that are alike and have no fault."""
+    """A container as it is drawn, or several that are alike."""
 
     box: Box
     names: tuple[str, ...]
     tone: Tone
     findings: tuple[Finding, ...]
     rows: tuple[_Row, ...]
+
+    @property
+    def place(self) -> Place:
+        return Place(self.box.name, others=(self.box.container,))
+
+    def place_of(self, row: _Row) -> Place:
+        """Of a path in it."""
+        return Place(self.box.name, row.inner.path, (self.box.container, row.inner.source))
 
 
 def _holds(findings: Sequence[Finding], guardrails: Collection[str]) -> bool:
@@ -322,11 +330,13 @@ class _Host:
             mine: list[Shape] = []
             below = y
             for row in group.rows:
-                place = Place(group.box.name, row.inner.path, (group.box.container, row.inner.source))
-                mine.append(self._row(row, below, labels.of(row.findings, place, _PATH[1], held=False)))
+                mine.append(self._row(row, below, labels.of(row.findings, group.place_of(row), _PATH[1], held=False)))
                 below = mine[-1].y + mine[-1].height + 4
-            place = Place(group.box.name, others=(group.box.container,))
-            lines = [Text("name", group.box.name), *(Text("dim", part) for part in _of_group(group)), *labels.of(group.findings, place, _BOX[1], held=False)]
+            lines = [
+                Text("name", group.box.name),
+                *(Text("dim", part) for part in _of_group(group)),
+                *labels.of(group.findings, group.place, _BOX[1], held=False),
+            ]
             shape = boxed(
                 _BOX, y, group.tone, lines, titled(f"container {', '.join(group.names)}; {group.box.state}; {group.box.unseen}".rstrip("; "), group.findings)
             )
@@ -423,7 +433,7 @@ _HEADS = ("DISKS", "MOUNTS OF THE HOST", "CONTAINERS", "PATHS IN THEM")
 def _of_group(group: _Group) -> Iterator[str]:
     if len(group.names) > 1:
         yield f"and {len(group.names) - 1} more like it:"
-        yield from wrapped(", ".join(visible(name) for name in group.names[1:]), _BOX[1] - 2 * PAD, SANS, 4)
+        yield from wrapped(", ".join(visible(name) for name in group.names[1:]), _BOX[1] - 2 * PAD, SANS, 4 if group.tone in _QUIET else 16)
     yield group.box.state
     if group.box.unseen:
         yield from wrapped(f"not looked into: {visible(group.box.unseen)}", _BOX[1] - 2 * PAD, SANS, 4)
@@ -448,14 +458,14 @@ _QUIET = (Tone.PLANNED, Tone.NOT_JUDGED, Tone.HELD)
 
 
 def _grouped(groups: Sequence[_Group]) -> tuple[_Group, ...]:
-    """From `GROUP_FROM` containers on, those without a fault that are alike in one box, in the place of the first."""
+    """From `GROUP_FROM` containers on, those that are alike in one box, in the place of the first: without a fault, or all with the same."""
     if len(groups) < GROUP_FROM:
         return tuple(groups)
     kept: dict[object, _Group] = {}
-    for number, group in enumerate(groups):
-        paths = tuple(replace(row, findings=()) for row in group.rows)
-        quiet = group.tone in _QUIET and all(row.tone in _QUIET for row in group.rows)
-        key: object = (group.tone, group.box.state, paths) if quiet else number
+    for group in groups:
+        rows = tuple((replace(row, findings=()), nameless(row.findings, group.place_of(row))) for row in group.rows)
+        unseen = "" if group.tone in _QUIET else group.box.unseen
+        key = (group.tone, group.box.state, unseen, rows, nameless(group.findings, group.place))
         before = kept.get(key)
         kept[key] = group if before is None else replace(before, names=(*before.names, *group.names))
     return tuple(kept.values())

@@ -36,6 +36,7 @@ from tests.topology_samples import (
     flat,
     host,
     nested,
+    one_fault,
     unseen,
     view,
 )
@@ -270,6 +271,21 @@ def test_an_unproven_sentence_is_not_taken_for_a_broken_one() -> None:
     told, message = Labels(), BECAUSE.format("api", "/data")
     for outcome in (Outcome.BROKEN, Outcome.UNPROVEN):
         assert len(list(told.of([finding("mounts.x", "s", outcome, message)], Place("api"), 298))) == 4
+
+
+def test_very_many_with_one_fault_share_a_box_that_names_them() -> None:
+    names = [f"t{number:02}" for number in range(40)]
+    text = drawn(*one_fault(names))
+    assert text.count('class="container"') == 2
+    said = " ".join(element.text or "" for element in ET.fromstring(text).iter(f"{SVG}text"))
+    assert [name for name in names if name not in said] == []
+
+
+def test_one_with_another_fault_has_a_box_of_its_own_among_very_many() -> None:
+    names = [f"t{number:02}" for number in range(40)]
+    topology, findings = one_fault(names)
+    other = [replace(found, message="t07 sees nothing at all") if found.what.startswith("t07 ") else found for found in findings]
+    assert drawn(topology, other).count('class="container"') == 3
 
 
 def test_few_containers_have_a_box_each() -> None:
