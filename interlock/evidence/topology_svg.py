@@ -34,7 +34,7 @@ from interlock.evidence.svg_shapes import (
 from interlock.evidence.svg_text import BOLD, HEADING, MONO, SANS, cut, wrapped
 from interlock.evidence.topology_labels import TONES, Labels, Place, nameless, titled
 from interlock.evidence.visible import visible
-from interlock.evidence.wording import number
+from interlock.evidence.wording import number as counted
 from interlock.facts.topology import (
     FAMILIES,
     OF_THE_DISK,
@@ -160,8 +160,8 @@ class _Drawing:
         """One paragraph: what is there, and each thing that does not hold."""
         hosts = self._topology.hosts
         there = (
-            f"{number(sum(len(host.disks) for host in hosts), 'disk')}, {number(sum(len(host.mounts) for host in hosts), 'mount')}, "
-            f"{number(sum(len(host.containers) for host in hosts), 'container')} on {number(len(hosts), 'host')}."
+            f"{counted(sum(len(host.disks) for host in hosts), 'disk')}, {counted(sum(len(host.mounts) for host in hosts), 'mount')}, "
+            f"{counted(sum(len(host.containers) for host in hosts), 'container')} on {counted(len(hosts), 'host')}."
         )
         bad = [finding for finding in self._findings if finding.outcome in (Outcome.BROKEN, Outcome.UNPROVEN, Outcome.WAIVED)]
         said = [f"{finding.outcome.value}: {finding.guardrail}, {finding.what or finding.subject}: {finding.message}." for finding in bad[:20]]
