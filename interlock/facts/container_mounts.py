@@ -160,6 +160,15 @@ def _shows(place: HostPlace, shown: Mount, inside: str) -> Shows:
 # ---- the containers, and what they were asked for
 
 
+def has_its_state_there(place: HostPlace, container: SeenContainer) -> bool:
+    """Whether a container has its state in a place of the host, or in what is covered there; of one that nobody could see inside, whether it was asked to."""
+    if container.table is None:
+        mount = container.service.mount_over(container.state)
+        return mount is not None and bool(mount.source) and mount.source != WHOLE_HOST and place.below(mount.source) is not None
+    found = sight(place, container.table, container.state)
+    return found is not None and found.shows in (Shows.RIGHT, Shows.HIDDEN)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenContainer:
     """A running container of the site's stack. `who` names it in a message. `service` has its mounts with the directory of the host behind each as source,

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
 from interlock.errors import CouldNotLook
-from interlock.facts.mounts import MountTable
+from interlock.facts.mounts import MountTable, is_below
 from interlock.nouns import dataclass
 from interlock.patterns import regex
 
@@ -151,13 +152,24 @@ class EngineVolume:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
     """All that an engine runs and keeps, containers and volumes in the order of their names. `kernel` is the release of the one that they all run on
-    (`6.1.0-28-amd64`)."""
+    (`6.1.0-28-amd64`). `links` says where those paths of the host really lead that containers and volumes name, and that go through a link."""
 
     version: str
     containers: tuple[Container, ...]
     volumes: tuple[EngineVolume, ...]
     product: Product = Product.DOCKER
     kernel: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    def named(self, source: str, declared: Mapping[str, str]) -> str:
+        """A directory of the host that something binds, by its declared name where a link leads there; `declared` maps each of those to where it leads.
+
+        What has to do with a declared directory by its own name keeps it.
+        """
+        real = self.links.get(source, source)
+        if real == source or any(is_below(source, path) or is_below(path, source) for path in declared):
+            return source
+        return next((path + real.removeprefix(where.rstrip("/")) for path, where in declared.items() if is_below(real, where)), real)
 
     @classmethod
     def parse(cls, content: bytes, *, where: str) -> Self:
@@ -170,6 +182,7 @@ class Engine:
                 volumes=tuple(sorted(map(_volume, value["volumes"]), key=lambda volume: volume.name)),
                 product=Product(_text(value["version"], "Product")),
                 kernel=_text(value["version"], "Kernel"),
+                links=_texts(value.get("links", {})),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CouldNotLook(

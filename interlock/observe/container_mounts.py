@@ -11,6 +11,7 @@ from types import MappingProxyType
 from interlock.config.models import Site
 from interlock.facts.container_mounts import (
     CONFIG_FILES,
+    STATE,
     ChainOnHost,
     HostPlace,
     HostStack,
@@ -19,6 +20,7 @@ from interlock.facts.container_mounts import (
     chains_started,
     engine_volume,
     expected,
+    has_its_state_there,
     leads,
     paths,
     project_name,
@@ -30,11 +32,20 @@ from interlock.facts.mount_tables import MountTable
 from interlock.facts.mounts import NOT_RECURSIVE
 from interlock.facts.stack import Service, Stack
 from interlock.facts.state_dir import Resolved, in_service
-from interlock.observe.containers import engine_looks, engine_seen, seen_table
+from interlock.observe.containers import declared_directories, engine_looks, engine_seen, instance_directories, seen_table
 from interlock.observe.declared_disks import declared_disk, disk_looks
 from interlock.observe.mount_tables import mount_table
 from interlock.observe.stack import compose_of, stack
-from interlock.observe.state_dir import WORKING_DIRECTORY, services_in, services_running, users_seen, variable_of
+from interlock.observe.state_dir import (
+    WORKING_DIRECTORY,
+    really,
+    services_elsewhere,
+    services_in,
+    services_running,
+    users_seen,
+    variable_of,
+    with_declared_names,
+)
 from interlock.observe.world import Observer, World
 from interlock.verdicts import Subject
 
@@ -96,13 +107,9 @@ def _seen(world: World, host: str) -> HostStack:
 def _look(world: World, host: str) -> HostStack:
     engine, table = engine_seen(world, host), mount_table(world, host)
     assert engine is not None  # asked where the site names one
-    return HostStack(
-        host=host,
-        engine=engine,
-        places=tuple(_place(world, subject, table) for subject in _disks(world.site, host)),
-        table=table,
-        containers=tuple(_containers(world, host, engine)),
-    )
+    places = tuple(_place(world, subject, table) for subject in _disks(world.site, host))
+    containers = (*_containers(world, host, engine), *_from_elsewhere(world, host, engine, places))
+    return HostStack(host=host, engine=engine, places=places, table=table, containers=containers)
 
 
 def _place(world: World, subject: Subject, table: MountTable) -> HostPlace:
@@ -116,15 +123,30 @@ def _containers(world: World, host: str, engine: Engine) -> Iterator[SeenContain
     states = _state_inside(world, host)
     for container in engine.containers:
         if (service := services.get(container.name)) is not None:
-            table, unseen = seen_table(container)
-            yield SeenContainer(
-                who=container.name if service.name in several else service.name,
-                container=container,
-                service=_as_asked(service, container),
-                table=table,
-                unseen=unseen,
-                state=leads(container, state) if (state := states.get(container.name)) else "",
-            )
+            who = container.name if service.name in several else service.name
+            yield _seen_container(who, container, service, states.get(container.name, ""))
+
+
+def _seen_container(who: str, container: Container, service: Service, state: str) -> SeenContainer:
+    table, unseen = seen_table(container)
+    inside = leads(container, state) if state else ""
+    return SeenContainer(who=who, container=container, service=_as_asked(service, container), table=table, unseen=unseen, state=inside)
+
+
+def _from_elsewhere(world: World, host: str, engine: Engine, places: Iterable[HostPlace]) -> Iterator[SeenContainer]:
+    """The containers that have their state in this state directory, or in what it covers, although they were started from no directory of the site's."""
+    if not _state_is_on_its_disk(world.site, host):
+        return
+    declared = world.site.state_dir
+    assert declared is not None  # asked above
+    containers = {container.name: container for container in engine.containers}
+    for service in services_elsewhere(world, host):
+        container, found = containers[service.container_name], in_service(variable_of(declared), service)
+        started_in = container.labels.get(WORKING_DIRECTORY, "")
+        state = found.path if isinstance(found, Resolved) else declared.container_path or declared.path
+        one = _seen_container(f"{container.name} (started in {started_in})", container, service, state)
+        if any(place.holds == STATE and has_its_state_there(place, one) for place in places):
+            yield one
 
 
 def _several(services: Iterable[Service]) -> frozenset[str]:
@@ -143,16 +165,19 @@ def _as_asked(service: Service, container: Container) -> Service:
 
 def _state_inside(world: World, host: str) -> Mapping[str, str]:
     """Where each container that uses state has it, by the container's name. None where the state directory is not on a declared disk of this host."""
-    declared, mounts = world.site.state_dir, world.site.mounts
-    if declared is None or mounts is None or declared.host != host or mounts.state.host != host or not _on_state_disk(declared.path, mounts.state.path):
+    declared = world.site.state_dir
+    if declared is None or not _state_is_on_its_disk(world.site, host):
         return {}
     users = users_seen(world, Subject(name="running", host=host))
     inside = {service.container_name: in_service(variable_of(declared), service) for service in users.services}
     return {name: found.path if isinstance(found, Resolved) else users.expected for name, found in inside.items()}
 
 
-def _on_state_disk(directory: str, disk: str) -> bool:
-    return f"{directory}/".startswith(f"{disk.rstrip('/')}/")
+def _state_is_on_its_disk(site: Site, host: str) -> bool:
+    declared, mounts = site.state_dir, site.mounts
+    if declared is None or mounts is None or not declared.host == mounts.state.host == host:
+        return False
+    return f"{declared.path}/".startswith(f"{mounts.state.path.rstrip('/')}/")
 
 
 # ---- what it was started from
@@ -171,11 +196,12 @@ def _chain(world: World, seen: HostStack, name: str) -> ChainOnHost:
     engine = {volume.name: volume for volume in seen.engine.volumes}
     found = {key: engine_volume(volume, model.project, projects, engine) for key, volume in model.volumes.items()}
     there = {key: one for key, one in found.items() if isinstance(one, EngineVolume)}
+    declared = really(world, seen.host, declared_directories(world.site, seen.host))
     as_made = {key: replace(volume, driver_opts=there[key].options) if key in there else volume for key, volume in model.volumes.items()}
     return ChainOnHost(
         chain=name,
         stack=model,
-        services=services_in(replace(model, volumes=MappingProxyType(as_made))),
+        services=tuple(with_declared_names(one, seen.engine, declared) for one in services_in(replace(model, volumes=MappingProxyType(as_made)))),
         volumes=MappingProxyType(there),
         unclear=MappingProxyType({key: one for key, one in found.items() if isinstance(one, tuple)}),
     )
@@ -183,13 +209,13 @@ def _chain(world: World, seen: HostStack, name: str) -> ChainOnHost:
 
 def _projects(site: Site, seen: HostStack, model: Stack) -> Projects:
     """What the project of a chain is called on a host: as its containers say, running or not; else as the directories of the instances, or the files."""
-    directories = {instance.directory for instance in site.instances.values() if instance.host == seen.host}
+    directories = set(instance_directories(site, seen.host))
     mine: dict[str, None] = {}
     others = set()
     for container in seen.engine.containers:
         if container.project:
             where = container.labels.get(WORKING_DIRECTORY, "")
-            own = posixpath.normpath(where) in directories if directories and where else True
+            own = bool({posixpath.normpath(where), seen.engine.links.get(where, "")} & directories) if directories and where else True
             if own and _fits(container, model):
                 mine[container.project] = None
             else:

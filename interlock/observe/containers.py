@@ -9,22 +9,41 @@ from interlock.config.models import Site, StateDir
 from interlock.errors import CouldNotLook
 from interlock.facts.engine import Container, Engine
 from interlock.facts.looks import Engine as EngineLook
-from interlock.facts.looks import HostFacts
+from interlock.facts.looks import HostFacts, Stat
 from interlock.facts.mount_tables import MountTable
 from interlock.facts.state_inside import ancestors
 from interlock.facts.substitution import references
 from interlock.observe.world import World
 
 
-def engine_looks(site: Site, host: str) -> tuple[EngineLook, ...]:
-    """What the engine of a host must be asked; nothing when the site names none."""
+def engine_look(site: Site, host: str) -> EngineLook | None:
+    """What the engine of a host must be asked; None when the site names none."""
     socket = site.host(host).engine
-    return (EngineLook(socket, _variables(site), views=True, places=_places(site)),) if socket else ()
+    return EngineLook(socket, _variables(site), views=True, places=_places(site)) if socket else None
+
+
+def engine_looks(site: Site, host: str) -> tuple[EngineLook | Stat, ...]:
+    """The same, with where the directories of the instances and the declared ones really lead; nothing when the site names no engine."""
+    look = engine_look(site, host)
+    return () if look is None else (look, *(Stat(path) for path in dict.fromkeys((*instance_directories(site, host), *declared_directories(site, host)))))
+
+
+def instance_directories(site: Site, host: str) -> tuple[str, ...]:
+    """The directories that the stack is started from on a host, as declared."""
+    return tuple(sorted({instance.directory for instance in site.instances.values() if instance.host == host}))
+
+
+def declared_directories(site: Site, host: str) -> tuple[str, ...]:
+    """The directories of state and data on a host, as declared."""
+    disks = (site.mounts.state, site.mounts.data) if site.mounts else ()
+    named = (site.state_dir, *disks)
+    return tuple(dict.fromkeys(one.path for one in named if one is not None and one.host == host))
 
 
 def engine_seen(world: World, host: str) -> Engine | None:
     """What the engine of a host runs; None when the site names none. Raises `CouldNotLook`."""
-    return next((_parsed(world, host, look) for look in engine_looks(world.site, host)), None)
+    look = engine_look(world.site, host)
+    return None if look is None else _parsed(world, host, look)
 
 
 def _parsed(world: World, host: str, look: EngineLook) -> Engine:

@@ -50,7 +50,7 @@ def hidden_below(world: World, subject: Subject) -> HiddenBelow:
         mountpoint=_top(disk),
         realpath=top,
         mounted=disk.mounted_at == "/" or (shown is not None and shown.mountpoint == top),
-        covered=tuple(one for one in _covered(facts, table, top) if _is_its(one.mountpoint, top, others)) if top else (),
+        covered=tuple(one for one in _covered(facts, table, tops.values()) if _is_its(one.mountpoint, top, others)) if top else (),
         shadows=None if shadows is None else tuple(one for one in shadows if _is_its(one.mountpoint, top, others)),
         markers=disk.markers,
         could_not=could_not,
@@ -75,9 +75,9 @@ def _seen(facts: HostFacts, look: Shadows) -> tuple[Sequence[Shadow] | None, str
     return None, f"only root may look below a mountpoint, and {facts.user} looked", "set `become: sudo -n` for this host"
 
 
-def _covered(facts: HostFacts, table: MountTable, top: str) -> Iterator[Covered]:
+def _covered(facts: HostFacts, table: MountTable, tops: Iterable[str]) -> Iterator[Covered]:
     """What the table says, whether or not somebody could look."""
-    for cover in probe.covers(facts.mounts().mountinfo, [probe.to_bytes(top)]):
+    for cover in probe.covers(facts.mounts().mountinfo, [probe.to_bytes(top) for top in tops if top]):
         if not cover.own:
             parent = probe.to_text(cover.parent)
             shown = table.showing(parent)

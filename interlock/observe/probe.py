@@ -1129,6 +1129,7 @@ def _read_rdb(found: "dict[str, Any]", descriptor: "int", until: "float") -> "No
 _NAMES_A_SECRET = re.compile("auth|passw|secret|token|credential|private|api_?key", re.IGNORECASE)
 _SECRET_OPTION = re.compile("((?:pass(?:wd|word)?|secret|token|key)=)[^,]*", re.IGNORECASE)
 _SERVER = re.compile(r"(Docker|Libpod)/(\S+)")
+_STARTED_IN = "com.docker.compose.project.working_dir"
 _PRODUCTS = {"Docker": "docker", "Libpod": "podman"}
 
 
@@ -1146,6 +1147,9 @@ def look_engine(path: "bytes", variables: "list[str]", until: "float", views: "b
         else:
             containers = [_reduced_container(one, wanted) for one in described]
         said = {"version": version, "containers": containers, "volumes": [_reduced_volume(one) for one in volumes]}
+        links = _links(_named(said), until)
+        if links:
+            said["links"] = links
     except (KeyError, TypeError, AttributeError) as error:
         raise CouldNot("EPROTO", f"it does not answer as an engine does: {type(error).__name__}") from None
     finally:
@@ -1154,6 +1158,37 @@ def look_engine(path: "bytes", variables: "list[str]", until: "float", views: "b
     if len(content) > ENGINE_LIMIT:
         raise CouldNot("too-large", f"it describes itself in more than {ENGINE_LIMIT} bytes")
     return content
+
+
+LINKS_S = 2.0  # how long the links of the host may take: what hangs leaves the paths behind it as they are written
+
+
+def _named(said: "dict[str, Any]") -> "list[str]":
+    """The paths of the host that containers and volumes name: what they bind, and where compose was started."""
+    found = [mount["Source"] for container in said["containers"] for mount in container["Mounts"]]
+    found += [container["Config"]["Labels"].get(_STARTED_IN) or "" for container in said["containers"]]
+    found += [volume["Options"].get("device") or "" for volume in said["volumes"]]
+    return sorted({path for path in found if path.startswith("/")})
+
+
+def _links(paths: "list[str]", until: "float") -> "dict[str, str]":
+    """Where those of the paths really lead that go through a link."""
+    found = {}  # type: dict[str, str]
+
+    def follow() -> "Iterator[None]":
+        for path in paths:
+            real = to_text(os.path.realpath(to_bytes(path)))
+            if real != os.path.normpath(path):
+                found[path] = real
+            yield
+
+    limit = min(until, time.monotonic() + LINKS_S)
+    try:
+        for _ in patient(follow(), lambda: max(0.001, limit - time.monotonic())):
+            pass
+    except (Hung, OSError, ValueError):
+        pass
+    return dict(found)
 
 
 class _Asking:
@@ -1774,15 +1809,19 @@ class Mounted:
 
 
 class Cover:
-    """A mount at `point`, and the mount that it covers a directory of. `own`: it shows that same directory; `whole`: it covers all of the other one."""
+    """A mount at `point`, and the mount that it covers a directory of. `own`: it shows that same directory; `whole`: it covers all of the other one.
 
-    __slots__ = ("own", "parent", "point", "whole")
+    `deep`: the other one has that directory only below another mount, so nothing says whether it is there.
+    """
 
-    def __init__(self, mount: "Mounted", parent: "Mounted") -> "None":
+    __slots__ = ("deep", "own", "parent", "point", "whole")
+
+    def __init__(self, mount: "Mounted", parent: "Mounted", deep: "bool" = False) -> "None":
         inside = mount.point[len(parent.point.rstrip(b"/")) :] if mount.point != parent.point else b""
         self.point, self.parent = mount.point, parent.point
         self.own = mount.device == parent.device and mount.root == (parent.root.rstrip(b"/") + inside or b"/")
         self.whole = mount.point == parent.point
+        self.deep = deep
 
 
 def covers(mountinfo: "bytes", roots: "list[bytes]") -> "list[Cover]":
@@ -1791,14 +1830,29 @@ def covers(mountinfo: "bytes", roots: "list[bytes]") -> "list[Cover]":
     Left out: what covers nothing that anybody keeps (below /dev, /proc, /sys and /run/user, over an autofs), and below a root what container engines mount.
     """
     found = []
+    below = {}  # type: dict[int, tuple[Mounted, Mounted]]
     for mount, parent in _walked_through(mountinfo):
+        below[mount.number] = mount, parent
         at = mount.point in roots
         if not at and (not any(_lies_below(mount.point, root) for root in roots) or mount.fstype in _ENGINES_OWN or mount.source == b"shm"):
             continue
         if mount.point == b"/" or any(_lies_below(mount.point, place) for place in _NOBODYS) or (parent.fstype == b"autofs" and parent.point == mount.point):
             continue
         found.append(Cover(mount, parent))
+        if at and mount.point != parent.point:
+            found += [Cover(mount, further, deep=True) for further in _further_down(parent, below, roots)]
     return sorted(found, key=lambda cover: (cover.point, cover.whole))
+
+
+def _further_down(parent: "Mounted", below: "dict[int, tuple[Mounted, Mounted]]", roots: "list[bytes]") -> "Iterator[Mounted]":
+    """The mounts under the one that a mountpoint lies on: they may have a directory of that path too, from when none of the disks was mounted. What a root
+    covers is looked at by itself, and of a stack at one place only the topmost can be bound."""
+    passed = set()  # type: set[int]
+    while parent.number in below and parent.number not in passed and not any(_lies_below(parent.point, root) for root in roots):
+        passed.add(parent.number)
+        mount, parent = below[parent.number]
+        if mount.point != parent.point:
+            yield parent
 
 
 def _lies_below(path: "bytes", directory: "bytes") -> "bool":
@@ -1936,7 +1990,7 @@ def _hidden(cover: "Cover", place: "bytes", until: "float") -> "list[Any] | None
         if not stat.S_ISDIR(os.lstat(place).st_mode):
             return None
     except OSError as error:
-        return _shadow(cover, _say(error))
+        return None if cover.deep and isinstance(error, (FileNotFoundError, NotADirectoryError)) else _shadow(cover, _say(error))
     files, folders = [], []  # type: list[str], list[str]
     count, size, trouble = 0, 0, ""
     for inside, entries, fault, _ in _walk_below(place, until):

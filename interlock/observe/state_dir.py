@@ -15,8 +15,8 @@ from interlock.config.yamlnodes import FATAL
 from interlock.config.yamltext import read_yaml
 from interlock.errors import ConfigError, CouldNotLook
 from interlock.facts.dotenv import EnvFile
-from interlock.facts.engine import Container, ContainerMount
-from interlock.facts.looks import HostFacts, Look, Mounts, ReadFile, Secret, Stat, User
+from interlock.facts.engine import Container, ContainerMount, Engine
+from interlock.facts.looks import HostFacts, Look, Mounts, ReadFile, Secret, Stat, StatAnswer, User
 from interlock.facts.mounts import NOT_RECURSIVE, is_below
 from interlock.facts.stack import Service, ServiceMount, Stack, Volume
 from interlock.facts.state_dir import (
@@ -38,7 +38,7 @@ from interlock.facts.state_dir import (
 from interlock.facts.state_dir_readers import readings
 from interlock.facts.state_inside import HostDirectory, StateWriters
 from interlock.observe import state_inside, state_layers, state_places
-from interlock.observe.containers import engine_looks, engine_seen
+from interlock.observe.containers import declared_directories, engine_looks, engine_seen, instance_directories
 from interlock.observe.stack import stack
 from interlock.observe.tree import MissingFile
 from interlock.observe.world import Observer, World
@@ -193,14 +193,48 @@ def services_running(world: World, host: str) -> tuple[Service, ...]:
     Raises `CouldNotLook`."""
     engine = engine_seen(world, host)
     assert engine is not None  # asked where the site names one
-    directories = {instance.directory for instance in world.site.instances.values() if instance.host == host}
-    volumes = {volume.name: Volume(key=volume.name, name=volume.name, driver_opts=volume.options) for volume in engine.volumes}
-    return tuple(_as_service(container, volumes) for container in engine.containers if container.running and _is_ours(container, directories))
+    directories = really(world, host, instance_directories(world.site, host))
+    ours = (container for container in engine.containers if container.running and _is_ours(container, engine, directories))
+    return tuple(_as_services(world, host, engine, ours))
 
 
-def _is_ours(container: Container, directories: Iterable[str]) -> bool:
+def services_elsewhere(world: World, host: str) -> tuple[Service, ...]:
+    """The running containers that have the variable of the state directory, and were not started from a directory of the site's instances. Raises
+    `CouldNotLook`."""
+    engine, declared = engine_seen(world, host), world.site.state_dir
+    assert engine is not None  # asked where the site names one
+    if declared is None:
+        return ()
+    directories = really(world, host, instance_directories(world.site, host))
+    others = (container for container in engine.containers if container.running and not _is_ours(container, engine, directories))
+    return tuple(_as_services(world, host, engine, (container for container in others if declared.variable in container.environment)))
+
+
+def really(world: World, host: str, paths: Iterable[str]) -> Mapping[str, str]:
+    """Where declared directories really lead; one of which the host says nothing stays as it is."""
+    seen = {path: world.host(host).answers.get(Stat(path)) for path in paths}
+    return {path: (found.realpath if isinstance(found, StatAnswer) else "") or path for path, found in seen.items()}
+
+
+def _is_ours(container: Container, engine: Engine, directories: Mapping[str, str]) -> bool:
+    """Whether it was started from a directory of an instance, under whichever of its names."""
     started_in = container.labels.get(WORKING_DIRECTORY, "")
-    return not directories or not started_in or posixpath.normpath(started_in) in directories
+    if not directories or not started_in:
+        return True
+    names = {posixpath.normpath(started_in), engine.links.get(started_in, "")}
+    return bool(names & {*directories, *directories.values()})
+
+
+def _as_services(world: World, host: str, engine: Engine, containers: Iterable[Container]) -> Iterator[Service]:
+    volumes = {volume.name: Volume(key=volume.name, name=volume.name, driver_opts=volume.options) for volume in engine.volumes}
+    declared = really(world, host, declared_directories(world.site, host))
+    for container in containers:
+        yield with_declared_names(_as_service(container, volumes), engine, declared)
+
+
+def with_declared_names(service: Service, engine: Engine, declared: Mapping[str, str]) -> Service:
+    """A service with the sources of its mounts as they are declared, where the host has a link that leads there; `declared` maps those to where they lead."""
+    return replace(service, mounts=tuple(replace(mount, source=engine.named(mount.source, declared)) for mount in service.mounts))
 
 
 def _as_service(container: Container, volumes: Mapping[str, Volume]) -> Service:

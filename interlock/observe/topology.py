@@ -19,7 +19,7 @@ from interlock.facts.mounts import BACKUPS, DeviceNames, MountTable
 from interlock.facts.stack import Stack, Volume
 from interlock.facts.topology import HostTopology, Topology
 from interlock.facts.topology_layout import Bind, Candidate, Declared, SeenHost, laid_out, unseen_host
-from interlock.observe.containers import engine_looks, engine_seen
+from interlock.observe.containers import engine_look, engine_seen
 from interlock.observe.mount_tables import mount_table
 from interlock.observe.stack import stack
 from interlock.observe.world import World
@@ -122,10 +122,10 @@ def _resolved(facts: HostFacts | None, path: str) -> str:
 
 def _containers(world: World, host: str, facts: HostFacts) -> tuple[str, tuple[Candidate, ...]]:
     """The engine in words, and all its containers."""
-    looks = engine_looks(world.site, host)
-    if not looks:
+    look = engine_look(world.site, host)
+    if look is None:
         return "no engine is declared", ()
-    if not any(look in facts.answers for look in looks):
+    if look not in facts.answers:
         return "its engine was not asked", ()
     try:
         engine = engine_seen(world, host)

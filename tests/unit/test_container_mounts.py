@@ -528,6 +528,13 @@ def test_a_volume_that_binds_a_directory_is_judged_by_what_the_host_has_below(op
     assert kinds(judged) == ({"shop_data": kind} if kind else {})
 
 
+def test_a_volume_of_a_link_to_the_directory_is_judged_by_where_that_leads() -> None:
+    there = made("shop_data", type="none", o="bind", device="/srv/link")
+    stack = host(chains=(chain(declares=[declared("data")], volumes={"data": there}),), volumes=(there,))
+    linked = replace(stack, engine=replace(stack.engine, links={"/srv/link": "/data"}))
+    assert kinds(judge_live_propagation(linked)) == {"shop_data": "not-recursive"}
+
+
 def test_a_volume_that_the_next_start_makes_is_judged_as_the_files_have_it() -> None:
     model = chain(declares=[declared("data", **{**BOUND, "o": "rbind"}), declared("other", **{**BOUND, "device": "/interlock-placeholder"})])
     plain = chain(declares=[declared("data")], name="base")
@@ -549,7 +556,23 @@ def test_a_volume_that_the_next_start_makes_is_judged_as_the_files_have_it() -> 
 def test_a_bind_passes_mounts_on_as_its_chain_says(said: str, asked: str, fields: tuple[str, ...], kind: str) -> None:
     runs = container((IMAGE, replace(IN_DATA, propagation=fields)), replace(bind("/data", "/data"), propagation=asked))
     model = chain(service(replace(bind("/data", "/data"), propagation=said)))
-    assert kinds(judge_live_propagation(host(runs, chains=(model,)))) == ({"app /data": kind} if kind else {})
+    assert kinds(judge_live_propagation(host(runs, chains=(model,), table=SHARED))) == ({"app /data": kind} if kind else {})
+
+
+def test_a_slave_of_what_the_host_keeps_to_itself_is_private_and_right() -> None:
+    """Without systemd, `/` is private: Docker asks for rslave where all of it is bound, and there is nothing to pass on."""
+    runs = container((IMAGE, replace(IN_DATA, propagation=())), replace(bind("/data", "/data"), propagation="rslave"))
+    assert isinstance(judge_live_propagation(host(runs)), Held)
+
+
+def test_a_state_disk_that_is_an_overlay_is_not_taken_for_the_engines_own() -> None:
+    overlay = replace(STATE, device_number="0:77", fstype="overlay", source="overlay")
+    table = MountTable((ROOT, DATA, overlay))
+    there = made("shop_data", type="none", o="bind", device="/data")
+    model = chain(declares=[declared("data")], volumes={"data": there})
+    places = (HostPlace.of("state", "/data/state", "/data/state", table, None),)
+    stack = replace(host(chains=(model,), table=table, volumes=(there,)), places=places)
+    assert kinds(judge_live_propagation(stack)) == {"shop_data": "not-recursive"}
 
 
 def test_a_bind_of_which_chains_say_different_things_proves_nothing() -> None:

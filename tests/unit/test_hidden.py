@@ -14,6 +14,7 @@ from interlock.facts import looks
 from interlock.facts.hidden import Covered, HiddenBelow
 from interlock.facts.looks import Answer, FailedLook, HostFacts, Look, Shadow, Shadows, ShadowsAnswer, StatAnswer
 from interlock.judge.disk.hidden import SHADOWED_FILES, judge_hidden
+from interlock.observe import probe
 from interlock.observe.hidden import OBSERVERS, hidden_below
 from interlock.observe.tree import Tree
 from interlock.observe.world import LIVE_GATES, World
@@ -251,3 +252,11 @@ def test_a_site_without_disks_has_no_subject_and_both_disks_are_asked() -> None:
     assert SHADOWED_FILES.subjects(Site(interlock=1, site="s")) == []
     both = Mounts(state=Disk(path="/a", device="tmpfs"), data=Disk(path="/b", device="tmpfs"))
     assert [subject.name for subject in SHADOWED_FILES.subjects(Site(interlock=1, site="s", mounts=both))] == ["state", "data"]
+
+
+def test_what_lies_under_two_disks_is_looked_for_on_each_of_the_mounts_below() -> None:
+    """/data/state was written to when neither disk was mounted."""
+    table = (ROOT_DISK + SDB + SDC).encode()
+    found = [(cover.parent, cover.deep) for cover in probe.covers(table, [b"/data/state"])]
+    assert found == [(b"/data", False), (b"/", True)]
+    assert [(cover.point, cover.parent) for cover in probe.covers(table, [b"/data", b"/data/state"])] == [(b"/data", b"/"), (b"/data/state", b"/data")]

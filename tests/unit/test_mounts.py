@@ -201,6 +201,19 @@ def test_a_disk_that_is_mounted_twice_holds_and_is_counted() -> None:
     assert judgement.message.endswith("the topmost of 2 mounts there")
 
 
+def test_another_directory_of_the_disk_over_the_disk_is_broken_unless_it_is_declared() -> None:
+    over = disk(ROOT, DATA, STATE, replace(STATE, id=4, parent=3, root="/old"))
+    assert broken(over) == "covered"
+    assert isinstance(judge_disk(replace(over, subvolume="/old")), Held)
+
+
+def test_a_tmpfs_over_another_one_is_broken() -> None:
+    memory = replace(STATE, device_number="0:50", fstype="tmpfs", source="tmpfs")
+    other = replace(memory, id=4, parent=3, device_number="0:51")
+    assert broken(disk(ROOT, DATA, memory, other, device="tmpfs", seen="0:51")) == "covered"
+    assert isinstance(judge_disk(disk(ROOT, DATA, memory, device="tmpfs", seen="0:50")), Held)
+
+
 # ---- the table
 
 

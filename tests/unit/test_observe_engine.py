@@ -149,6 +149,23 @@ def told(said: dict[str, Any], *variables: str, seconds: float = 10.0) -> dict[s
         return probe.answer(["engine", str(path), list(variables), False, []], time.monotonic() + seconds)
 
 
+def test_the_links_of_the_host_that_containers_and_volumes_name_are_told(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    link, project = tmp_path / "link", tmp_path / "project"
+    for one in (link, project):
+        one.symlink_to(tmp_path / "disk")
+    mounts = [{**CONTAINER["Mounts"][0], "Source": f"{link}/state"}, {**CONTAINER["Mounts"][0], "Source": str(tmp_path / "disk"), "Destination": "/d"}]
+    config = {**CONTAINER["Config"], "Labels": {"com.docker.compose.project.working_dir": str(project)}}
+    volume = {**VOLUME, "Options": {"type": "none", "o": "bind", "device": str(link)}}
+    said = {**SAID, "/containers/c1/json": {**CONTAINER, "Mounts": mounts, "Config": config}, "/volumes": {"Volumes": [volume], "Warnings": None}}
+    engine = Engine.parse(told(said)["engine"], where="here")
+    real = str((tmp_path / "disk").resolve())
+    assert engine.links == {f"{link}/state": f"{real}/state", str(link): real, str(project): real}
+    assert engine.named(f"{link}/state", {"/data": real}) == "/data/state"
+    assert engine.named(str(link), {"/srv/data": "/elsewhere"}) == real
+    assert engine.named("/data/state", {"/data": "/mnt"}) == "/data/state"  # by its own name
+
+
 def test_the_api_is_reduced_to_nouns_and_a_container_that_went_away_is_left_out() -> None:
     content = told(SAID, "A")["engine"]
     assert b"hunter2" not in content

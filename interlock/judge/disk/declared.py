@@ -23,7 +23,7 @@ def judge_disk(disk: DeclaredDisk) -> Held | Broken | Unproven:
         why = f"{disk.path} shows {shown}: the disk is mounted when somebody first enters it, and until then nobody has seen which one comes"
         return Unproven(why, remedy=f"enter it (`ls {disk.mountpoint}/`), and run it again")
     remedy = f"stop the stack, look at `findmnt --target {disk.path}`, and mount {disk.device} at {disk.mountpoint}"
-    for judge in (_wrong_mountpoint, _wrong_device, _source_deleted, _wrong_subvolume, _wrong_file_system):
+    for judge in (_wrong_mountpoint, _wrong_device, _source_deleted, _wrong_subvolume, _over_its_own_disk, _wrong_file_system):
         if fault := judge(disk, shown):
             return Broken(fault[1], kind=fault[0], remedy=remedy)
     if not _same_device_number(disk, shown):
@@ -90,6 +90,20 @@ def _wrong_subvolume(disk: DeclaredDisk, shown: Mount) -> tuple[str, str] | None
     if disk.subvolume is None or shown.root == disk.subvolume:
         return None
     return "wrong-subvolume", f"{disk.path} shows {shown}, the directory {shown.root} of its file system; expected {disk.subvolume}"
+
+
+def _over_its_own_disk(disk: DeclaredDisk, shown: Mount) -> tuple[str, str] | None:
+    """Another directory of the disk over the disk itself: which of the two is meant, a subvolume can say."""
+    under = [mount for mount in _others(disk, shown) if (mount.device_number == shown.device_number and mount.root != shown.root) or _is_memory(mount, shown)]
+    if disk.subvolume is not None or not under:
+        return None
+    lies = "another tmpfs" if _is_memory(under[-1], shown) else f"{under[-1].root} of the same disk"
+    return "covered", f"{_path(disk)} shows {shown}, over {lies}: what was there cannot be seen"
+
+
+def _is_memory(mount: Mount, shown: Mount) -> bool:
+    """Whether both are in memory, and two: each tmpfs is one of its own."""
+    return mount.fstype == shown.fstype == "tmpfs" and mount.device_number != shown.device_number
 
 
 def _wrong_file_system(disk: DeclaredDisk, shown: Mount) -> tuple[str, str] | None:

@@ -148,7 +148,8 @@ def _volumes_that_hide(stack: HostStack) -> Iterator[Detail]:
     found: dict[str, Detail] = {}
     for name, options in volumes:
         words = frozenset(word.strip() for word in options.get("o", "").split(","))
-        device = posixpath.normpath(options.get("device", ""))
+        written = options.get("device", "")
+        device = stack.engine.links.get(written) or posixpath.normpath(written)
         if words & {"bind", "rbind"} and device.startswith("/") and not is_unknown(device):
             detail = _bound(stack, name, device, words)
             if detail.outcome is Outcome.BROKEN or name not in found:
@@ -157,7 +158,8 @@ def _volumes_that_hide(stack: HostStack) -> Iterator[Detail]:
 
 
 def _bound(stack: HostStack, name: str, device: str, words: frozenset[str]) -> Detail:
-    below = [mount for mount in _below(stack.table, device) if not of_the_engine(mount, stack.engine)]
+    declared = [place.shown for place in stack.places]  # an overlay may be one
+    below = [mount for mount in _below(stack.table, device) if mount in declared or not of_the_engine(mount, stack.engine)]
     host = ", ".join(map(str, below[:3]))
     if below and "rbind" not in words:
         message = f"the volume {name} binds {device} without what is mounted below it, and the host has {host}"
@@ -175,6 +177,12 @@ def _is_shared(table: MountTable, directory: str) -> bool:
     """Whether what is mounted and unmounted in a bind of a directory happens on the host too, as with all mounts of systemd (mount_namespaces(7), peers)."""
     shown = table.showing(directory)
     return shown is not None and any(field.startswith("shared:") for field in shown.propagation)
+
+
+def _passes_on(table: MountTable, directory: str) -> bool:
+    """Whether a bind of a directory can get what is mounted there later: it is shared, or gets it itself; true where the table does not tell."""
+    shown = table.showing(directory)
+    return shown is None or any(field.startswith(("shared:", "master:")) for field in shown.propagation)
 
 
 def _below(table: MountTable, directory: str) -> list[Mount]:
@@ -200,7 +208,7 @@ def _binds(stack: HostStack, container: SeenContainer) -> Iterator[Detail]:
         elif wanted and wanted != {mount.propagation}:
             message = f"{container.who} binds {target} as {mount.propagation}, and its chain says {wanted.pop()}: it is older than the files"
             yield Detail(what=what, outcome=Outcome.BROKEN, kind="another-propagation", message=message)
-        elif differs := _kernel_differs(container, mount):
+        elif differs := _kernel_differs(stack.table, container, mount):
             yield Detail(what=what, outcome=Outcome.BROKEN, kind="another-propagation", message=differs)
         else:
             yield Detail(what=what, outcome=Outcome.HELD, message=f"{container.who} binds {target} as {mount.propagation}")
@@ -213,8 +221,9 @@ def _declared(stack: HostStack, container: SeenContainer) -> Sequence[Mapping[st
     return [{mount.target: mount.propagation or _DEFAULT_PROPAGATION for mount in service.mounts if mount.kind == "bind"} for service in services]
 
 
-def _kernel_differs(container: SeenContainer, mount: ContainerMount) -> str:
-    """What is wrong with the mount that the kernel has there; empty where that is as asked, or nobody could look."""
+def _kernel_differs(host: MountTable, container: SeenContainer, mount: ContainerMount) -> str:
+    """What is wrong with the mount that the kernel has there; empty where that is as asked, or nobody could look. A slave of what the host keeps to itself
+    (`/` without systemd) is private: there is nothing to pass on."""
     inside = leads(container.container, mount.destination)
     shown = container.table.showing(inside) if container.table is not None else None
     if shown is None or shown.mountpoint != inside:
@@ -222,6 +231,8 @@ def _kernel_differs(container: SeenContainer, mount: ContainerMount) -> str:
     fields = {field.partition(":")[0] for field in shown.propagation}
     gets, gives = "master" in fields, "shared" in fields
     wanted = mount.propagation.removeprefix("r")
+    if wanted == "slave" and not gets and not gives and not _passes_on(host, mount.source):
+        return ""
     if (wanted == "private" and (gets or gives)) or (wanted == "slave" and not gets) or (wanted == "shared" and not gives):
         has = "shared" if gives else "slave" if gets else "private"
         return f"{container.who} was to bind {inside} as {mount.propagation}, and the kernel has it {has}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from interlock.facts.container_mounts import WHOLE_HOST, ChainOnHost, HostStack, SeenContainer, of_the_engine
+from interlock.facts.container_mounts import WHOLE_HOST, ChainOnHost, HostStack, SeenContainer, of_the_engine, spot_in
 from interlock.facts.engine_generations import nested_read_only
 from interlock.facts.mount_tables import Mount, MountTable, is_below
 from interlock.facts.mounts import NOT_RECURSIVE
@@ -98,7 +98,7 @@ def _counts(stack: HostStack, service: Service, read_only: ServiceMount, mount: 
     """Whether a mount below a read-only one should be read-only too: not what the service was given to write to, nor what the kernel and the engine keep for
     themselves; of a bind of the whole host the declared disks alone."""
     if mount.mountpoint != read_only.target:
-        if mount.fstype in KERNELS_OWN or of_the_engine(mount, stack.engine):
+        if (mount.fstype in KERNELS_OWN or of_the_engine(mount, stack.engine)) and not _is_declared(stack, mount):
             return False
         if service.mount_over(mount.mountpoint) != read_only:
             return False  # judged by itself, where it is read-only
@@ -106,6 +106,11 @@ def _counts(stack: HostStack, service: Service, read_only: ServiceMount, mount: 
         outside = f"/{mount.mountpoint.removeprefix(read_only.target.rstrip('/')).strip('/')}"
         return any(place.shown is not None and place.shown.mountpoint == outside for place in stack.places)
     return True
+
+
+def _is_declared(stack: HostStack, mount: Mount) -> bool:
+    """Whether it shows a declared disk, which may be an overlay."""
+    return any(place.right is not None and spot_in(mount, mount.mountpoint).is_within(place.right) for place in stack.places)
 
 
 # ---- what would be started
