@@ -65,9 +65,10 @@ class RunningAccess:
                 yield container, mount, place if place is not None and place.present and not place.error else None
 
     def holds(self, source: str) -> bool:
-        """Whether a directory of the host is one that the site declares, or lies below it; not the state directory itself."""
+        """Whether a directory of the host is one that the site declares, or lies below it; not the state directory itself, nor one around it: a data disk
+        with the state below it is given to a service for what lies in it, and its top belongs to root."""
         path = posixpath.normpath(source)
-        return path not in self.state and any(is_below(path, directory) for directory in self.directories)
+        return not any(is_below(state, path) for state in self.state) and any(is_below(path, directory) for directory in self.directories)
 
     def keeps_out(self, source: str) -> str:
         """A directory above a file that others do not get into; empty when none is known."""

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from interlock.errors import CouldNotLook, TooLarge
 from interlock.observe import probe
+from interlock.patterns import regex
 
 SIZE_LIMIT = 4 * 1024 * 1024
 KEPT_LIMIT = 256 * 1024  # a text that is read for the digest alone, and is longer, is read again when somebody asks for it
 SKIPPED = frozenset({".git", ".hg", ".svn", ".interlock", ".venv", ".tox", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__", "node_modules"})
 
 EVIDENCE = frozenset({"record.json", "details.jsonl", "SHA256SUMS"})  # a folder with these is what an earlier run left: it names much, and uses nothing
+
+_RUN = regex(r"\d{8}T\d{6}Z-[a-z0-9._-]+-[0-9a-f]{6}|\.spool-\w+", re.IGNORECASE)
 
 
 class MissingFile(CouldNotLook):
@@ -173,10 +177,19 @@ class Tree:
             except FileNotFoundError:
                 continue
             except OSError as error:
+                if isinstance(error, PermissionError) and self._is_a_run_of_another_user(folder):
+                    continue
                 could_not = _unreadable(folder or str(self.root), error)
                 if not self._patient:
                     raise could_not from error
                 self.unlisted[folder or "."] = could_not
+
+    def _is_a_run_of_another_user(self, folder: str) -> bool:
+        """Whether a folder that cannot be listed is the evidence of a gate that root was asked for here: by its name, and as private as those are made."""
+        if not _RUN.fullmatch(folder.rpartition("/")[2]):
+            return False
+        seen = os.lstat(os.path.join(self._real_root, folder))
+        return seen.st_uid != os.geteuid() and stat.S_IMODE(seen.st_mode) == 0o700
 
 
 def _is_regular(link: os.DirEntry[str]) -> bool:

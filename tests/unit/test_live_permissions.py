@@ -79,6 +79,16 @@ def test_secrets_are_known_by_their_names(source: str, is_secret: bool) -> None:
     assert is_secret_file(bind(source, "/etc/x")) is is_secret
 
 
+def test_a_data_disk_with_the_state_below_it_is_not_asked_to_be_written_to_at_its_top() -> None:
+    """A service is given /srv for what lies in it: its top is root's, as mkfs makes it, and nobody has to change that."""
+    top = container(bind("/srv", "/srv"), shows={"/srv": place(0o755)})
+    nested = RunningAccess(host="local", containers=(top,), directories=("/srv", "/srv/state"), files=(), state=("/srv/state",))
+    assert isinstance(judge.judge_running_precreated(nested), Held)
+    assert isinstance(judge.judge_running_uids(nested), Held)
+    beside = RunningAccess(host="local", containers=(top,), directories=("/srv", "/data/state"), files=(), state=("/data/state",))
+    assert kinds(judge.judge_running_precreated(beside)) == ["made-by-the-engine"]
+
+
 def test_an_env_file_holds_a_secret_by_its_names_or_in_an_address() -> None:
     assert holds_secret(b"DB_PASSWORD=x\n")
     assert holds_secret(b"DATABASE_URL=postgres://app:pw@db/app\n")

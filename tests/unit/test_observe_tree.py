@@ -157,3 +157,38 @@ def test_a_folder_that_cannot_be_listed_spoils_the_listing(tmp_path: Path, monke
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(CouldNotLook, match="shut could not be read: Permission denied"):
         Tree(tmp_path).listing()
+
+
+@pytest.mark.parametrize(("name", "shut", "passed"), [
+    ("20261121T113959Z-preflight-bbb6fa", (0o700, 0), True),
+    (".spool-x1_y2z3a", (0o700, 0), True),
+    ("20261121T113959Z-preflight-bbb6fa", (0o700, 1000), False),
+    ("20261121T113959Z-preflight-bbb6fa", (0o750, 0), False),
+    ("bin", (0o700, 0), False),
+])  # fmt: skip
+def test_the_evidence_of_a_gate_that_root_was_asked_for_spoils_nothing_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, shut: tuple[int, int], passed: bool
+) -> None:
+    """Nobody but root can list such a folder; whoever is not root is told of any other folder that is closed."""
+    (mode, owner), folder = shut, tmp_path / "reports" / name
+    folder.mkdir(parents=True)
+    folder.chmod(mode)
+    real, itself = os.scandir, os.lstat
+
+    def scandir(path: str) -> object:
+        if path.endswith(name):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    def lstat(path: str, **more: int) -> os.stat_result:
+        seen = itself(path, **more)
+        return os.stat_result((*seen[:4], owner, *seen[5:])) if str(path).endswith(name) else seen
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(os, "lstat", lstat)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    if passed:
+        assert Tree(tmp_path).listing() == ()
+    else:
+        with pytest.raises(CouldNotLook, match="could not be read"):
+            Tree(tmp_path).listing()
