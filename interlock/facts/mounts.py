@@ -39,6 +39,9 @@ __all__ = [
 ]
 
 
+_TAGGED = regex("(?:LABEL|UUID|PARTUUID|PARTLABEL)=")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceNames:
     """What the host says about device names: `numbers` maps a device path to `major:minor`, `links` a name like `by-label/state` to its device path.
@@ -62,6 +65,10 @@ class DeviceNames:
             target = self.links.get(declared.removeprefix("/dev/disk/"), declared)
             return target if target in self.numbers or target in self.unmounted else None
         return declared
+
+    def says_nothing_of(self, declared: str) -> bool:
+        """Whether a label or UUID cannot be told here at all: where no udev runs (a container, a small system) there are no links of any kind."""
+        return _TAGGED.match(declared) is not None and not any(name.startswith("by-") for name in self.links)
 
     def number_of(self, path: str) -> str | None:
         """`major:minor` of a device path, None for a source without a device."""

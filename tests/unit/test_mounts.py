@@ -100,6 +100,15 @@ def test_a_device_that_the_host_does_not_have_is_broken() -> None:
     assert broken(disk(ROOT, DATA, STATE, device="LABEL=gone")) == "device-missing"
 
 
+def test_where_no_udev_runs_a_label_is_not_said_to_be_missing() -> None:
+    """Such a host has no /dev/disk at all: the right disk may be mounted there, and nothing tells."""
+    bare = replace(NAMES, links={"/dev/sdc": "/dev/sdc"})
+    judged = judge_disk(replace(disk(ROOT, DATA, STATE, device="LABEL=state"), names=bare))
+    assert isinstance(judged, Unproven)
+    assert "`sudo blkid /dev/sdc`" in judged.remedy
+    assert broken(replace(disk(ROOT, DATA, device="LABEL=state", seen="8:16"), names=bare)) == "not-mounted"
+
+
 def test_a_device_that_nothing_is_mounted_from_is_not_said_to_be_missing() -> None:
     there = replace(NAMES, unmounted=frozenset({"/dev/sdz"}))
     assert broken(replace(disk(ROOT, DATA, STATE, device="/dev/sdz"), names=there)) == "wrong-device"

@@ -26,6 +26,9 @@ def judge_disk(disk: DeclaredDisk) -> Held | Broken | Unproven:
     for judge in (_wrong_mountpoint, _wrong_device, _source_deleted, _wrong_subvolume, _over_its_own_disk, _wrong_file_system):
         if fault := judge(disk, shown):
             return Broken(fault[1], kind=fault[0], remedy=remedy)
+    if disk.names.says_nothing_of(disk.device):
+        why = f"{_path(disk)} shows {shown}, and this host tells no device by its label or UUID (no /dev/disk, which udev makes): it may be {disk.device}"
+        return Unproven(why, remedy=f"look at `sudo blkid {shown.source}`, and write the device's path into the site file, or let udev run there")
     if not _same_device_number(disk, shown):
         why = f"{disk.path} is on device {disk.device_seen}, the mount table says {shown.device_number}: the table changed while it was read"
         return Unproven(why, remedy="run it again")
@@ -59,6 +62,8 @@ def _wrong_mountpoint(disk: DeclaredDisk, shown: Mount) -> tuple[str, str] | Non
 
 def _wrong_device(disk: DeclaredDisk, shown: Mount) -> tuple[str, str] | None:
     declared = disk.names.path_of(disk.device)
+    if declared is None and disk.names.says_nothing_of(disk.device):
+        return None
     if declared is None:
         return "device-missing", f"{disk.path} shows {shown}; this host has no device {disk.device}"
     if is_device(disk, shown, declared):

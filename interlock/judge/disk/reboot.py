@@ -130,7 +130,7 @@ def _is_declared(disk: DiskAtBoot, spec: str) -> bool | None:
         return True
     there, declared = disk.names.path_of(_mapped(spec)), disk.names.path_of(_mapped(disk.device))
     if there is None:
-        return False if _TAG.match(spec) else None
+        return False if _TAG.match(spec) and not disk.names.says_nothing_of(spec) else None
     if declared is None:
         return None
     numbers = disk.names.number_of(there), disk.names.number_of(declared)
