@@ -223,6 +223,12 @@ def test_a_tmpfs_over_another_one_is_broken() -> None:
     assert isinstance(judge_disk(disk(ROOT, DATA, memory, device="tmpfs", seen="0:50")), Held)
 
 
+def test_a_memory_disk_that_the_init_mounts_twice_hides_nothing() -> None:
+    shm = replace(ROOT, id=5, parent=1, mountpoint="/dev/shm", device_number="0:23", fstype="tmpfs", source="tmpfs")
+    twice = replace(shm, id=6, parent=5, device_number="0:27")
+    assert isinstance(judge_disk(disk(ROOT, shm, twice, path="/dev/shm", device="tmpfs", seen="0:27")), Held)
+
+
 # ---- the table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from interlock.facts.mount_units import MADE_AT_BOOT
 from interlock.facts.mounts import DeclaredDisk, Mount, is_below
 from interlock.verdicts import Broken, Held, Unproven
 
@@ -100,7 +101,7 @@ def _wrong_subvolume(disk: DeclaredDisk, shown: Mount) -> tuple[str, str] | None
 def _over_its_own_disk(disk: DeclaredDisk, shown: Mount) -> tuple[str, str] | None:
     """Another directory of the disk over the disk itself: which of the two is meant, a subvolume can say."""
     under = [mount for mount in _others(disk, shown) if (mount.device_number == shown.device_number and mount.root != shown.root) or _is_memory(mount, shown)]
-    if disk.subvolume is not None or not under:
+    if disk.subvolume is not None or not under or shown.mountpoint in MADE_AT_BOOT:  # which is empty at each boot, and on some hosts mounted twice
         return None
     lies = "another tmpfs" if _is_memory(under[-1], shown) else f"{under[-1].root} of the same disk"
     return "covered", f"{_path(disk)} shows {shown}, over {lies}: what was there cannot be seen"
