@@ -281,3 +281,13 @@ def test_what_holds_is_the_same_device_in_the_same_place_and_held_back(spec: str
     automount = systemd and "x-systemd.automount" in flags
     mounted = "noauto" not in flags or automount or (systemd and engine)
     assert isinstance(found, Held) == (not wrong and bool(mounted) and (not lazy or automount or bool(systemd and engine)))
+
+
+def test_where_no_udev_runs_a_label_of_fstab_may_be_the_declared_device() -> None:
+    """Such a host has no /dev/disk: of a disk in memory it still says that no label leads to it."""
+    bare = DeviceNames(numbers=NUMBERS, links={})
+    assert isinstance(judge_fstab(a_disk("LABEL=other /srv/state ext4 defaults 0 2\n", names=bare, device="/dev/sdb1")), Unproven)
+    memory = a_mount("/srv/state", "tmpfs", "0:40", fstype="tmpfs")
+    found = judge_fstab(a_disk("LABEL=other /srv/state tmpfs defaults 0 0\n", names=bare, device="tmpfs", live=memory))
+    assert isinstance(found, Broken)
+    assert found.kind == "other-device"

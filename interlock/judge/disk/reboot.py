@@ -130,7 +130,8 @@ def _is_declared(disk: DiskAtBoot, spec: str) -> bool | None:
         return True
     there, declared = disk.names.path_of(_mapped(spec)), disk.names.path_of(_mapped(disk.device))
     if there is None:
-        return False if _TAG.match(spec) and not disk.names.says_nothing_of(spec) else None
+        has_a_device = disk.device.startswith("/dev/") or _TAG.match(disk.device)
+        return None if not _TAG.match(spec) or (has_a_device and disk.names.says_nothing_of(spec)) else False
     if declared is None:
         return None
     numbers = disk.names.number_of(there), disk.names.number_of(declared)
