@@ -92,7 +92,8 @@ def _hides(below: HiddenBelow, shadow: Shadow, count: int) -> str:
     files = "a file" if count == 1 else f"{count:,} files"
     least = "" if shadow.complete and not shadow.error else "at least "
     where = _disk(below.place_of(shadow))
-    return f"{shadow.mountpoint} hides {least}{files} ({shadow.bytes:,} bytes) on {where}: {shown}; they were written while it was not mounted, or past it"
+    they = "it was" if files == "a file" else "they were"
+    return f"{shadow.mountpoint} hides {least}{files} ({shadow.bytes:,} bytes) on {where}: {shown}; {they} written while it was not mounted, or past it"
 
 
 def _harmless(shadow: Shadow) -> str:
