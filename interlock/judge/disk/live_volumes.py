@@ -18,7 +18,10 @@ OPTIONS_REMEDY = (
     "stop the stack, copy what is in the volume, `docker volume rm` it, and let `up` make it anew; never answer the question of docker compose with -y, which"
     " deletes it with all data; better, bind the directory in the services themselves"
 )
-PROPAGATION_REMEDY = "make the containers anew from the chain (`docker compose up -d --force-recreate`), and a volume anew with `o: rbind,rslave`"
+PROPAGATION_REMEDY = (
+    "make the containers anew from the chain (`docker compose up -d --force-recreate`); a volume that binds a directory is made anew with the stack stopped:"
+    " `docker volume rm` it, which leaves what it binds, write `o: rbind,rslave`, and start"
+)
 _STRAY_REMEDY = "name the compose files that it was started from as a chain of the site, and in `instances` the directory and the chain of what runs here"
 _PASS_NOTHING_BACK = frozenset({"slave", "rslave", "private", "rprivate"})  # options of a volume that keep what is done to it from the host
 _DEFAULT_PROPAGATION = "rprivate"  # of a bind of Docker and Podman where nothing is said
