@@ -33,7 +33,8 @@ class Product(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerMount:
     """One mount of a container. `kind` is `bind`, `volume`, `tmpfs` or the engine's own word; `name` is the volume's, else empty; `source` is on the host.
-    `recursive` is False for a bind that was asked not to show what is mounted below its source."""
+    `recursive` is False for a bind that was asked not to show what is mounted below its source; `subpath` is the directory of a volume that it shows, all of
+    it when empty."""
 
     kind: str
     name: str
@@ -42,6 +43,7 @@ class ContainerMount:
     read_only: bool
     propagation: str
     recursive: bool = True
+    subpath: str = ""
 
 
 class Place(NamedTuple):
@@ -162,12 +164,12 @@ class Engine:
     links: Mapping[str, str] = field(default_factory=dict)
 
     def named(self, source: str, declared: Mapping[str, str]) -> str:
-        """A directory of the host that something binds, by its declared name where a link leads there; `declared` maps each of those to where it leads.
+        """A directory of the host that something binds, by its declared name whichever of the two is a link; `declared` maps each of those to where it leads.
 
         What has to do with a declared directory by its own name keeps it.
         """
         real = self.links.get(source, source)
-        if real == source or any(is_below(source, path) or is_below(path, source) for path in declared):
+        if any(is_below(source, path) or is_below(path, source) for path in declared):
             return source
         return next((path + real.removeprefix(where.rstrip("/")) for path, where in declared.items() if is_below(real, where)), real)
 
@@ -250,6 +252,7 @@ def _mount(value: Any) -> ContainerMount:
         read_only=not _truth(value, "RW"),
         propagation=_text(value, "Propagation"),
         recursive=_truth(value, "Recursive"),
+        subpath=_text(value, "Subpath") if "Subpath" in value else "",
     )
 
 

@@ -18,7 +18,8 @@ from interlock.nouns import dataclass
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceMount:
     """One mount of a service. `kind`: `bind`, `volume`, `tmpfs`, `npipe`, `cluster` or `image`. `source`: a directory of the host, a volume's key, or empty
-    (an anonymous volume). `propagation` as compose says it (`rprivate`, `rslave`, ...), else empty; `recursive` as compose's `bind.recursive`."""
+    (an anonymous volume). `propagation` as compose says it (`rprivate`, `rslave`, ...), else empty; `recursive` as compose's `bind.recursive`; `subpath`
+    is the directory of a volume that it shows, all of it when empty."""
 
     kind: str
     source: str
@@ -26,6 +27,12 @@ class ServiceMount:
     read_only: bool = False
     propagation: str = ""
     recursive: str = ""
+    subpath: str = ""
+
+    @property
+    def top(self) -> str:
+        """The directory that is bound, of which a subpath shows a part: a disk mounted between the two is left out too by a bind that does not recurse."""
+        return self.source.removesuffix("/" + posixpath.normpath(self.subpath).strip("/")) if self.subpath else self.source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +183,7 @@ def _mounts(said: Mapping[str, Any]) -> Iterator[ServiceMount]:
             read_only=bool(mount.get("read_only")),
             propagation=str(bind.get("propagation") or ""),
             recursive=str(bind.get("recursive") or ""),
+            subpath=str((mount.get("volume") or {}).get("subpath") or ""),
         )
     tmpfs = said.get("tmpfs") or ()
     for target in (tmpfs,) if isinstance(tmpfs, str) else tmpfs:

@@ -186,14 +186,14 @@ def _not_nested(directories: Directories, user: Service) -> tuple[str, str] | No
     if shown is None:
         return "state-not-bound", f"has {directories.variable}={seen}, which no mount covers"
     outside = on_host(user, seen)
-    if outside != directories.state:
+    if outside is None or not is_below(outside, directories.state):  # deeper down it is on the disk too
         return "state-elsewhere", f"has {directories.variable}={seen}, which is {outside or 'a volume of the engine'} on the host and not {directories.state}"
     return _hides_the_disk(directories, shown)
 
 
 def _hides_the_disk(directories: Directories, mount: ServiceMount) -> tuple[str, str] | None:
     """A bind of a directory above the state disk that does not show the disk."""
-    if mount.recursive != NOT_RECURSIVE or mount.source == directories.state:
+    if mount.recursive != NOT_RECURSIVE or mount.top == directories.state:
         return None
     return "not-recursive", f"binds {mount.source} without what is mounted below it: its state goes to the data disk, under the state disk"
 

@@ -1510,7 +1510,7 @@ def _reduced_ports(ports: "dict[str, Any] | None") -> "dict[str, Any]":
 
 def _reduced_mounts(mounts: "list[dict[str, Any]]", host: "dict[str, Any]") -> "list[dict[str, Any]]":
     """Those that the API lists, and those of `--tmpfs`, which it does not."""
-    alone = _not_recursive(host)
+    alone, parts = _not_recursive(host), _subpaths(host)
     found = [
         {
             "Type": mount.get("Type") or ("volume" if mount.get("Name") else "bind"),
@@ -1523,12 +1523,21 @@ def _reduced_mounts(mounts: "list[dict[str, Any]]", host: "dict[str, Any]") -> "
         }
         for mount in sorted(mounts, key=lambda one: str(one["Destination"]))
     ]
+    for mount in found:
+        if os.path.normpath(mount["Destination"]) in parts:
+            mount["Subpath"] = parts[os.path.normpath(mount["Destination"])]
     listed = {mount["Destination"] for mount in found}
     return found + [
         {"Type": "tmpfs", "Name": "", "Source": "", "Destination": place, "RW": "ro" not in options.split(","), "Propagation": "", "Recursive": True}
         for place, options in sorted((host.get("Tmpfs") or {}).items())
         if place not in listed
     ]
+
+
+def _subpaths(host: "dict[str, Any]") -> "dict[str, str]":
+    """Which directory of a volume was asked for, by destination (Docker from 26 on)."""
+    asked = {mount["Target"]: (mount.get("VolumeOptions") or {}).get("Subpath") or "" for mount in host.get("Mounts") or ()}
+    return {os.path.normpath(target): subpath for target, subpath in asked.items() if subpath}
 
 
 def _not_recursive(host: "dict[str, Any]") -> "frozenset[str]":

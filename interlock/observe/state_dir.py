@@ -172,7 +172,7 @@ def _on_the_host(mount: ServiceMount, volume: Volume | None) -> ServiceMount:
     if not bound or volume is None:
         return replace(mount, source="")
     recursive = "rbind" in volume.driver_opts.get("o", "").split(",")
-    return replace(mount, source=posixpath.normpath(bound), recursive="" if recursive else NOT_RECURSIVE)
+    return replace(mount, source=posixpath.normpath(posixpath.join(bound, mount.subpath)), recursive="" if recursive else NOT_RECURSIVE)
 
 
 def _users_running(world: World, host: str) -> Users:
@@ -257,6 +257,7 @@ def _as_mount(mount: ContainerMount, volumes: Mapping[str, Volume]) -> ServiceMo
         read_only=mount.read_only,
         propagation=mount.propagation,
         recursive="" if mount.recursive else NOT_RECURSIVE,
+        subpath=mount.subpath,
     )
     return _on_the_host(seen, volumes.get(mount.name))
 

@@ -60,6 +60,11 @@ class Machine(Host):
         """A service that binds the data directory and has its state below it."""
         self.start(name, *options, "--volume", f"{source or self.top}:/data", **{"state": INSIDE, **more})
 
+    def declare(self, data: str, state: str) -> None:
+        """The same disks under other names."""
+        self.changes["mounts"] = {"data": {"path": data, "device": self.data.device}, "state": {"path": state, "device": self.state.device}, "layout": "nested"}
+        self.changes["state_dir"] = {"path": state, "container_path": INSIDE, "default": INSIDE, "host_env_file": str(self.site / ".env")}
+
     def alone(self, name: str, **more: Any) -> None:
         """A service that does not see the state disk."""
         self.start(name, "--mount", f"type=bind,src={self.top},dst=/data,{ALONE}", **more)
@@ -68,7 +73,8 @@ class Machine(Host):
         """The outcome of each guardrail that does not hold; the message of what is broken."""
         fstab = self.site / "fstab"
         fstab.write_text(f"{self.data.device} {self.top} ext4 defaults 0 2\n{self.state.device} {self.top}/state ext4 defaults 0 2\n")
-        (self.site / ".env").write_text(f"STATE_DIR={self.top}/state\n")
+        lives = self.changes.get("state_dir", {}).get("path", f"{self.top}/state")
+        (self.site / ".env").write_text(f"STATE_DIR={lives}\n")
         declared = {"data": {"path": str(self.top), "device": self.data.device}, "state": {"path": f"{self.top}/state", "device": self.state.device}}
         site: Site = {
             "hosts": {"local": {"engine": str(self.engine.socket), "fstab": str(fstab)}},
@@ -156,6 +162,21 @@ def a_job_that_has_ended(host: Machine) -> None:
     host.app()
     host.start("job", state=INSIDE)
     host.engine("kill", "job")
+
+
+@scenario(late=True)
+def declared_by_a_link_and_bound_by_its_real_name(host: Machine) -> None:
+    link = host.link("declared", host.top)
+    host.declare(str(link), f"{link}/state")
+    host.app()
+
+
+@scenario(late=True)
+def a_directory_on_the_state_disk(host: Machine) -> None:
+    host.sh(f"mkdir {host.top}/state/app")
+    inside = {"path": f"{host.top}/state/app", "container_path": f"{INSIDE}/app", "default": f"{INSIDE}/app"}
+    host.changes["state_dir"] = {**inside, "host_env_file": str(host.site / ".env")}
+    host.app(state=f"{INSIDE}/app")
 
 
 # ---- broken, and easily taken for healthy

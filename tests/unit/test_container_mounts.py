@@ -381,6 +381,16 @@ def test_a_chain_whose_volume_would_hide_the_disk_is_broken_before_it_is_started
     assert judged.message.startswith("1 of 2 services would see the state disk, 2 of 2 services would see the data disk: app of the chain flat would see")
 
 
+def test_a_part_of_a_volume_leaves_out_a_disk_mounted_between_the_two() -> None:
+    """`volume: {subpath: state}` of a volume with `o: bind`: docker enters the directory below the disk."""
+    part = replace(volume("/data/state", "/data/state"), subpath="state/")
+    assert kinds(judge_visible(host(chains=(chain(service(part)),)))) == {"flat app /data/state": "would-hide"}
+    hidden = mount(12, 10, "8:16", "/data/state", root="/state")
+    assert kinds(judge_visible(host(container((IMAGE, hidden), part)))) == {"app /data/state": "nested-hidden"}
+    whole = replace(volume("/data/state", "/data/state", recursive=True), subpath="state")
+    assert isinstance(judge_visible(host(container((IMAGE, replace(IN_STATE, parent=10)), whole, state="/data/state"))), Held)
+
+
 def test_a_volume_of_the_state_directory_itself_hides_nothing() -> None:
     assert isinstance(judge_visible(host(chains=(chain(service(volume("/data/state", "/data/state"))),))), Held)
 

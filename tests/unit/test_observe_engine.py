@@ -164,6 +164,15 @@ def test_the_links_of_the_host_that_containers_and_volumes_name_are_told(tmp_pat
     assert engine.named(f"{link}/state", {"/data": real}) == "/data/state"
     assert engine.named(str(link), {"/srv/data": "/elsewhere"}) == real
     assert engine.named("/data/state", {"/data": "/mnt"}) == "/data/state"  # by its own name
+    assert engine.named("/mnt/state", {"/data": "/mnt"}) == "/data/state"
+
+
+def test_the_part_of_a_volume_that_a_container_was_given_is_told() -> None:
+    mounts = [{"Type": "volume", "Name": "v", "Source": "/v", "Destination": "/data", "RW": True}]
+    host = {**CONTAINER["HostConfig"], "Mounts": [{"Type": "volume", "Source": "v", "Target": "/data/", "VolumeOptions": {"Subpath": "state"}}]}
+    said = told({**SAID, "/containers/c1/json": {**CONTAINER, "Mounts": mounts, "HostConfig": host}})
+    (container,) = Engine.parse(said["engine"], where="here").containers
+    assert [mount.subpath for mount in container.mounts] == ["state"]
 
 
 def test_the_api_is_reduced_to_nouns_and_a_container_that_went_away_is_left_out() -> None:

@@ -255,7 +255,7 @@ def _hidden(container: SeenContainer, place: HostPlace, seen: Sight) -> _Found:
     """Hidden by the way in which the directory was bound, or by its age: only a bind of a directory above the disk can leave it out."""
     mount = container.service.mount_over(seen.inside)
     said = f"{container.who} sees at {seen.inside} a directory of {seen.mount.source} that the {place.holds} disk covers on the host"
-    if mount is not None and (mount.recursive != NOT_RECURSIVE or place.below(mount.source) in ("", None)):
+    if mount is not None and (mount.recursive != NOT_RECURSIVE or place.below(mount.top) in ("", None)):
         why = f"{_bound(mount)} is older than the mount of the disk"
         return _broken(place, container, seen.inside, Fault.MOUNTED_AFTER, f"{said}: {why}")
     why = f"{_bound(mount)} leaves out what is mounted below it" if mount is not None else "no mount that it was given shows the disk"
@@ -333,7 +333,7 @@ def _unknown(chain: ChainOnHost, service: Service) -> Iterator[_Found]:
 def _would(chain: str, service: Service, place: HostPlace, stack: HostStack) -> Iterator[_Found]:
     for one in expected(place, service, stack.table):
         what = f"{chain} {service.name} {one.inside}"
-        if not one.part and one.mount.recursive == NOT_RECURSIVE and _mounted_below(one.mount.source, place):
+        if not one.part and one.mount.recursive == NOT_RECURSIVE and _mounted_below(one.mount.top, place):
             message = (
                 f"{service.name} of the chain {chain} would see at {one.inside} what the {place.holds} disk covers:"
                 f" {_bound(one.mount)} leaves out what is mounted below it"
