@@ -205,13 +205,15 @@ class MountsAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceAnswer:
-    """What `Space` saw: bytes and inodes that a user who is not root can still use, and the totals. `inodes_total` 0: the file system does not count them."""
+    """What `Space` saw: bytes and inodes that a user who is not root can still use, and the totals. `inodes_total` 0: the file system does not count them.
+    `immutable`: nobody can make a file in the directory (`chattr +i`); False where that cannot be told."""
 
     bytes_free: int
     bytes_total: int
     inodes_free: int
     inodes_total: int
     read_only: bool
+    immutable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

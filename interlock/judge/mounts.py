@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import posixpath
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
@@ -217,6 +218,7 @@ LAYOUT = Guardrail(
 
 
 GROWS = 1.2  # how much larger than the newest backup the next one is allowed for
+IMMUTABLE = "immutable"
 READ_ONLY_FILE_SYSTEM = frozenset({"ro", "emergency_ro", "shutdown"})  # super options; the last two are what ext4 and xfs say after an error
 
 
@@ -241,8 +243,9 @@ def judge_writable(place: WritablePlace) -> Held | Broken | Unproven:
     remedies = {
         "read-only": f"look in `dmesg` why, repair the file system, and mount {shown.mountpoint} read-write",
         "space": f"make room on {shown.mountpoint}",
+        IMMUTABLE: f"`chattr -i {shlex.quote(place.path)}`, where it was meant for the directory below the disk",
     }
-    wanted = dict.fromkeys(remedies["read-only" if detail.what == "mount" else "space"] for detail in bad)
+    wanted = dict.fromkeys(remedies[IMMUTABLE if detail.kind == IMMUTABLE else "read-only" if detail.what == "mount" else "space"] for detail in bad)
     return Broken(f"{place.path} cannot take what will be written: {said}", remedy="; ".join(wanted), details=details)
 
 
@@ -268,6 +271,8 @@ def _read_write(place: WritablePlace, shown: Mount) -> Detail:
     if READ_ONLY_FILE_SYSTEM.intersection(shown.super_options) or place.space.read_only:
         said = f"{shown} was mounted read-write, and its file system is read-only now"
         return Detail(what="mount", outcome=Outcome.BROKEN, kind="file-system-read-only", message=said)
+    if place.space.immutable:
+        return Detail(what="mount", outcome=Outcome.BROKEN, kind=IMMUTABLE, message=f"{place.path} is immutable: nobody can make a file in it (`lsattr -d`)")
     return Detail(what="mount", outcome=Outcome.HELD, message=f"{shown} is read-write")
 
 

@@ -248,7 +248,27 @@ def look_space(path: "bytes") -> "dict[str, Any]":
         "inodes_free": seen.f_favail,
         "inodes_total": seen.f_files,
         "read_only": bool(seen.f_flag & os.ST_RDONLY),
+        "immutable": _is_immutable(path),
     }
+
+
+_GET_FLAGS = (2 << 30) | (struct.calcsize("l") << 16) | (ord("f") << 8) | 1  # FS_IOC_GETFLAGS of linux/fs.h, on all but a few old machines
+_IMMUTABLE = 0x10
+
+
+def _is_immutable(path: "bytes") -> "bool":
+    """Whether `chattr +i` keeps root too from making files in a directory; False where the file system, or a right that is missing, does not tell."""
+    try:
+        import fcntl
+
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            flags = fcntl.ioctl(descriptor, _GET_FLAGS, b"\0" * struct.calcsize("l"))
+        finally:
+            os.close(descriptor)
+    except (ImportError, OSError):
+        return False
+    return bool(struct.unpack_from("i", flags)[0] & _IMMUTABLE)
 
 
 # --- folders -----------------------------------------------------------------------------------------------------------------------------------

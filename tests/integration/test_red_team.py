@@ -43,7 +43,7 @@ class Machine(Host):
         for volume in self.engine("volume", "ls", "--quiet").split():
             self.engine("volume", "rm", volume)
         top, mine = self.top, [f"{self.top}/{name}" for name in ("state", "other", "upper", "work")]
-        self.sh(f"while umount {top}/state 2>/dev/null; do :; done; chattr -i {top}/state; umount -l {top}; rm -rf {top}/state")
+        self.sh(f"chattr -i {top}/state; while umount {top}/state 2>/dev/null; do chattr -i {top}/state; done; umount -l {top}; rm -rf {top}/state")
         self.sh(f"mount {self.data.device} {top}; mount --make-shared {top}; rm -rf {' '.join(mine)}; mkdir {top}/state")
         self.changes = {}
         self.mount_state()
@@ -281,6 +281,12 @@ def a_container_without_labels(host: Machine) -> None:
     host.app()
     host.engine("run", "--detach", "--network", "none", "--name", "adhoc", "--mount", f"type=bind,src={host.top},dst=/data,{ALONE}", IMAGE)
     host.started.append("adhoc")
+
+
+@scenario(late=True, writable="is immutable")
+def a_state_directory_that_is_immutable(host: Machine) -> None:
+    host.app()
+    host.sh(f"chattr +i {host.top}/state")
 
 
 @scenario(late=True, two_writers="a/b/c/root")

@@ -260,6 +260,7 @@ def test_a_disk_with_room_holds() -> None:
         (place(replace(ROOT, super_options=("rw", "emergency_ro"))), "file-system-read-only"),
         (place(replace(ROOT, super_options=("rw", "shutdown"))), "file-system-read-only"),
         (place(space=replace(ROOM, read_only=True)), "file-system-read-only"),
+        (place(space=replace(ROOM, immutable=True)), "immutable"),
         (place(min_free=1001), "too-few-bytes"),
         (place(min_free_inodes=51), "too-few-inodes"),
         (place(space=replace(ROOM, bytes_free=0)), "too-few-bytes"),
