@@ -54,6 +54,8 @@ _NUMBER = regex(r"\d+")
 _CLIPPED = 100  # bytes of each side's words
 _QUIET = (Outcome.HELD, Outcome.NOT_APPLICABLE)  # what a new pair may come to without a word of its own
 
+_OURS = frozenset((".interlock",))  # plans and journals of our own, in the folder of an instance: no change of the system
+
 # File systems that come and go with containers, sessions and the kernel's own business.
 _FLEETING = frozenset(
     (
@@ -201,8 +203,9 @@ def _answer(look: Look, before: Answer, now: Answer) -> Iterator[str]:  # noqa: 
         case List(path):
             assert isinstance(before, ListAnswer)
             assert isinstance(now, ListAnswer)
-            yield from (f"{path}/{name} is there now" for name in sorted(now.modes.keys() - before.modes.keys()))
-            yield from (f"{path}/{name} is gone" for name in sorted(before.modes.keys() - now.modes.keys()))
+            came, went = now.modes.keys() - before.modes.keys() - _OURS, before.modes.keys() - now.modes.keys() - _OURS
+            yield from (f"{path}/{name} is there now" for name in sorted(came))
+            yield from (f"{path}/{name} is gone" for name in sorted(went))
         case Secret(path):
             assert isinstance(before, SecretAnswer)
             assert isinstance(now, SecretAnswer)

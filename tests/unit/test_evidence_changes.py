@@ -21,6 +21,8 @@ from interlock.facts.looks import (
     FailedLook,
     FolderAnswer,
     HostFacts,
+    List,
+    ListAnswer,
     Look,
     Mounts,
     MountsAnswer,
@@ -120,6 +122,7 @@ def host(**answers: Answer) -> HostFacts:
         "secret": Secret("/data-state/key"),
         "backup": Examine("/srv/backups"),
         "engine": Engine("/run/docker.sock"),
+        "folder": List("/srv/shop"),
     }
     return HostFacts(host="db1", taken_at=MOMENT, user="root", answers={looks[name]: answer for name, answer in answers.items()}, walks=lambda _: iter(()))
 
@@ -227,6 +230,7 @@ SEEN = StatAnswer(present=True, mode=0o40700, uid=0, gid=0, size=4096, mtime=5, 
             host(backup=newest("a", whole=None, fault="zstd is needed")),
             "the newest backup in /srv/backups is read otherwise: a zstd is needed",
         ),
+        (host(folder=ListAnswer(modes={})), host(folder=ListAnswer(modes={".interlock": 0o40700, "keys": 0o40700})), "/srv/shop/keys is there now"),
         (host(engine=engine()), host(engine=engine("28")), "the container engine was 27, now 28"),
         (host(engine=engine()), host(engine=engine(web="i running 1 t")), "container web is new"),
         (host(engine=engine(web="i running 1 t")), host(engine=engine()), "container web is gone"),
