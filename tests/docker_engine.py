@@ -121,16 +121,22 @@ def wait_until_ready(engine: DockerEngine, process: subprocess.Popen[bytes]) -> 
     """Until its socket is there and it answers. Raises DockerError with the end of its log."""
     limit = time.monotonic() + START_LIMIT_S
     while True:
-        try:
-            if not engine.socket.exists():
-                raise DockerError("it does not listen yet")
-            engine("version")
-        except DockerError as error:
-            if process.poll() is not None or time.monotonic() > limit:
-                raise DockerError(f"the engine does not come up: {error}\n{(engine.folder / 'log').read_text(errors='replace')[-2000:]}") from error
-            time.sleep(0.05)
-        else:
+        wrong = _not_ready(engine)
+        if not wrong:
             return
+        if process.poll() is not None or time.monotonic() > limit:
+            raise DockerError(f"the engine does not come up: {wrong}\n{(engine.folder / 'log').read_text(errors='replace')[-2000:]}")
+        time.sleep(0.05)
+
+
+def _not_ready(engine: DockerEngine) -> str:
+    if not engine.socket.exists():
+        return "it does not listen yet"
+    try:
+        engine("version")
+    except DockerError as error:
+        return str(error)
+    return ""
 
 
 def import_busybox(engine: DockerEngine) -> None:

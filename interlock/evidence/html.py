@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
 from html import escape
 
@@ -35,6 +34,7 @@ from interlock.evidence.wording import (
     tally_in_words,
     waived_by,
 )
+from interlock.patterns import regex
 from interlock.verdicts import Outcome, Verdict
 
 MOST_VERDICTS = 2_000  # rows of the table; record.json has them all
@@ -115,7 +115,7 @@ def _prose(text: str) -> str:
     return "".join(f"<code>{escape(piece)}</code>" if number % 2 else escape(piece) for number, piece in enumerate(pieces))
 
 
-_CODE = re.compile("`([^`]+)`")
+_CODE = regex("`([^`]+)`")
 
 
 def _hash(style: str) -> str:

@@ -6,6 +6,7 @@ content without secrets lies beside it in `blobs/`, the rest is rendered again a
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal, Self, assert_never
 
@@ -234,7 +235,7 @@ class CommandPlan(StepPart):
     directory: str
     timeout: int
     inputs: tuple[InputFile, ...]
-    remounts: tuple[str, ...] = ()
+    remounts: tuple[str, ...] = Field(default=(), exclude_if=operator.not_)
 
 
 class VerifyPlan(StepPart):
@@ -261,7 +262,7 @@ class GatePlan(StepPart):
 
     kind: Literal["gate"] = "gate"
     guardrails: tuple[str, ...]
-    afterwards: bool = False
+    afterwards: bool = Field(default=False, exclude_if=operator.not_)
 
 
 class ApprovalPlan(StepPart):
@@ -282,13 +283,14 @@ class Plan(Part):
     """An action, resolved. Times are RFC 3339 UTC; `timeout` is how many seconds after its clearance a step may still be started.
 
     `fingerprint` says in words what the live state was (`interlock.observe.fingerprint`): `mount /data-state` -> `id 42, device 8:1, ...`.
-    `becomes` is the site file that describes the system afterwards, where that is another one.
+    `becomes` is the site file that describes the system afterwards, where that is another one. A part that came later than others is only written where it says
+    something, so that a plan of an earlier version stays the same bytes.
     """
 
     schema_: Literal["interlock/plan/1"] = Field(default="interlock/plan/1", alias="schema")
     interlock: str
     site: SiteReference
-    becomes: SiteReference | None = None
+    becomes: SiteReference | None = Field(default=None, exclude_if=operator.not_)
     action: str
     approval: ApprovalKind
     steps: tuple[StepPlan, ...] = Field(min_length=1)

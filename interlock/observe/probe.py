@@ -1875,12 +1875,13 @@ def covers(mountinfo: "bytes", roots: "list[bytes]") -> "list[Cover]":
 
 def _further_down(parent: "Mounted", below: "dict[int, tuple[Mounted, Mounted]]", roots: "list[bytes]") -> "Iterator[Mounted]":
     """The mounts under the one that a mountpoint lies on: they may have a directory of that path too, from when none of the disks was mounted. What a root
-    covers is looked at by itself, and of a stack at one place only the topmost can be bound."""
+    covers is looked at by itself, of a stack at one place only the topmost can be bound, and a bind of a directory onto itself shows what lies under it."""
     passed = set()  # type: set[int]
     while parent.number in below and parent.number not in passed and not any(_lies_below(parent.point, root) for root in roots):
         passed.add(parent.number)
         mount, parent = below[parent.number]
-        if mount.point != parent.point:
+        cover = Cover(mount, parent)
+        if not cover.whole and not cover.own:
             yield parent
 
 

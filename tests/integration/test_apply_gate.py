@@ -15,7 +15,7 @@ import pytest
 from interlock import runner
 from interlock.act import journal as journals
 from interlock.act.books import StoredPlan
-from interlock.change.means import Means, real_means
+from interlock.change.means import Gated, Means, real_means
 from interlock.change.telling import Outcome
 from interlock.errors import ApprovalError, EvidenceError, GateShut
 from interlock.evidence.folder import LoadedRun, load_run, runs
@@ -23,6 +23,7 @@ from interlock.evidence.record import Decision
 from interlock.evidence.verify import verify_run
 from interlock.facts.canonical import short
 from interlock.gate.journal import End, Standing, State
+from interlock.gate.plan import GatePlan
 from interlock.gaterun import call
 from interlock.gaterun.run import GateRequest
 from interlock.judge.approval import PLAN
@@ -264,18 +265,24 @@ def test_a_gate_that_asks_some_rules_is_no_gate_of_an_operator_s(tmp_path: Path)
         apply(tiny, tiny.approved("bert"))
 
 
+def midway(tiny: Tiny, stored: StoredPlan, *names: str) -> Gated:
+    return means(tiny).midway(stored, GatePlan(guardrails=names))
+
+
 def test_a_gate_in_mid_plan_with_a_name_that_looks_at_nothing_is_shut(tmp_path: Path) -> None:
     """A plan that names one is not made; where one comes here all the same, it does not open."""
     tiny = site(tmp_path)
+    stored = tiny.plan()
     for names in (["parity.rows"], ["expect", "parity.rows"], ["own.smoke.no_such_rule"], ["compose.strict_parse"]):
-        assert means(tiny).midway("release", names).decision.exit_code == 10, names
-    assert means(tiny).midway("release", ["own.smoke.always"]).decision.exit_code == 0
+        assert midway(tiny, stored, *names).decision.exit_code == 10, names
+    assert midway(tiny, stored, "own.smoke.always").decision.exit_code == 0
 
 
 def test_a_deselected_rule_shuts_a_gate_in_mid_plan_too(tmp_path: Path) -> None:
     tiny = site(tmp_path)
+    stored = tiny.plan()
     (tiny.root / "conftest.py").write_text("def pytest_collection_modifyitems(items):\n    items[:] = []\n")
-    assert means(tiny).midway("release", ["expect.file"]).decision.exit_code == 10
+    assert midway(tiny, stored, "expect.file").decision.exit_code == 10
 
 
 # ---- typed by hand

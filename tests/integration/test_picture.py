@@ -157,7 +157,8 @@ def test_in_chromium_no_text_leaves_its_box_or_lies_on_another_and_nothing_is_as
 PAPER, PHONE = 966, 420  # px: a letter page laid on its side, without its margins
 WIDTHS = """
 addEventListener('load', () => {
-  const seen = [...document.querySelectorAll('iframe')].map(one => { const page = one.contentDocument.documentElement; return [page.scrollWidth, page.clientWidth]; });
+  const pages = [...document.querySelectorAll('iframe')].map(one => one.contentDocument.documentElement);
+  const seen = pages.map(page => [page.scrollWidth, page.clientWidth]);
   document.body.textContent = 'measured ' + JSON.stringify(seen) + ' end';
 });
 """

@@ -260,3 +260,13 @@ def test_what_lies_under_two_disks_is_looked_for_on_each_of_the_mounts_below() -
     found = [(cover.parent, cover.deep) for cover in probe.covers(table, [b"/data/state"])]
     assert found == [(b"/data", False), (b"/", True)]
     assert [(cover.point, cover.parent) for cover in probe.covers(table, [b"/data", b"/data/state"])] == [(b"/data", b"/"), (b"/data/state", b"/data")]
+
+
+def test_under_a_bind_of_a_directory_onto_itself_lies_the_same_directory() -> None:
+    table = b"""\
+1 0 8:1 / / rw - ext4 /dev/sda1 rw
+2 1 8:1 /srv /srv rw - ext4 /dev/sda1 rw
+3 2 8:16 / /srv/data rw - ext4 /dev/sdb rw
+4 3 8:32 / /srv/data/state rw - ext4 /dev/sdc rw
+"""
+    assert [(cover.parent, cover.deep) for cover in probe.covers(table, [b"/srv/data/state"])] == [(b"/srv/data", False), (b"/srv", True)]

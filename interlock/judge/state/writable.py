@@ -47,7 +47,8 @@ def _not_seen(seen: StateWriters) -> str:
     first = next((one for one in seen.writers if not one.wrong and (found := one.hindered_at(one.path)) and found.why is Cannot.UNKNOWN), None)
     if first is None:
         return "mend state_dir.services_agree, and run it again"
-    return f"set `become: sudo -n` for this host; or ask the container: `docker exec {first.container} test -w {shlex.quote(first.path)} && echo yes`"
+    helps = "set `become: sudo -n` for this host" if first.view is None else "where only an ACL can tell, `getfacl` of the directory says it"
+    return f"{helps}; or ask the container: `docker exec {first.container} test -w {shlex.quote(first.path)} && echo yes`"
 
 
 def _writer(one: StateInside) -> Detail:
