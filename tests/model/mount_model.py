@@ -125,7 +125,8 @@ class Kernel:
             return False
         seen = [self.over.get((other.id, mount.at)) for other in self._receivers(mount.parent)]
         for other in (mount, *(one for one in seen if one is not None and one is not mount and len(list(self._tree(one))) == 1)):
-            self._remove(other)
+            if other in self.mounts:  # one that was mounted below it is gone with it
+                self._remove(other)
         self.processes = [one for one in self.processes if one.mount in self.mounts]
         return True
 

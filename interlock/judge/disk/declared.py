@@ -47,6 +47,9 @@ def _over(disk: DeclaredDisk, shown: Mount) -> str:
 
 
 def _others(disk: DeclaredDisk, shown: Mount) -> list[Mount]:
+    """Those under the one that is shown. What is mounted over the root directory lies on it, and is entered by nobody."""
+    if shown.mountpoint == "/":
+        return []
     return [mount for mount in disk.table.stack_at(shown.mountpoint) if mount.id != shown.id and mount.fstype != NOT_TRIGGERED]
 
 
