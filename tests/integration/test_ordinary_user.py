@@ -63,7 +63,7 @@ class Host:
     def user(self, *, in_group: bool = True) -> tuple[str, ...]:
         """What starts a command as the user, among the mounts of the engine."""
         groups = ("--groups", str(GROUP)) if in_group else ("--clear-groups",)
-        return (*self.engine.enter, "setpriv", "--reuid", str(UID), "--regid", str(UID), *groups, "--inh-caps=-all", *UNMEASURED)
+        return (*self.engine.enter, *UNMEASURED, "setpriv", "--reuid", str(UID), "--regid", str(UID), *groups, "--inh-caps=-all")
 
     def gate(self, within: tuple[str, ...], *arguments: str, site: Path | None = None) -> CheckRun:
         run = run_check(site or self.site, "preflight", *arguments, within=within, environ={"HOME": str(self.site)}, alone=True)
