@@ -259,7 +259,7 @@ def test_no_descriptor_is_left_open_when_it_cannot_be_taken(folder: str) -> None
         for _ in range(5):
             with pytest.raises(flocks.Held):
                 flocks.take(folder, NAME, b"")
-        assert os.listdir("/proc/self/fd") == before
+        assert set(os.listdir("/proc/self/fd")) <= set(before)  # what another test left to the collector may be closed meanwhile
 
 
 def test_the_usual_directory_is_one_in_which_every_user_may_keep_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
